@@ -1,0 +1,1 @@
+//! XMPP as pure decisions: stanzas in, effects out.

@@ -1,0 +1,1 @@
+//! Who lives: sessions, presence shards, their supervisors and router.

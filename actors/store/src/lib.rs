@@ -1,0 +1,1 @@
+//! What klatsch remembers: accounts, rosters and logs.

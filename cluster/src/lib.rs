@@ -1,0 +1,1 @@
+//! Nodes, placement and the wire; knows no JID and no stanza.

@@ -1,0 +1,1 @@
+//! Sockets and people: XMPP, WebSocket, HTTP, TLS and logins.

@@ -1,0 +1,1 @@
+//! Clients by the ten thousand, chaos and the history checker.

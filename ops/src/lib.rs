@@ -1,0 +1,1 @@
+//! The binary klatsch: configuration, command line, boot, metrics and health.

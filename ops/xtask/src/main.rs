@@ -1,0 +1,3 @@
+//! Tests the repository itself.
+
+fn main() {}
