@@ -1,0 +1,143 @@
+//! Everything a decision may ask for.
+//!
+//! Decisions return effects in the order in which they are to happen; `klatsch-actors`
+//! carries them out. An effect that waits (a commit, a change, a query) holds back the
+//! effects behind it, so that order is kept without anybody locking anything.
+
+use crate::archive::{ArchiveQuery, Bounds, Page};
+use crate::facts::Facts;
+use crate::features::blocking::BlocklistChange;
+use crate::features::roster::RosterChange;
+use crate::jid::{BareJid, FullJid, Jid};
+use crate::stanza::{Message, Presence, Stanza, StanzaError, StreamError};
+use crate::xml::Element;
+
+/// One thing that is to happen.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Write a stanza to the client of this session.
+    Reply(Stanza),
+    /// Write an element that is no stanza to the client of this session.
+    Nonza(Element),
+    /// Hand a stanza to its address. Nothing is kept: it is lost with the link it travels on.
+    Route(Stanza),
+    /// Keep a message in the logs of both accounts; then acknowledge and deliver it.
+    Keep(Keep),
+    /// Ask the store, then go on with the answer.
+    Load(Query, Continue),
+    /// Change what the store remembers of this account, by compare-and-set on the versions
+    /// of the facts. When they are stale, the whole stanza is decided again with fresh facts.
+    Change(Change),
+    /// Send an IQ set with this payload to every resource of this account that asked for such pushes.
+    Push(Interest, Element),
+    /// Change a flag of this session.
+    Flag(Flag),
+    /// This session's presence is now this one, for everybody who looks (`None`: unavailable).
+    /// Telling the contacts is said separately, by `Route`.
+    Publish(Option<Box<Presence>>),
+    /// Deliver what the account's log holds beyond its delivery cursor (XEP-0160).
+    DeliverOffline,
+    /// Release the stanzas held back while the client was inactive (XEP-0352).
+    Release,
+    /// Hold this stanza back until the client is active, keeping the last one of each key.
+    Hold(HoldKey, Stanza),
+    /// End this session with a stream error.
+    Close(StreamError),
+    /// End the sessions of these resources of the account.
+    Kick(Vec<FullJid>, StreamError),
+    /// Nothing happens, and this is why (for traces and tests).
+    Trace(&'static str, &'static str),
+}
+
+/// A message for the logs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Keep {
+    /// The message as it will stand in both logs: `from` is the sender's full JID, ids of
+    /// ours are stripped.
+    pub message: Message,
+    /// The local account whose log takes it too; `None` when the recipient is elsewhere or
+    /// is the sender.
+    pub recipient: Option<BareJid>,
+    /// What makes a replay of it recognisable (D2).
+    pub dedup: DedupKey,
+}
+
+/// What makes a replay of a message recognisable (D2). The sender is always part of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DedupKey {
+    /// XEP-0359 `<origin-id/>`: the same id with another payload is an error.
+    Origin(Box<str>),
+    /// The stanza's id together with its payload.
+    Stanza(Box<str>),
+    /// Neither: the session's resumption id and the stanza's count tell it.
+    Counted,
+}
+
+/// What can be asked of the store.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Query {
+    /// A page of this account's archive (XEP-0313).
+    Archive(ArchiveQuery),
+    /// First and last entry of this account's archive (XEP-0313 §metadata).
+    Bounds,
+    /// The accounts whose roster lets this account see their presence.
+    Viewers,
+}
+
+/// What the store answers.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// To [`Query::Archive`].
+    Page(Page),
+    /// To [`Query::Bounds`].
+    Bounds(Option<Bounds>),
+    /// To [`Query::Viewers`].
+    Viewers(Vec<BareJid>),
+    /// The archive has no entry with the id the client paged from (XEP-0059 §2.2).
+    NoSuchItem,
+    /// The store could not answer.
+    Failed(StanzaError),
+}
+
+/// Goes on with a stanza once the store has answered.
+pub type Continue = fn(&Stanza, Answer, &Facts<'_>) -> Vec<Effect>;
+
+/// A durable change to the account that decides.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// Roster items put or removed, all or none.
+    Roster(Vec<RosterChange>),
+    /// Addresses blocked or unblocked.
+    Blocklist(BlocklistChange),
+}
+
+/// What a resource may ask to be told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interest {
+    /// Roster pushes (RFC 6121 §2.1.6): it has asked for the roster.
+    Roster,
+    /// Block list pushes (XEP-0191 §3.3): it has asked for the list.
+    Blocklist,
+}
+
+/// A flag of a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Flag {
+    /// The session wants these pushes.
+    Interested(Interest),
+    /// Message Carbons on or off (XEP-0280).
+    Carbons(bool),
+    /// The client is in the background (XEP-0352).
+    Inactive(bool),
+    /// Directed presence was sent to this address, or taken back (RFC 6121 §4.6).
+    Directed(Jid, bool),
+}
+
+/// What held stanzas replace each other by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum HoldKey {
+    /// The last presence of this address.
+    Presence(Jid),
+    /// The last chat state of this address.
+    ChatState(Jid),
+}

@@ -1,0 +1,148 @@
+//! Everything a decision may know. Borrowed for one decision, never kept.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::features::blocking::Blocklist;
+use crate::features::roster::Roster;
+use crate::jid::{BareJid, FullJid, Jid};
+use crate::stanza::Presence;
+use crate::time::Timestamp;
+
+/// What one decision may know.
+pub struct Facts<'a> {
+    /// The time of the decision.
+    pub now: Timestamp,
+    /// The server.
+    pub host: &'a Host,
+    /// The account that decides: the session's own, or the one a stanza is addressed to.
+    pub account: &'a BareJid,
+    /// What the store remembers of the account.
+    pub data: &'a AccountData,
+    /// The session that decides; `None` when the server acts for the account.
+    pub session: Option<&'a SessionFacts>,
+    /// Who is connected, anywhere.
+    pub views: &'a dyn Views,
+}
+
+impl Facts<'_> {
+    /// The resources of the deciding account.
+    pub fn resources(&self) -> Arc<AccountView> {
+        self.views.view(self.account)
+    }
+}
+
+/// The server, the same for all its sessions.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// The domains served, the first one being the main one.
+    pub domains: Vec<BareJid>,
+    /// Version of the server software (XEP-0092).
+    pub version: &'static str,
+    /// When the server started (XEP-0012 of the server itself).
+    pub started: Timestamp,
+    /// False: nothing is kept, messages are only routed.
+    pub archive: bool,
+    /// Largest stanza accepted, bytes (XEP-0478).
+    pub stanza_bytes_max: usize,
+}
+
+impl Host {
+    /// Tells whether this domain is served here.
+    pub fn serves(&self, domain: &str) -> bool {
+        self.domains.iter().any(|served| served.as_str() == domain)
+    }
+}
+
+/// What the store remembers of an account, as far as decisions want it at hand.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AccountData {
+    /// Its contacts.
+    pub roster: Roster,
+    /// Whom it blocks.
+    pub blocklist: Blocklist,
+}
+
+/// What a session knows of itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SessionFacts {
+    /// Its address.
+    pub jid: FullJid,
+    /// The presence it has last published; `None` before the first and after an unavailable.
+    pub presence: Option<Box<Presence>>,
+    /// It wants roster pushes.
+    pub roster_interest: bool,
+    /// It wants block list pushes.
+    pub blocklist_interest: bool,
+    /// Message Carbons are on.
+    pub carbons: bool,
+    /// The client is in the background.
+    pub inactive: bool,
+    /// Where directed presence went (RFC 6121 §4.6).
+    pub directed: Vec<Jid>,
+}
+
+impl SessionFacts {
+    /// A session that has just been bound.
+    pub fn new(jid: FullJid) -> Self {
+        Self {
+            jid,
+            presence: None,
+            roster_interest: false,
+            blocklist_interest: false,
+            carbons: false,
+            inactive: false,
+            directed: Vec::new(),
+        }
+    }
+}
+
+/// One bound resource, as everybody sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Resource {
+    /// Its address.
+    pub jid: FullJid,
+    /// Its presence; `None` while it has sent none.
+    pub presence: Option<Arc<Presence>>,
+    /// Its priority, 0 without presence.
+    pub priority: i8,
+    /// Message Carbons are on.
+    pub carbons: bool,
+    /// It wants roster pushes.
+    pub roster_interest: bool,
+    /// It wants block list pushes.
+    pub blocklist_interest: bool,
+}
+
+impl Resource {
+    /// Available with a priority that lets messages to the account in (RFC 6121 §4.7.2.3).
+    pub fn takes_messages(&self) -> bool {
+        self.presence.is_some() && self.priority >= 0
+    }
+}
+
+/// All bound resources of one account.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AccountView {
+    /// In the order they were bound.
+    pub resources: Vec<Resource>,
+}
+
+impl AccountView {
+    /// The resource with this address.
+    pub fn resource(&self, jid: &FullJid) -> Option<&Resource> {
+        self.resources.iter().find(|resource| resource.jid == *jid)
+    }
+
+    /// The resources that have sent presence.
+    pub fn available(&self) -> impl Iterator<Item = &Resource> {
+        self.resources.iter().filter(|resource| resource.presence.is_some())
+    }
+}
+
+/// Who is connected, to look up by account. Never waits.
+pub trait Views {
+    /// The bound resources of an account; empty when there are none.
+    fn view(&self, account: &BareJid) -> Arc<AccountView>;
+}

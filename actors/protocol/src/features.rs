@@ -1,0 +1,183 @@
+//! What klatsch can do, one feature a file; the `ALL` table; dispatch of IQs.
+//!
+//! Disco answers, the table of specifications and `doap.xml` derive from this table.
+
+pub mod blocking;
+pub mod caps;
+pub mod carbons;
+pub mod csi;
+pub mod data_forms;
+pub mod delay;
+pub mod disco;
+pub mod hints;
+pub mod jingle;
+pub mod mam;
+pub mod offline;
+pub mod ping;
+pub mod presence;
+pub mod roster;
+pub mod rsm;
+pub mod session;
+pub mod stanza_id;
+pub mod subscription;
+pub mod time;
+pub mod version;
+
+use crate::effect::Effect;
+use crate::facts::Facts;
+use crate::stanza::{Iq, IqKind, StanzaError};
+
+/// One capability with its specification.
+pub struct Feature {
+    /// The name of its file.
+    pub name: &'static str,
+    /// Where it is specified.
+    pub spec: Spec,
+    /// How much of it is there.
+    pub status: Status,
+    /// Announced by the server's domain (XEP-0030).
+    pub disco: &'static [&'static str],
+    /// Announced by an account's bare JID.
+    pub disco_account: &'static [&'static str],
+    /// The requests it answers.
+    pub iq: &'static [IqRule],
+}
+
+impl Feature {
+    /// A feature that does nothing, to fill up with `..Feature::NONE`.
+    pub const NONE: Self = Self {
+        name: "",
+        spec: Spec::Rfc { number: 6121, section: "" },
+        status: Status::Complete,
+        disco: &[],
+        disco_account: &[],
+        iq: &[],
+    };
+}
+
+/// A specification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spec {
+    /// A XEP and the version that was read.
+    Xep {
+        /// Its number.
+        number: u16,
+        /// The version implemented.
+        version: &'static str,
+    },
+    /// An RFC, or a section of one.
+    Rfc {
+        /// Its number.
+        number: u16,
+        /// The section, or empty.
+        section: &'static str,
+    },
+}
+
+/// How much of a specification is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// All that concerns a server.
+    Complete,
+    /// Something is missing: this.
+    Partial(&'static str),
+}
+
+/// Which requests a rule answers, and how.
+pub struct IqRule {
+    /// Get or set.
+    pub kind: IqKind,
+    /// Namespace of the request's payload.
+    pub namespace: &'static str,
+    /// Name of the request's payload.
+    pub name: &'static str,
+    /// To whom the request is addressed.
+    pub scope: Scope,
+    /// Decides.
+    pub handle: fn(&Iq, &Facts<'_>) -> Vec<Effect>,
+}
+
+/// To whom a request is addressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// The server's domain.
+    Server,
+    /// The sender's own account: its bare JID, or no address at all.
+    Own,
+    /// Any account's bare JID, also the sender's own. `facts.account` is the account asked;
+    /// `facts.session` is `None` when it is somebody else's: look at the request's `from`.
+    Account,
+}
+
+/// A rule for a get.
+pub const fn get(
+    scope: Scope,
+    namespace: &'static str,
+    name: &'static str,
+    handle: fn(&Iq, &Facts<'_>) -> Vec<Effect>,
+) -> IqRule {
+    IqRule { kind: IqKind::Get, namespace, name, scope, handle }
+}
+
+/// A rule for a set.
+pub const fn set(
+    scope: Scope,
+    namespace: &'static str,
+    name: &'static str,
+    handle: fn(&Iq, &Facts<'_>) -> Vec<Effect>,
+) -> IqRule {
+    IqRule { kind: IqKind::Set, namespace, name, scope, handle }
+}
+
+/// Every feature, in the order the table of specifications shows them.
+pub const ALL: &[&Feature] = &[
+    &roster::FEATURE,
+    &subscription::FEATURE,
+    &presence::FEATURE,
+    &session::FEATURE,
+    &disco::FEATURE,
+    &data_forms::FEATURE,
+    &rsm::FEATURE,
+    &version::FEATURE,
+    &caps::FEATURE,
+    &offline::FEATURE,
+    &blocking::FEATURE,
+    &ping::FEATURE,
+    &time::FEATURE,
+    &delay::FEATURE,
+    &carbons::FEATURE,
+    &mam::FEATURE,
+    &hints::FEATURE,
+    &csi::FEATURE,
+    &jingle::FEATURE,
+    &stanza_id::FEATURE,
+];
+
+/// Answers a request that the server itself has to answer: the first matching rule decides.
+///
+/// RFC 6120 §8.4: a request nobody understands is answered with service-unavailable.
+pub fn decide_request(iq: &Iq, scope: Scope, facts: &Facts<'_>) -> Vec<Effect> {
+    match find_rule(iq, scope) {
+        Some(rule) => (rule.handle)(iq, facts),
+        None => refuse(iq, StanzaError::service_unavailable()),
+    }
+}
+
+fn find_rule(iq: &Iq, scope: Scope) -> Option<&'static IqRule> {
+    let payload = iq.payload()?;
+    let asked = |rule: &&IqRule| {
+        rule.kind == iq.kind
+            && rule.name == payload.name()
+            && rule.namespace == payload.namespace()
+            && (rule.scope == scope || (scope == Scope::Own && rule.scope == Scope::Account))
+    };
+    ALL.iter().flat_map(|feature| feature.iq).find(asked)
+}
+
+/// The answer to a request that is refused.
+pub fn refuse(iq: &Iq, error: StanzaError) -> Vec<Effect> {
+    match crate::stanza::Stanza::Iq(iq.clone()).error_reply(&error) {
+        Some(reply) => vec![Effect::Reply(reply)],
+        None => Vec::new(),
+    }
+}

@@ -1,0 +1,150 @@
+//! The order in which features see a stanza.
+//!
+//! Four entrances, one for each place a stanza can come from. The order of the lines is the
+//! order of the decisions; each says why it stands where it stands.
+
+use crate::archive::Entry;
+use crate::effect::{Effect, Keep};
+use crate::facts::Facts;
+use crate::features::{
+    Scope, blocking, carbons, csi, decide_request, hints, offline, presence, refuse, stanza_id,
+    subscription,
+};
+use crate::jid::Jid;
+use crate::routing::Share;
+use crate::stanza::{Iq, IqKind, Message, MessageKind, Presence, PresenceKind, Stanza, StanzaError};
+
+/// Decides a stanza that the client of this session has sent. Its `from` has been set to
+/// the session's full JID (RFC 6120 §8.1.2.1).
+pub fn decide_sent(stanza: &Stanza, facts: &Facts<'_>) -> Vec<Effect> {
+    // XEP-0191 §3.2: nothing goes to an address one blocks, whatever its kind.
+    if let Some(error) = blocking::refuse_outgoing(stanza, facts) {
+        return reply_error(stanza, &error);
+    }
+    match stanza {
+        Stanza::Message(message) => decide_sent_message(message, facts),
+        Stanza::Presence(presence) => decide_sent_presence(presence, facts),
+        Stanza::Iq(iq) => decide_sent_iq(iq, facts),
+    }
+}
+
+fn decide_sent_message(message: &Message, facts: &Facts<'_>) -> Vec<Effect> {
+    let mut message = message.clone();
+    // RFC 6120 §10.3.1: without an address a message is for the sender's own account.
+    if message.head.to.is_none() {
+        message.head.to = Some(Jid::from(facts.account.clone()));
+    }
+    // XEP-0359 §5: ids in our name are ours to give, so forged ones go before anything is kept.
+    message = stanza_id::strip_forged(message, facts);
+    // XEP-0280 §11 and row R03: carbons come from the server alone.
+    message = carbons::strip_forged(message);
+    // What stands in the log is decided last, when the message is what it will be.
+    if facts.host.archive && hints::is_kept(&message) {
+        if let Some(keep) = keep(message.clone(), facts) {
+            return vec![Effect::Keep(keep)];
+        }
+    }
+    let mut effects = carbons::copy_unkept(&message, facts);
+    effects.insert(0, Effect::Route(Stanza::Message(message)));
+    effects
+}
+
+/// What goes to the logs; `None` when the recipient is not an account of this server.
+fn keep(message: Message, facts: &Facts<'_>) -> Option<Keep> {
+    let to = message.head.to.as_ref()?;
+    let is_account = facts.host.serves(to.domain()) && to.localpart().is_some();
+    if !is_account {
+        return None;
+    }
+    let recipient = (to.bare_str() != facts.account.as_str()).then(|| to.bare());
+    let dedup = stanza_id::dedup_key(&message);
+    Some(Keep { message, recipient, dedup })
+}
+
+fn decide_sent_presence(presence: &Presence, facts: &Facts<'_>) -> Vec<Effect> {
+    match presence.kind {
+        PresenceKind::Subscribe
+        | PresenceKind::Subscribed
+        | PresenceKind::Unsubscribe
+        | PresenceKind::Unsubscribed => subscription::decide_outbound(presence, facts),
+        _ => presence::decide_sent(presence, facts),
+    }
+}
+
+fn decide_sent_iq(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
+    let Some(scope) = scope_of(iq, facts) else {
+        return vec![Effect::Route(Stanza::Iq(iq.clone()))];
+    };
+    match iq.kind {
+        IqKind::Get | IqKind::Set => decide_request(iq, scope, facts),
+        // Answers to what the server itself has asked; it asks nothing but pushes.
+        IqKind::Result | IqKind::Error => vec![Effect::Trace("iq answer", "to the server: taken")],
+    }
+}
+
+/// Tells whether the server answers this request, and as whom (RFC 6120 §10.3, §10.5).
+fn scope_of(iq: &Iq, facts: &Facts<'_>) -> Option<Scope> {
+    let Some(to) = &iq.head.to else { return Some(Scope::Own) };
+    if to.as_str() == facts.account.as_str() {
+        return Some(Scope::Own);
+    }
+    let is_host = to.localpart().is_none() && to.resource().is_none();
+    (is_host && facts.host.serves(to.domain())).then_some(Scope::Server)
+}
+
+/// Decides a stanza addressed to this account's bare JID that the server answers for it:
+/// requests, subscriptions and probes. `facts.session` is `None`.
+pub fn decide_account(stanza: &Stanza, facts: &Facts<'_>) -> Vec<Effect> {
+    // Row R16: what is blocked does not reach the account on any way.
+    if let Some(effects) = blocking::refuse_incoming(stanza, facts) {
+        return effects;
+    }
+    match stanza {
+        Stanza::Iq(iq) if matches!(iq.kind, IqKind::Get | IqKind::Set) => {
+            decide_request(iq, Scope::Account, facts)
+        }
+        Stanza::Presence(presence) if presence.kind == PresenceKind::Probe => {
+            presence::answer_probe(presence, facts)
+        }
+        Stanza::Presence(presence) => subscription::decide_inbound(presence, facts),
+        _ => vec![Effect::Trace("account", "nothing to do for the server")],
+    }
+}
+
+/// Decides a stanza that arrives for this session and stands in no log.
+pub fn decide_delivered(stanza: &Stanza, facts: &Facts<'_>) -> Vec<Effect> {
+    if let Some(effects) = blocking::refuse_incoming(stanza, facts) {
+        return effects;
+    }
+    // XEP-0352: an inactive client is woken for what matters only; last, because only what
+    // is delivered can be held back.
+    csi::hold_or_reply(stanza.clone(), facts)
+}
+
+/// Decides an entry of the account's log, as this session's share of it.
+pub fn decide_entry(entry: &Entry, message: &Message, share: Share, facts: &Facts<'_>) -> Vec<Effect> {
+    // XEP-0359 §3: the id this account's archive gave it.
+    let message = stanza_id::stamp(message.clone(), facts.account, entry.id);
+    let message = match share {
+        Share::Nothing => return vec![Effect::Trace("entry", "not for this session")],
+        Share::Addressed => message,
+        // XEP-0203: what was missed says when it was sent.
+        Share::Late => offline::delayed(message, facts, entry.stamp),
+        Share::CarbonSent => carbons::wrap_sent(message, facts),
+        Share::CarbonReceived => carbons::wrap_received(message, facts),
+    };
+    csi::hold_or_reply(Stanza::Message(message), facts)
+}
+
+/// The answer to a stanza that is refused; none to one that must not be answered.
+pub fn reply_error(stanza: &Stanza, error: &StanzaError) -> Vec<Effect> {
+    if let Stanza::Iq(iq) = stanza {
+        return refuse(iq, error.clone());
+    }
+    stanza.error_reply(error).map(Effect::Reply).into_iter().collect()
+}
+
+/// Messages of these kinds have an addressee who can do something with a refusal.
+pub fn is_answerable(message: &Message) -> bool {
+    message.kind != MessageKind::Error
+}
