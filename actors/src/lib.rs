@@ -1,1 +1,26 @@
 //! Who lives: sessions, presence shards, their supervisors and router.
+//!
+//! - [`node`]: starts everything; [`sessions`]: the handle gateways use
+//! - [`session`]: one bound resource; [`farewell`]: what happens at its end
+//! - [`presence_shard`]: a slice of who is bound and available
+//! - [`log_writer`]: group commit
+//! - [`directory`]: address → session; [`slot`]: where sessions are; [`mail`]: what travels
+//! - [`router`]: stanza → session, account or refusal
+//! - [`accounts`]: what the store remembers, at hand; [`world`]: what all of them share
+//! - [`supervisor`]: who restarts whom; [`timers`]: who is woken when
+
+pub mod accounts;
+pub mod directory;
+pub mod farewell;
+pub mod log_writer;
+pub mod mail;
+pub mod metrics;
+pub mod node;
+pub mod presence_shard;
+pub mod router;
+pub mod session;
+pub mod sessions;
+pub mod slot;
+pub mod supervisor;
+pub mod timers;
+pub mod world;

@@ -3,7 +3,6 @@
 //! Four entrances, one for each place a stanza can come from. The order of the lines is the
 //! order of the decisions; each says why it stands where it stands.
 
-use crate::archive::Entry;
 use crate::effect::{Effect, Keep};
 use crate::facts::Facts;
 use crate::features::{
@@ -13,6 +12,7 @@ use crate::features::{
 use crate::jid::Jid;
 use crate::routing::Share;
 use crate::stanza::{Iq, IqKind, Message, MessageKind, Presence, PresenceKind, Stanza, StanzaError};
+use crate::time::Timestamp;
 
 /// Decides a stanza that the client of this session has sent. Its `from` has been set to
 /// the session's full JID (RFC 6120 §8.1.2.1).
@@ -122,14 +122,20 @@ pub fn decide_delivered(stanza: &Stanza, facts: &Facts<'_>) -> Vec<Effect> {
 }
 
 /// Decides an entry of the account's log, as this session's share of it.
-pub fn decide_entry(entry: &Entry, message: &Message, share: Share, facts: &Facts<'_>) -> Vec<Effect> {
+pub fn decide_entry(
+    id: u64,
+    stamp: Timestamp,
+    message: &Message,
+    share: Share,
+    facts: &Facts<'_>,
+) -> Vec<Effect> {
     // XEP-0359 §3: the id this account's archive gave it.
-    let message = stanza_id::stamp(message.clone(), facts.account, entry.id);
+    let message = stanza_id::stamp(message.clone(), facts.account, id);
     let message = match share {
         Share::Nothing => return vec![Effect::Trace("entry", "not for this session")],
         Share::Addressed => message,
         // XEP-0203: what was missed says when it was sent.
-        Share::Late => offline::delayed(message, facts, entry.stamp),
+        Share::Late => offline::delayed(message, facts, stamp),
         Share::CarbonSent => carbons::wrap_sent(message, facts),
         Share::CarbonReceived => carbons::wrap_received(message, facts),
     };

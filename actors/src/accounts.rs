@@ -1,0 +1,170 @@
+//! What the store remembers of the accounts that are connected here, at hand.
+//!
+//! A cell is loaded when the first session of an account is bound and dropped with the last
+//! one. Changes go to the store by compare-and-set; a cell only repeats what the store has
+//! accepted.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+
+use klatsch_protocol::effect::Change;
+use klatsch_protocol::facts::AccountData;
+use klatsch_protocol::jid::BareJid;
+use klatsch_store::{Store, StoreError};
+
+/// What is at hand of one account.
+pub struct AccountCell {
+    /// Its address.
+    pub jid: BareJid,
+    data: RwLock<Arc<AccountData>>,
+    delivered: AtomicU64,
+}
+
+impl AccountCell {
+    /// What the store remembers of it.
+    pub fn data(&self) -> Arc<AccountData> {
+        self.data.read().expect("no holder panics").clone()
+    }
+
+    /// Up to which entry of its log some client has taken delivery.
+    pub fn delivered(&self) -> u64 {
+        self.delivered.load(Ordering::Relaxed)
+    }
+
+    /// Moves the delivery cursor up; it never goes back.
+    fn raise_delivered(&self, id: u64) -> bool {
+        self.delivered.fetch_max(id, Ordering::Relaxed) < id
+    }
+}
+
+/// The cells of a node.
+pub struct Accounts {
+    store: Store,
+    cells: Mutex<HashMap<BareJid, Arc<AccountCell>>>,
+    undelivered: Mutex<HashMap<BareJid, u64>>,
+}
+
+impl Accounts {
+    /// No cells yet.
+    pub fn new(store: Store) -> Self {
+        Self { store, cells: Mutex::default(), undelivered: Mutex::default() }
+    }
+
+    /// The account's cell, if it is at hand.
+    pub fn at_hand(&self, jid: &BareJid) -> Option<Arc<AccountCell>> {
+        self.cells.lock().expect("no holder panics").get(jid).cloned()
+    }
+
+    /// The account's cell for a session: it stays at hand until [`Accounts::release`].
+    pub async fn hold(&self, jid: &BareJid) -> Result<Arc<AccountCell>, StoreError> {
+        if let Some(cell) = self.at_hand(jid) {
+            return Ok(cell);
+        }
+        let loaded = self.load(jid).await?;
+        let mut cells = self.cells.lock().expect("no holder panics");
+        // Two sessions may have loaded at once: the first cell is everybody's.
+        Ok(cells.entry(jid.clone()).or_insert(loaded).clone())
+    }
+
+    /// The account's cell for one decision: it is not kept.
+    pub async fn get(&self, jid: &BareJid) -> Result<Arc<AccountCell>, StoreError> {
+        match self.at_hand(jid) {
+            Some(cell) => Ok(cell),
+            None => self.load(jid).await,
+        }
+    }
+
+    async fn load(&self, jid: &BareJid) -> Result<Arc<AccountCell>, StoreError> {
+        let data = Arc::new(self.load_data(jid).await?);
+        let delivered = AtomicU64::new(self.store.cursor(jid).await?);
+        Ok(Arc::new(AccountCell { jid: jid.clone(), data: RwLock::new(data), delivered }))
+    }
+
+    async fn load_data(&self, jid: &BareJid) -> Result<AccountData, StoreError> {
+        let roster = self.store.roster(jid).await?;
+        let blocklist = self.store.blocklist(jid).await?;
+        Ok(AccountData { roster, blocklist })
+    }
+
+    /// Reads the account again: somebody else has changed it.
+    pub async fn refresh(&self, cell: &AccountCell) -> Result<(), StoreError> {
+        let data = Arc::new(self.load_data(&cell.jid).await?);
+        let mut held = cell.data.write().expect("no holder panics");
+        // Whoever read last may have read earlier: versions only go up.
+        if data.roster.version >= held.roster.version && data.blocklist.version >= held.blocklist.version {
+            *held = data;
+        }
+        Ok(())
+    }
+
+    /// Changes the account, if `decided_on` is still what the store has.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`]: the facts were stale; the cell has been read again.
+    pub async fn change(
+        &self,
+        cell: &AccountCell,
+        decided_on: &AccountData,
+        change: Change,
+    ) -> Result<(), StoreError> {
+        let changed = match change {
+            Change::Roster(changes) => {
+                self.store.change_roster(&cell.jid, decided_on.roster.version, changes).await
+            }
+            Change::Blocklist(change) => {
+                let version = decided_on.blocklist.version;
+                self.store.change_blocklist(&cell.jid, version, change).await
+            }
+        };
+        match changed {
+            Ok(_) => self.refresh(cell).await,
+            Err(StoreError::Conflict) => {
+                self.refresh(cell).await?;
+                Err(StoreError::Conflict)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A client has taken delivery of this entry.
+    pub fn delivered(&self, cell: &AccountCell, id: u64) {
+        if cell.raise_delivered(id) {
+            let mut undelivered = self.undelivered.lock().expect("no holder panics");
+            let noted = undelivered.entry(cell.jid.clone()).or_default();
+            *noted = id.max(*noted);
+        }
+    }
+
+    /// Writes the delivery cursors that have moved. What is lost with a crash is delivered
+    /// again: repeats are allowed, losses are not (D4).
+    pub async fn write_cursors(&self) -> Result<(), StoreError> {
+        let moved = std::mem::take(&mut *self.undelivered.lock().expect("no holder panics"));
+        for (jid, id) in moved {
+            match self.store.set_cursor(&jid, id).await {
+                Ok(()) | Err(StoreError::NoSuchAccount) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// A session lets go of its cell.
+    pub fn release(&self, cell: Arc<AccountCell>) {
+        let mut cells = self.cells.lock().expect("no holder panics");
+        // Its own reference and the map's are the last two.
+        if Arc::strong_count(&cell) <= 2 {
+            cells.remove(&cell.jid);
+        }
+    }
+
+    /// How many accounts are at hand.
+    pub fn len(&self) -> usize {
+        self.cells.lock().expect("no holder panics").len()
+    }
+
+    /// Tells whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

@@ -1,0 +1,190 @@
+//! Address → session here, or the node that has it. Nothing else resolves an address.
+//!
+//! Presence shards publish into the directory who is bound ([`Directory::publish`]); everybody
+//! reads without waiting. Mail goes out through [`Directory::send`] alone, so that a test can
+//! put every piece of it through encode and decode, or lose hints at random.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use klatsch_cluster::codec;
+use klatsch_protocol::facts::{AccountView, Resource, Views};
+use klatsch_protocol::jid::{BareJid, FullJid};
+use klatsch_protocol::routing::{self, Share};
+
+use crate::mail::{Address, Committed, Mail};
+use crate::metrics;
+use crate::session::SessionMsg;
+use crate::slot::{Slot, Slots};
+
+/// How mail travels between the addresses of this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Wire {
+    /// By reference.
+    #[default]
+    Direct,
+    /// Through encode and decode, as between nodes: what does not survive that does not arrive.
+    Encoded,
+    /// Encoded, and of the hints one in this many is lost.
+    Lossy(u64),
+}
+
+/// Who is bound where.
+pub struct Directory {
+    accounts: papaya::HashMap<BareJid, Arc<Published>>,
+    /// Where the sessions of this node are.
+    pub slots: Slots,
+    wire: Wire,
+    hints: AtomicU64,
+    nobody: Arc<AccountView>,
+}
+
+/// What a shard has published of an account: its resources and, in the same order, their slots.
+#[derive(Debug, Default)]
+pub struct Published {
+    /// What everybody may see.
+    pub view: Arc<AccountView>,
+    /// Where the sessions are.
+    pub slots: Vec<Slot>,
+}
+
+impl Directory {
+    /// An empty directory.
+    pub fn new(wire: Wire) -> Self {
+        Self {
+            accounts: papaya::HashMap::new(),
+            slots: Slots::default(),
+            wire,
+            hints: AtomicU64::new(0),
+            nobody: Arc::default(),
+        }
+    }
+
+    /// Publishes an account's bound resources. Called by the account's presence shard alone.
+    pub(crate) fn publish(&self, account: BareJid, published: Published) {
+        if published.slots.is_empty() {
+            self.accounts.pin().remove(&account);
+        } else {
+            self.accounts.pin().insert(account, Arc::new(published));
+        }
+    }
+
+    /// What is published of an account.
+    pub fn published(&self, account: &str) -> Option<Arc<Published>> {
+        self.accounts.pin().get(account).cloned()
+    }
+
+    /// Every account that is published and for which this holds, to start a shard again from.
+    pub(crate) fn all(&self, wanted: impl Fn(&BareJid) -> bool) -> Vec<(BareJid, Arc<Published>)> {
+        let accounts = self.accounts.pin();
+        let chosen = accounts.iter().filter(|(account, _)| wanted(account));
+        chosen.map(|(account, published)| (account.clone(), published.clone())).collect()
+    }
+
+    /// Tells whether nobody is bound.
+    pub fn is_empty(&self) -> bool {
+        self.accounts.is_empty()
+    }
+
+    /// The slot of a session here.
+    pub fn slot(&self, jid: &FullJid) -> Option<Slot> {
+        let published = self.published(jid.bare_str())?;
+        let index = published.view.resources.iter().position(|resource| resource.jid == *jid)?;
+        published.slots.get(index).copied()
+    }
+
+    /// Sends mail; tells whether anybody was there to get it.
+    pub fn send(&self, to: &Address, mail: Mail) -> bool {
+        let Some(mail) = self.travel(mail) else { return true };
+        let Some(published) = self.published(to.account()) else { return false };
+        match to {
+            Address::Session(jid) => self.deliver_to_session(jid, mail, &published),
+            Address::Account(_) => self.deliver_to_account(mail, &published),
+        }
+    }
+
+    /// What arrives of mail that is sent; `None` when it is lost on the way.
+    fn travel(&self, mail: Mail) -> Option<Mail> {
+        if let (Wire::Lossy(one_in), Mail::Committed(_)) = (self.wire, &mail) {
+            // A multiplicative hash of the counter: spread like chance, the same in every run.
+            let count = self.hints.fetch_add(1, Ordering::Relaxed);
+            if (count.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32).is_multiple_of(one_in) {
+                return None;
+            }
+        }
+        if self.wire == Wire::Direct {
+            return Some(mail);
+        }
+        let decoded = codec::encode(&mail).and_then(|bytes| codec::decode(&bytes));
+        match decoded {
+            Ok(mail) => Some(mail),
+            Err(error) => {
+                tracing::error!(%error, "mail does not survive the wire");
+                None
+            }
+        }
+    }
+
+    fn deliver_to_session(&self, jid: &FullJid, mail: Mail, published: &Published) -> bool {
+        let resources = &published.view.resources;
+        let Some(index) = resources.iter().position(|resource| resource.jid == *jid) else {
+            return false;
+        };
+        self.slots.send(published.slots[index], SessionMsg::Mail(Box::new(mail)))
+    }
+
+    fn deliver_to_account(&self, mail: Mail, published: &Published) -> bool {
+        match mail {
+            Mail::Committed(committed) => self.hint(Arc::new(committed), published),
+            mail => self.spread(&mail, published),
+        }
+        true
+    }
+
+    /// Hands a committed entry to every session here with its share of it. Also those that
+    /// get nothing hear of it: their cursors move on.
+    fn hint(&self, committed: Arc<Committed>, published: &Published) {
+        for (resource, slot) in published.view.resources.iter().zip(&published.slots) {
+            let share = routing::share(
+                &committed.message,
+                committed.direction,
+                resource,
+                &published.view,
+            );
+            if !self.slots.send(*slot, SessionMsg::Committed(committed.clone(), share)) {
+                metrics::hint_without_session();
+            }
+        }
+    }
+
+    fn spread(&self, mail: &Mail, published: &Published) {
+        for (resource, slot) in published.view.resources.iter().zip(&published.slots) {
+            if wants(mail, resource) {
+                self.slots.send(*slot, SessionMsg::Mail(Box::new(mail.clone())));
+            }
+        }
+    }
+
+    /// What this session gets of an entry it has read from the log itself.
+    pub fn share_of(&self, committed: &Committed, me: &FullJid) -> Share {
+        let Some(published) = self.published(me.bare_str()) else { return Share::Nothing };
+        let view = &published.view;
+        let Some(resource) = view.resource(me) else { return Share::Nothing };
+        routing::share(&committed.message, committed.direction, resource, view)
+    }
+}
+
+fn wants(mail: &Mail, resource: &Resource) -> bool {
+    match mail {
+        Mail::RosterPush(_) => resource.roster_interest,
+        Mail::BlocklistPush(_) => resource.blocklist_interest,
+        Mail::Deliver(_) | Mail::End(_) | Mail::Committed(_) => true,
+    }
+}
+
+impl Views for Directory {
+    fn view(&self, account: &BareJid) -> Arc<AccountView> {
+        self.published(account.as_str())
+            .map_or_else(|| self.nobody.clone(), |published| published.view.clone())
+    }
+}

@@ -1,0 +1,261 @@
+//! Group commit: messages in, ids out.
+//!
+//! Owns: the order in which this node's messages reach the store. Does not own: the order in
+//! the logs (the store allots the ids), nor the messages' sessions. Restarted by:
+//! [`crate::supervisor`]. On restart: nothing is left; sessions that wait for an answer get
+//! none, close their streams after 30 s, and the clients' replays settle it (D5).
+//!
+//! While one batch is being committed the next one gathers, so batches are as small as the
+//! load allows. Hints go out in the order of the commits, before the sender is answered.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use klatsch_protocol::archive::Direction;
+use klatsch_protocol::jid::BareJid;
+use klatsch_protocol::stanza::Message;
+use klatsch_protocol::time::Timestamp;
+use klatsch_store::{Append, Appended, Dedup, Placed, StoreError};
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::time::{Instant, sleep};
+
+use crate::mail::{Address, Committed, Mail};
+use crate::metrics;
+use crate::session::SessionMsg;
+use crate::slot::Slot;
+use crate::world::{World, now};
+
+/// A batch holds so many messages at most: about what SQLite commits in 10 ms.
+const BATCH_MAX: usize = 512;
+
+/// So long it is tried to find out whether a commit took place (D5).
+const UNCERTAIN_FOR: Duration = Duration::from_secs(30);
+
+/// A message on its way into the logs.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Whose client sent it.
+    pub sender: BareJid,
+    /// The other local log it goes to.
+    pub recipient: Option<BareJid>,
+    /// The message.
+    pub message: Message,
+    /// What makes a replay of it recognisable.
+    pub dedup: Dedup,
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It stands in the logs, now or since an earlier time: acknowledge it.
+    Kept,
+    /// The same id was used for another message.
+    OtherPayload,
+    /// There is no such recipient.
+    NoSuchAccount,
+    /// The recipient blocks the sender.
+    Blocked,
+    /// It is certainly in no log; the store is gone or full.
+    Refused,
+    /// It is not known whether it is in the logs.
+    Uncertain,
+}
+
+/// Mail of the log writer.
+pub enum LogWriterMsg {
+    /// A session's next batch. The session waits for the answer before it sends another.
+    Append {
+        /// Who is answered.
+        slot: Slot,
+        /// Which batch of the session this is.
+        batch: u64,
+        /// The messages.
+        jobs: Vec<Job>,
+    },
+    /// A commit has ended.
+    Done,
+}
+
+impl ractor::Message for LogWriterMsg {}
+
+/// The actor.
+pub struct LogWriter;
+
+/// What is gathering.
+pub struct Gathering {
+    world: Arc<World>,
+    waiting: Vec<Request>,
+    is_committing: bool,
+}
+
+struct Request {
+    slot: Slot,
+    batch: u64,
+    jobs: Vec<Job>,
+}
+
+impl Actor for LogWriter {
+    type Msg = LogWriterMsg;
+    type State = Gathering;
+    type Arguments = Arc<World>;
+
+    async fn pre_start(
+        &self,
+        _me: ActorRef<Self::Msg>,
+        world: Arc<World>,
+    ) -> Result<Gathering, ActorProcessingErr> {
+        Ok(Gathering { world, waiting: Vec::new(), is_committing: false })
+    }
+
+    async fn handle(
+        &self,
+        me: ActorRef<Self::Msg>,
+        message: LogWriterMsg,
+        gathering: &mut Gathering,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            LogWriterMsg::Append { slot, batch, jobs } => {
+                gathering.waiting.push(Request { slot, batch, jobs });
+            }
+            LogWriterMsg::Done => gathering.is_committing = false,
+        }
+        gathering.commit_next(me);
+        Ok(())
+    }
+}
+
+impl Gathering {
+    /// Starts the next commit unless one is under way.
+    fn commit_next(&mut self, me: ActorRef<LogWriterMsg>) {
+        if self.is_committing || self.waiting.is_empty() {
+            return;
+        }
+        self.is_committing = true;
+        let requests = self.take_batch();
+        let world = self.world.clone();
+        tokio::spawn(async move {
+            commit(&world, requests).await;
+            // The writer is gone only when the node is.
+            let _ = me.cast(LogWriterMsg::Done);
+        });
+    }
+
+    fn take_batch(&mut self) -> Vec<Request> {
+        let mut count = 0;
+        let fits = |request: &Request| {
+            count += request.jobs.len();
+            count <= BATCH_MAX
+        };
+        // The first request always fits: a session's batch is bounded by its credit.
+        let end = self.waiting.iter().take_while(|request| fits(request)).count().max(1);
+        metrics::log_writer_waiting(self.waiting.len() - end);
+        self.waiting.drain(..end).collect()
+    }
+}
+
+async fn commit(world: &Arc<World>, requests: Vec<Request>) {
+    let started = Instant::now();
+    let stamp = now();
+    let appends: Vec<Append> = requests
+        .iter()
+        .flat_map(|request| &request.jobs)
+        .map(|job| append_of(job, stamp))
+        .collect();
+    metrics::batch_size(appends.len());
+    let answered = append_certainly(world, appends).await;
+    metrics::commit_time(started.elapsed());
+    match answered {
+        Ok(appended) => answer_all(world, requests, appended),
+        Err(outcome) => refuse_all(world, requests, outcome),
+    }
+}
+
+fn append_of(job: &Job, now: Timestamp) -> Append {
+    Append {
+        sender: job.sender.clone(),
+        recipient: job.recipient.clone(),
+        dedup: Some(job.dedup),
+        with: job.recipient.clone().unwrap_or_else(|| job.sender.clone()),
+        from: job.message.head.from.clone(),
+        stanza: message_bytes(&job.message),
+        now,
+    }
+}
+
+fn message_bytes(message: &Message) -> bytes::Bytes {
+    klatsch_protocol::stanza::Stanza::Message(message.clone()).to_bytes()
+}
+
+/// Appends; when it is not known whether a commit took place, appends again: what is there
+/// already is recognised by its dedup key.
+async fn append_certainly(world: &World, appends: Vec<Append>) -> Result<Vec<Appended>, Outcome> {
+    let deadline = Instant::now() + UNCERTAIN_FOR;
+    let mut is_uncertain = false;
+    loop {
+        match world.store.append(appends.clone()).await {
+            Ok(appended) => return Ok(appended),
+            Err(StoreError::Uncertain(why)) => {
+                tracing::warn!(error = %why, "a commit has an unknown end");
+                is_uncertain = true;
+            }
+            Err(error) if !is_uncertain => {
+                tracing::warn!(%error, "a commit was refused");
+                return Err(Outcome::Refused);
+            }
+            Err(error) => tracing::warn!(%error, "a commit still has an unknown end"),
+        }
+        if Instant::now() >= deadline {
+            return Err(Outcome::Uncertain);
+        }
+        sleep(Duration::from_millis(250)).await;
+    }
+}
+
+fn answer_all(world: &World, requests: Vec<Request>, appended: Vec<Appended>) {
+    debug_assert_eq!(requests.iter().map(|r| r.jobs.len()).sum::<usize>(), appended.len());
+    let mut appended = appended.into_iter();
+    for request in requests {
+        let outcomes = request
+            .jobs
+            .into_iter()
+            .zip(appended.by_ref())
+            .map(|(job, appended)| {
+                hint(world, &job, &appended);
+                outcome_of(&appended)
+            })
+            .collect();
+        world.directory.slots.send(request.slot, SessionMsg::Appended(request.batch, outcomes));
+    }
+}
+
+fn refuse_all(world: &World, requests: Vec<Request>, outcome: Outcome) {
+    for request in requests {
+        let outcomes = vec![outcome; request.jobs.len()];
+        world.directory.slots.send(request.slot, SessionMsg::Appended(request.batch, outcomes));
+    }
+}
+
+fn outcome_of(appended: &Appended) -> Outcome {
+    match appended {
+        Appended::Stored { .. } | Appended::Replay { .. } => Outcome::Kept,
+        Appended::ReplayOtherPayload => Outcome::OtherPayload,
+        Appended::NoSuchAccount => Outcome::NoSuchAccount,
+        Appended::Blocked => Outcome::Blocked,
+    }
+}
+
+/// Tells the sessions of both accounts. A replay is not delivered again (D2).
+fn hint(world: &World, job: &Job, appended: &Appended) {
+    let Appended::Stored { sender, recipient } = appended else { return };
+    let direction = if job.recipient.is_some() { Direction::Sent } else { Direction::Own };
+    hint_account(world, &job.sender, *sender, direction, &job.message);
+    if let (Some(account), Some(placed)) = (&job.recipient, recipient) {
+        hint_account(world, account, *placed, Direction::Received, &job.message);
+    }
+}
+
+fn hint_account(world: &World, account: &BareJid, placed: Placed, direction: Direction, message: &Message) {
+    let committed =
+        Committed { id: placed.id, stamp: placed.stamp, direction, message: message.clone() };
+    world.directory.send(&Address::Account(account.clone()), Mail::Committed(committed));
+}

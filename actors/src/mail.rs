@@ -1,0 +1,68 @@
+//! What travels between addresses.
+//!
+//! Everything here may cross nodes: it is encoded by `klatsch_cluster::codec`, it may be
+//! lost, repeated or late, and it is idempotent or numbered. The variant names are wire
+//! names; a test guards their bytes.
+
+use klatsch_protocol::archive::{Direction, Entry};
+use klatsch_protocol::jid::{BareJid, FullJid};
+use klatsch_protocol::stanza::{Message, Stanza, StreamError};
+use klatsch_protocol::time::Timestamp;
+use klatsch_protocol::xml::Element;
+use serde::{Deserialize, Serialize};
+
+/// Where mail goes. Only [`crate::directory`] resolves it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Address {
+    /// One session.
+    Session(FullJid),
+    /// All sessions of an account.
+    Account(BareJid),
+}
+
+impl Address {
+    /// The account addressed.
+    pub fn account(&self) -> &str {
+        match self {
+            Self::Session(jid) => jid.bare_str(),
+            Self::Account(jid) => jid.as_str(),
+        }
+    }
+}
+
+/// One piece of mail.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Mail {
+    /// A stanza that stands in no log.
+    Deliver(Stanza),
+    /// A hint: this entry has been committed to the account's log.
+    Committed(Committed),
+    /// The roster has changed: a push for those who asked (RFC 6121 §2.1.6).
+    RosterPush(Element),
+    /// The block list has changed: a push for those who asked (XEP-0191 §3.3).
+    BlocklistPush(Element),
+    /// The session has to end.
+    End(StreamError),
+}
+
+/// A committed entry, as its message.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Committed {
+    /// Its place in the log.
+    pub id: u64,
+    /// When it was committed.
+    pub stamp: Timestamp,
+    /// Which way it went, seen from the account.
+    pub direction: Direction,
+    /// What it says, without ids of ours.
+    pub message: Message,
+}
+
+impl Committed {
+    /// Reads an entry back from the store; `None` when its bytes are no message, which the
+    /// store's writer never produces.
+    pub fn from_entry(entry: &Entry) -> Option<Self> {
+        let Ok(Stanza::Message(message)) = Stanza::parse(&entry.stanza) else { return None };
+        Some(Self { id: entry.id, stamp: entry.stamp, direction: entry.direction, message })
+    }
+}

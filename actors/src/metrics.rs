@@ -1,0 +1,104 @@
+//! What this crate counts. Names are declared here once, with what they mean.
+
+use std::time::Duration;
+
+use klatsch_protocol::stanza::Stanza;
+
+/// Name and meaning of every metric of this crate.
+pub const ALL: &[(&str, &str)] = &[
+    (SESSIONS, "Sessions on this node, with or without a connection."),
+    (SESSIONS_ENDED, "Sessions that have ended."),
+    (SESSIONS_LOST, "Connections lost whose session waits for its client."),
+    (SESSIONS_RESUMED, "Sessions gone on with over another connection."),
+    (SESSIONS_FAILED, "Sessions ended by a defect of the server."),
+    (STANZAS_RECEIVED, "Stanzas received from clients, by kind."),
+    (STANZAS_SENT, "Stanzas written to clients, by kind."),
+    (COMMIT_SECONDS, "Time a batch of messages takes to be committed, seconds."),
+    (COMMIT_MESSAGES, "Messages committed together."),
+    (LOG_WRITER_WAITING, "Batches that wait for the commit under way."),
+    (LOG_READS, "Pages read from logs because hints were missing or clients slow."),
+    (HINTS_LOST, "Hints that found no session."),
+    (HELD_DROPPED, "Stanzas dropped because too many waited for a client that was away."),
+    (ACTOR_RESTARTS, "Actors started again after a failure."),
+];
+
+const SESSIONS: &str = "klatsch_sessions";
+const SESSIONS_ENDED: &str = "klatsch_sessions_ended_total";
+const SESSIONS_LOST: &str = "klatsch_sessions_lost_total";
+const SESSIONS_RESUMED: &str = "klatsch_sessions_resumed_total";
+const SESSIONS_FAILED: &str = "klatsch_sessions_failed_total";
+const STANZAS_RECEIVED: &str = "klatsch_stanzas_received_total";
+const STANZAS_SENT: &str = "klatsch_stanzas_sent_total";
+const COMMIT_SECONDS: &str = "klatsch_commit_seconds";
+const COMMIT_MESSAGES: &str = "klatsch_commit_messages";
+const LOG_WRITER_WAITING: &str = "klatsch_log_writer_waiting";
+const LOG_READS: &str = "klatsch_log_reads_total";
+const HINTS_LOST: &str = "klatsch_hints_lost_total";
+const HELD_DROPPED: &str = "klatsch_held_stanzas_dropped_total";
+const ACTOR_RESTARTS: &str = "klatsch_actor_restarts_total";
+
+pub(crate) fn session_began() {
+    metrics::gauge!(SESSIONS).increment(1);
+}
+
+pub(crate) fn session_ended() {
+    metrics::gauge!(SESSIONS).decrement(1);
+    metrics::counter!(SESSIONS_ENDED).increment(1);
+}
+
+pub(crate) fn session_lost() {
+    metrics::counter!(SESSIONS_LOST).increment(1);
+}
+
+pub(crate) fn session_resumed() {
+    metrics::counter!(SESSIONS_RESUMED).increment(1);
+}
+
+pub(crate) fn session_failed() {
+    metrics::counter!(SESSIONS_FAILED).increment(1);
+}
+
+pub(crate) fn stanza_received(stanza: &Stanza) {
+    metrics::counter!(STANZAS_RECEIVED, "kind" => kind(stanza)).increment(1);
+}
+
+pub(crate) fn stanza_sent(stanza: &Stanza) {
+    metrics::counter!(STANZAS_SENT, "kind" => kind(stanza)).increment(1);
+}
+
+pub(crate) fn commit_time(elapsed: Duration) {
+    metrics::histogram!(COMMIT_SECONDS).record(elapsed.as_secs_f64());
+}
+
+pub(crate) fn batch_size(messages: usize) {
+    metrics::histogram!(COMMIT_MESSAGES).record(messages as f64);
+}
+
+pub(crate) fn log_writer_waiting(batches: usize) {
+    metrics::gauge!(LOG_WRITER_WAITING).set(batches as f64);
+}
+
+pub(crate) fn log_read() {
+    metrics::counter!(LOG_READS).increment(1);
+}
+
+pub(crate) fn hint_without_session() {
+    metrics::counter!(HINTS_LOST).increment(1);
+}
+
+pub(crate) fn held_stanza_dropped() {
+    metrics::counter!(HELD_DROPPED).increment(1);
+}
+
+pub(crate) fn actor_restarted() {
+    metrics::counter!(ACTOR_RESTARTS).increment(1);
+}
+
+/// Row C10: labels come from enums only.
+fn kind(stanza: &Stanza) -> &'static str {
+    match stanza {
+        Stanza::Message(_) => "message",
+        Stanza::Presence(_) => "presence",
+        Stanza::Iq(_) => "iq",
+    }
+}

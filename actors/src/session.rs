@@ -1,0 +1,156 @@
+//! One bound resource; it outlives its connection.
+//!
+//! Owns: the session's counters, cursor and what waits for its client. Does not own: the
+//! socket (the gateway does), the log (the store does), who else is there (the presence shard
+//! does). Restarted by: nobody; a session that fails ends its stream, and its client comes
+//! back. On its end, however it ends: its contacts see it unavailable and its name is free.
+//!
+//! What the client sends is decided strictly in order, one stanza at a time; messages that
+//! follow each other are committed together. What waits (a commit, a query, a change) holds
+//! back what the client sent behind it, and nothing else: mail is delivered meanwhile.
+
+mod cursor;
+mod held;
+mod inbound;
+mod life;
+mod message;
+mod outbound;
+mod perform;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use klatsch_protocol::facts::SessionFacts;
+use klatsch_protocol::jid::FullJid;
+use klatsch_protocol::stream::sm::Sm;
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+
+pub use self::cursor::Cursor;
+pub use self::life::Resumables;
+pub use self::message::{Answered, Detach, Peer, Pressure, ResumeAnswer, Resumption, SessionMsg, Sink};
+use crate::accounts::AccountCell;
+use crate::session::held::Held;
+use crate::session::inbound::{Batch, Current, Received};
+use crate::slot::Slot;
+use crate::world::World;
+
+/// A session as data: what is handed over when another node goes on with it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Session {
+    /// What it knows of itself.
+    pub facts: SessionFacts,
+    /// Its counters, once its client has asked for them.
+    pub sm: Option<Sm>,
+    /// How far it has read its account's log.
+    pub cursor: Cursor,
+}
+
+/// The actor.
+pub struct SessionActor;
+
+/// What a session is started with.
+pub struct Arguments {
+    /// Handles.
+    pub world: Arc<World>,
+    /// Where it is found.
+    pub slot: Slot,
+    /// Its address.
+    pub jid: FullJid,
+    /// Its account.
+    pub cell: Arc<AccountCell>,
+    /// Its connection.
+    pub sink: Arc<dyn Sink>,
+    /// The end of the account's log when the session was bound.
+    pub head: u64,
+}
+
+/// A session at work: the data and what animates it.
+pub struct Live {
+    world: Arc<World>,
+    slot: Slot,
+    cell: Arc<AccountCell>,
+    session: Session,
+    connection: Connection,
+    /// How many connections it has had before this one: what comes from an old one, or from
+    /// a timer of an old one, means nothing.
+    connections: u32,
+    tail_checks: u8,
+    pushes: u32,
+    /// A client that has come back and waits for its answer.
+    resumption: Option<Box<Resumption>>,
+    /// Who takes the name when this session has ended.
+    successor: Option<oneshot::Sender<()>>,
+    inbox: VecDeque<Received>,
+    current: Option<Box<Current>>,
+    batch: Batch,
+    held: Held,
+    pull: Pull,
+    has_ended: bool,
+}
+
+/// Where the client is.
+enum Connection {
+    /// A connection has come and is not to be written to yet.
+    Arriving(Arc<dyn Sink>),
+    /// There.
+    Here(Arc<dyn Sink>),
+    /// Lost; it may come back.
+    Away,
+}
+
+/// Whether the log is being read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Pull {
+    /// No.
+    #[default]
+    Idle,
+    /// A page is on its way.
+    UnderWay,
+}
+
+impl Actor for SessionActor {
+    type Msg = SessionMsg;
+    type State = Live;
+    type Arguments = Arguments;
+
+    async fn pre_start(
+        &self,
+        _me: ActorRef<SessionMsg>,
+        arguments: Arguments,
+    ) -> Result<Live, ActorProcessingErr> {
+        Ok(Live::new(arguments))
+    }
+
+    async fn handle(
+        &self,
+        me: ActorRef<SessionMsg>,
+        message: SessionMsg,
+        live: &mut Live,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            SessionMsg::Inbound(fragment, credit, connection) => {
+                live.receive(fragment, credit, connection);
+            },
+            SessionMsg::Mail(mail) => live.take_mail(*mail),
+            SessionMsg::Committed(committed, share) => live.take_hint(&committed, share),
+            SessionMsg::Appended(batch, outcomes) => live.appended(batch, outcomes),
+            SessionMsg::Answered(answered) => live.answered(*answered),
+            SessionMsg::Pulled(page) => live.pulled(page),
+            SessionMsg::Tail(head) => live.take_tail(head),
+            SessionMsg::Writable => live.go_on_reading(),
+            SessionMsg::Start => live.start(),
+            SessionMsg::Resume(resumption) => live.resume(*resumption),
+            SessionMsg::Detach(how, connection) => live.detach(how, connection),
+            SessionMsg::ResumeExpired(connection) => live.expire(connection),
+            SessionMsg::Replace(ended) => live.replace(ended),
+            SessionMsg::End(error) => live.end(Some(error)),
+            SessionMsg::Inspect(reply) => live.inspect(reply),
+        }
+        if live.has_ended {
+            me.stop(None);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,351 @@
+//! What the client sends: strictly in order, messages in batches.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use klatsch_protocol::effect::{DedupKey, Effect, Keep};
+use klatsch_protocol::facts::AccountData;
+use klatsch_protocol::features::csi;
+use klatsch_protocol::jid::Jid;
+use klatsch_protocol::pipeline;
+use klatsch_protocol::stanza::{
+    ErrorKind, Malformed, Message, Stanza, StanzaError, StreamCondition, StreamError,
+};
+use klatsch_protocol::stream::sm;
+use klatsch_protocol::xml::Fragment;
+use klatsch_store::Dedup;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Duration, Instant};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+
+use super::message::{Answered, Next};
+use super::Live;
+use crate::log_writer::{Job, LogWriterMsg, Outcome};
+use crate::metrics;
+use crate::router::STALE_MAX;
+
+/// Something received and not yet dealt with.
+pub(super) struct Received {
+    what: What,
+    credit: OwnedSemaphorePermit,
+}
+
+enum What {
+    Stanza(Arc<Stanza>),
+    Malformed(Box<Malformed>),
+    AckRequest,
+    Enable { resume: bool },
+    Active(bool),
+}
+
+/// The stanza being dealt with.
+pub(super) struct Current {
+    stanza: Arc<Stanza>,
+    /// The facts it was decided on.
+    pub(super) data: Arc<AccountData>,
+    effects: VecDeque<Effect>,
+    /// The effect before these is still under way.
+    pub(super) is_waiting: bool,
+    decisions: u8,
+    credit: OwnedSemaphorePermit,
+}
+
+/// Messages that are committed together.
+#[derive(Default)]
+pub(super) struct Batch {
+    number: u64,
+    jobs: Vec<Job>,
+    kept: Vec<(Arc<Stanza>, OwnedSemaphorePermit)>,
+    in_flight_since: Option<Instant>,
+}
+
+/// A commit with no answer for so long has none to come: the log writer gives up after 30 s.
+const COMMIT_PATIENCE: Duration = Duration::from_secs(40);
+
+impl Batch {
+    fn is_in_flight(&self) -> bool {
+        self.in_flight_since.is_some()
+    }
+
+    /// Tells whether the log writer owes an answer for longer than it may.
+    pub(super) fn is_overdue(&self) -> bool {
+        self.in_flight_since.is_some_and(|since| since.elapsed() > COMMIT_PATIENCE)
+    }
+}
+
+impl Live {
+    /// Takes what the client sends.
+    pub(super) fn receive(
+        &mut self,
+        fragment: Box<Fragment>,
+        credit: OwnedSemaphorePermit,
+        connection: u32,
+    ) {
+        if connection != self.connections {
+            // The client has come back since: it sends this again over its new connection.
+            return;
+        }
+        match self.read(*fragment) {
+            Ok(Some(what)) => self.inbox.push_back(Received { what, credit }),
+            Ok(None) => {}
+            Err(error) => self.end(Some(error)),
+        }
+        self.drive();
+    }
+
+    fn read(&mut self, fragment: Fragment) -> Result<Option<What>, StreamError> {
+        let what = match (fragment.namespace(), fragment.name()) {
+            (sm::NS, "a") => {
+                self.take_ack(fragment.attr("h"))?;
+                return Ok(None);
+            }
+            (sm::NS, "r") => What::AckRequest,
+            (sm::NS, "enable") => {
+                let resume = matches!(fragment.attr("resume"), Some("true" | "1"));
+                What::Enable { resume }
+            }
+            (csi::NS, "active") => What::Active(true),
+            (csi::NS, "inactive") => What::Active(false),
+            _ => return self.read_stanza(fragment).map(Some),
+        };
+        Ok(Some(what))
+    }
+
+    fn read_stanza(&self, fragment: Fragment) -> Result<What, StreamError> {
+        if !matches!(fragment.name(), "message" | "presence" | "iq") {
+            // RFC 6120 §4.9.3.24.
+            return Err(StreamError::new(StreamCondition::UnsupportedStanzaType));
+        }
+        let mut stanza = match Stanza::from_fragment(fragment) {
+            Ok(stanza) => stanza,
+            Err(malformed) => return Ok(What::Malformed(Box::new(malformed))),
+        };
+        // RFC 6120 §8.1.2.1 and row R01: a client speaks for itself alone.
+        let me = &self.session.facts.jid;
+        let is_own = |from: &Jid| from.as_str() == me.as_str() || from.as_str() == me.bare_str();
+        if stanza.from().is_some_and(|from| !is_own(from)) {
+            return Err(StreamError::new(StreamCondition::InvalidFrom));
+        }
+        stanza.head_mut().from = Some(Jid::from(me.clone()));
+        metrics::stanza_received(&stanza);
+        Ok(What::Stanza(Arc::new(stanza)))
+    }
+
+    /// Goes on with what has been received until something has to be waited for.
+    pub(super) fn drive(&mut self) {
+        while !self.has_ended && !self.batch.is_in_flight() {
+            match self.current.take() {
+                Some(current) if current.is_waiting => {
+                    self.current = Some(current);
+                    return;
+                }
+                Some(current) => self.advance(current),
+                None => match self.inbox.pop_front() {
+                    Some(received) => self.begin(received),
+                    None if self.batch.jobs.is_empty() => break,
+                    None => self.send_batch(),
+                },
+            }
+        }
+        self.finish_resumption();
+    }
+
+    /// Tells whether everything the client has sent has been dealt with.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.current.is_none() && self.inbox.is_empty() && !self.batch.is_in_flight()
+    }
+
+    fn begin(&mut self, received: Received) {
+        let Received { what, credit } = received;
+        match what {
+            What::Stanza(stanza) => self.decide(stanza, credit, 1),
+            // What does not wait for the store still waits for what was sent before it.
+            other if !self.batch.jobs.is_empty() => {
+                self.inbox.push_front(Received { what: other, credit });
+                self.send_batch();
+            }
+            What::Malformed(malformed) => self.refuse_malformed(&malformed),
+            What::AckRequest => self.answer_ack_request(),
+            What::Enable { resume } => self.enable_sm(resume),
+            What::Active(is_active) => self.set_active(is_active),
+        }
+    }
+
+    fn decide(&mut self, stanza: Arc<Stanza>, credit: OwnedSemaphorePermit, decisions: u8) {
+        let data = self.cell.data();
+        let facts = self.world.facts(&self.cell.jid, &data, Some(&self.session.facts));
+        let effects = pipeline::decide_sent(&stanza, &facts).into();
+        let is_waiting = false;
+        self.current = Some(Box::new(Current { stanza, data, effects, is_waiting, decisions, credit }));
+    }
+
+    /// Carries out the next effect of a stanza.
+    fn advance(&mut self, mut current: Box<Current>) {
+        match current.effects.pop_front() {
+            None => self.finish(*current),
+            Some(Effect::Keep(keep)) => {
+                debug_assert!(current.effects.is_empty(), "nothing is decided behind a commit");
+                self.batch_up(keep, *current);
+            }
+            Some(effect) if !self.batch.jobs.is_empty() => {
+                current.effects.push_front(effect);
+                self.current = Some(current);
+                self.send_batch();
+            }
+            Some(effect) => {
+                current.is_waiting = self.perform(effect, &current);
+                self.current = Some(current);
+            }
+        }
+    }
+
+    fn finish(&mut self, current: Current) {
+        if let Some(sm) = &mut self.session.sm {
+            sm.count_handled();
+        }
+        drop(current.credit);
+    }
+
+    fn refuse_malformed(&mut self, malformed: &Malformed) {
+        if let Some(reply) = malformed.reply() {
+            self.hand_over(reply);
+        }
+        if let Some(sm) = &mut self.session.sm {
+            sm.count_handled();
+        }
+    }
+
+    fn batch_up(&mut self, keep: Keep, current: Current) {
+        let Keep { message, recipient, dedup } = keep;
+        let dedup = self.dedup(&message, &dedup);
+        let sender = self.cell.jid.clone();
+        self.batch.jobs.push(Job { sender, recipient, message, dedup });
+        self.batch.kept.push((current.stanza, current.credit));
+    }
+
+    /// The key by which the store recognises a replay (D2).
+    fn dedup(&self, message: &Message, key: &DedupKey) -> Dedup {
+        let payload = payload_hash(message);
+        let account = self.cell.jid.as_str();
+        let text = match key {
+            DedupKey::Origin(id) => format!("origin\0{account}\0{id}"),
+            DedupKey::Stanza(id) => format!("stanza\0{account}\0{id}\0{payload}"),
+            DedupKey::Counted => self.counted_key(),
+        };
+        Dedup { key: xxh3_128(text.as_bytes()).to_be_bytes(), payload }
+    }
+
+    /// Without any id the place in the session tells a stanza: a client that resumes sends
+    /// what was not acknowledged again, and it gets the same place.
+    fn counted_key(&self) -> String {
+        let place = self.batch.kept.len() as u32;
+        match &self.session.sm {
+            Some(sm) if sm.is_resumable() => {
+                format!("counted\0{}\0{}", sm.id, sm.handled().wrapping_add(place))
+            }
+            // Nobody can send it again but by sending another message.
+            _ => format!("once\0{}", crate::sessions::random_id()),
+        }
+    }
+
+    fn send_batch(&mut self) {
+        self.batch.number += 1;
+        self.batch.in_flight_since = Some(Instant::now());
+        let jobs = std::mem::take(&mut self.batch.jobs);
+        let append = LogWriterMsg::Append { slot: self.slot, batch: self.batch.number, jobs };
+        if self.world.log_writer().cast(append).is_err() {
+            // It is being started again; it has not seen this batch.
+            self.appended(self.batch.number, vec![Outcome::Refused; self.batch.kept.len()]);
+        }
+    }
+
+    /// A batch has been committed or refused: acknowledge it.
+    pub(super) fn appended(&mut self, number: u64, outcomes: Vec<Outcome>) {
+        if number != self.batch.number || !self.batch.is_in_flight() {
+            return;
+        }
+        self.batch.in_flight_since = None;
+        let kept = std::mem::take(&mut self.batch.kept);
+        for ((stanza, credit), outcome) in kept.into_iter().zip(outcomes) {
+            self.settle(&stanza, outcome);
+            drop(credit);
+        }
+        self.drive();
+    }
+
+    /// D1: the sender is acknowledged now, and only now. D5: a refusal is said.
+    fn settle(&mut self, stanza: &Stanza, outcome: Outcome) {
+        let refusal = match outcome {
+            Outcome::Kept => None,
+            Outcome::OtherPayload => Some(StanzaError::conflict().with_text("origin-id used for another message")),
+            // Row A11: an account that blocks and one that is not there answer alike.
+            Outcome::NoSuchAccount | Outcome::Blocked => Some(StanzaError::service_unavailable()),
+            Outcome::Refused => Some(wait()),
+            Outcome::Uncertain => {
+                // The client's replay settles it.
+                self.end(Some(StreamError::new(StreamCondition::InternalServerError)));
+                return;
+            }
+        };
+        if let Some(reply) = refusal.and_then(|error| stanza.error_reply(&error)) {
+            self.hand_over(reply);
+        }
+        if let Some(sm) = &mut self.session.sm {
+            sm.count_handled();
+        }
+    }
+
+    /// What the current stanza was waiting for has come.
+    pub(super) fn answered(&mut self, answered: Answered) {
+        let Some(mut current) = self.current.take() else { return };
+        if !current.is_waiting {
+            self.current = Some(current);
+            return;
+        }
+        current.is_waiting = false;
+        let data = self.cell.data();
+        let facts = self.world.facts(&self.cell.jid, &data, Some(&self.session.facts));
+        let stanza = current.stanza.clone();
+        match answered.effects(&stanza, |answer, go_on| go_on(&stanza, answer, &facts)) {
+            Next::GoOn => self.current = Some(current),
+            Next::Prepend(effects) => {
+                effects.into_iter().rev().for_each(|effect| current.effects.push_front(effect));
+                current.data = data.clone();
+                self.current = Some(current);
+            }
+            Next::Instead(effects) => {
+                current.effects = effects.into();
+                self.current = Some(current);
+            }
+            Next::Again => self.decide_again(*current),
+        }
+        self.drive();
+    }
+
+    /// The facts were stale. Somebody else changed the account; that ends.
+    fn decide_again(&mut self, current: Current) {
+        if current.decisions < STALE_MAX {
+            self.decide(current.stanza, current.credit, current.decisions + 1);
+            return;
+        }
+        let mut current = current;
+        current.effects = pipeline::reply_error(&current.stanza, &wait()).into();
+        self.current = Some(Box::new(current));
+    }
+}
+
+/// D5: `<resource-constraint type='wait'/>`.
+fn wait() -> StanzaError {
+    StanzaError { kind: ErrorKind::Wait, ..StanzaError::resource_constraint() }
+}
+
+/// What makes a message another message: where it goes, its kind and its content. Not its
+/// `from`, which carries the resource: a client that comes back may have got another one.
+fn payload_hash(message: &Message) -> u64 {
+    let to = message.head.to.as_ref().map_or("", Jid::as_str);
+    let mut text = Vec::with_capacity(to.len() + 2 + message.payloads.bytes().len());
+    text.extend_from_slice(to.as_bytes());
+    text.extend_from_slice(&[0, message.kind as u8]);
+    text.extend_from_slice(message.payloads.bytes());
+    xxh3_64(&text)
+}

@@ -1,0 +1,226 @@
+//! How a session begins, loses its client, gets it back and ends.
+
+use std::time::Duration;
+
+use klatsch_protocol::facts::SessionFacts;
+use klatsch_protocol::stanza::{StreamCondition, StreamError};
+use klatsch_protocol::stream::sm::{self, Sm};
+use tokio::sync::oneshot;
+
+use super::message::{Detach, ResumeAnswer, Resumption};
+use super::outbound::write_nonza;
+use super::{Arguments, Connection, Cursor, Live, Session};
+use crate::farewell::farewell;
+use crate::metrics;
+use crate::sessions::random_id;
+use crate::slot::Slot;
+use crate::timers::Wake;
+
+impl Live {
+    pub(super) fn new(arguments: Arguments) -> Self {
+        let Arguments { world, slot, jid, cell, sink, head } = arguments;
+        metrics::session_began();
+        let session = Session { facts: SessionFacts::new(jid), sm: None, cursor: Cursor::at(head) };
+        Self {
+            world,
+            slot,
+            cell,
+            session,
+            connection: Connection::Arriving(sink),
+            connections: 0,
+            tail_checks: 0,
+            pushes: 0,
+            resumption: None,
+            inbox: Default::default(),
+            current: None,
+            batch: Default::default(),
+            held: Default::default(),
+            pull: Default::default(),
+            successor: None,
+            has_ended: false,
+        }
+    }
+
+    /// The client knows that it is bound or resumed: what waits for it is written.
+    pub(super) fn start(&mut self) {
+        let Connection::Arriving(sink) = &self.connection else { return };
+        self.connection = Connection::Here(sink.clone());
+        // XEP-0198 §5: what the client has not handled is sent again, first of all.
+        for stanza in self.unacked_stanzas() {
+            self.hand_over(stanza);
+        }
+        self.release_held();
+        self.go_on_reading();
+        self.tail_checks = 0;
+        self.schedule_tail_check();
+    }
+
+    /// Looks at the log's tail right after the start, when hints may have gone elsewhere,
+    /// and from time to time, because hints may be lost.
+    pub(super) fn schedule_tail_check(&mut self) {
+        let after = match self.tail_checks {
+            0 => Duration::ZERO,
+            1 => Duration::from_secs(1),
+            2 => Duration::from_secs(4),
+            _ => Duration::from_secs(self.world.settings.tail_check_seconds),
+        };
+        self.tail_checks = self.tail_checks.saturating_add(1);
+        let wake = Wake::TailCheck(self.cell.jid.clone());
+        self.world.timers.wake_after(after, self.slot, wake);
+    }
+
+    /// XEP-0198 §3.
+    pub(super) fn enable_sm(&mut self, resume: bool) {
+        if self.session.sm.is_some() {
+            write_nonza(&self.connection, &sm::failed("unexpected-request", None));
+            return;
+        }
+        let id = if resume { random_id() } else { String::new() };
+        if resume {
+            self.world.resumables.add(id.clone(), self.slot);
+        }
+        let sm = Sm::new(id);
+        let enabled = sm::enabled(&sm, self.world.settings.resume_seconds);
+        write_nonza(&self.connection, &enabled);
+        self.session.sm = Some(sm);
+    }
+
+    /// The connection is gone.
+    pub(super) fn detach(&mut self, how: Detach, connection: u32) {
+        if connection != self.connections || self.has_ended {
+            return;
+        }
+        let is_resumable = self.session.sm.as_ref().is_some_and(Sm::is_resumable);
+        if how == Detach::Closed || !is_resumable {
+            self.end(None);
+            return;
+        }
+        self.connection = Connection::Away;
+        metrics::session_lost();
+        let patience = Duration::from_secs(self.world.settings.resume_seconds);
+        self.world.timers.wake_after(patience, self.slot, Wake::ResumeExpired(connection));
+    }
+
+    /// The client has not come back in time.
+    pub(super) fn expire(&mut self, connection: u32) {
+        if connection == self.connections && matches!(self.connection, Connection::Away) {
+            self.end(None);
+        }
+    }
+
+    /// A client comes back. It is answered when everything it has sent is dealt with: what
+    /// it then sends again is what never came here.
+    pub(super) fn resume(&mut self, resumption: Resumption) {
+        if !self.session.sm.as_ref().is_some_and(Sm::is_resumable) || self.has_ended {
+            let _ = resumption.reply.send(None);
+            return;
+        }
+        // §5: the stream that is still open is ended.
+        if let Connection::Here(old) | Connection::Arriving(old) = &self.connection {
+            old.close(Some(StreamError::new(StreamCondition::Conflict)));
+        }
+        self.connection = Connection::Away;
+        self.connections = self.connections.wrapping_add(1);
+        self.resumption = Some(Box::new(resumption));
+        self.drive();
+    }
+
+    /// Answers a client that comes back, once everything it has sent is dealt with.
+    pub(super) fn finish_resumption(&mut self) {
+        if self.resumption.is_none() || !self.is_quiet() || self.has_ended {
+            return;
+        }
+        let Some(resumption) = self.resumption.take() else { return };
+        let Resumption { h, sink, reply } = *resumption;
+        let answer = match self.take_ack(Some(&h.to_string())) {
+            Ok(()) => self.session.sm.as_ref().map(|sm| ResumeAnswer {
+                jid: self.session.facts.jid.clone(),
+                h: sm.handled(),
+                connection: self.connections,
+            }),
+            // An h beyond what was sent resumes nothing; the session goes with its time.
+            Err(_) => None,
+        };
+        let is_resumed = answer.is_some();
+        if reply.send(answer).is_ok() && is_resumed {
+            self.connection = Connection::Arriving(sink);
+            metrics::session_resumed();
+        }
+    }
+
+    /// Another session takes this one's name.
+    pub(super) fn replace(&mut self, ended: oneshot::Sender<()>) {
+        self.successor = Some(ended);
+        self.end(Some(StreamError::new(StreamCondition::Conflict)));
+    }
+
+    /// Ends: the client is told why, the contacts see it go.
+    pub(super) fn end(&mut self, error: Option<StreamError>) {
+        if self.has_ended {
+            return;
+        }
+        self.has_ended = true;
+        if let Connection::Here(sink) | Connection::Arriving(sink) = &self.connection {
+            sink.close(error);
+        }
+        self.connection = Connection::Away;
+        for stanza in self.unacked_stanzas() {
+            self.bounce(&stanza);
+        }
+        for (_, stanza) in self.held.take() {
+            self.bounce(&stanza);
+        }
+        if let Some(sm) = &self.session.sm {
+            self.world.resumables.remove(&sm.id);
+        }
+        metrics::session_ended();
+        let facts = self.session.facts.clone();
+        tokio::spawn(farewell(
+            self.world.clone(),
+            self.slot,
+            self.cell.clone(),
+            facts,
+            self.successor.take(),
+        ));
+    }
+
+    /// Shows the session's data to an operator.
+    pub(super) fn inspect(&self, reply: oneshot::Sender<Box<Session>>) {
+        // Whoever asked may have gone.
+        let _ = reply.send(Box::new(self.session.clone()));
+    }
+}
+
+impl Drop for Live {
+    /// A session that fails has not ended: its client must not wait for nothing.
+    fn drop(&mut self) {
+        if self.has_ended {
+            return;
+        }
+        if let Connection::Here(sink) | Connection::Arriving(sink) = &self.connection {
+            sink.close(Some(StreamError::new(StreamCondition::InternalServerError)));
+        }
+    }
+}
+
+/// Who may come back: resumption id → session (XEP-0198 §5). An id is 128 random bits, so
+/// that it cannot be guessed (row A13); the account is checked all the same.
+#[derive(Default)]
+pub struct Resumables {
+    slots: papaya::HashMap<String, Slot>,
+}
+
+impl Resumables {
+    fn add(&self, id: String, slot: Slot) {
+        self.slots.pin().insert(id, slot);
+    }
+
+    fn remove(&self, id: &str) {
+        self.slots.pin().remove(id);
+    }
+
+    /// The session with this resumption id.
+    pub fn slot(&self, id: &str) -> Option<Slot> {
+        self.slots.pin().get(id).copied()
+    }
+}

@@ -1,0 +1,156 @@
+//! Mail of a session, and what it needs of its connection.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use klatsch_protocol::archive::Entry;
+use klatsch_protocol::effect::{Answer, Continue, Effect};
+use klatsch_protocol::jid::FullJid;
+use klatsch_protocol::routing::Share;
+use klatsch_protocol::stanza::{Stanza, StanzaError, StreamError};
+use klatsch_protocol::xml::{Element, Fragment};
+use klatsch_store::StoreError;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use crate::log_writer::Outcome;
+use crate::mail::{Committed, Mail};
+use crate::session::Session;
+
+/// Mail of a session.
+pub enum SessionMsg {
+    /// The client has sent this over its connection with this number; the credit is given
+    /// back when it has been dealt with.
+    Inbound(Box<Fragment>, OwnedSemaphorePermit, u32),
+    /// Mail from another address.
+    Mail(Box<Mail>),
+    /// An entry has been committed to the account's log; this is the session's share of it.
+    Committed(Arc<Committed>, Share),
+    /// What became of the batch with this number.
+    Appended(u64, Vec<Outcome>),
+    /// What the stanza being decided waits for has come.
+    Answered(Box<Answered>),
+    /// The next entries of the log.
+    Pulled(Result<Vec<Entry>, StoreError>),
+    /// The account's log ends here.
+    Tail(u64),
+    /// The connection has taken what was queued.
+    Writable,
+    /// The client has been told that it is bound or resumed: begin to write.
+    Start,
+    /// A client comes back.
+    Resume(Box<Resumption>),
+    /// The connection with this number is gone.
+    Detach(Detach, u32),
+    /// The time for coming back is over for the loss of the connection with this number.
+    ResumeExpired(u32),
+    /// Another session takes this one's name; it is told when this one has ended.
+    Replace(oneshot::Sender<()>),
+    /// End with this error.
+    End(StreamError),
+    /// An operator looks.
+    Inspect(oneshot::Sender<Box<Session>>),
+}
+
+impl ractor::Message for SessionMsg {}
+
+/// What the stanza being decided was waiting for.
+pub enum Answered {
+    /// The store's answer, and how it goes on.
+    Loaded(Answer, Continue),
+    /// A change was carried out.
+    Changed,
+    /// The facts were stale: decide again.
+    Stale,
+    /// A change was refused.
+    Refused(StanzaError),
+    /// Nothing more to say.
+    Done,
+}
+
+impl Answered {
+    /// What this means for the effects that wait.
+    pub(super) fn effects(self, stanza: &Stanza, go_on: impl FnOnce(Answer, Continue) -> Vec<Effect>) -> Next {
+        match self {
+            Self::Loaded(answer, continued) => Next::Prepend(go_on(answer, continued)),
+            Self::Changed | Self::Done => Next::GoOn,
+            Self::Stale => Next::Again,
+            Self::Refused(error) => {
+                Next::Instead(klatsch_protocol::pipeline::reply_error(stanza, &error))
+            }
+        }
+    }
+}
+
+/// How a stanza goes on.
+pub(super) enum Next {
+    /// With the effects that are left.
+    GoOn,
+    /// With these first.
+    Prepend(Vec<Effect>),
+    /// With these alone.
+    Instead(Vec<Effect>),
+    /// From the beginning.
+    Again,
+}
+
+/// A client that comes back (XEP-0198 §5).
+pub struct Resumption {
+    /// What it has handled.
+    pub h: u32,
+    /// Its new connection.
+    pub sink: Arc<dyn Sink>,
+    /// The answer: what has been handled of its stanzas, or nothing when it may not resume.
+    pub reply: oneshot::Sender<Option<ResumeAnswer>>,
+}
+
+/// The session goes on.
+pub struct ResumeAnswer {
+    /// Its address.
+    pub jid: FullJid,
+    /// What has been handled of the client's stanzas.
+    pub h: u32,
+    /// The number of its new connection.
+    pub connection: u32,
+}
+
+/// How a connection went away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detach {
+    /// The client closed its stream: the session ends.
+    Closed,
+    /// The connection broke: the session waits for the client, if it may come back.
+    Lost,
+}
+
+/// The other end of a connection.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// Its address.
+    pub address: IpAddr,
+    /// The connection is encrypted, or as good as.
+    pub is_secure: bool,
+}
+
+/// What a session needs of a connection. Nothing here waits.
+pub trait Sink: Send + Sync {
+    /// Writes a stanza.
+    fn stanza(&self, stanza: &Stanza) -> Pressure;
+    /// Writes an element that is no stanza.
+    fn nonza(&self, element: &Element) -> Pressure;
+    /// Writes the error, if any, ends the stream and closes.
+    fn close(&self, error: Option<StreamError>);
+    /// Bytes the client has not taken yet.
+    fn queued(&self) -> usize;
+}
+
+/// How a connection takes what is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pressure {
+    /// At once.
+    Free,
+    /// So many bytes wait, more than the connection likes: what can wait in the log should.
+    /// [`SessionMsg::Writable`] comes when they are gone.
+    Queued(usize),
+    /// Not at all: it is closed.
+    Closed,
+}

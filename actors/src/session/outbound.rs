@@ -1,0 +1,281 @@
+//! What the client gets: mail, entries of its account's log, acknowledgements.
+
+use klatsch_protocol::archive::{Direction, Entry};
+use klatsch_protocol::effect::{Effect, HoldKey};
+use klatsch_protocol::pipeline;
+use klatsch_protocol::routing::{self, Share};
+use klatsch_protocol::stanza::{Iq, IqKind, Stanza, StanzaError, StreamCondition, StreamError};
+use klatsch_protocol::stream::sm::{self, Unacked};
+use klatsch_protocol::xml::Element;
+use klatsch_store::StoreError;
+
+use super::cursor::Hint;
+use super::{Connection, Live, Pressure, Pull, SessionMsg};
+use crate::mail::{Committed, Mail};
+use crate::metrics;
+use crate::router::{self, patiently};
+
+/// The session reads on from its log while the connection has less than this queued, bytes:
+/// about what a slow link takes in a second.
+const QUEUED_PAUSE: usize = 32 * 1024;
+
+/// So many entries are read from the log at once.
+const PAGE: u32 = 50;
+
+impl Live {
+    /// Takes mail from another address.
+    pub(super) fn take_mail(&mut self, mail: Mail) {
+        match mail {
+            Mail::Deliver(stanza) => self.deliver(&stanza),
+            Mail::RosterPush(payload) | Mail::BlocklistPush(payload) => self.push(payload),
+            Mail::End(error) => self.end(Some(error)),
+            Mail::Committed(_) => debug_assert!(false, "hints come with the session's share"),
+        }
+    }
+
+    fn deliver(&mut self, stanza: &Stanza) {
+        let data = self.cell.data();
+        let facts = self.world.facts(&self.cell.jid, &data, Some(&self.session.facts));
+        let effects = pipeline::decide_delivered(stanza, &facts);
+        for effect in effects {
+            match effect {
+                Effect::Reply(stanza) => self.hand_over(stanza),
+                other => self.perform_delivery(other),
+            }
+        }
+    }
+
+    /// RFC 6121 §2.1.6: a push is an IQ set from the account, with an id of its own.
+    fn push(&mut self, payload: Element) {
+        self.pushes = self.pushes.wrapping_add(1);
+        let mut push = Iq::new(IqKind::Set, format!("push-{}", self.pushes), Some(payload));
+        push.head.to = Some(self.session.facts.jid.clone().into());
+        self.hand_over(Stanza::Iq(push));
+    }
+
+    fn perform_delivery(&mut self, effect: Effect) {
+        match effect {
+            Effect::Hold(key, stanza) => self.hold(Some(key), stanza),
+            Effect::Release => self.release_held(),
+            // Refusals go back to their senders; what needs the store to do so needs no refusal.
+            Effect::Route(stanza) => drop(router::route(&self.world, &stanza)),
+            Effect::Trace(what, why) => tracing::trace!(what, why),
+            other => debug_assert!(false, "a delivery cannot ask for {other:?}"),
+        }
+    }
+
+    /// Writes a stanza that stands in no log, or holds it back for a client that is away.
+    pub(super) fn hand_over(&mut self, stanza: Stanza) {
+        if matches!(self.connection, Connection::Here(_)) {
+            let unacked = self.session.sm.is_some().then(|| Unacked::Stanza(Box::new(stanza.clone())));
+            self.write(&stanza, unacked);
+            return;
+        }
+        let key = match &stanza {
+            Stanza::Presence(presence) => presence.head.from.clone().map(HoldKey::Presence),
+            _ => None,
+        };
+        self.hold(key, stanza);
+    }
+
+    fn hold(&mut self, key: Option<HoldKey>, stanza: Stanza) {
+        let too_much = self.held.push(key, stanza, self.world.settings.held_stanzas_max);
+        if let Some(oldest) = too_much {
+            metrics::held_stanza_dropped();
+            self.bounce(&oldest);
+        }
+    }
+
+    /// A request that cannot be delivered is refused (RFC 6121 §8.5.3.2.3); the rest was
+    /// never promised.
+    pub(super) fn bounce(&self, stanza: &Stanza) {
+        let Stanza::Iq(iq) = stanza else { return };
+        if !matches!(iq.kind, IqKind::Get | IqKind::Set) {
+            return;
+        }
+        if let Some(reply) = stanza.error_reply(&StanzaError::service_unavailable()) {
+            router::route(&self.world, &reply);
+        }
+    }
+
+    /// Writes what was held back.
+    pub(super) fn release_held(&mut self) {
+        if self.held.is_empty() || !matches!(self.connection, Connection::Here(_)) {
+            return;
+        }
+        for (_, stanza) in self.held.take() {
+            self.hand_over(stanza);
+        }
+    }
+
+    fn write(&mut self, stanza: &Stanza, unacked: Option<Unacked>) {
+        let Connection::Here(sink) = &self.connection else { return };
+        // A closed connection says so by itself; what was not taken is not acknowledged.
+        let _: Pressure = sink.stanza(stanza);
+        metrics::stanza_sent(stanza);
+        let (Some(sm), Some(unacked)) = (&mut self.session.sm, unacked) else { return };
+        sm.count_sent(unacked);
+        if sm.unacked_len() > sm::UNACKED_MAX {
+            let error = StreamError::new(StreamCondition::PolicyViolation);
+            self.end(Some(error.with_text("too much is unacknowledged")));
+        } else if sm.wants_ack(matches!(stanza, Stanza::Message(_))) {
+            sink.nonza(&sm::request());
+        }
+    }
+
+    /// Takes a hint: an entry has been committed to the account's log.
+    pub(super) fn take_hint(&mut self, committed: &Committed, share: Share) {
+        let can_take = self.can_take_entries() && self.pull == Pull::Idle;
+        match self.session.cursor.hint(committed.id, can_take) {
+            Hint::Next => self.deliver_entry(committed, share),
+            Hint::Known => {}
+            Hint::Missing => self.go_on_reading(),
+        }
+    }
+
+    /// Hears where the log ends; it may have missed hints.
+    pub(super) fn take_tail(&mut self, head: u64) {
+        if self.batch.is_overdue() {
+            self.end(Some(StreamError::new(StreamCondition::InternalServerError)));
+            return;
+        }
+        self.session.cursor.hear_tail(head);
+        self.go_on_reading();
+        self.schedule_tail_check();
+    }
+
+    fn can_take_entries(&self) -> bool {
+        let Connection::Here(sink) = &self.connection else { return false };
+        let unacked = self.session.sm.as_ref().map_or(0, |sm| sm.unacked_len());
+        sink.queued() < QUEUED_PAUSE && unacked < sm::UNACKED_ENTRIES_PAUSE
+    }
+
+    /// Reads on from the log, if there is something and the client can take it.
+    pub(super) fn go_on_reading(&mut self) {
+        let behind = self.session.cursor.is_behind();
+        if !behind || self.pull == Pull::UnderWay || !self.can_take_entries() {
+            return;
+        }
+        self.pull = Pull::UnderWay;
+        metrics::log_read();
+        let (world, slot) = (self.world.clone(), self.slot);
+        let (account, after) = (self.cell.jid.clone(), self.session.cursor.position());
+        tokio::spawn(async move {
+            let page = patiently(world.store.entries(&account, after, PAGE)).await;
+            world.directory.slots.send(slot, SessionMsg::Pulled(page));
+        });
+    }
+
+    /// The next entries of the log have come.
+    pub(super) fn pulled(&mut self, page: Result<Vec<Entry>, StoreError>) {
+        self.pull = Pull::Idle;
+        if !matches!(self.connection, Connection::Here(_)) {
+            return;
+        }
+        match page {
+            Ok(entries) if entries.is_empty() => self.session.cursor.settle(),
+            Ok(entries) => {
+                for entry in entries {
+                    self.take_entry(&entry);
+                }
+                self.go_on_reading();
+            }
+            // The next look at the tail tries again.
+            Err(error) => tracing::warn!(%error, "the log cannot be read"),
+        }
+    }
+
+    fn take_entry(&mut self, entry: &Entry) {
+        if self.has_ended || !self.session.cursor.take(entry.id) {
+            return;
+        }
+        let Some(committed) = Committed::from_entry(entry) else {
+            tracing::error!(id = entry.id, "an entry of the log is no message");
+            return;
+        };
+        let share = if self.session.cursor.is_late(entry.id) {
+            routing::share_of_waiting(&committed.message, committed.direction)
+        } else {
+            self.world.directory.share_of(&committed, &self.session.facts.jid)
+        };
+        self.deliver_entry(&committed, share);
+    }
+
+    fn deliver_entry(&mut self, committed: &Committed, share: Share) {
+        let id = committed.id;
+        if share == Share::Nothing {
+            self.pass_over(committed);
+            return;
+        }
+        let data = self.cell.data();
+        let facts = self.world.facts(&self.cell.jid, &data, Some(&self.session.facts));
+        let effects = pipeline::decide_entry(id, committed.stamp, &committed.message, share, &facts);
+        for effect in effects {
+            match effect {
+                Effect::Reply(stanza) => {
+                    let unacked = self.session.sm.is_some().then_some(Unacked::Entry { id, share });
+                    self.write(&stanza, unacked);
+                    if self.session.sm.is_none() {
+                        // Without stream management, written is as much as can be known.
+                        self.note_delivery(id, share);
+                    }
+                }
+                other => self.perform_delivery(other),
+            }
+        }
+    }
+
+    /// What the account has sent itself needs no delivery, so the delivery cursor need not
+    /// stop at it.
+    fn pass_over(&self, committed: &Committed) {
+        let id = committed.id;
+        if committed.direction == Direction::Sent && self.cell.delivered() + 1 == id {
+            self.world.accounts.delivered(&self.cell, id);
+        }
+    }
+
+    fn note_delivery(&self, id: u64, share: Share) {
+        if matches!(share, Share::Addressed | Share::Late) {
+            self.world.accounts.delivered(&self.cell, id);
+        }
+    }
+
+    /// The client acknowledges (XEP-0198 §4).
+    pub(super) fn take_ack(&mut self, h: Option<&str>) -> Result<(), StreamError> {
+        let Some(sm) = &mut self.session.sm else { return Ok(()) };
+        let Some(h) = h.and_then(sm::parse_h) else {
+            let error = StreamError::new(StreamCondition::BadFormat);
+            return Err(error.with_text("h is no number of 32 bits"));
+        };
+        for acked in sm.acknowledge(h)? {
+            if let Unacked::Entry { id, share } = acked {
+                self.note_delivery(id, share);
+            }
+        }
+        self.go_on_reading();
+        Ok(())
+    }
+
+    /// Answers `<r/>`: everything the client sent before it has been dealt with.
+    pub(super) fn answer_ack_request(&self) {
+        if let (Some(sm), Connection::Here(sink)) = (&self.session.sm, &self.connection) {
+            sink.nonza(&sm::answer(sm.handled()));
+        }
+    }
+
+    /// The client is in the foreground or in the background (XEP-0352).
+    pub(super) fn set_active(&mut self, is_active: bool) {
+        self.session.facts.inactive = !is_active;
+        if is_active {
+            self.release_held();
+        }
+    }
+}
+
+/// Writes an element that is no stanza.
+pub(super) fn write_nonza(connection: &Connection, element: &Element) {
+    if let Connection::Here(sink) = connection {
+        let _: Pressure = sink.nonza(element);
+    }
+}
+

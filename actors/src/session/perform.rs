@@ -1,0 +1,170 @@
+//! Carries out the effects of what the client has sent.
+
+use std::sync::Arc;
+
+use klatsch_protocol::effect::{Change, Effect, Flag, Interest};
+use klatsch_protocol::stanza::{Presence, Stanza};
+use klatsch_protocol::stream::sm::Unacked;
+use klatsch_store::StoreError;
+use tokio::sync::oneshot;
+
+use super::inbound::Current;
+use super::message::Answered;
+use super::outbound::write_nonza;
+use super::{Live, SessionMsg};
+use crate::mail::{Address, Mail};
+use crate::presence_shard::{PresenceShardMsg, Shown};
+use crate::router::{self, Way, ask, patiently, refusal_of};
+
+impl Live {
+    /// Carries out one effect; tells whether it is still under way. Its end comes as
+    /// [`SessionMsg::Answered`].
+    pub(super) fn perform(&mut self, effect: Effect, current: &Current) -> bool {
+        match effect {
+            Effect::Reply(stanza) => self.reply(stanza),
+            Effect::Nonza(element) => write_nonza(&self.connection, &element),
+            Effect::Route(stanza) => return self.route(stanza),
+            Effect::Load(query, go_on) => {
+                let (world, cell) = (self.world.clone(), self.cell.clone());
+                self.later(async move { Answered::Loaded(ask(&world, &cell, &query).await, go_on) });
+                return true;
+            }
+            Effect::Change(change) => {
+                self.change(change, current);
+                return true;
+            }
+            Effect::Push(interest, payload) => {
+                router::push(&self.world, &self.cell.jid, interest, payload);
+            }
+            Effect::Flag(flag) => return self.set_flag(flag),
+            Effect::Publish(presence) => {
+                self.publish(presence);
+                return true;
+            }
+            Effect::DeliverOffline => {
+                self.session.cursor.go_back_to(self.cell.delivered());
+                self.go_on_reading();
+            }
+            Effect::Release => self.release_held(),
+            Effect::Hold(_, stanza) => self.reply(stanza),
+            Effect::Close(error) => self.end(Some(error)),
+            Effect::Kick(sessions, error) => {
+                for session in sessions {
+                    self.world.directory.send(&Address::Session(session), Mail::End(error.clone()));
+                }
+            }
+            Effect::Trace(what, why) => tracing::trace!(what, why),
+            Effect::Keep(_) => debug_assert!(false, "commits are batched"),
+        }
+        false
+    }
+
+    /// An answer to the client: it goes to where the client is, or waits for it.
+    fn reply(&mut self, stanza: Stanza) {
+        self.hand_over(stanza);
+    }
+
+    fn route(&mut self, stanza: Stanza) -> bool {
+        match router::route(&self.world, &stanza) {
+            Way::Done => false,
+            Way::Refused(error) => {
+                if let Some(reply) = stanza.error_reply(&error) {
+                    self.hand_over(reply);
+                }
+                false
+            }
+            Way::Account(account) => {
+                let world = self.world.clone();
+                self.later(async move {
+                    router::decide_for_account(&world, &account, &stanza, 0).await;
+                    Answered::Done
+                });
+                true
+            }
+        }
+    }
+
+    fn change(&self, change: Change, current: &Current) {
+        let (world, cell, data) = (self.world.clone(), self.cell.clone(), current.data.clone());
+        self.later(async move {
+            match patiently(world.accounts.change(&cell, &data, change)).await {
+                Ok(()) => Answered::Changed,
+                Err(StoreError::Conflict) => Answered::Stale,
+                Err(error) => Answered::Refused(refusal_of(&error)),
+            }
+        });
+    }
+
+    fn set_flag(&mut self, flag: Flag) -> bool {
+        let facts = &mut self.session.facts;
+        match flag {
+            Flag::Interested(Interest::Roster) => facts.roster_interest = true,
+            Flag::Interested(Interest::Blocklist) => facts.blocklist_interest = true,
+            Flag::Carbons(is_on) => facts.carbons = is_on,
+            Flag::Inactive(is_inactive) => {
+                facts.inactive = is_inactive;
+                return false;
+            }
+            Flag::Directed(to, is_available) => {
+                facts.directed.retain(|directed| *directed != to);
+                if is_available {
+                    facts.directed.push(to);
+                }
+                return false;
+            }
+        }
+        self.show();
+        true
+    }
+
+    fn publish(&mut self, presence: Option<Box<Presence>>) {
+        self.session.facts.presence = presence;
+        self.show();
+    }
+
+    /// Lets the presence shard publish what this session shows; goes on once it has, so that
+    /// what the client sends next is decided with it.
+    fn show(&self) {
+        let facts = &self.session.facts;
+        let shown = Shown {
+            presence: facts.presence.as_deref().cloned().map(Arc::new),
+            carbons: facts.carbons,
+            roster_interest: facts.roster_interest,
+            blocklist_interest: facts.blocklist_interest,
+        };
+        let (reply, published) = oneshot::channel();
+        let (jid, slot) = (facts.jid.clone(), self.slot);
+        let shard = self.world.shard(self.cell.jid.as_str());
+        let sent = shard.cast(PresenceShardMsg::Show { jid, slot, shown, reply });
+        self.later(async move {
+            // A shard that is being started again publishes what the directory has: the
+            // presence is late by a restart, not lost, since the next one carries it.
+            if sent.is_ok() {
+                let _ = published.await;
+            }
+            Answered::Done
+        });
+    }
+
+    /// Lets the current stanza go on with the answer of something that takes time.
+    fn later(&self, answer: impl Future<Output = Answered> + Send + 'static) {
+        let (world, slot) = (self.world.clone(), self.slot);
+        tokio::spawn(async move {
+            let answered = answer.await;
+            world.directory.slots.send(slot, SessionMsg::Answered(Box::new(answered)));
+        });
+    }
+
+    /// What has been written and not acknowledged, other than entries of the log.
+    pub(super) fn unacked_stanzas(&mut self) -> Vec<Stanza> {
+        let Some(sm) = &mut self.session.sm else { return Vec::new() };
+        let mut stanzas = Vec::new();
+        for unacked in sm.take_unacked() {
+            match unacked {
+                Unacked::Stanza(stanza) => stanzas.push(*stanza),
+                Unacked::Entry { id, .. } => self.session.cursor.rewind_to(id),
+            }
+        }
+        stanzas
+    }
+}

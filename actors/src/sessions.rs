@@ -1,0 +1,276 @@
+//! The handle by which gateways and operators reach the sessions of this node.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use klatsch_protocol::facts::Views;
+use klatsch_protocol::jid::{BareJid, FullJid};
+use klatsch_protocol::stanza::{StanzaError, StreamCondition, StreamError};
+use klatsch_protocol::xml::Fragment;
+use klatsch_store::StoreError;
+use ractor::{Actor, ActorRef};
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::timeout;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::mail::{Address, Mail};
+use crate::presence_shard::PresenceShardMsg;
+use crate::router::{patiently, refusal_of};
+use crate::session::{
+    Arguments, Detach, Peer, Resumption, Session, SessionActor, SessionMsg, Sink,
+};
+use crate::slot::Slot;
+use crate::world::World;
+
+/// What a client may have sent and not yet seen dealt with: this many units, a stanza costing
+/// one and another for each 4 KiB. While it has none left its socket is not read.
+const CREDIT: u32 = 64;
+
+/// A session that is replaced has this long to tell its contacts.
+const REPLACE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The sessions of this node.
+#[derive(Clone)]
+pub struct Sessions {
+    world: Arc<World>,
+}
+
+/// A connection's hold on its session.
+#[derive(Clone)]
+pub struct SessionHandle {
+    actor: ActorRef<SessionMsg>,
+    connection: u32,
+    credit: Arc<Semaphore>,
+}
+
+/// A session goes on.
+pub struct Resumed {
+    /// Its address.
+    pub jid: FullJid,
+    /// The connection's hold on it.
+    pub session: SessionHandle,
+    /// What has been handled of the client's stanzas.
+    pub h: u32,
+}
+
+impl Sessions {
+    pub(crate) fn new(world: Arc<World>) -> Self {
+        Self { world }
+    }
+
+    /// What the node shares.
+    pub fn world(&self) -> &Arc<World> {
+        &self.world
+    }
+
+    /// Binds a resource (RFC 6120 §7). Nothing is written to the connection until
+    /// [`SessionHandle::start`]. A session that has this resource ends with `<conflict/>`.
+    ///
+    /// # Errors
+    /// What the client is told: the resource is no resourcepart, the account has too many
+    /// resources, or the store does not answer.
+    pub async fn bind(
+        &self,
+        account: BareJid,
+        resource: Option<String>,
+        sink: Arc<dyn Sink>,
+        peer: Peer,
+    ) -> Result<(FullJid, SessionHandle), StanzaError> {
+        let resource = resource.filter(|resource| !resource.is_empty());
+        let jid = account
+            .with_resource(&resource.unwrap_or_else(random_id))
+            .map_err(|_| StanzaError::bad_request())?;
+        let cell = patiently(self.world.accounts.hold(&account)).await.map_err(|e| refusal_of(&e))?;
+        let slot = self.world.directory.slots.reserve(xxh3_64(jid.as_str().as_bytes()));
+        let bound = self.take_name(&jid, slot).await;
+        let head = match bound {
+            Ok(()) => patiently(self.world.store.head(&account)).await.map_err(|e| refusal_of(&e)),
+            Err(error) => Err(error),
+        };
+        let started = match head {
+            Ok(head) => self.spawn(slot, &jid, cell.clone(), sink, head).await,
+            Err(error) => Err(error),
+        };
+        match started {
+            Ok(actor) => {
+                tracing::info!(%jid, peer = %peer.address, secure = peer.is_secure, "session bound");
+                Ok((jid, SessionHandle::new(actor, 0)))
+            }
+            Err(error) => {
+                self.give_back(&jid, slot);
+                self.world.accounts.release(cell);
+                Err(error)
+            }
+        }
+    }
+
+    async fn take_name(&self, jid: &FullJid, slot: Slot) -> Result<(), StanzaError> {
+        let (reply, bound) = oneshot::channel();
+        let resources_max = self.world.settings.resources_max;
+        let bind = PresenceShardMsg::Bind { jid: jid.clone(), slot, resources_max, reply };
+        self.world.shard(jid.bare_str()).cast(bind).map_err(|_| StanzaError::resource_constraint())?;
+        let replaced = match bound.await {
+            Ok(Ok(replaced)) => replaced,
+            // Row A15; RFC 6120 §7.6.2.1.
+            _ => return Err(StanzaError::resource_constraint()),
+        };
+        if let Some(before) = replaced {
+            let (ended, has_ended) = oneshot::channel();
+            self.world.directory.slots.send(before, SessionMsg::Replace(ended));
+            let _ = timeout(REPLACE_PATIENCE, has_ended).await;
+        }
+        Ok(())
+    }
+
+    async fn spawn(
+        &self,
+        slot: Slot,
+        jid: &FullJid,
+        cell: Arc<crate::accounts::AccountCell>,
+        sink: Arc<dyn Sink>,
+        head: u64,
+    ) -> Result<ActorRef<SessionMsg>, StanzaError> {
+        let world = self.world.clone();
+        let arguments = Arguments { world, slot, jid: jid.clone(), cell, sink, head };
+        let supervisor = self.world.registry.session_supervisor(xxh3_64(jid.as_str().as_bytes()));
+        let spawned = Actor::spawn_linked(None, SessionActor, arguments, supervisor).await;
+        let (actor, _task) = spawned.map_err(|_| StanzaError::internal_server_error())?;
+        self.world.directory.slots.fill(slot, actor.clone());
+        Ok(actor)
+    }
+
+    fn give_back(&self, jid: &FullJid, slot: Slot) {
+        let unbind = PresenceShardMsg::Unbind { jid: jid.clone(), slot, reply: None };
+        // A shard that is being started again knows nothing of this session.
+        let _ = self.world.shard(jid.bare_str()).cast(unbind);
+        self.world.directory.slots.release(slot);
+    }
+
+    /// Goes on with a session (XEP-0198 §5). Nothing is written to the connection until
+    /// [`SessionHandle::start`].
+    ///
+    /// # Errors
+    /// There is nothing to resume by this id for this account.
+    pub async fn resume(
+        &self,
+        account: &BareJid,
+        previd: &str,
+        h: u32,
+        sink: Arc<dyn Sink>,
+    ) -> Result<Resumed, NothingToResume> {
+        let slot = self.world.resumables.slot(previd).ok_or(NothingToResume)?;
+        let actor = self.world.directory.slots.get(slot).ok_or(NothingToResume)?;
+        if !self.owns(account, slot) {
+            return Err(NothingToResume);
+        }
+        let (reply, answer) = oneshot::channel();
+        let resumption = Resumption { h, sink, reply };
+        actor.cast(SessionMsg::Resume(Box::new(resumption))).map_err(|_| NothingToResume)?;
+        let answer = timeout(crate::world::STORE_PATIENCE * 4, answer).await;
+        let Ok(Ok(Some(answer))) = answer else { return Err(NothingToResume) };
+        let session = SessionHandle::new(actor, answer.connection);
+        tracing::info!(jid = %answer.jid, "session resumed");
+        Ok(Resumed { jid: answer.jid, session, h: answer.h })
+    }
+
+    /// Row A13: an id opens only its own account's session.
+    fn owns(&self, account: &BareJid, slot: Slot) -> bool {
+        let published = self.world.directory.published(account.as_str());
+        published.is_some_and(|published| published.slots.contains(&slot))
+    }
+
+    /// The bound resources of an account, or of everybody.
+    pub fn list(&self, account: Option<&BareJid>) -> Vec<FullJid> {
+        let all = match account {
+            Some(account) => vec![self.world.directory.view(account)],
+            None => self.world.directory.all(|_| true).into_iter().map(|(_, it)| it.view.clone()).collect(),
+        };
+        let resources = all.iter().flat_map(|view| &view.resources);
+        resources.map(|resource| resource.jid.clone()).collect()
+    }
+
+    /// A session as data.
+    pub async fn inspect(&self, jid: &FullJid) -> Option<Box<Session>> {
+        let slot = self.world.directory.slot(jid)?;
+        let (reply, session) = oneshot::channel();
+        self.world.directory.slots.send(slot, SessionMsg::Inspect(reply));
+        timeout(REPLACE_PATIENCE, session).await.ok()?.ok()
+    }
+
+    /// Ends a session; tells whether it was there.
+    pub fn kick(&self, jid: &FullJid, error: StreamError) -> bool {
+        self.world.directory.send(&Address::Session(jid.clone()), Mail::End(error))
+    }
+
+    /// Ends every session of an account.
+    pub fn kick_account(&self, account: &BareJid, error: StreamError) -> bool {
+        self.world.directory.send(&Address::Account(account.clone()), Mail::End(error))
+    }
+
+    /// Ends every session with `<system-shutdown/>` and waits until they have told their
+    /// contacts, at most this long.
+    pub async fn shut_down(&self, patience: Duration) {
+        let error = || StreamError::new(StreamCondition::SystemShutdown);
+        self.world.directory.slots.send_all(|| SessionMsg::End(error()));
+        let gone = async {
+            while !self.world.directory.is_empty() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        if timeout(patience, gone).await.is_err() {
+            tracing::warn!("some sessions did not end in time");
+        }
+        if let Err(error) = self.world.accounts.write_cursors().await {
+            tracing::warn!(%error, "delivery cursors not written: some messages are delivered again");
+        }
+    }
+}
+
+/// There is no such session to resume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NothingToResume;
+
+impl From<&StoreError> for NothingToResume {
+    fn from(_: &StoreError) -> Self {
+        Self
+    }
+}
+
+impl SessionHandle {
+    fn new(actor: ActorRef<SessionMsg>, connection: u32) -> Self {
+        Self { actor, connection, credit: Arc::new(Semaphore::new(CREDIT as usize)) }
+    }
+
+    /// Hands over what the client has sent; waits while the session has much of it to deal
+    /// with. False: the session is gone.
+    pub async fn inbound(&self, fragment: Fragment) -> bool {
+        let size = fragment.payloads().bytes().len() as u32;
+        let units = (1 + size / 4096).min(CREDIT);
+        let Ok(credit) = self.credit.clone().acquire_many_owned(units).await else { return false };
+        let message = SessionMsg::Inbound(Box::new(fragment), credit, self.connection);
+        self.actor.cast(message).is_ok()
+    }
+
+    /// The connection has taken everything that was queued.
+    pub fn writable(&self) {
+        // A session that is gone has nothing to write.
+        let _ = self.actor.cast(SessionMsg::Writable);
+    }
+
+    /// The client has been told that it is bound or resumed.
+    pub fn start(&self) {
+        let _ = self.actor.cast(SessionMsg::Start);
+    }
+
+    /// The connection is gone.
+    pub fn detach(&self, how: Detach) {
+        let _ = self.actor.cast(SessionMsg::Detach(how, self.connection));
+    }
+}
+
+/// 128 random bits, for names nobody may guess.
+pub fn random_id() -> String {
+    let mut bytes = [0u8; 16];
+    getrandom::fill(&mut bytes).expect("the system has randomness");
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

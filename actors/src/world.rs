@@ -1,0 +1,110 @@
+//! What every actor of a node shares: handles, and what an operator may tune.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use klatsch_protocol::facts::{AccountData, Facts, Host, SessionFacts};
+use klatsch_protocol::jid::BareJid;
+use klatsch_protocol::time::Timestamp;
+use klatsch_store::Store;
+use ractor::ActorRef;
+use serde::{Deserialize, Serialize};
+
+use crate::accounts::Accounts;
+use crate::directory::Directory;
+use crate::log_writer::LogWriterMsg;
+use crate::presence_shard::{PresenceShardMsg, shard_of};
+use crate::session::Resumables;
+use crate::supervisor::Registry;
+use crate::timers::Timers;
+
+/// What an operator may tune of sessions.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Connected resources an account may have.
+    pub resources_max: usize,
+    /// How long a lost session can be resumed, seconds.
+    pub resume_seconds: u64,
+    /// Stanzas that wait for a client that is away or in the background, other than messages.
+    pub held_stanzas_max: usize,
+    /// How often every session's log is compared with what the session has seen, seconds.
+    pub tail_check_seconds: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            // As many as ejabberd allows: a person's devices, with room to spare.
+            resources_max: 10,
+            // Five minutes bridge a tunnel and a change of network.
+            resume_seconds: 300,
+            held_stanzas_max: 256,
+            tail_check_seconds: 30,
+        }
+    }
+}
+
+/// What every actor of a node shares.
+pub struct World {
+    /// The server as decisions know it.
+    pub host: Host,
+    /// What an operator may tune.
+    pub settings: Settings,
+    /// Who is bound where.
+    pub directory: Arc<Directory>,
+    /// What is remembered.
+    pub store: Store,
+    /// The accounts at hand.
+    pub accounts: Accounts,
+    /// When sessions want to be woken.
+    pub timers: Timers,
+    /// Which sessions may be resumed.
+    pub resumables: Resumables,
+    /// The actors that may be started again under another reference.
+    pub registry: Registry,
+}
+
+impl World {
+    /// The time.
+    pub fn now(&self) -> Timestamp {
+        now()
+    }
+
+    /// The facts for a decision of this account.
+    pub fn facts<'a>(
+        &'a self,
+        account: &'a BareJid,
+        data: &'a AccountData,
+        session: Option<&'a SessionFacts>,
+    ) -> Facts<'a> {
+        Facts {
+            now: self.now(),
+            host: &self.host,
+            account,
+            data,
+            session,
+            views: self.directory.as_ref(),
+        }
+    }
+
+    /// The presence shard of an account.
+    pub fn shard(&self, account: &str) -> ActorRef<PresenceShardMsg> {
+        self.registry.shard(shard_of(account))
+    }
+
+    /// The log writer.
+    pub fn log_writer(&self) -> ActorRef<LogWriterMsg> {
+        self.registry.log_writer()
+    }
+}
+
+/// Every question to the store is given this long: a client hears `wait` before it gives up.
+pub const STORE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The wall clock. Clocks order nothing here: stamps in logs never run backwards because
+/// the store sees to it.
+pub fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    Timestamp(since.map_or(0, |since| since.as_micros() as i64))
+}
