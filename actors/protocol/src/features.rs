@@ -5,6 +5,7 @@
 pub mod blocking;
 pub mod caps;
 pub mod carbons;
+pub mod chat;
 pub mod csi;
 pub mod data_forms;
 pub mod delay;
@@ -146,6 +147,7 @@ pub const ALL: &[&Feature] = &[
     &time::FEATURE,
     &delay::FEATURE,
     &carbons::FEATURE,
+    &chat::FEATURE,
     &mam::FEATURE,
     &hints::FEATURE,
     &csi::FEATURE,

@@ -1,12 +1,25 @@
-//! XMPP Ping: XEP-0199 version 2.0.1.
+//! XMPP Ping: XEP-0199 version 2.0.1,
+//! <https://xmpp.org/extensions/xep-0199.html>
 
-use super::{Feature, Spec};
+use super::{Feature, Scope, Spec, get};
+use crate::effect::Effect;
+use crate::facts::Facts;
+use crate::stanza::{Iq, Stanza};
 
+/// The namespace.
+pub const NS: &str = "urn:xmpp:ping";
 
 /// The feature.
 pub const FEATURE: Feature = Feature {
     name: "ping",
     spec: Spec::Xep { number: 199, version: "2.0.1" },
+    disco: &[NS],
+    disco_account: &[NS],
+    iq: &[get(Scope::Server, NS, "ping", pong), get(Scope::Own, NS, "ping", pong)],
     ..Feature::NONE
 };
 
+/// §4.2.
+fn pong(iq: &Iq, _facts: &Facts<'_>) -> Vec<Effect> {
+    vec![Effect::Reply(Stanza::Iq(iq.result(None)))]
+}
