@@ -1,0 +1,350 @@
+//! The root of all settings.
+//!
+//! Defaults, then `klatsch.toml`, then `KLATSCH__SECTION__KEY` in the environment, then flags: see
+//! [`load`]. What a setting means stands once, in its doc comment; [`example`] is made from them.
+
+pub mod check;
+mod limits;
+mod listen;
+mod load;
+mod network;
+mod settings;
+
+pub use limits::Limits;
+pub use listen::Listen;
+pub use load::{Loaded, Overrides, load};
+pub use network::Network;
+
+use serde::{Deserialize, Deserializer, Serialize};
+use settings::{settings, write_example};
+use std::path::PathBuf;
+
+settings! {
+    /// Everything that can be set.
+    pub struct Config {
+        /// The domains served. None: the host's full name, or else localhost.
+        #[serde(deserialize_with = "one_or_many")]
+        domains: Vec<String> = Vec::new();
+        /// Where the store, the certificate and the secrets are kept; made at the first start.
+        data: PathBuf = PathBuf::from("klatsch-data");
+    }
+    sections {
+        /// Where services listen.
+        listen: Listeners;
+        /// HTTP and WebSocket.
+        http: Http;
+        /// Certificates.
+        tls: Tls;
+        /// Connections of clients.
+        c2s: C2s;
+        /// What is remembered, and where.
+        store: Store;
+        /// Messages kept.
+        archive: Archive;
+        /// Who checks passwords.
+        auth: Auth;
+        /// Other nodes.
+        cluster: Cluster;
+        /// Budgets.
+        limits: Limits;
+        /// What the server tells of itself.
+        log: Log;
+    }
+}
+
+settings! {
+    /// Where services listen: "ADDR:PORT" or "off". [::] is every address, IPv4 too.
+    pub struct Listeners {
+        /// Clients with STARTTLS.
+        c2s: Listen = Listen::everywhere(5222);
+        /// Clients with direct TLS.
+        c2s_tls: Listen = Listen::everywhere(5223);
+        /// Other servers with STARTTLS, usually port 5269. Accepted, but not served in this version.
+        s2s: Listen = Listen::Off;
+        /// Other servers with direct TLS, usually port 5270. Accepted, but not served in this version.
+        s2s_tls: Listen = Listen::Off;
+        /// HTTP without TLS: for this machine, or for a proxy.
+        http: Listen = Listen::loopback(5280);
+        /// HTTPS and secure WebSocket.
+        https: Listen = Listen::everywhere(5443);
+        /// Metrics and health, without any login: for this machine only, unless you know who reads it.
+        metrics: Listen = Listen::loopback(9464);
+        /// STUN and TURN over UDP, usually port 3478. Accepted, but not served in this version.
+        stun: Listen = Listen::Off;
+    }
+}
+
+settings! {
+    /// HTTP and WebSocket.
+    pub struct Http {
+        /// Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed: https there counts as TLS here.
+        #[serde(deserialize_with = "one_or_many")]
+        trusted_proxies: Vec<Network> = Vec::new();
+    }
+}
+
+settings! {
+    /// Certificates. None given: one signed by itself is made at the first start and kept.
+    pub struct Tls {
+        /// The certificate with its chain, PEM. SIGHUP reads it again.
+        certificate: Option<PathBuf> = None, example "\"/etc/klatsch/fullchain.pem\"";
+        /// Its private key, PEM.
+        key: Option<PathBuf> = None, example "\"/etc/klatsch/privkey.pem\"";
+    }
+}
+
+settings! {
+    /// Connections of clients.
+    pub struct C2s {
+        /// Refuses logins without TLS. May be false only where all of listen.c2s is this machine.
+        require_tls: bool = true;
+        /// Seconds that a session waits for its client after a lost connection (XEP-0198).
+        resume_seconds: u32 = 300;
+    }
+}
+
+settings! {
+    /// What is remembered, and where.
+    pub struct Store {
+        /// "sqlite:FILE" in the data directory, or "memory:" to forget all at the end.
+        url: String = "sqlite:klatsch.db".to_owned();
+    }
+}
+
+settings! {
+    /// Messages kept.
+    pub struct Archive {
+        /// False: messages are routed only, nothing is kept.
+        enabled: bool = true;
+    }
+}
+
+settings! {
+    /// Who checks passwords.
+    pub struct Auth {
+        /// In the order asked: internal; later versions add ldap, http, saslauthd and token.
+        #[serde(deserialize_with = "one_or_many")]
+        backends: Vec<Backend> = vec![Backend::Internal];
+    }
+}
+
+settings! {
+    /// Other nodes. This version runs one node: what is set here is refused.
+    pub struct Cluster {
+        /// Where other nodes connect, usually port 5290.
+        listen: Listen = Listen::Off;
+        /// Other nodes, each ADDR:PORT.
+        #[serde(deserialize_with = "one_or_many")]
+        peers: Vec<String> = Vec::new();
+        /// A name whose addresses are the other nodes.
+        dns: Option<String> = None, example "\"nodes.example.org\"";
+        /// A file with what nodes know each other by.
+        secret_file: Option<PathBuf> = None, example "\"/etc/klatsch/cluster.secret\"";
+    }
+}
+
+settings! {
+    /// What the server tells of itself.
+    pub struct Log {
+        /// error, warn, info, debug or trace; or filters as in "info,klatsch_gateways=debug".
+        level: String = "info".to_owned();
+        /// auto (text on a terminal, JSON elsewhere), text or json.
+        format: LogFormat = LogFormat::Auto;
+    }
+}
+
+/// Who checks a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Backend {
+    /// The store's own accounts.
+    Internal,
+    /// A directory.
+    Ldap,
+    /// A web service.
+    Http,
+    /// Cyrus saslauthd.
+    Saslauthd,
+    /// Tokens of another service.
+    Token,
+}
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    Auto,
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+impl Config {
+    /// The domains served, lower-case; without any set, the host's full name or else localhost.
+    pub fn domains(&self) -> Vec<String> {
+        if self.domains.is_empty() {
+            return vec![host_domain()];
+        }
+        self.domains
+            .iter()
+            .map(|domain| domain.to_lowercase())
+            .collect()
+    }
+
+    /// The settings as TOML, secrets hidden.
+    pub fn print(&self) -> String {
+        let mut shown = self.clone();
+        shown.store.url = without_password(&self.store.url);
+        toml::to_string(&shown).expect("settings are plain values")
+    }
+}
+
+/// An example file: every key with its default and what it does.
+pub fn example() -> String {
+    let mut out = String::from(
+        "# The settings of klatsch. Nothing has to be set: each line shows a key and its default.\n\
+         # KLATSCH__SECTION__KEY in the environment goes over this file, flags over both.\n\
+         # Made by `klatsch config example`; `klatsch config check` tells what is wrong with a file.\n\n",
+    );
+    write_example::<Config>(&mut out, "");
+    write_example::<Listeners>(&mut out, "listen");
+    write_example::<Http>(&mut out, "http");
+    write_example::<Tls>(&mut out, "tls");
+    write_example::<C2s>(&mut out, "c2s");
+    write_example::<Store>(&mut out, "store");
+    write_example::<Archive>(&mut out, "archive");
+    write_example::<Auth>(&mut out, "auth");
+    write_example::<Cluster>(&mut out, "cluster");
+    write_example::<Limits>(&mut out, "limits");
+    write_example::<Log>(&mut out, "log");
+    out.truncate(out.trim_end().len());
+    out.push('\n');
+    out
+}
+
+/// The host's name where it is a full one: a bare `debian` is nobody's address.
+fn host_domain() -> String {
+    let name = hostname::get()
+        .ok()
+        .and_then(|name| name.into_string().ok());
+    let name = name.map(|name| name.trim_end_matches('.').to_lowercase());
+    name.filter(|name| name.contains('.'))
+        .unwrap_or_else(|| "localhost".to_owned())
+}
+
+/// Hides what stands between the colon and the at sign of `scheme://user:password@host`.
+fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let Some((login, host)) = rest.rsplit_once('@') else {
+        return url.to_owned();
+    };
+    let user = login.split(':').next().unwrap_or_default();
+    format!("{scheme}://{user}:hidden@{host}")
+}
+
+/// A list, or one value in place of a list of one: handy in the environment.
+fn one_or_many<'de, T, D>(input: D) -> Result<Vec<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMany<T> {
+        Many(Vec<T>),
+        One(T),
+    }
+    Ok(match OneOrMany::deserialize(input)? {
+        OneOrMany::Many(list) => list,
+        OneOrMany::One(value) => vec![value],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The example with its keys no longer commented out.
+    fn uncommented() -> String {
+        let is_key =
+            |line: &str| line.starts_with('#') && !line.starts_with("# ") && line.len() > 1;
+        let bare = |line: &str| {
+            if is_key(line) {
+                line[1..].to_owned()
+            } else {
+                line.to_owned()
+            }
+        };
+        example().lines().map(bare).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn example_is_the_defaults() {
+        assert_eq!(
+            toml::from_str::<Config>(&example()).unwrap(),
+            Config::default()
+        );
+    }
+
+    #[test]
+    fn example_shows_every_key_with_its_default() {
+        let mut shown = toml::from_str::<Config>(&uncommented()).unwrap();
+        (shown.tls, shown.cluster.dns, shown.cluster.secret_file) = (Tls::default(), None, None);
+        assert_eq!(shown, Config::default());
+        let table = toml::Table::try_from(Config::default()).unwrap();
+        for section in table.iter().filter(|(_, value)| value.is_table()) {
+            assert!(
+                example().contains(&format!("\n[{}]\n", section.0)),
+                "{}",
+                section.0
+            );
+        }
+    }
+
+    #[test]
+    fn example_file_is_current() {
+        let file = include_str!("../klatsch.example.toml");
+        assert!(file == example(), "cargo xtask generate writes it anew");
+    }
+
+    #[test]
+    fn what_has_no_feature_yet_is_off() {
+        let listen = Listeners::default();
+        for off in [
+            listen.s2s,
+            listen.s2s_tls,
+            listen.stun,
+            Cluster::default().listen,
+        ] {
+            assert_eq!(off, Listen::Off);
+        }
+    }
+
+    #[test]
+    fn metrics_and_plain_http_are_for_this_machine_only() {
+        let listen = Listeners::default();
+        assert!(listen.metrics.is_private() && listen.http.is_private());
+    }
+
+    #[test]
+    fn password_in_the_store_url_is_not_printed() {
+        let mut config = Config::default();
+        config.store.url = "postgres://klatsch:se:c@ret@db/klatsch".to_owned();
+        assert!(
+            config
+                .print()
+                .contains("postgres://klatsch:hidden@db/klatsch")
+        );
+        assert!(!config.print().contains("ret@"));
+    }
+
+    #[test]
+    fn one_value_stands_for_a_list_of_one() {
+        let config: Config = toml::from_str("domains = \"Example.org\"").unwrap();
+        assert_eq!(config.domains(), ["example.org"]);
+    }
+}

@@ -1,0 +1,186 @@
+//! What is wrong with settings that can be read, and what to know about them.
+
+use super::{Backend, Config, Listen};
+
+/// Something to say about a setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// The server does not start with this.
+    Refused(String),
+    /// The server starts, but this should be known.
+    Noted(String),
+}
+
+impl Finding {
+    /// Tells whether the server starts all the same.
+    pub fn is_refused(&self) -> bool {
+        matches!(self, Self::Refused(_))
+    }
+}
+
+/// Everything there is to say about settings, refusals first.
+pub fn check(config: &Config) -> Vec<Finding> {
+    let mut found = Vec::new();
+    refuse_plain_logins(config, &mut found);
+    refuse_half_certificate(config, &mut found);
+    refuse_later_parts(config, &mut found);
+    refuse_bad_domains(config, &mut found);
+    note_unserved_listeners(config, &mut found);
+    note_public_plain_listeners(config, &mut found);
+    found
+}
+
+/// The refusals, a line each.
+pub fn refusals(config: &Config) -> Vec<String> {
+    let only_refused = |finding| match finding {
+        Finding::Refused(text) => Some(text),
+        Finding::Noted(_) => None,
+    };
+    check(config).into_iter().filter_map(only_refused).collect()
+}
+
+// RFC 6120 §13.9.4: passwords in the clear only where nobody listens in: on this machine.
+fn refuse_plain_logins(config: &Config, found: &mut Vec<Finding>) {
+    if !config.c2s.require_tls && !config.listen.c2s.is_private() {
+        found.push(Finding::Refused(format!(
+            "c2s.require_tls = false needs a loopback address in listen.c2s, not {}",
+            config.listen.c2s
+        )));
+    }
+}
+
+fn refuse_half_certificate(config: &Config, found: &mut Vec<Finding>) {
+    if config.tls.certificate.is_some() != config.tls.key.is_some() {
+        found.push(Finding::Refused(
+            "tls.certificate and tls.key go together".to_owned(),
+        ));
+    }
+}
+
+fn refuse_later_parts(config: &Config, found: &mut Vec<Finding>) {
+    let url = config.store.url.as_str();
+    let is_known = url.starts_with("sqlite:") || url.starts_with("memory:");
+    let cluster = &config.cluster;
+    let is_cluster =
+        cluster.listen != Listen::Off || !cluster.peers.is_empty() || cluster.dns.is_some();
+    let is_foreign_login = config
+        .auth
+        .backends
+        .iter()
+        .any(|backend| *backend != Backend::Internal);
+    let later = [
+        (!is_known, "store.url: this version has sqlite: and memory:"),
+        (is_cluster, "cluster: this version runs one node"),
+        (is_foreign_login, "auth.backends: this version has internal"),
+        (
+            config.auth.backends.is_empty(),
+            "auth.backends: nobody could log in",
+        ),
+    ];
+    let refused = later.iter().filter(|(is_so, _)| *is_so);
+    found.extend(refused.map(|(_, text)| Finding::Refused((*text).to_owned())));
+}
+
+fn refuse_bad_domains(config: &Config, found: &mut Vec<Finding>) {
+    let domains = config.domains();
+    let bad = domains.iter().filter(|domain| !is_domain(domain));
+    found.extend(
+        bad.map(|domain| Finding::Refused(format!("domains: \"{domain}\" is not a domain"))),
+    );
+    let mut seen = std::collections::BTreeSet::new();
+    let twice = domains
+        .iter()
+        .filter(|domain| !seen.insert(domain.as_str()));
+    found.extend(
+        twice.map(|domain| Finding::Refused(format!("domains: {domain} stands there twice"))),
+    );
+}
+
+/// A domain as it may stand in a JID and in a certificate.
+fn is_domain(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 253 && !text.contains(['/', '@', ' ', ':', '"', '*'])
+}
+
+fn note_unserved_listeners(config: &Config, found: &mut Vec<Finding>) {
+    let listen = &config.listen;
+    for (key, value) in [
+        ("s2s", listen.s2s),
+        ("s2s_tls", listen.s2s_tls),
+        ("stun", listen.stun),
+    ] {
+        if let Some(address) = value.address() {
+            let text = format!(
+                "listen.{key} = {address}: this version does not serve it, nothing listens there"
+            );
+            found.push(Finding::Noted(text));
+        }
+    }
+}
+
+fn note_public_plain_listeners(config: &Config, found: &mut Vec<Finding>) {
+    let listen = &config.listen;
+    if !listen.metrics.is_private() {
+        let text = format!(
+            "listen.metrics = {}: anybody who reaches it reads the metrics",
+            listen.metrics
+        );
+        found.push(Finding::Noted(text));
+    }
+    if !listen.http.is_private() {
+        let text = format!(
+            "listen.http = {}: without TLS, and not only for this machine",
+            listen.http
+        );
+        found.push(Finding::Noted(text));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(toml: &str) -> Vec<String> {
+        refusals(&toml::from_str(toml).unwrap())
+    }
+
+    #[test]
+    fn defaults_are_fine() {
+        assert_eq!(refusals(&Config::default()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn login_without_tls_needs_loopback() {
+        assert_eq!(refused("[c2s]\nrequire_tls = false\n").len(), 1);
+        let private = "[c2s]\nrequire_tls = false\n[listen]\nc2s = \"127.0.0.1:5222\"\n";
+        assert!(refused(private).is_empty());
+    }
+
+    #[test]
+    fn certificate_and_key_go_together() {
+        assert_eq!(refused("[tls]\ncertificate = \"a.pem\"\n").len(), 1);
+        assert!(refused("[tls]\ncertificate = \"a.pem\"\nkey = \"b.pem\"\n").is_empty());
+    }
+
+    #[test]
+    fn what_this_version_lacks_is_refused_by_name() {
+        assert!(refused("[store]\nurl = \"postgres://db/klatsch\"\n")[0].starts_with("store.url"));
+        assert!(refused("[auth]\nbackends = [\"ldap\"]\n")[0].starts_with("auth.backends"));
+        assert!(refused("[auth]\nbackends = []\n")[0].starts_with("auth.backends"));
+        assert!(refused("[cluster]\npeers = [\"a:5290\"]\n")[0].starts_with("cluster"));
+    }
+
+    #[test]
+    fn listener_without_a_feature_is_noted() {
+        let config: Config = toml::from_str("[listen]\ns2s = \"[::]:5269\"\n").unwrap();
+        let found = check(&config);
+        assert!(matches!(&found[..], [Finding::Noted(text)] if text.contains("listen.s2s")));
+    }
+
+    #[test]
+    fn bad_or_double_domain_is_refused() {
+        for bad in ["a b", "a@b", "a/b", "a:1", "*.a", ""] {
+            assert_eq!(refused(&format!("domains = [\"{bad}\"]")).len(), 1, "{bad}");
+        }
+        assert_eq!(refused("domains = [\"a.example\", \"A.example\"]").len(), 1);
+    }
+}

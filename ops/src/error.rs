@@ -1,0 +1,44 @@
+//! What can go wrong between the command line and the running server.
+
+use std::path::{Path, PathBuf};
+
+/// A failure of this crate, as a person at the command line reads it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A setting is not accepted: where, and why.
+    #[error("{0}")]
+    Config(String),
+    /// A file or socket could not be used.
+    #[error("{what} {}: {source}", path.display())]
+    Io {
+        /// What was tried, as a verb: "cannot read".
+        what: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Another server holds the data directory.
+    #[error("another server uses {}", .0.display())]
+    Locked(PathBuf),
+    /// A certificate or key is not usable.
+    #[error("certificate: {0}")]
+    Certificate(String),
+    /// The store refused.
+    #[error("store: {0}")]
+    Store(String),
+    /// A command was refused, with the reason.
+    #[error("{0}")]
+    Refused(String),
+    /// A command that belongs to a later version.
+    #[error("{0} arrives with a later version")]
+    Later(&'static str),
+}
+
+impl Error {
+    /// Tells where an input or output failed; for `map_err`.
+    pub(crate) fn io(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { what, path, source }
+    }
+}

@@ -1,0 +1,31 @@
+//! Writes what is made from something else: the example configuration.
+
+use std::path::Path;
+use std::process::Command;
+
+/// The example configuration's place.
+const EXAMPLE: &str = "ops/klatsch.example.toml";
+
+/// Writes every generated file.
+pub(crate) fn run(root: &Path) -> Result<String, String> {
+    write(&root.join(EXAMPLE), &klatsch(root, &["config", "example"])?)?;
+    Ok(format!("written: {EXAMPLE}"))
+}
+
+/// What the server's own command line answers.
+fn klatsch(root: &Path, arguments: &[&str]) -> Result<String, String> {
+    let output = Command::new(env!("CARGO"))
+        .args(["run", "--quiet", "--package", "klatsch-ops", "--"])
+        .args(arguments)
+        .current_dir(root)
+        .output()
+        .map_err(|error| format!("cargo does not run: {error}"))?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    String::from_utf8(output.stdout).map_err(|error| format!("klatsch {arguments:?}: {error}"))
+}
+
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
+}
