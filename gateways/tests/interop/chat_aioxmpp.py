@@ -153,9 +153,8 @@ async def conversation(step, carol, dave):
             expect(await second.texts.get() == ("sent", "Copied as sent"), "no copy of it")
             await dave.say(carol.jid, "Copied as received")
             expect(await second.texts.get() == ("received", "Copied as received"), "no copy of it")
-        for person in (carol, dave):
-            while not person.texts.empty():
-                person.texts.get_nowait()
+        expect(await dave.texts.get() == ("direct", "Copied as sent"), "the original is missing")
+        expect(await carol.texts.get() == ("direct", "Copied as received"), "the original is missing")
     async with step("the server's features, version and ping are well-formed"):
         info = await carol.disco.query_info(SERVER)
         expect("urn:xmpp:carbons:2" in info.features, info.features)

@@ -86,6 +86,7 @@ class Person(ClientXMPP):
                     name, data = await self.happened.get()
                     if name == event and test(data):
                         return data
+                    expect(name != "failed_all_auth", f"{self.label}: no mechanism worked")
                     self.kept.append((name, data))
         except TimeoutError:
             seen = ", ".join(name for name, _ in self.kept[-8:])
@@ -107,7 +108,7 @@ class Person(ClientXMPP):
 
     async def login(self, available=True):
         self.connect(loopback.ADDRESS, 5222)
-        await self.got("session_start", seconds=10)
+        await self.got("session_start")
         await self.got("sm_enabled")
         await self.get_roster()
         if available:
@@ -587,4 +588,5 @@ async def main():
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # slixmpp leaves tasks behind
     asyncio.run(main())
