@@ -1,0 +1,277 @@
+// Two people chat with @xmpp/client 0.14 (xmpp.js), over TCP and over WebSocket.
+//
+//   chat_xmpp.mjs tls      TCP with STARTTLS (SCRAM-SHA-1 and PLAIN), TCP with direct TLS, and
+//                          WebSocket through the HTTPS listener (RFC 7395)
+//   chat_xmpp.mjs plain    WebSocket on the plain HTTP listener of loopback, SCRAM-SHA-1 only
+//
+// Proves, with a client that knows no SHA-256 and that browsers use: login over each
+// transport, roster, presence, a message each way between two transports, its stanza id, an
+// archive query (XEP-0313), pings both ways (0199), errors, and resumption after a dropped
+// socket (0198); on WebSocket also that each frame is a whole element and that both sides
+// close with <close/>. On plain HTTP: that PLAIN is not offered without TLS.
+//
+// Accounts: erin and frank @localhost with the passwords pw-erin and pw-frank.
+
+import dns from "node:dns";
+import process from "node:process";
+import { client, xml } from "@xmpp/client";
+import WebSocket from "ws";
+
+// Node 20 has no WebSocket of its own; ws follows the browser's interface.
+globalThis.WebSocket = WebSocket;
+
+const ADDRESS = process.env.KLATSCH_ADDRESS;
+
+// As loopback.py: the name localhost is the address where the server under test listens.
+const lookup = dns.lookup;
+dns.lookup = (host, ...rest) => lookup(host === "localhost" ? ADDRESS : host, ...rest);
+
+const STEP_MS = 15_000; // far above what a healthy server needs
+const NS = {
+  mam: "urn:xmpp:mam:2",
+  ping: "urn:xmpp:ping",
+  rsm: "http://jabber.org/protocol/rsm",
+  sid: "urn:xmpp:sid:0",
+  stanzas: "urn:ietf:params:xml:ns:xmpp-stanzas",
+};
+
+let failed = 0;
+
+async function step(name, run) {
+  const begin = performance.now();
+  const seconds = () => `${((performance.now() - begin) / 1000).toFixed(1)} s`;
+  let timer;
+  const deadline = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`not done in ${STEP_MS / 1000} s`)), STEP_MS);
+  });
+  try {
+    await Promise.race([run(), deadline]);
+    console.log(`PASS @xmpp/client: ${name} (${seconds()})`);
+  } catch (error) {
+    failed += 1;
+    console.log(`FAIL @xmpp/client: ${name}: ${error.message || error} (${seconds()})`);
+    console.log(error.stack);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function expect(truth, what) {
+  if (!truth) throw new Error(what);
+}
+
+/** A client that keeps the stanzas it got, so that no step misses one. */
+class Person {
+  constructor(name, service, { mechanism, password = `pw-${name}`, resource = "one" } = {}) {
+    this.name = name;
+    this.offered = [];
+    this.stanzas = [];
+    this.waiting = [];
+    this.client = client({
+      service,
+      domain: "localhost",
+      resource,
+      credentials: async (authenticate, offered) => {
+        this.offered = offered;
+        const chosen = mechanism ?? offered[0];
+        await authenticate({ username: name, password }, chosen);
+      },
+    });
+    this.client.on("error", (error) => console.error(`${name}: ${error}`));
+    this.client.on("stanza", (stanza) => {
+      this.stanzas.push(stanza);
+      for (const check of [...this.waiting]) check();
+    });
+  }
+
+  /** Takes the first stanza that matches, past or future; the others stay. */
+  async got(what, test) {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(
+        () => reject(new Error(`${this.name} got no ${what}; got ${this.stanzas.slice(-4).join(" ")}`)),
+        STEP_MS - 3_000,
+      );
+      const check = () => {
+        const index = this.stanzas.findIndex(test);
+        if (index < 0) return;
+        clearTimeout(timer);
+        this.waiting = this.waiting.filter((other) => other !== check);
+        resolve(this.stanzas.splice(index, 1)[0]);
+      };
+      this.waiting.push(check);
+      check();
+    });
+  }
+
+  async message(text) {
+    return this.got(`message '${text}'`, (s) => s.is("message") && s.getChildText("body") === text);
+  }
+
+  async login() {
+    this.jid = await this.client.start();
+    const roster = await this.client.iqCaller.get(xml("query", "jabber:iq:roster"));
+    expect(roster, "no roster");
+    await this.client.send(xml("presence"));
+    await this.got("own presence", (s) => s.is("presence") && s.attrs.from === this.jid.toString());
+    return this;
+  }
+
+  async say(to, text) {
+    const id = crypto.randomUUID();
+    await this.client.send(
+      xml(
+        "message",
+        { type: "chat", to: to.toString(), id },
+        xml("body", {}, text),
+        xml("origin-id", { xmlns: NS.sid, id }),
+      ),
+    );
+    return id;
+  }
+
+  async ping() {
+    await this.client.iqCaller.request(
+      xml("iq", { type: "get", to: "localhost" }, xml("ping", NS.ping)),
+    );
+  }
+
+  async logout() {
+    await this.client.stop();
+  }
+}
+
+/** Everything two people do, whatever carries them. */
+async function conversation(label, erin, frank) {
+  const on = (name, run) => step(`${label}: ${name}`, run);
+  await on("both log in and see their own presence", async () => {
+    await erin.login();
+    await frank.login();
+    expect(erin.jid.bare().toString() === "erin@localhost", erin.jid);
+    expect(erin.jid.resource === "one", erin.jid);
+  });
+  await on("a message each way, with the id of the archive", async () => {
+    const id = await erin.say("frank@localhost", "Grüße <&> 🦊");
+    const message = await frank.message("Grüße <&> 🦊");
+    expect(message.attrs.id === id, "another id");
+    expect(message.attrs.from === erin.jid.toString(), message.attrs.from);
+    const stanzaId = message.getChild("stanza-id", NS.sid);
+    expect(stanzaId?.attrs.by === "frank@localhost", `stanza-id ${stanzaId}`);
+    await frank.say(erin.jid, "And back");
+    await erin.message("And back");
+  });
+  await on("presence and a subscription", async () => {
+    await erin.client.send(xml("presence", { type: "subscribe", to: "frank@localhost" }));
+    await frank.got("request", (s) => s.is("presence") && s.attrs.type === "subscribe");
+    await frank.client.send(xml("presence", { type: "subscribed", to: "erin@localhost" }));
+    await erin.got("frank's presence", (s) => s.is("presence") && s.attrs.from === frank.jid.toString());
+    await erin.client.iqCaller.set(
+      xml("query", "jabber:iq:roster", xml("item", { jid: "frank@localhost", subscription: "remove" })),
+    );
+    await frank.got("its end", (s) => s.is("presence") && s.attrs.type === "unsubscribe");
+  });
+  await on("the archive has the message", async () => {
+    const queryid = crypto.randomUUID();
+    const page = xml("set", NS.rsm, xml("max", {}, "2"), xml("before"));
+    const answer = await erin.client.iqCaller.request(
+      xml("iq", { type: "set" }, xml("query", { xmlns: NS.mam, queryid }, page)),
+    );
+    expect(answer.getChild("fin", NS.mam), `the answer is ${answer}`);
+    const results = erin.stanzas.filter((s) => s.getChild("result", NS.mam)?.attrs.queryid === queryid);
+    const texts = results.map((s) =>
+      s.getChild("result").getChild("forwarded").getChild("message").getChildText("body"),
+    );
+    expect(texts.join("|") === "Grüße <&> 🦊|And back", texts.join("|"));
+  });
+  await on("pings are answered by the server and by the other client", async () => {
+    await erin.ping();
+    await erin.client.iqCaller.request(
+      xml("iq", { type: "get", to: frank.jid.toString() }, xml("ping", NS.ping)),
+    );
+  });
+  await on("an unknown account is an error", async () => {
+    await erin.say("nobody@localhost", "Hello?");
+    const error = await erin.got("error", (s) => s.is("message") && s.attrs.type === "error");
+    expect(error.getChild("error").getChild("service-unavailable", NS.stanzas), `${error}`);
+  });
+  await on("a dropped socket is resumed, nothing lost, nothing twice", async () => {
+    const sm = erin.client.streamManagement;
+    expect(sm.enabled && sm.id, "no stream management");
+    const resumed = new Promise((resolve) => sm.once("resumed", resolve));
+    await drop(erin.client);
+    for (const number of [1, 2, 3]) await frank.say(erin.jid, `Gap ${number}`);
+    await resumed;
+    await erin.ping();
+    const texts = erin.stanzas.filter((s) => s.is("message")).map((s) => s.getChildText("body"));
+    const gap = texts.filter((text) => text?.startsWith("Gap"));
+    expect(gap.join("|") === "Gap 1|Gap 2|Gap 3", gap.join("|"));
+    await erin.say(frank.jid, "Back");
+    await frank.message("Back");
+  });
+  await on("what was sent into the dead socket arrives once", async () => {
+    await erin.ping();
+    const resumed = new Promise((resolve) => erin.client.streamManagement.once("resumed", resolve));
+    await drop(erin.client, () => erin.say(frank.jid, "Into the cut"));
+    await resumed;
+    await frank.message("Into the cut");
+    await erin.ping();
+    await frank.ping();
+    const again = frank.stanzas.filter((s) => s.is("message") && s.getChildText("body") === "Into the cut");
+    expect(again.length === 0, "it arrived twice");
+  });
+  await on("both leave with a closed stream", async () => {
+    await erin.logout();
+    await frank.logout();
+  });
+}
+
+/** Cuts a client's connection without any goodbye. What `last` sends never leaves. */
+async function drop(entity, last) {
+  const carrier = entity.socket.socket ?? entity.socket; // a WebSocket, or a net.Socket
+  if (last) {
+    if (carrier.terminate) carrier.send = () => {};
+    else carrier.write = (data, done) => done?.();
+    await last();
+  }
+  if (carrier.terminate) carrier.terminate();
+  else carrier.destroy();
+}
+
+async function main() {
+  const starttls = "xmpp://localhost:5222";
+  if (process.argv[2] === "tls") {
+    for (const mechanism of ["SCRAM-SHA-1", "PLAIN"]) {
+      await step(`STARTTLS with ${mechanism}`, async () => {
+        const person = await new Person("erin", starttls, { mechanism }).login();
+        await person.logout();
+      });
+    }
+    await step("direct TLS", async () => {
+      const person = await new Person("erin", "xmpps://localhost:5223").login();
+      await person.logout();
+    });
+    await step("a wrong password is refused with not-authorized", async () => {
+      const person = new Person("erin", starttls, { password: "wrong" });
+      person.client.reconnect.stop();
+      const error = await person.client.start().then(
+        () => new Error("it got in"),
+        (refusal) => refusal,
+      );
+      await person.logout();
+      expect(error.condition === "not-authorized", `${error}`);
+    });
+    await conversation("STARTTLS", new Person("erin", starttls), new Person("frank", starttls));
+    const wss = "wss://localhost:5443/xmpp-websocket";
+    await conversation("WebSocket over HTTPS", new Person("erin", wss), new Person("frank", starttls));
+  } else {
+    const ws = "ws://localhost:5280/xmpp-websocket";
+    await step("PLAIN is not offered without TLS", async () => {
+      const person = await new Person("erin", ws).login();
+      await person.logout();
+      expect(!person.offered.includes("PLAIN"), person.offered.join(" "));
+    });
+    await conversation("WebSocket on loopback", new Person("erin", ws), new Person("frank", ws));
+  }
+}
+
+await main();
+process.exit(failed ? 1 : 0);
