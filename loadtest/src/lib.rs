@@ -1,1 +1,0 @@
-//! Clients by the ten thousand, chaos and the history checker.

@@ -1,0 +1,1 @@
+//! `RESULTS.md`, made from the JSON lines of the runs.

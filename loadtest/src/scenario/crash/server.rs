@@ -1,0 +1,117 @@
+//! The server's process: started from a command, killed with -9, started again.
+//!
+//! Kills that one process by its handle, never by a name; whoever it started
+//! itself is its own affair.
+
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::client::Connection;
+use crate::error::{LoadError, Result};
+use crate::options::Target;
+
+/// How long a server may take until it answers a stream header.
+const START_MAX: Duration = Duration::from_secs(60);
+
+/// Between two looks whether it does.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// How often a start is repeated: after a kill, a client's outgoing connection
+/// may hold the listener's port for a moment.
+const TRIES: usize = 5;
+
+/// A server under test.
+pub(super) struct Server {
+    command: Vec<String>,
+    log: PathBuf,
+    child: Child,
+    started: Instant,
+}
+
+impl Server {
+    /// Starts the server.
+    pub(super) fn start(command: &str, log: &Path) -> Result<Self> {
+        let command: Vec<_> = command.split_whitespace().map(str::to_owned).collect();
+        File::create(log)?;
+        let child = spawn(&command, log)?;
+        Ok(Self {
+            command,
+            log: log.to_owned(),
+            child,
+            started: Instant::now(),
+        })
+    }
+
+    /// Starts it again.
+    pub(super) fn restart(&mut self) -> Result<()> {
+        self.child = spawn(&self.command, &self.log)?;
+        self.started = Instant::now();
+        Ok(())
+    }
+
+    /// Waits until it answers; tells the milliseconds since its start.
+    pub(super) async fn ready(&mut self, target: &Arc<Target>) -> Result<u64> {
+        let deadline = Instant::now() + START_MAX;
+        let mut tries = 1;
+        while Instant::now() < deadline {
+            if answers(target).await {
+                return Ok(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX));
+            }
+            if let Some(status) = self.child.try_wait()? {
+                if tries == TRIES {
+                    let log = self.log.display();
+                    return Err(LoadError::Usage(format!(
+                        "the server ended with {status}, see {log}"
+                    )));
+                }
+                tries += 1;
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                self.restart()?;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Err(LoadError::Timeout("the server does not answer"))
+    }
+
+    /// Kills it with SIGKILL, and waits until it is gone.
+    pub(super) fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Best effort: it may be gone already.
+        let _ = self.kill();
+    }
+}
+
+async fn answers(target: &Arc<Target>) -> bool {
+    let look = async {
+        let mut connection = Connection::connect(target).await?;
+        connection.open_stream().await.map(drop)
+    };
+    matches!(
+        tokio::time::timeout(Duration::from_secs(2), look).await,
+        Ok(Ok(()))
+    )
+}
+
+fn spawn(command: &[String], log: &Path) -> Result<Child> {
+    let (program, arguments) = command
+        .split_first()
+        .ok_or_else(|| LoadError::Usage("the server's command is empty".into()))?;
+    let log = OpenOptions::new().create(true).append(true).open(log)?;
+    let child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()?;
+    Ok(child)
+}
