@@ -16,6 +16,7 @@ use crate::facts::{AccountData, AccountView, Facts, Host, Resource, SessionFacts
 use crate::features::blocking::BlocklistChange;
 use crate::features::roster::{RosterChange, RosterItem, Subscription};
 use crate::jid::{BareJid, FullJid, Jid};
+use crate::ns;
 use crate::pipeline;
 use crate::stanza::{Presence, Stanza};
 use crate::time::Timestamp;
@@ -209,6 +210,22 @@ pub(crate) fn routed(effects: &[Effect]) -> Vec<String> {
         _ => None,
     };
     effects.iter().filter_map(text).collect()
+}
+
+/// The condition of the error that is all that happens.
+#[track_caller]
+pub(crate) fn refusal(effects: &[Effect]) -> String {
+    let [Effect::Reply(stanza) | Effect::Route(stanza)] = effects else {
+        panic!("no refusal: {effects:?}")
+    };
+    let payloads = match stanza {
+        Stanza::Message(message) => &message.payloads,
+        Stanza::Presence(presence) => &presence.payloads,
+        Stanza::Iq(iq) => &iq.payloads,
+    };
+    let error = payloads.element("error", ns::CLIENT).expect("it has an error");
+    let mut conditions = error.children().filter(|child| child.namespace() == ns::STANZAS);
+    conditions.next().expect("it has a condition").name().to_owned()
 }
 
 pub(crate) fn reply(xml: &str) -> Effect {

@@ -136,3 +136,130 @@ fn answers_for_account(stanza: &Stanza, facts: &Facts<'_>) -> bool {
         _ => true,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testkit::*;
+
+    const JULIET: &str = "juliet@capulet.example";
+
+    fn list(entries: &[&str]) -> Blocklist {
+        Blocklist { version: 0, jids: entries.iter().map(|entry| jid(entry)).collect() }
+    }
+
+    #[test]
+    fn matching_follows_section_5() {
+        let cases = [
+            ("juliet@capulet.example/chamber", "juliet@capulet.example/chamber", true),
+            ("juliet@capulet.example/chamber", "juliet@capulet.example/garden", false),
+            ("juliet@capulet.example/chamber", "juliet@capulet.example", false),
+            ("juliet@capulet.example", "juliet@capulet.example", true),
+            ("juliet@capulet.example", "juliet@capulet.example/chamber", true),
+            ("juliet@capulet.example", "nurse@capulet.example", false),
+            ("juliet@capulet.example", "capulet.example", false),
+            ("capulet.example/door", "capulet.example/door", true),
+            ("capulet.example/door", "capulet.example/window", false),
+            ("capulet.example/door", "capulet.example", false),
+            ("capulet.example/door", "juliet@capulet.example/door", false),
+            ("capulet.example", "capulet.example", true),
+            ("capulet.example", "capulet.example/door", true),
+            ("capulet.example", "juliet@capulet.example", true),
+            ("capulet.example", "juliet@capulet.example/chamber", true),
+            ("capulet.example", "house.capulet.example", false),
+        ];
+        for (blocked, address, expected) in cases {
+            assert_eq!(list(&[blocked]).covers(&jid(address)), expected, "{blocked} {address}");
+        }
+    }
+
+    #[test]
+    fn what_goes_to_the_blocked_is_refused_with_the_reason() {
+        let given = facts().blocks(JULIET);
+        let refused = |xml: &str| refuse_outgoing(&parse(xml), &given.facts());
+        for xml in [
+            format!("<message to='{JULIET}/chamber'><body>hi</body></message>"),
+            format!("<presence to='{JULIET}'/>"),
+            format!("<presence type='subscribe' to='{JULIET}'/>"),
+            format!("<iq type='get' id='x' to='{JULIET}/chamber'><ping xmlns='urn:xmpp:ping'/></iq>"),
+        ] {
+            let error = refused(&xml).expect("it is refused");
+            assert_eq!(error.application, Some(Element::new("blocked", NS_ERRORS)));
+            assert_eq!(refusal(&given.sends(&xml)), "not-acceptable", "{xml}");
+        }
+        assert!(refused("<message to='nurse@capulet.example'/>").is_none());
+        assert!(refused("<presence/>").is_none());
+    }
+
+    #[test]
+    fn results_to_the_blocked_vanish() {
+        let given = facts().blocks(JULIET);
+        for kind in ["result", "error"] {
+            let answer = format!("<iq type='{kind}' id='x' to='{JULIET}/chamber'/>");
+            assert!(given.sends(&answer).is_empty(), "{kind}");
+        }
+    }
+
+    /// What becomes of it where the account, and where the session gets it.
+    fn both_ways(xml: &str) -> [Vec<Effect>; 2] {
+        let given = facts().available().blocks(JULIET);
+        [given.account_gets(xml), given.session_gets(xml)]
+    }
+
+    #[test]
+    fn r16_messages_and_requests_of_the_blocked_are_answered_as_if_nobody_were_there() {
+        for xml in [
+            format!("<message type='chat' from='{JULIET}/x' to='{ME}'><body>hi</body></message>"),
+            format!("<message type='headline' from='{JULIET}/x' to='{ACCOUNT}'/>"),
+            format!("<iq type='get' id='x' from='{JULIET}/x' to='{ME}'><ping xmlns='urn:xmpp:ping'/></iq>"),
+            format!("<iq type='set' id='x' from='{JULIET}/x' to='{ME}'><x xmlns='urn:x'/></iq>"),
+        ] {
+            for effects in both_ways(&xml) {
+                assert_eq!(refusal(&effects), "service-unavailable", "{xml}");
+                assert!(matches!(effects[..], [Effect::Route(_)]), "to the sender: {xml}");
+            }
+        }
+    }
+
+    #[test]
+    fn r16_all_else_of_the_blocked_is_dropped_silently() {
+        let presences = ["", "unavailable", "subscribe", "subscribed", "unsubscribe"];
+        let presences = presences.into_iter().chain(["unsubscribed", "probe", "error"]);
+        let mut all: Vec<String> = presences
+            .map(|kind| match kind {
+                "" => format!("<presence from='{JULIET}/x' to='{ME}'/>"),
+                kind => format!("<presence type='{kind}' from='{JULIET}/x' to='{ME}'/>"),
+            })
+            .collect();
+        all.push(format!("<message type='error' from='{JULIET}/x' to='{ME}'/>"));
+        all.push(format!("<iq type='result' id='x' from='{JULIET}/x' to='{ME}'/>"));
+        all.push(format!("<iq type='error' id='x' from='{JULIET}/x' to='{ME}'/>"));
+        for xml in all {
+            for effects in both_ways(&xml) {
+                assert!(matches!(effects[..], [Effect::Trace(..)]), "{xml}: {effects:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_message_for_the_account_is_refused_once() {
+        let given = || facts().blocks(JULIET).online("romeo@example.org/a", Some("<presence/>"));
+        let message = format!("<message from='{JULIET}/x' to='{ACCOUNT}'><body>hi</body></message>");
+        // The other resource is the first one that would get it.
+        assert!(matches!(given().available().session_gets(&message)[..], [Effect::Route(_)]));
+        let mut later = given().available();
+        later.session.jid = full("romeo@example.org/a");
+        assert!(matches!(later.session_gets(&message)[..], [Effect::Trace(..)]));
+    }
+
+    #[test]
+    fn nobody_blocks_themselves_or_their_server() {
+        let given = facts().available().blocks("example.org").blocks(ACCOUNT).blocks(ME);
+        for own in [ACCOUNT, ME, "romeo@example.org/orchard", "example.org", "example.org/x"] {
+            assert!(!is_blocked(&jid(own), &given.facts()), "{own}");
+        }
+        assert!(is_blocked(&jid("tybalt@example.org"), &given.facts()));
+        let ping = "<iq type='get' id='x' to='example.org'><x xmlns='urn:x'/></iq>";
+        assert_eq!(refusal(&given.sends(ping)), "service-unavailable");
+    }
+}

@@ -195,3 +195,6 @@ fn refuse_probe(from: &Jid, state: State, facts: &Facts<'_>) -> Vec<Effect> {
     }
     vec![tell(PresenceKind::Unsubscribed, &from.bare().into(), facts)]
 }
+
+#[cfg(test)]
+mod tests;

@@ -256,3 +256,6 @@ pub(crate) fn waiting(facts: &Facts<'_>) -> Vec<Effect> {
         .map(Effect::Reply)
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

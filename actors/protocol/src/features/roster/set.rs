@@ -162,3 +162,187 @@ fn check_group(group: &str) -> Result<(), StanzaError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::effect::Interest;
+    use crate::features::roster::Subscription::{self, Both, From, None as Neither, To};
+    use crate::testkit::*;
+
+    const JULIET: &str = "juliet@example.org";
+
+    fn set(items: &str) -> String {
+        format!("<iq type='set' id='s'><query xmlns='jabber:iq:roster'>{items}</query></iq>")
+    }
+
+    fn done() -> Effect {
+        reply(&format!("<iq type='result' id='s' to='{ME}'/>"))
+    }
+
+    fn pushed(version: u64, item: &str) -> Effect {
+        let query = format!("<query xmlns='jabber:iq:roster' ver='{version}'>{item}</query>");
+        push(Interest::Roster, &query)
+    }
+
+    #[test]
+    fn a_new_contact_is_kept_pushed_and_confirmed() {
+        let wanted = "<item jid='juliet@example.org' name='Juliet'><group>Friends</group></item>";
+        let juliet = RosterItem {
+            name: Some("Juliet".into()),
+            groups: vec!["Friends".into()],
+            ..item(JULIET, Neither)
+        };
+        let shown = "<item jid='juliet@example.org' name='Juliet' subscription='none'>\
+                     <group>Friends</group></item>";
+        check(facts(), &set(wanted), &[put(juliet), pushed(1, shown), done()]);
+    }
+
+    #[test]
+    fn a_set_touches_name_and_groups_and_nothing_else() {
+        let known = RosterItem {
+            name: Some("J".into()),
+            groups: vec!["Old".into()],
+            ask: true,
+            version: 4,
+            ..item(JULIET, From)
+        };
+        let wanted = "<item jid='juliet@example.org' subscription='both' approved='true'/>";
+        let after = RosterItem { name: None, groups: Vec::new(), ..known.clone() };
+        let shown = "<item jid='juliet@example.org' subscription='from' ask='subscribe'/>";
+        check(facts().item(known), &set(wanted), &[put(after), pushed(5, shown), done()]);
+    }
+
+    #[test]
+    fn a_stranger_who_has_asked_becomes_a_contact_and_the_request_stays() {
+        let asked = RosterItem {
+            pending_in: Some(Bytes::from_static(b"<presence type='subscribe'/>")),
+            ..RosterItem::new(bare(JULIET))
+        };
+        let after = RosterItem { listed: true, ..asked.clone() };
+        let shown = "<item jid='juliet@example.org' subscription='none'/>";
+        let expected = [put(after), pushed(1, shown), done()];
+        check(facts().item(asked), &set("<item jid='juliet@example.org'/>"), &expected);
+    }
+
+    #[test]
+    fn a_contact_is_an_account_whatever_resource_was_named() {
+        let shown = "<item jid='juliet@example.org' subscription='none'/>";
+        let expected = [put(item(JULIET, Neither)), pushed(1, shown), done()];
+        check(facts(), &set("<item jid='Juliet@Example.org/chamber'/>"), &expected);
+    }
+
+    #[test]
+    fn a_domain_may_be_a_contact() {
+        let shown = "<item jid='rooms.example.org' subscription='none'/>";
+        let expected = [put(item("rooms.example.org", Neither)), pushed(1, shown), done()];
+        check(facts(), &set("<item jid='rooms.example.org'/>"), &expected);
+    }
+
+    #[track_caller]
+    fn refused(items: &str, condition: &str) {
+        assert_eq!(refusal(&facts().sends(&set(items))), condition, "{items:.100}");
+    }
+
+    #[test]
+    fn bad_sets_have_named_outcomes() {
+        let item = |inside: &str| format!("<item jid='juliet@example.org'>{inside}</item>");
+        refused("", "bad-request");
+        refused("<item jid='a@example.org'/><item jid='b@example.org'/>", "bad-request");
+        refused("<item/>", "bad-request");
+        refused("<item jid='@'/>", "jid-malformed");
+        refused("<item jid='@' subscription='remove'/>", "jid-malformed");
+        refused("<item jid='romeo@example.org'/>", "not-allowed");
+        refused("<item jid='romeo@example.org/other'/>", "not-allowed");
+        refused(&item("<group/>"), "not-acceptable");
+        refused(&item("<group>A</group><group>A</group>"), "bad-request");
+        refused("<item jid='juliet@example.org' subscription='remove'/>", "item-not-found");
+    }
+
+    #[test]
+    fn lengths_are_limited_and_the_limit_itself_is_fine() {
+        let named = |length| format!("<item jid='{JULIET}' name='{}'/>", "n".repeat(length));
+        let grouped = |length: usize| {
+            format!("<item jid='{JULIET}'><group>{}</group></item>", "g".repeat(length))
+        };
+        let many = |count| {
+            let groups: String = (0..count).map(|n| format!("<group>{n}</group>")).collect();
+            format!("<item jid='{JULIET}'>{groups}</item>")
+        };
+        for fine in [named(NAME_BYTES_MAX), grouped(GROUP_BYTES_MAX), many(GROUPS_MAX)] {
+            assert_eq!(facts().sends(&set(&fine)).len(), 3);
+        }
+        for long in [named(NAME_BYTES_MAX + 1), grouped(GROUP_BYTES_MAX + 1), many(GROUPS_MAX + 1)]
+        {
+            refused(&long, "not-acceptable");
+        }
+    }
+
+    #[test]
+    fn a_full_roster_takes_changes_but_no_more_contacts() {
+        let mut given = facts();
+        for n in 0..CONTACTS_MAX {
+            given = given.contact(&format!("c{n}@example.org"), Neither);
+        }
+        let more = given.sends(&set("<item jid='juliet@example.org'/>"));
+        assert_eq!(refusal(&more), "policy-violation");
+        assert_eq!(given.sends(&set("<item jid='c7@example.org' name='Seven'/>")).len(), 3);
+    }
+
+    #[test]
+    fn strangers_may_not_change_the_roster() {
+        let wanted = set("<item jid='tybalt@example.org'/>");
+        let wanted = wanted.replace("<iq ", "<iq from='tybalt@example.org/x' to='romeo@example.org' ");
+        assert_eq!(refusal(&facts().account_gets(&wanted)), "forbidden");
+    }
+
+    const REMOVE: &str = "<item jid='juliet@example.org' subscription='remove'/>";
+    const UNSUBSCRIBE: &str =
+        "<presence type='unsubscribe' from='romeo@example.org' to='juliet@example.org'/>";
+    const UNSUBSCRIBED: &str =
+        "<presence type='unsubscribed' from='romeo@example.org' to='juliet@example.org'/>";
+    const GONE: &str =
+        "<presence type='unavailable' from='romeo@example.org/balcony' to='juliet@example.org'/>";
+
+    #[track_caller]
+    fn removed(known: RosterItem, told: &[&str]) {
+        let mut expected = vec![
+            remove(JULIET),
+            pushed(1, "<item jid='juliet@example.org' subscription='remove'/>"),
+            done(),
+        ];
+        expected.extend(told.iter().map(|xml| route(xml)));
+        check(facts().available().item(known), &set(REMOVE), &expected);
+    }
+
+    #[test]
+    fn with_a_contact_go_the_subscriptions_there_are() {
+        let with = |subscription: Subscription| item(JULIET, subscription);
+        removed(with(Neither), &[]);
+        removed(with(To), &[UNSUBSCRIBE]);
+        removed(with(From), &[GONE, UNSUBSCRIBED]);
+        removed(with(Both), &[UNSUBSCRIBE, GONE, UNSUBSCRIBED]);
+    }
+
+    #[test]
+    fn with_a_contact_go_the_requests_that_wait() {
+        let asked = RosterItem { ask: true, ..item(JULIET, Neither) };
+        let is_asked = RosterItem {
+            pending_in: Some(Bytes::from_static(b"<presence type='subscribe'/>")),
+            ..item(JULIET, Neither)
+        };
+        removed(asked, &[UNSUBSCRIBE]);
+        removed(is_asked, &[UNSUBSCRIBED]);
+    }
+
+    #[test]
+    fn a_request_of_a_stranger_is_no_contact_to_remove() {
+        let asked = RosterItem {
+            pending_in: Some(Bytes::from_static(b"<presence type='subscribe'/>")),
+            ..RosterItem::new(bare(JULIET))
+        };
+        assert_eq!(refusal(&facts().item(asked).sends(&set(REMOVE))), "item-not-found");
+    }
+}
