@@ -12,5 +12,7 @@ pub mod ns;
 pub mod pipeline;
 pub mod routing;
 pub mod stanza;
+#[cfg(test)]
+mod testkit;
 pub mod time;
 pub mod xml;

@@ -6,8 +6,8 @@
 use crate::effect::{Effect, Keep};
 use crate::facts::Facts;
 use crate::features::{
-    Scope, blocking, carbons, csi, decide_request, hints, offline, presence, refuse, stanza_id,
-    subscription,
+    Scope, blocking, carbons, csi, decide_request, hints, offline, presence, refuse, roster,
+    stanza_id, subscription,
 };
 use crate::jid::Jid;
 use crate::routing::Share;
@@ -116,9 +116,19 @@ pub fn decide_delivered(stanza: &Stanza, facts: &Facts<'_>) -> Vec<Effect> {
     if let Some(effects) = blocking::refuse_incoming(stanza, facts) {
         return effects;
     }
+    // Row R04: roster and block list pushes come from the server alone.
+    if roster::is_forged_push(stanza, facts) {
+        return refuse_forged(stanza);
+    }
     // XEP-0352: an inactive client is woken for what matters only; last, because only what
     // is delivered can be held back.
     csi::hold_or_reply(stanza.clone(), facts)
+}
+
+/// RFC 6120 §8.4: as a client would that does not understand the request.
+fn refuse_forged(stanza: &Stanza) -> Vec<Effect> {
+    let error = stanza.error_reply(&StanzaError::service_unavailable());
+    vec![error.map_or(Effect::Trace("push", "forged"), Effect::Route)]
 }
 
 /// Decides an entry of the account's log, as this session's share of it.
