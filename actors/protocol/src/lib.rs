@@ -11,6 +11,7 @@ pub mod jid;
 pub mod ns;
 pub mod pipeline;
 pub mod routing;
+pub mod sasl;
 pub mod stanza;
 #[cfg(test)]
 mod testkit;
