@@ -1,0 +1,97 @@
+//! The metrics of the gateways: every name stands here once, with its help text.
+//!
+//! Labels come from enums and constants only, never from what a peer sent (row C10).
+
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
+
+/// Connections open now, by transport.
+pub const CONNECTIONS: &str = "klatsch_connections";
+/// Connections accepted, by listener.
+pub const ACCEPTED: &str = "klatsch_connections_accepted_total";
+/// Connections turned away, by listener and reason.
+pub const REFUSED: &str = "klatsch_connections_refused_total";
+/// Failed accept calls, by listener.
+pub const ACCEPT_FAILED: &str = "klatsch_accept_failed_total";
+/// TLS handshakes, by outcome.
+pub const TLS_HANDSHAKES: &str = "klatsch_tls_handshakes_total";
+/// Logins, by outcome.
+pub const LOGINS: &str = "klatsch_logins_total";
+/// Streams closed by the server, by condition.
+pub const STREAM_ERRORS: &str = "klatsch_stream_errors_total";
+/// Bytes from clients, by transport, after TLS.
+pub const BYTES_IN: &str = "klatsch_bytes_received_total";
+/// Seconds a password check took with its wait.
+pub const PASSWORD_SECONDS: &str = "klatsch_password_check_seconds";
+/// HTTP answers, by status class.
+pub const HTTP_ANSWERS: &str = "klatsch_http_answers_total";
+
+/// Tells the exporter what the metrics mean; called once at start.
+pub fn describe() {
+    describe_gauge!(CONNECTIONS, "Connections open now, by transport");
+    describe_counter!(ACCEPTED, "Connections accepted, by listener");
+    describe_counter!(REFUSED, "Connections turned away, by listener and reason");
+    describe_counter!(
+        ACCEPT_FAILED,
+        "Accept calls that failed for want of descriptors or memory"
+    );
+    describe_counter!(TLS_HANDSHAKES, "TLS handshakes, by outcome");
+    describe_counter!(LOGINS, "Logins, by outcome");
+    describe_counter!(
+        STREAM_ERRORS,
+        "Streams the server closed with an error, by condition"
+    );
+    describe_counter!(BYTES_IN, Unit::Bytes, "Bytes from clients, by transport");
+    describe_histogram!(
+        PASSWORD_SECONDS,
+        Unit::Seconds,
+        "Password checks with their wait"
+    );
+    describe_counter!(HTTP_ANSWERS, "HTTP answers, by class of status");
+}
+
+pub(crate) fn accepted(listener: &'static str) {
+    counter!(ACCEPTED, "listener" => listener).increment(1);
+}
+
+pub(crate) fn refused(listener: &'static str, reason: &'static str) {
+    counter!(REFUSED, "listener" => listener, "reason" => reason).increment(1);
+}
+
+pub(crate) fn accept_failed(listener: &'static str) {
+    counter!(ACCEPT_FAILED, "listener" => listener).increment(1);
+}
+
+pub(crate) fn tls_handshake(outcome: &'static str) {
+    counter!(TLS_HANDSHAKES, "outcome" => outcome).increment(1);
+}
+
+pub(crate) fn login(outcome: &'static str) {
+    counter!(LOGINS, "outcome" => outcome).increment(1);
+}
+
+pub(crate) fn http_answer(status: u16) {
+    let class = match status {
+        0..200 => "1xx",
+        200..300 => "2xx",
+        300..400 => "3xx",
+        400..500 => "4xx",
+        _ => "5xx",
+    };
+    counter!(HTTP_ANSWERS, "class" => class).increment(1);
+}
+
+/// Counts a connection as long as it lives.
+pub(crate) struct Open(&'static str);
+
+impl Open {
+    pub(crate) fn new(transport: &'static str) -> Self {
+        gauge!(CONNECTIONS, "transport" => transport).increment(1.0);
+        Self(transport)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        gauge!(CONNECTIONS, "transport" => self.0).decrement(1.0);
+    }
+}

@@ -1,0 +1,295 @@
+//! A connection as its reader task and everyone who sends on it share it.
+//!
+//! There is one task for each connection, the reader, and no writer: who sends, sends at once,
+//! and what the kernel does not take waits here, counted, until the reader finds room.
+//! Knows nothing of XMPP.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rustls::ServerConnection;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, Semaphore};
+
+use super::buffer::with_read_buffer;
+pub(crate) use super::wire::Received;
+use super::wire::{Handshake, State, Wire};
+use crate::listener::Limits;
+use crate::tls::{Identity, channel_binding};
+
+/// One socket, plain or with TLS.
+pub struct Connection {
+    tcp: TcpStream,
+    peer: SocketAddr,
+    wire: Mutex<Wire>,
+    // Wakes the reader: bytes wait for room, or the connection is to close.
+    changed: Notify,
+    soft_bytes: usize,
+    bytes_max: usize,
+}
+
+/// What became of bytes to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// Gone, or within what may wait.
+    Taken,
+    /// So many bytes wait; the sender should hold back.
+    Queued(usize),
+    /// More would wait than may; nothing was taken.
+    Overflow,
+    /// Nothing can be sent any more.
+    Closed,
+}
+
+/// Why the reader was woken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wake {
+    Readable,
+    /// What the session waited for is sent.
+    Drained,
+    Closing,
+}
+
+/// The proofs a handshake yields for SASL (RFC 5056).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Bindings {
+    /// `tls-exporter`, RFC 9266.
+    pub exporter: Option<[u8; 32]>,
+    /// `tls-server-end-point`, RFC 5929.
+    pub server_end_point: Option<Arc<[u8]>>,
+}
+
+/// What all handshakes share: turns at computing. A turn is held while computing and never
+/// while waiting for a peer, so that silent clients hold none (row A04); there is one turn less
+/// than cores, so that a storm of handshakes leaves one to those who are logged in.
+pub struct HandshakeTurns(Semaphore);
+
+impl Default for HandshakeTurns {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self(Semaphore::new(cores.saturating_sub(1).max(1)))
+    }
+}
+
+impl Connection {
+    /// Takes an accepted socket and sets its options.
+    pub fn new(tcp: TcpStream, peer: SocketAddr, limits: &Limits) -> Self {
+        // Options make things better; a socket that refuses one is still a socket.
+        if let Err(error) = set_options(&tcp, limits) {
+            tracing::debug!(peer = %peer, error = %error, "cannot set socket options");
+        }
+        Self {
+            tcp,
+            peer,
+            wire: Mutex::new(Wire::new()),
+            changed: Notify::new(),
+            soft_bytes: limits.send_queue_soft_bytes,
+            bytes_max: limits.send_queue_bytes_max,
+        }
+    }
+
+    /// The other end.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Bytes the kernel has not taken yet.
+    pub fn queued(&self) -> usize {
+        self.lock().queued()
+    }
+
+    /// Sends bytes: all of them now, or the rest as soon as there is room.
+    pub fn send(&self, bytes: &[u8]) -> Sent {
+        let mut wire = self.lock();
+        if wire.state != State::Open {
+            return Sent::Closed;
+        }
+        if wire.queued() + bytes.len() > self.bytes_max {
+            return Sent::Overflow;
+        }
+        let waited = wire.is_waiting();
+        if wire.send(&self.tcp, bytes).is_err() {
+            wire.state = State::Dead;
+            self.changed.notify_one();
+            return Sent::Closed;
+        }
+        if !waited && wire.is_waiting() {
+            self.changed.notify_one();
+        }
+        match wire.queued() {
+            queued if queued > self.soft_bytes => {
+                wire.pressed = true;
+                Sent::Queued(queued)
+            }
+            _ => Sent::Taken,
+        }
+    }
+
+    /// Sends the last bytes and closes when they are gone; later sends are refused.
+    pub fn close(&self, last: &[u8]) {
+        let mut wire = self.lock();
+        if wire.state == State::Open {
+            wire.state = match wire.send(&self.tcp, last) {
+                Ok(()) => State::Closing,
+                Err(_) => State::Dead,
+            };
+            self.changed.notify_one();
+        }
+    }
+
+    /// Waits until there is something to do, sending what waits in the meantime.
+    pub(crate) async fn wake(&self) -> io::Result<Wake> {
+        loop {
+            let (state, waits) = {
+                let wire = self.lock();
+                (wire.state, wire.is_waiting())
+            };
+            match state {
+                State::Open => {}
+                State::Closing => return Ok(Wake::Closing),
+                State::Dead => return Err(io::ErrorKind::ConnectionAborted.into()),
+            }
+            let interest = if waits {
+                Interest::READABLE | Interest::WRITABLE
+            } else {
+                Interest::READABLE
+            };
+            tokio::select! {
+                ready = self.tcp.ready(interest) => {
+                    let ready = ready?;
+                    if waits && ready.is_writable() && self.flush()? {
+                        return Ok(Wake::Drained);
+                    }
+                    if ready.is_readable() {
+                        return Ok(Wake::Readable);
+                    }
+                }
+                () = self.changed.notified() => {}
+            }
+        }
+    }
+
+    /// Sends what waits while something else is awaited, and says when a session may go on.
+    pub(crate) async fn flush_while<T>(
+        &self,
+        work: impl Future<Output = T>,
+        drained: impl Fn(),
+    ) -> T {
+        let mut work = std::pin::pin!(work);
+        loop {
+            let waits = self.lock().is_waiting();
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                ready = self.tcp.writable(), if waits => {
+                    match ready.and_then(|()| self.flush()) {
+                        Ok(true) => drained(),
+                        Ok(false) => {}
+                        // The reader will meet the error when it comes back to the socket.
+                        Err(_) => return work.await,
+                    }
+                }
+                () = self.changed.notified() => {
+                    // A close that comes meanwhile is the reader's: leave it its wake-up.
+                    if self.lock().state != State::Open {
+                        self.changed.notify_one();
+                        return work.await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends what the kernel takes; tells whether somebody waits to hear that all is gone.
+    fn flush(&self) -> io::Result<bool> {
+        let mut wire = self.lock();
+        wire.flush(&self.tcp)?;
+        Ok(!wire.is_waiting() && std::mem::take(&mut wire.pressed))
+    }
+
+    /// Reads at most one buffer and shows it to `take`.
+    pub(crate) fn receive(&self, take: impl FnOnce(&[u8])) -> io::Result<Received> {
+        with_read_buffer(|buffer| {
+            let received = self.lock().receive(&self.tcp, buffer)?;
+            if let Received::Bytes(count) = received {
+                take(&buffer[..count]);
+            }
+            Ok(received)
+        })
+    }
+
+    /// Starts TLS in place and finishes the handshake (RFC 6120 §5.4.3). The caller has made
+    /// sure that nothing read before the handshake is left (row A01), and sets the deadline.
+    pub(crate) async fn start_tls(
+        &self,
+        identity: &Identity,
+        turns: &HandshakeTurns,
+    ) -> io::Result<Bindings> {
+        let tls = ServerConnection::new(Arc::clone(&identity.xmpp)).map_err(io::Error::other)?;
+        self.lock().tls = Some(Box::new(tls));
+        let mut next = Handshake::WaitsForPeer;
+        loop {
+            match next {
+                Handshake::Done => break,
+                Handshake::Again => {}
+                Handshake::WaitsForPeer => self.tcp.readable().await?,
+                Handshake::WaitsForRoom => self.tcp.writable().await?,
+            }
+            let _turn = turns.0.acquire().await.map_err(io::Error::other)?;
+            next = self.lock().handshake_step(&self.tcp)?;
+        }
+        Ok(Bindings {
+            exporter: self
+                .lock()
+                .tls
+                .as_deref()
+                .and_then(channel_binding::exporter),
+            server_end_point: identity.end_point.clone(),
+        })
+    }
+
+    /// Sends what is left, closes our side and waits for the peer's, at most `patience` long.
+    pub(crate) async fn finish(&self, patience: Duration) {
+        let _ = tokio::time::timeout(patience, self.finish_patiently()).await;
+    }
+
+    async fn finish_patiently(&self) -> io::Result<()> {
+        while self.lock().is_waiting() {
+            self.tcp.writable().await?;
+            self.flush()?;
+        }
+        self.lock().close_notify(&self.tcp);
+        SockRef::from(&self.tcp).shutdown(std::net::Shutdown::Write)?;
+        // Closing with unread bytes would reset the connection and could destroy our last
+        // words on their way (RFC 1122 §4.2.2.13), so the peer's rest is read and dropped.
+        loop {
+            self.tcp.readable().await?;
+            while with_read_buffer(|buffer| match self.tcp.try_read(buffer) {
+                Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) => Ok(true),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+                Err(error) => Err(error),
+            })? {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Wire> {
+        // Who panicked while sending left at worst half a stanza, which ends this stream only.
+        self.wire.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn set_options(tcp: &TcpStream, limits: &Limits) -> io::Result<()> {
+    tcp.set_nodelay(true)?;
+    let socket = SockRef::from(tcp);
+    // Experiment 13: a client whose network died is noticed whether or not we are sending.
+    socket.set_tcp_user_timeout(Some(limits.tcp_user_timeout))?;
+    let probe = TcpKeepalive::new().with_time(limits.tcp_keepalive);
+    socket.set_tcp_keepalive(&probe.with_interval(Duration::from_secs(10)).with_retries(3))
+}
