@@ -10,6 +10,8 @@
 //! - [`supervisor`]: who restarts whom; [`timers`]: who is woken when
 
 pub mod accounts;
+#[cfg(feature = "broken")]
+mod broken;
 pub mod directory;
 pub mod farewell;
 pub mod log_writer;

@@ -192,7 +192,7 @@ async fn append_certainly(world: &World, appends: Vec<Append>) -> Result<Vec<App
     let deadline = Instant::now() + UNCERTAIN_FOR;
     let mut is_uncertain = false;
     loop {
-        match world.store.append(appends.clone()).await {
+        match append(world, appends.clone()).await {
             Ok(appended) => return Ok(appended),
             Err(StoreError::Uncertain(why)) => {
                 tracing::warn!(error = %why, "a commit has an unknown end");
@@ -209,6 +209,19 @@ async fn append_certainly(world: &World, appends: Vec<Append>) -> Result<Vec<App
         }
         sleep(Duration::from_millis(250)).await;
     }
+}
+
+#[cfg(not(feature = "broken"))]
+async fn append(world: &World, appends: Vec<Append>) -> Result<Vec<Appended>, StoreError> {
+    world.store.append(appends).await
+}
+
+#[cfg(feature = "broken")]
+async fn append(world: &World, mut appends: Vec<Append>) -> Result<Vec<Appended>, StoreError> {
+    let undo = crate::broken::sabotage(&mut appends);
+    let mut answers = world.store.append(appends).await?;
+    crate::broken::cover_up(undo, &mut answers);
+    Ok(answers)
 }
 
 fn answer_all(world: &World, requests: Vec<Request>, appended: Vec<Appended>) {
