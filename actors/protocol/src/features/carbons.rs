@@ -146,7 +146,7 @@ fn addressed(mut copy: Message, facts: &Facts<'_>) -> Message {
     copy
 }
 
-fn wrap(message: Message, direction: &str) -> Message {
+fn wrap(message: Message, direction: &'static str) -> Message {
     let kind = message.kind;
     let forwarded =
         Element::new("forwarded", NS_FORWARD).raw_child(Stanza::Message(message).to_bytes());

@@ -130,7 +130,7 @@ fn take_back_directed(
 
 fn element<'a>(name: &'static str, jids: impl Iterator<Item = &'a Jid>) -> Element {
     let items = jids.map(|jid| Element::new("item", NS).attr("jid", jid.as_str()));
-    Element::new(name, NS).children(items)
+    Element::new(name, NS).children_from(items)
 }
 
 fn parse(iq: &Iq, name: &str) -> Result<Vec<Jid>, StanzaError> {
