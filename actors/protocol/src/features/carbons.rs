@@ -111,7 +111,7 @@ fn copies_received(message: &Message, to: &Jid, facts: &Facts<'_>) -> Vec<Effect
 /// A copy for each resource with carbons but the one the message came from or went to.
 fn copies(
     message: &Message,
-    direction: &str,
+    direction: &'static str,
     account: &crate::jid::BareJid,
     but: Option<&Jid>,
     facts: &Facts<'_>,
