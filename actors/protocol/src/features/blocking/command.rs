@@ -33,7 +33,7 @@ pub(super) fn block(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
         Err(error) => return refuse(iq, error),
     };
     let before = &facts.data.blocklist;
-    let add: Vec<Jid> = jids.iter().filter(|jid| !before.jids.contains(*jid)).cloned().collect();
+    let add: Vec<Jid> = jids.iter().filter(|jid| !before.jids.contains(jid)).cloned().collect();
     if before.jids.len() + add.len() > BLOCKED_MAX {
         let error = StanzaError::policy_violation().with_text("the block list is full");
         return refuse(iq, error);
@@ -56,7 +56,7 @@ pub(super) fn unblock(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
     let before = &facts.data.blocklist;
     let remove: Vec<Jid> = match jids.is_empty() {
         true => before.jids.iter().cloned().collect(),
-        false => jids.iter().filter(|jid| before.jids.contains(*jid)).cloned().collect(),
+        false => jids.iter().filter(|jid| before.jids.contains(jid)).cloned().collect(),
     };
     let mut after = before.clone();
     after.jids.retain(|jid| !remove.contains(jid));
@@ -130,7 +130,7 @@ fn take_back_directed(
 
 fn element<'a>(name: &'static str, jids: impl Iterator<Item = &'a Jid>) -> Element {
     let items = jids.map(|jid| Element::new("item", NS).attr("jid", jid.as_str()));
-    Element::new(name, NS).with_children(items)
+    Element::new(name, NS).children_from(items)
 }
 
 fn parse(iq: &Iq, name: &str) -> Result<Vec<Jid>, StanzaError> {
