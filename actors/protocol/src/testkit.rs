@@ -187,11 +187,19 @@ pub(crate) fn check_account(given: Given, received: &str, effects: &[Effect]) {
 #[track_caller]
 pub(crate) fn same(got: &[Effect], wanted: &[Effect]) {
     for (place, (got, wanted)) in got.iter().zip(wanted).enumerate() {
-        assert_eq!(got, wanted, "effect {place}\n got: {}\nwant: {}", show(got), show(wanted));
+        assert!(is_same(got, wanted), "effect {place}\n got: {}\nwant: {}", show(got), show(wanted));
     }
     let list = |effects: &[Effect]| effects.iter().map(show).collect::<Vec<_>>().join("\n  ");
     let (all_got, all_wanted) = (list(got), list(wanted));
     assert_eq!(got.len(), wanted.len(), "\n got:\n  {all_got}\nwant:\n  {all_wanted}");
+}
+
+/// Equal, but for the function a query goes on with: those have no dependable addresses.
+fn is_same(got: &Effect, wanted: &Effect) -> bool {
+    match (got, wanted) {
+        (Effect::Load(got, _), Effect::Load(wanted, _)) => got == wanted,
+        _ => got == wanted,
+    }
 }
 
 fn show(effect: &Effect) -> String {
@@ -255,20 +263,20 @@ pub(crate) fn directed(address: &str, on: bool) -> Effect {
     Effect::Flag(Flag::Directed(jid(address), on))
 }
 
-pub(crate) fn put(item: RosterItem) -> Effect {
+pub(crate) fn put_item(item: RosterItem) -> Effect {
     Effect::Change(Change::Roster(vec![RosterChange::Put(item)]))
 }
 
-pub(crate) fn remove(address: &str) -> Effect {
+pub(crate) fn remove_item(address: &str) -> Effect {
     Effect::Change(Change::Roster(vec![RosterChange::Remove(bare(address))]))
 }
 
-pub(crate) fn block(addresses: &[&str]) -> Effect {
+pub(crate) fn block_jids(addresses: &[&str]) -> Effect {
     let add = addresses.iter().map(|address| jid(address)).collect();
     Effect::Change(Change::Blocklist(BlocklistChange { add, remove: Vec::new() }))
 }
 
-pub(crate) fn unblock(addresses: &[&str]) -> Effect {
+pub(crate) fn unblock_jids(addresses: &[&str]) -> Effect {
     let remove = addresses.iter().map(|address| jid(address)).collect();
     Effect::Change(Change::Blocklist(BlocklistChange { add: Vec::new(), remove }))
 }

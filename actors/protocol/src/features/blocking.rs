@@ -77,10 +77,10 @@ pub fn is_blocked(jid: &Jid, facts: &Facts<'_>) -> bool {
     !is_exempt(jid, facts) && facts.data.blocklist.covers(jid)
 }
 
-/// Tells whether a resource of this account, though not the account, may be blocked.
-pub(crate) fn has_blocked_resource(contact: &BareJid, facts: &Facts<'_>) -> bool {
-    let jids = &facts.data.blocklist.jids;
-    jids.iter().any(|jid| jid.resource().is_some() && jid.bare_str() == contact.as_str())
+/// The accounts of which a single resource is blocked. Collected once for many contacts.
+pub(crate) fn partly_blocked(facts: &Facts<'_>) -> BTreeSet<BareJid> {
+    let jids = facts.data.blocklist.jids.iter();
+    jids.filter(|jid| jid.resource().is_some()).map(Jid::bare).collect()
 }
 
 /// §4, note: a user's resources never block each other. Nor is the account's own server

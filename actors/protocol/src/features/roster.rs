@@ -122,7 +122,7 @@ impl RosterItem {
             element = element.attr("approved", "true");
         }
         let groups = self.groups.iter().map(|group| Element::new("group", NS).text(group));
-        element.children(groups)
+        groups.fold(element, Element::child)
     }
 }
 
@@ -235,7 +235,7 @@ fn whole(roster: &Roster, is_versioned: bool) -> Element {
     let items = roster.listed().map(RosterItem::to_element);
     // §2.6.2: versions are for those who have asked with one, be it empty.
     let query = if is_versioned { query(roster.version) } else { Element::new("query", NS) };
-    query.children(items)
+    items.fold(query, Element::child)
 }
 
 /// What a client that knows this version has missed, each change with the version it leaves

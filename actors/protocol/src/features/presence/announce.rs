@@ -1,12 +1,13 @@
 //! Who is told of presence: RFC 6121 §4.2.2, §4.4.2, §4.5.2.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::effect::Effect;
 use crate::facts::{AccountView, Facts, Resource, SessionFacts};
 use crate::features::blocking;
 use crate::features::roster::RosterItem;
-use crate::jid::Jid;
+use crate::jid::{BareJid, Jid};
 use crate::stanza::{Head, Presence, PresenceKind, Stanza};
 use crate::xml::Payloads;
 
@@ -17,7 +18,8 @@ pub(super) fn tell_everybody(
     session: &SessionFacts,
     facts: &Facts<'_>,
 ) -> Vec<Effect> {
-    let contacts = facts.data.roster.viewers().flat_map(|item| addresses_of(item, facts));
+    let partly = blocking::partly_blocked(facts);
+    let contacts = facts.data.roster.viewers().flat_map(|item| addresses_of(item, &partly, facts));
     let mut effects: Vec<Effect> = contacts.map(|to| route(presence.clone(), to)).collect();
     let view = facts.resources();
     effects.extend(others(&view, session).map(|own| route(presence.clone(), own.jid.clone().into())));
@@ -64,12 +66,12 @@ pub(super) fn route(mut presence: Presence, to: Jid) -> Effect {
 
 /// Where a contact's presence goes: to its account, but when one of its resources alone is
 /// blocked, around that one (row R16).
-fn addresses_of(item: &RosterItem, facts: &Facts<'_>) -> Vec<Jid> {
+fn addresses_of(item: &RosterItem, partly: &BTreeSet<BareJid>, facts: &Facts<'_>) -> Vec<Jid> {
     let contact = Jid::from(item.jid.clone());
     if blocking::is_blocked(&contact, facts) {
         return Vec::new();
     }
-    if !blocking::has_blocked_resource(&item.jid, facts) || !facts.host.serves(item.jid.domain()) {
+    if !partly.contains(&item.jid) || !facts.host.serves(item.jid.domain()) {
         return vec![contact];
     }
     let view = facts.views.view(&item.jid);

@@ -368,6 +368,7 @@ fn directed_presence_is_noted_once_and_passed_on() {
 #[test]
 fn directed_presence_to_who_sees_the_user_anyway_is_not_noted() {
     check(facts().available().contact(JULIET, From), &to(JULIET), &[shown_to(JULIET)]);
+    check(facts().available(), &to(ACCOUNT), &[shown_to(ACCOUNT)]);
     // Before initial presence there is no broadcast that would tell them.
     check(facts().contact(JULIET, From), &to(JULIET), &[directed(JULIET, true), shown_to(JULIET)]);
 }

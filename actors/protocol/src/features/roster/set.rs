@@ -197,7 +197,7 @@ mod tests {
         };
         let shown = "<item jid='juliet@example.org' name='Juliet' subscription='none'>\
                      <group>Friends</group></item>";
-        check(facts(), &set(wanted), &[put(juliet), pushed(1, shown), done()]);
+        check(facts(), &set(wanted), &[put_item(juliet), pushed(1, shown), done()]);
     }
 
     #[test]
@@ -212,7 +212,7 @@ mod tests {
         let wanted = "<item jid='juliet@example.org' subscription='both' approved='true'/>";
         let after = RosterItem { name: None, groups: Vec::new(), ..known.clone() };
         let shown = "<item jid='juliet@example.org' subscription='from' ask='subscribe'/>";
-        check(facts().item(known), &set(wanted), &[put(after), pushed(5, shown), done()]);
+        check(facts().item(known), &set(wanted), &[put_item(after), pushed(5, shown), done()]);
     }
 
     #[test]
@@ -223,21 +223,21 @@ mod tests {
         };
         let after = RosterItem { listed: true, ..asked.clone() };
         let shown = "<item jid='juliet@example.org' subscription='none'/>";
-        let expected = [put(after), pushed(1, shown), done()];
+        let expected = [put_item(after), pushed(1, shown), done()];
         check(facts().item(asked), &set("<item jid='juliet@example.org'/>"), &expected);
     }
 
     #[test]
     fn a_contact_is_an_account_whatever_resource_was_named() {
         let shown = "<item jid='juliet@example.org' subscription='none'/>";
-        let expected = [put(item(JULIET, Neither)), pushed(1, shown), done()];
+        let expected = [put_item(item(JULIET, Neither)), pushed(1, shown), done()];
         check(facts(), &set("<item jid='Juliet@Example.org/chamber'/>"), &expected);
     }
 
     #[test]
     fn a_domain_may_be_a_contact() {
         let shown = "<item jid='rooms.example.org' subscription='none'/>";
-        let expected = [put(item("rooms.example.org", Neither)), pushed(1, shown), done()];
+        let expected = [put_item(item("rooms.example.org", Neither)), pushed(1, shown), done()];
         check(facts(), &set("<item jid='rooms.example.org'/>"), &expected);
     }
 
@@ -309,7 +309,7 @@ mod tests {
     #[track_caller]
     fn removed(known: RosterItem, told: &[&str]) {
         let mut expected = vec![
-            remove(JULIET),
+            remove_item(JULIET),
             pushed(1, "<item jid='juliet@example.org' subscription='remove'/>"),
             done(),
         ];

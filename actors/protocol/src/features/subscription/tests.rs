@@ -160,14 +160,14 @@ fn r15_no_stanza_of_theirs_shows_the_user_to_them() {
 #[test]
 fn asking_makes_a_contact_that_is_pending_out() {
     let after = asked(item(JULIET, Neither));
-    let expected = [put(after), pushed("subscription='none' ask='subscribe'"), sent("subscribe")];
+    let expected = [put_item(after), pushed("subscription='none' ask='subscribe'"), sent("subscribe")];
     check(facts(), &mine("subscribe"), &expected);
 }
 
 #[test]
 fn asking_a_resource_asks_its_account() {
     let after = asked(item(JULIET, Neither));
-    let expected = [put(after), pushed("subscription='none' ask='subscribe'"), sent("subscribe")];
+    let expected = [put_item(after), pushed("subscription='none' ask='subscribe'"), sent("subscribe")];
     check(facts(), "<presence type='subscribe' id='x' to='Juliet@example.org/chamber'/>", &expected);
 }
 
@@ -203,12 +203,12 @@ fn subscriptions_need_somebody_else() {
 #[test]
 fn a_request_goes_to_available_resources_and_waits() {
     let given = facts().available().online("romeo@example.org/orchard", None);
-    check_account(given, &hers("subscribe"), &[put(stranger()), delivered("subscribe", ME)]);
+    check_account(given, &hers("subscribe"), &[put_item(stranger()), delivered("subscribe", ME)]);
 }
 
 #[test]
 fn a_request_waits_where_nobody_is_online() {
-    check_account(facts(), &hers("subscribe"), &[put(stranger())]);
+    check_account(facts(), &hers("subscribe"), &[put_item(stranger())]);
 }
 
 #[test]
@@ -240,7 +240,7 @@ fn requests_of_strangers_are_limited_and_those_of_contacts_are_not() {
     }
     assert!(matches!(given.account_gets(&hers("subscribe"))[..], [Effect::Trace(..)]));
     let given = given.item(item(JULIET, To));
-    assert_eq!(given.account_gets(&hers("subscribe")), [put(asking(item(JULIET, To)))]);
+    assert_eq!(given.account_gets(&hers("subscribe")), [put_item(asking(item(JULIET, To)))]);
 }
 
 #[test]
@@ -253,7 +253,7 @@ fn approving_a_stranger_makes_a_contact_and_shows_current_presence() {
         route(&format!("<presence from='{ACCOUNT}/{resource}' to='{JULIET}'>{inside}</presence>"))
     };
     let expected = [
-        put(item(JULIET, From)),
+        put_item(item(JULIET, From)),
         pushed("subscription='from'"),
         sent("subscribed"),
         shown("balcony", "<show>away</show>"),
@@ -266,25 +266,25 @@ fn approving_a_stranger_makes_a_contact_and_shows_current_presence() {
 fn approving_while_asking_oneself_keeps_the_question() {
     let after = asked(item(JULIET, From));
     let expected =
-        [put(after), pushed("subscription='from' ask='subscribe'"), sent("subscribed")];
+        [put_item(after), pushed("subscription='from' ask='subscribe'"), sent("subscribed")];
     check(facts().item(asked(asking(item(JULIET, Neither)))), &mine("subscribed"), &expected);
 }
 
 #[test]
 fn denying_a_stranger_forgets_them() {
-    check(facts().item(stranger()), &mine("unsubscribed"), &[remove(JULIET), sent("unsubscribed")]);
+    check(facts().item(stranger()), &mine("unsubscribed"), &[remove_item(JULIET), sent("unsubscribed")]);
 }
 
 #[test]
 fn denying_a_contact_keeps_the_contact_as_it_was() {
     let given = facts().item(asking(item(JULIET, To)));
-    check(given, &mine("unsubscribed"), &[put(item(JULIET, To)), sent("unsubscribed")]);
+    check(given, &mine("unsubscribed"), &[put_item(item(JULIET, To)), sent("unsubscribed")]);
 }
 
 #[test]
 fn cancelling_shows_absence_first() {
     let expected = [
-        put(item(JULIET, To)),
+        put_item(item(JULIET, To)),
         pushed("subscription='to'"),
         absence_of_me(),
         sent("unsubscribed"),
@@ -294,7 +294,7 @@ fn cancelling_shows_absence_first() {
 
 #[test]
 fn unsubscribing_withdraws_what_was_asked() {
-    let expected = [put(item(JULIET, Neither)), pushed("subscription='none'"), sent("unsubscribe")];
+    let expected = [put_item(item(JULIET, Neither)), pushed("subscription='none'"), sent("unsubscribe")];
     check(facts().item(asked(item(JULIET, Neither))), &mine("unsubscribe"), &expected);
     check(facts().contact(JULIET, To), &mine("unsubscribe"), &expected);
 }
@@ -307,7 +307,7 @@ fn approval_reaches_interested_resources() {
         .interested("romeo@example.org/orchard")
         .item(asked(item(JULIET, Neither)));
     let expected = [
-        put(item(JULIET, To)),
+        put_item(item(JULIET, To)),
         pushed("subscription='to'"),
         delivered("subscribed", "romeo@example.org/orchard"),
     ];
@@ -325,13 +325,13 @@ fn approval_nobody_asked_for_is_ignored() {
 #[test]
 fn a_stranger_who_withdraws_is_forgotten() {
     let given = facts().available().interested(ME).item(stranger());
-    check_account(given, &hers("unsubscribe"), &[remove(JULIET), delivered("unsubscribe", ME)]);
+    check_account(given, &hers("unsubscribe"), &[remove_item(JULIET), delivered("unsubscribe", ME)]);
 }
 
 #[test]
 fn who_unsubscribes_sees_the_user_go() {
     let given = facts().available().contact(JULIET, Both);
-    let expected = [put(item(JULIET, To)), pushed("subscription='to'"), absence_of_me()];
+    let expected = [put_item(item(JULIET, To)), pushed("subscription='to'"), absence_of_me()];
     check_account(given, &hers("unsubscribe"), &expected);
 }
 
@@ -343,9 +343,9 @@ fn approved(item: RosterItem) -> RosterItem {
 
 #[test]
 fn approving_in_advance_tells_nobody_else() {
-    let new = [put(approved(item(JULIET, Neither))), pushed("subscription='none' approved='true'")];
+    let new = [put_item(approved(item(JULIET, Neither))), pushed("subscription='none' approved='true'")];
     check(facts(), &mine("subscribed"), &new);
-    let known = [put(approved(item(JULIET, To))), pushed("subscription='to' approved='true'")];
+    let known = [put_item(approved(item(JULIET, To))), pushed("subscription='to' approved='true'")];
     check(facts().contact(JULIET, To), &mine("subscribed"), &known);
 }
 
@@ -371,7 +371,7 @@ fn a_request_approved_in_advance_is_answered_and_not_delivered() {
     for (before, after, shown) in cases {
         let given = facts().available().interested(ME).item(approved(before));
         let expected =
-            [put(approved(after)), pushed(shown), told("subscribed"), presence_of_me()];
+            [put_item(approved(after)), pushed(shown), told("subscribed"), presence_of_me()];
         check_account(given, &hers("subscribe"), &expected);
     }
 }
@@ -379,7 +379,7 @@ fn a_request_approved_in_advance_is_answered_and_not_delivered() {
 #[test]
 fn an_approval_in_advance_is_taken_back_without_telling() {
     let given = facts().item(approved(item(JULIET, Neither)));
-    let expected = [put(item(JULIET, Neither)), pushed("subscription='none'")];
+    let expected = [put_item(item(JULIET, Neither)), pushed("subscription='none'")];
     check(given, &mine("unsubscribed"), &expected);
 }
 
@@ -387,7 +387,7 @@ fn an_approval_in_advance_is_taken_back_without_telling() {
 fn r15_cancelling_takes_the_approval_back_too() {
     let given = facts().item(approved(item(JULIET, From)));
     let expected =
-        [put(item(JULIET, Neither)), pushed("subscription='none'"), sent("unsubscribed")];
+        [put_item(item(JULIET, Neither)), pushed("subscription='none'"), sent("unsubscribed")];
     check(given, &mine("unsubscribed"), &expected);
 }
 
