@@ -106,7 +106,11 @@ impl Given {
     /// This resource has asked for the roster.
     pub(crate) fn interested(mut self, address: &str) -> Self {
         let address = full(address);
-        let view = self.online.0.get_mut(&address.bare()).expect("it is online");
+        let view = self
+            .online
+            .0
+            .get_mut(&address.bare())
+            .expect("it is online");
         let resource = view.resources.iter_mut().find(|known| known.jid == address);
         resource.expect("it is online").roster_interest = true;
         self
@@ -138,7 +142,10 @@ impl Given {
 
     /// The facts for the session.
     pub(crate) fn facts(&self) -> Facts<'_> {
-        Facts { session: Some(&self.session), ..self.account_facts() }
+        Facts {
+            session: Some(&self.session),
+            ..self.account_facts()
+        }
     }
 
     /// The facts for the server that acts for the account.
@@ -187,11 +194,20 @@ pub(crate) fn check_account(given: Given, received: &str, effects: &[Effect]) {
 #[track_caller]
 pub(crate) fn same(got: &[Effect], wanted: &[Effect]) {
     for (place, (got, wanted)) in got.iter().zip(wanted).enumerate() {
-        assert!(is_same(got, wanted), "effect {place}\n got: {}\nwant: {}", show(got), show(wanted));
+        assert!(
+            is_same(got, wanted),
+            "effect {place}\n got: {}\nwant: {}",
+            show(got),
+            show(wanted)
+        );
     }
     let list = |effects: &[Effect]| effects.iter().map(show).collect::<Vec<_>>().join("\n  ");
     let (all_got, all_wanted) = (list(got), list(wanted));
-    assert_eq!(got.len(), wanted.len(), "\n got:\n  {all_got}\nwant:\n  {all_wanted}");
+    assert_eq!(
+        got.len(),
+        wanted.len(),
+        "\n got:\n  {all_got}\nwant:\n  {all_wanted}"
+    );
 }
 
 /// Equal, but for the function a query goes on with: those have no dependable addresses.
@@ -231,9 +247,17 @@ pub(crate) fn refusal(effects: &[Effect]) -> String {
         Stanza::Presence(presence) => &presence.payloads,
         Stanza::Iq(iq) => &iq.payloads,
     };
-    let error = payloads.element("error", ns::CLIENT).expect("it has an error");
-    let mut conditions = error.children().filter(|child| child.namespace() == ns::STANZAS);
-    conditions.next().expect("it has a condition").name().to_owned()
+    let error = payloads
+        .element("error", ns::CLIENT)
+        .expect("it has an error");
+    let mut conditions = error
+        .children()
+        .filter(|child| child.namespace() == ns::STANZAS);
+    conditions
+        .next()
+        .expect("it has a condition")
+        .name()
+        .to_owned()
 }
 
 pub(crate) fn reply(xml: &str) -> Effect {
@@ -273,17 +297,27 @@ pub(crate) fn remove_item(address: &str) -> Effect {
 
 pub(crate) fn block_jids(addresses: &[&str]) -> Effect {
     let add = addresses.iter().map(|address| jid(address)).collect();
-    Effect::Change(Change::Blocklist(BlocklistChange { add, remove: Vec::new() }))
+    Effect::Change(Change::Blocklist(BlocklistChange {
+        add,
+        remove: Vec::new(),
+    }))
 }
 
 pub(crate) fn unblock_jids(addresses: &[&str]) -> Effect {
     let remove = addresses.iter().map(|address| jid(address)).collect();
-    Effect::Change(Change::Blocklist(BlocklistChange { add: Vec::new(), remove }))
+    Effect::Change(Change::Blocklist(BlocklistChange {
+        add: Vec::new(),
+        remove,
+    }))
 }
 
 /// A contact the user has put into the roster.
 pub(crate) fn item(address: &str, subscription: Subscription) -> RosterItem {
-    RosterItem { subscription, listed: true, ..RosterItem::new(bare(address)) }
+    RosterItem {
+        subscription,
+        listed: true,
+        ..RosterItem::new(bare(address))
+    }
 }
 
 #[track_caller]

@@ -24,7 +24,10 @@ pub const NS: &str = "jabber:iq:roster";
 /// The feature.
 pub const FEATURE: Feature = Feature {
     name: "roster",
-    spec: Spec::Rfc { number: 6121, section: "2" },
+    spec: Spec::Rfc {
+        number: 6121,
+        section: "2",
+    },
     // Whose roster it is, is decided by the rules themselves, so that a stranger is told
     // `forbidden` (§2.3.3) and not that there are no rosters.
     iq: &[
@@ -121,7 +124,10 @@ impl RosterItem {
         if self.approved {
             element = element.attr("approved", "true");
         }
-        let groups = self.groups.iter().map(|group| Element::new("group", NS).text(group));
+        let groups = self
+            .groups
+            .iter()
+            .map(|group| Element::new("group", NS).text(group));
         groups.fold(element, Element::child)
     }
 }
@@ -182,7 +188,10 @@ pub fn is_forged_push(stanza: &Stanza, facts: &Facts<'_>) -> bool {
     if iq.kind != IqKind::Set || !iq.payload().is_some_and(is_push) {
         return false;
     }
-    iq.head.from.as_ref().is_some_and(|from| from.as_str() != facts.account.as_str())
+    iq.head
+        .from
+        .as_ref()
+        .is_some_and(|from| from.as_str() != facts.account.as_str())
 }
 
 /// The payload of a push that shows a contact as the next change will leave it (§2.1.6).
@@ -193,7 +202,9 @@ pub(crate) fn push_of(item: Element, facts: &Facts<'_>) -> Effect {
 
 /// The `<item/>` of a contact that is gone (§2.5).
 pub(crate) fn removed_element(jid: &BareJid) -> Element {
-    Element::new("item", NS).attr("jid", jid.as_str()).attr("subscription", "remove")
+    Element::new("item", NS)
+        .attr("jid", jid.as_str())
+        .attr("subscription", "remove")
 }
 
 fn query(version: u64) -> Element {
@@ -203,38 +214,58 @@ fn query(version: u64) -> Element {
 /// Answers a request for the roster (§2.2), in full or by what has changed (§2.6.3).
 fn get(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
     // §2.2: nobody but the account itself reads its roster.
-    let Some(session) = facts.session else { return refuse(iq, StanzaError::forbidden()) };
+    let Some(session) = facts.session else {
+        return refuse(iq, StanzaError::forbidden());
+    };
     let roster = &facts.data.roster;
-    let asked = iq.payloads.element("query", NS).and_then(|query| query.get("ver").map(str::to_owned));
+    let asked = iq
+        .payloads
+        .element("query", NS)
+        .and_then(|query| query.get("ver").map(str::to_owned));
     // §2.1.6: whoever has asked is told of changes. First, so that no change falls between.
     let mut effects = vec![Effect::Flag(Flag::Interested(Interest::Roster))];
     let known = asked.as_deref().and_then(|ver| ver.parse::<u64>().ok());
     let Some(missed) = known.and_then(|version| changes_since(roster, version)) else {
-        effects.push(Effect::Reply(Stanza::Iq(iq.result(Some(whole(roster, asked.is_some()))))));
+        effects.push(Effect::Reply(Stanza::Iq(
+            iq.result(Some(whole(roster, asked.is_some()))),
+        )));
         return effects;
     };
     // §2.6.3: an empty result says that what is cached holds; pushes say what does not.
     effects.push(Effect::Reply(Stanza::Iq(iq.result(None))));
     let to = &session.jid;
-    effects.extend(missed.into_iter().enumerate().map(|(place, (version, item))| {
-        let head = Head {
-            to: Some(to.clone().into()),
-            from: None,
-            // Unique within the stream as long as the roster moves on between two logins.
-            id: Some(format!("roster-{version}-{place}").into()),
-            lang: None,
-        };
-        let mut payloads = Payloads::default();
-        payloads.push(&query(version).child(item));
-        Effect::Reply(Stanza::Iq(Iq { head, kind: IqKind::Set, payloads }))
-    }));
+    effects.extend(
+        missed
+            .into_iter()
+            .enumerate()
+            .map(|(place, (version, item))| {
+                let head = Head {
+                    to: Some(to.clone().into()),
+                    from: None,
+                    // Unique within the stream as long as the roster moves on between two logins.
+                    id: Some(format!("roster-{version}-{place}").into()),
+                    lang: None,
+                };
+                let mut payloads = Payloads::default();
+                payloads.push(&query(version).child(item));
+                Effect::Reply(Stanza::Iq(Iq {
+                    head,
+                    kind: IqKind::Set,
+                    payloads,
+                }))
+            }),
+    );
     effects
 }
 
 fn whole(roster: &Roster, is_versioned: bool) -> Element {
     let items = roster.listed().map(RosterItem::to_element);
     // §2.6.2: versions are for those who have asked with one, be it empty.
-    let query = if is_versioned { query(roster.version) } else { Element::new("query", NS) };
+    let query = if is_versioned {
+        query(roster.version)
+    } else {
+        Element::new("query", NS)
+    };
     items.fold(query, Element::child)
 }
 
@@ -303,11 +334,16 @@ mod tests {
     }
 
     fn result(payload: &str) -> Effect {
-        reply(&format!("<iq type='result' id='r' to='{ME}'>{payload}</iq>"))
+        reply(&format!(
+            "<iq type='result' id='r' to='{ME}'>{payload}</iq>"
+        ))
     }
 
     fn at(version: u64, address: &str) -> RosterItem {
-        RosterItem { version, ..item(address, Subscription::Both) }
+        RosterItem {
+            version,
+            ..item(address, Subscription::Both)
+        }
     }
 
     fn pushed(id: &str, version: u64, address: &str, subscription: &str) -> Effect {
@@ -321,7 +357,11 @@ mod tests {
 
     #[test]
     fn an_empty_roster_is_an_empty_query() {
-        check(facts(), GET, &[INTERESTED, result("<query xmlns='jabber:iq:roster'/>")]);
+        check(
+            facts(),
+            GET,
+            &[INTERESTED, result("<query xmlns='jabber:iq:roster'/>")],
+        );
     }
 
     #[test]
@@ -347,7 +387,9 @@ mod tests {
             <item jid='juliet@example.org' name='Juliet &lt;3' subscription='from' \
             ask='subscribe' approved='true'><group>Friends</group><group>Lovers</group></item>\
             <item jid='nurse@example.org' subscription='none'/></query>";
-        let given = facts().item(juliet).contact("nurse@example.org", Subscription::None);
+        let given = facts()
+            .item(juliet)
+            .contact("nurse@example.org", Subscription::None);
         check(given, GET, &[INTERESTED, result(shown)]);
     }
 
@@ -357,12 +399,19 @@ mod tests {
             pending_in: Some(Bytes::from_static(b"<presence/>")),
             ..RosterItem::new(bare("tybalt@example.org"))
         };
-        check(facts().item(stranger), GET, &[INTERESTED, result("<query xmlns='jabber:iq:roster'/>")]);
+        check(
+            facts().item(stranger),
+            GET,
+            &[INTERESTED, result("<query xmlns='jabber:iq:roster'/>")],
+        );
     }
 
     #[test]
     fn strangers_may_not_read_the_roster() {
-        let ask = GET.replace("<iq ", "<iq from='tybalt@example.org/x' to='romeo@example.org' ");
+        let ask = GET.replace(
+            "<iq ",
+            "<iq from='tybalt@example.org/x' to='romeo@example.org' ",
+        );
         assert_eq!(refusal(&facts().account_gets(&ask)), "forbidden");
     }
 
@@ -385,7 +434,11 @@ mod tests {
     fn a_version_of_the_future_gets_the_whole_roster() {
         let shown = "<query xmlns='jabber:iq:roster' ver='7'>\
             <item jid='juliet@example.org' subscription='both'/></query>";
-        check(facts().item(at(7, "juliet@example.org")), &get_with("8"), &[INTERESTED, result(shown)]);
+        check(
+            facts().item(at(7, "juliet@example.org")),
+            &get_with("8"),
+            &[INTERESTED, result(shown)],
+        );
     }
 
     #[test]
@@ -409,7 +462,9 @@ mod tests {
 
     #[test]
     fn of_changes_made_together_only_the_last_one_raises_the_version() {
-        let given = facts().item(at(4, "a@example.org")).item(at(4, "b@example.org"));
+        let given = facts()
+            .item(at(4, "a@example.org"))
+            .item(at(4, "b@example.org"));
         check(
             given,
             &get_with("2"),
@@ -426,8 +481,11 @@ mod tests {
     fn who_is_back_is_not_reported_as_removed() {
         let mut given = facts().item(at(9, "juliet@example.org"));
         given.data.roster.removed = vec![(bare("juliet@example.org"), 8)];
-        let expected =
-            [INTERESTED, result(""), pushed("roster-9-0", 9, "juliet@example.org", "both")];
+        let expected = [
+            INTERESTED,
+            result(""),
+            pushed("roster-9-0", 9, "juliet@example.org", "both"),
+        ];
         check(given, &get_with("7"), &expected);
     }
 
@@ -461,10 +519,16 @@ mod tests {
             for from in senders {
                 let effects = forged(from, payload);
                 assert_eq!(refusal(&effects), "service-unavailable", "{from} {payload}");
-                assert!(matches!(effects[..], [Effect::Route(_)]), "the sender is told");
+                assert!(
+                    matches!(effects[..], [Effect::Route(_)]),
+                    "the sender is told"
+                );
             }
             for own in ["", "from='romeo@example.org'"] {
-                assert!(matches!(forged(own, payload)[..], [Effect::Reply(Stanza::Iq(_))]));
+                assert!(matches!(
+                    forged(own, payload)[..],
+                    [Effect::Reply(Stanza::Iq(_))]
+                ));
             }
         }
     }

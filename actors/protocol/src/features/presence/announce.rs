@@ -19,32 +19,51 @@ pub(super) fn tell_everybody(
     facts: &Facts<'_>,
 ) -> Vec<Effect> {
     let partly = blocking::partly_blocked(facts);
-    let contacts = facts.data.roster.viewers().flat_map(|item| addresses_of(item, &partly, facts));
+    let contacts = facts
+        .data
+        .roster
+        .viewers()
+        .flat_map(|item| addresses_of(item, &partly, facts));
     let mut effects: Vec<Effect> = contacts.map(|to| route(presence.clone(), to)).collect();
     let view = facts.resources();
-    effects.extend(others(&view, session).map(|own| route(presence.clone(), own.jid.clone().into())));
+    effects
+        .extend(others(&view, session).map(|own| route(presence.clone(), own.jid.clone().into())));
     effects
 }
 
 /// The presence of the account's other available resources, for this one (§4.2.2).
 pub(super) fn own_others(session: &SessionFacts, facts: &Facts<'_>) -> Vec<Effect> {
     let view = facts.resources();
-    others(&view, session).filter_map(presence_of).map(|presence| reply_to(presence, session)).collect()
+    others(&view, session)
+        .filter_map(presence_of)
+        .map(|presence| reply_to(presence, session))
+        .collect()
 }
 
 /// The account's presence, of each of its available resources, for one address.
 pub(crate) fn show_current(to: &Jid, facts: &Facts<'_>) -> Vec<Effect> {
-    current(facts).into_iter().map(|presence| route(presence, to.clone())).collect()
+    current(facts)
+        .into_iter()
+        .map(|presence| route(presence, to.clone()))
+        .collect()
 }
 
 /// Takes that back: unavailable presence of each of the account's available resources.
 pub(crate) fn show_unavailable(to: &Jid, facts: &Facts<'_>) -> Vec<Effect> {
     let gone = |presence: Presence| Presence {
         kind: PresenceKind::Unavailable,
-        head: Head { from: presence.head.from, to: None, id: None, lang: None },
+        head: Head {
+            from: presence.head.from,
+            to: None,
+            id: None,
+            lang: None,
+        },
         payloads: Payloads::default(),
     };
-    current(facts).into_iter().map(|presence| route(gone(presence), to.clone())).collect()
+    current(facts)
+        .into_iter()
+        .map(|presence| route(gone(presence), to.clone()))
+        .collect()
 }
 
 /// The presence each available resource of an account has last published.
@@ -75,19 +94,27 @@ fn addresses_of(item: &RosterItem, partly: &BTreeSet<BareJid>, facts: &Facts<'_>
         return vec![contact];
     }
     let view = facts.views.view(&item.jid);
-    let resources = view.available().map(|resource| Jid::from(resource.jid.clone()));
-    resources.filter(|resource| !blocking::is_blocked(resource, facts)).collect()
+    let resources = view
+        .available()
+        .map(|resource| Jid::from(resource.jid.clone()));
+    resources
+        .filter(|resource| !blocking::is_blocked(resource, facts))
+        .collect()
 }
 
 fn current(facts: &Facts<'_>) -> Vec<Presence> {
     let view = facts.resources();
-    let Some(session) = facts.session else { return presences_of(&view) };
+    let Some(session) = facts.session else {
+        return presences_of(&view);
+    };
     // What the session knows of itself is newer than what everybody sees of it.
     let own = session.presence.as_deref().cloned().map(|mut presence| {
         presence.head.from = Some(session.jid.clone().into());
         presence
     });
-    own.into_iter().chain(others(&view, session).filter_map(presence_of)).collect()
+    own.into_iter()
+        .chain(others(&view, session).filter_map(presence_of))
+        .collect()
 }
 
 fn others<'a>(view: &'a AccountView, session: &SessionFacts) -> impl Iterator<Item = &'a Resource> {
