@@ -274,7 +274,7 @@ fn to_keep(presence: &Presence, contact: &BareJid, facts: &Facts<'_>) -> Bytes {
     if stanza.payloads.bytes().len() > WAITING_BYTES_MAX {
         stanza.payloads = Payloads::default();
     }
-    Stanza::Presence(stanza).to_bytes().into()
+    Stanza::Presence(stanza).to_bytes()
 }
 
 /// The requests that wait for the user, for a resource that has just become available.

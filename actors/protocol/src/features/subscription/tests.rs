@@ -61,7 +61,7 @@ fn absence_of_me() -> Effect {
 }
 
 fn her_request() -> Bytes {
-    Stanza::to_bytes(&parse(&hers("subscribe"))).into()
+    parse(&hers("subscribe")).to_bytes()
 }
 
 fn asking(item: RosterItem) -> RosterItem {
