@@ -14,6 +14,10 @@ use crate::xml::Element;
 
 /// One thing that is to happen.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(
+    unpredictable_function_pointer_comparisons,
+    reason = "effects are compared in tests only, which look at queries without their functions"
+)]
 pub enum Effect {
     /// Write a stanza to the client of this session.
     Reply(Stanza),
@@ -80,7 +84,8 @@ pub enum Query {
     Archive(ArchiveQuery),
     /// First and last entry of this account's archive (XEP-0313 §metadata).
     Bounds,
-    /// The accounts whose roster lets this account see their presence.
+    /// The accounts whose roster lets this account see their presence, without those whose
+    /// block list has it or its domain (row R16).
     Viewers,
 }
 

@@ -106,7 +106,11 @@ impl Given {
     /// This resource has asked for the roster.
     pub(crate) fn interested(mut self, address: &str) -> Self {
         let address = full(address);
-        let view = self.online.0.get_mut(&address.bare()).expect("it is online");
+        let view = self
+            .online
+            .0
+            .get_mut(&address.bare())
+            .expect("it is online");
         let resource = view.resources.iter_mut().find(|known| known.jid == address);
         resource.expect("it is online").roster_interest = true;
         self
@@ -144,7 +148,10 @@ impl Given {
 
     /// The facts for the session.
     pub(crate) fn facts(&self) -> Facts<'_> {
-        Facts { session: Some(&self.session), ..self.account_facts() }
+        Facts {
+            session: Some(&self.session),
+            ..self.account_facts()
+        }
     }
 
     /// The facts for the server that acts for the account.
@@ -193,11 +200,28 @@ pub(crate) fn check_account(given: Given, received: &str, effects: &[Effect]) {
 #[track_caller]
 pub(crate) fn same(got: &[Effect], wanted: &[Effect]) {
     for (place, (got, wanted)) in got.iter().zip(wanted).enumerate() {
-        assert_eq!(got, wanted, "effect {place}\n got: {}\nwant: {}", show(got), show(wanted));
+        assert!(
+            is_same(got, wanted),
+            "effect {place}\n got: {}\nwant: {}",
+            show(got),
+            show(wanted)
+        );
     }
     let list = |effects: &[Effect]| effects.iter().map(show).collect::<Vec<_>>().join("\n  ");
     let (all_got, all_wanted) = (list(got), list(wanted));
-    assert_eq!(got.len(), wanted.len(), "\n got:\n  {all_got}\nwant:\n  {all_wanted}");
+    assert_eq!(
+        got.len(),
+        wanted.len(),
+        "\n got:\n  {all_got}\nwant:\n  {all_wanted}"
+    );
+}
+
+/// Equal, but for the function a query goes on with: those have no dependable addresses.
+fn is_same(got: &Effect, wanted: &Effect) -> bool {
+    match (got, wanted) {
+        (Effect::Load(got, _), Effect::Load(wanted, _)) => got == wanted,
+        _ => got == wanted,
+    }
 }
 
 /// A stanza as it is written.
@@ -242,9 +266,17 @@ pub(crate) fn refusal(effects: &[Effect]) -> String {
         Stanza::Presence(presence) => &presence.payloads,
         Stanza::Iq(iq) => &iq.payloads,
     };
-    let error = payloads.element("error", ns::CLIENT).expect("it has an error");
-    let mut conditions = error.children().filter(|child| child.namespace() == ns::STANZAS);
-    conditions.next().expect("it has a condition").name().to_owned()
+    let error = payloads
+        .element("error", ns::CLIENT)
+        .expect("it has an error");
+    let mut conditions = error
+        .children()
+        .filter(|child| child.namespace() == ns::STANZAS);
+    conditions
+        .next()
+        .expect("it has a condition")
+        .name()
+        .to_owned()
 }
 
 pub(crate) fn reply(xml: &str) -> Effect {
@@ -274,27 +306,37 @@ pub(crate) fn directed(address: &str, on: bool) -> Effect {
     Effect::Flag(Flag::Directed(jid(address), on))
 }
 
-pub(crate) fn put(item: RosterItem) -> Effect {
+pub(crate) fn put_item(item: RosterItem) -> Effect {
     Effect::Change(Change::Roster(vec![RosterChange::Put(item)]))
 }
 
-pub(crate) fn remove(address: &str) -> Effect {
+pub(crate) fn remove_item(address: &str) -> Effect {
     Effect::Change(Change::Roster(vec![RosterChange::Remove(bare(address))]))
 }
 
-pub(crate) fn block(addresses: &[&str]) -> Effect {
+pub(crate) fn block_jids(addresses: &[&str]) -> Effect {
     let add = addresses.iter().map(|address| jid(address)).collect();
-    Effect::Change(Change::Blocklist(BlocklistChange { add, remove: Vec::new() }))
+    Effect::Change(Change::Blocklist(BlocklistChange {
+        add,
+        remove: Vec::new(),
+    }))
 }
 
-pub(crate) fn unblock(addresses: &[&str]) -> Effect {
+pub(crate) fn unblock_jids(addresses: &[&str]) -> Effect {
     let remove = addresses.iter().map(|address| jid(address)).collect();
-    Effect::Change(Change::Blocklist(BlocklistChange { add: Vec::new(), remove }))
+    Effect::Change(Change::Blocklist(BlocklistChange {
+        add: Vec::new(),
+        remove,
+    }))
 }
 
 /// A contact the user has put into the roster.
 pub(crate) fn item(address: &str, subscription: Subscription) -> RosterItem {
-    RosterItem { subscription, listed: true, ..RosterItem::new(bare(address)) }
+    RosterItem {
+        subscription,
+        listed: true,
+        ..RosterItem::new(bare(address))
+    }
 }
 
 #[track_caller]

@@ -29,7 +29,10 @@ pub const NS_ERRORS: &str = "urn:xmpp:blocking:errors";
 /// The feature.
 pub const FEATURE: Feature = Feature {
     name: "blocking",
-    spec: Spec::Xep { number: 191, version: "1.3" },
+    spec: Spec::Xep {
+        number: 191,
+        version: "1.3",
+    },
     // §2.1: the server announces it.
     disco: &[NS],
     iq: &[
@@ -77,10 +80,12 @@ pub fn is_blocked(jid: &Jid, facts: &Facts<'_>) -> bool {
     !is_exempt(jid, facts) && facts.data.blocklist.covers(jid)
 }
 
-/// Tells whether a resource of this account, though not the account, may be blocked.
-pub(crate) fn has_blocked_resource(contact: &BareJid, facts: &Facts<'_>) -> bool {
-    let jids = &facts.data.blocklist.jids;
-    jids.iter().any(|jid| jid.resource().is_some() && jid.bare_str() == contact.as_str())
+/// The accounts of which a single resource is blocked. Collected once for many contacts.
+pub(crate) fn partly_blocked(facts: &Facts<'_>) -> BTreeSet<BareJid> {
+    let jids = facts.data.blocklist.jids.iter();
+    jids.filter(|jid| jid.resource().is_some())
+        .map(Jid::bare)
+        .collect()
 }
 
 /// §4, note: a user's resources never block each other. Nor is the account's own server
@@ -130,7 +135,9 @@ fn answer_blocked(stanza: &Stanza, facts: &Facts<'_>) -> Vec<Effect> {
 /// A message for the account may come to many of its sessions, but one refusal is enough: the
 /// first of them speaks.
 fn answers_for_account(stanza: &Stanza, facts: &Facts<'_>) -> bool {
-    let Some(session) = facts.session else { return true };
+    let Some(session) = facts.session else {
+        return true;
+    };
     match route(stanza, &facts.resources()) {
         Routed::Sessions(sessions) => sessions.first().is_none_or(|first| *first == session.jid),
         _ => true,
@@ -145,17 +152,36 @@ mod tests {
     const JULIET: &str = "juliet@capulet.example";
 
     fn list(entries: &[&str]) -> Blocklist {
-        Blocklist { version: 0, jids: entries.iter().map(|entry| jid(entry)).collect() }
+        Blocklist {
+            version: 0,
+            jids: entries.iter().map(|entry| jid(entry)).collect(),
+        }
     }
 
     #[test]
     fn matching_follows_section_5() {
         let cases = [
-            ("juliet@capulet.example/chamber", "juliet@capulet.example/chamber", true),
-            ("juliet@capulet.example/chamber", "juliet@capulet.example/garden", false),
-            ("juliet@capulet.example/chamber", "juliet@capulet.example", false),
+            (
+                "juliet@capulet.example/chamber",
+                "juliet@capulet.example/chamber",
+                true,
+            ),
+            (
+                "juliet@capulet.example/chamber",
+                "juliet@capulet.example/garden",
+                false,
+            ),
+            (
+                "juliet@capulet.example/chamber",
+                "juliet@capulet.example",
+                false,
+            ),
             ("juliet@capulet.example", "juliet@capulet.example", true),
-            ("juliet@capulet.example", "juliet@capulet.example/chamber", true),
+            (
+                "juliet@capulet.example",
+                "juliet@capulet.example/chamber",
+                true,
+            ),
             ("juliet@capulet.example", "nurse@capulet.example", false),
             ("juliet@capulet.example", "capulet.example", false),
             ("capulet.example/door", "capulet.example/door", true),
@@ -169,7 +195,11 @@ mod tests {
             ("capulet.example", "house.capulet.example", false),
         ];
         for (blocked, address, expected) in cases {
-            assert_eq!(list(&[blocked]).covers(&jid(address)), expected, "{blocked} {address}");
+            assert_eq!(
+                list(&[blocked]).covers(&jid(address)),
+                expected,
+                "{blocked} {address}"
+            );
         }
     }
 
@@ -181,7 +211,9 @@ mod tests {
             format!("<message to='{JULIET}/chamber'><body>hi</body></message>"),
             format!("<presence to='{JULIET}'/>"),
             format!("<presence type='subscribe' to='{JULIET}'/>"),
-            format!("<iq type='get' id='x' to='{JULIET}/chamber'><ping xmlns='urn:xmpp:ping'/></iq>"),
+            format!(
+                "<iq type='get' id='x' to='{JULIET}/chamber'><ping xmlns='urn:xmpp:ping'/></iq>"
+            ),
         ] {
             let error = refused(&xml).expect("it is refused");
             assert_eq!(error.application, Some(Element::new("blocked", NS_ERRORS)));
@@ -211,12 +243,17 @@ mod tests {
         for xml in [
             format!("<message type='chat' from='{JULIET}/x' to='{ME}'><body>hi</body></message>"),
             format!("<message type='headline' from='{JULIET}/x' to='{ACCOUNT}'/>"),
-            format!("<iq type='get' id='x' from='{JULIET}/x' to='{ME}'><ping xmlns='urn:xmpp:ping'/></iq>"),
+            format!(
+                "<iq type='get' id='x' from='{JULIET}/x' to='{ME}'><ping xmlns='urn:xmpp:ping'/></iq>"
+            ),
             format!("<iq type='set' id='x' from='{JULIET}/x' to='{ME}'><x xmlns='urn:x'/></iq>"),
         ] {
             for effects in both_ways(&xml) {
                 assert_eq!(refusal(&effects), "service-unavailable", "{xml}");
-                assert!(matches!(effects[..], [Effect::Route(_)]), "to the sender: {xml}");
+                assert!(
+                    matches!(effects[..], [Effect::Route(_)]),
+                    "to the sender: {xml}"
+                );
             }
         }
     }
@@ -224,38 +261,70 @@ mod tests {
     #[test]
     fn r16_all_else_of_the_blocked_is_dropped_silently() {
         let presences = ["", "unavailable", "subscribe", "subscribed", "unsubscribe"];
-        let presences = presences.into_iter().chain(["unsubscribed", "probe", "error"]);
+        let presences = presences
+            .into_iter()
+            .chain(["unsubscribed", "probe", "error"]);
         let mut all: Vec<String> = presences
             .map(|kind| match kind {
                 "" => format!("<presence from='{JULIET}/x' to='{ME}'/>"),
                 kind => format!("<presence type='{kind}' from='{JULIET}/x' to='{ME}'/>"),
             })
             .collect();
-        all.push(format!("<message type='error' from='{JULIET}/x' to='{ME}'/>"));
-        all.push(format!("<iq type='result' id='x' from='{JULIET}/x' to='{ME}'/>"));
-        all.push(format!("<iq type='error' id='x' from='{JULIET}/x' to='{ME}'/>"));
+        all.push(format!(
+            "<message type='error' from='{JULIET}/x' to='{ME}'/>"
+        ));
+        all.push(format!(
+            "<iq type='result' id='x' from='{JULIET}/x' to='{ME}'/>"
+        ));
+        all.push(format!(
+            "<iq type='error' id='x' from='{JULIET}/x' to='{ME}'/>"
+        ));
         for xml in all {
             for effects in both_ways(&xml) {
-                assert!(matches!(effects[..], [Effect::Trace(..)]), "{xml}: {effects:?}");
+                assert!(
+                    matches!(effects[..], [Effect::Trace(..)]),
+                    "{xml}: {effects:?}"
+                );
             }
         }
     }
 
     #[test]
     fn a_message_for_the_account_is_refused_once() {
-        let given = || facts().blocks(JULIET).online("romeo@example.org/a", Some("<presence/>"));
-        let message = format!("<message from='{JULIET}/x' to='{ACCOUNT}'><body>hi</body></message>");
+        let given = || {
+            facts()
+                .blocks(JULIET)
+                .online("romeo@example.org/a", Some("<presence/>"))
+        };
+        let message =
+            format!("<message from='{JULIET}/x' to='{ACCOUNT}'><body>hi</body></message>");
         // The other resource is the first one that would get it.
-        assert!(matches!(given().available().session_gets(&message)[..], [Effect::Route(_)]));
+        assert!(matches!(
+            given().available().session_gets(&message)[..],
+            [Effect::Route(_)]
+        ));
         let mut later = given().available();
         later.session.jid = full("romeo@example.org/a");
-        assert!(matches!(later.session_gets(&message)[..], [Effect::Trace(..)]));
+        assert!(matches!(
+            later.session_gets(&message)[..],
+            [Effect::Trace(..)]
+        ));
     }
 
     #[test]
     fn nobody_blocks_themselves_or_their_server() {
-        let given = facts().available().blocks("example.org").blocks(ACCOUNT).blocks(ME);
-        for own in [ACCOUNT, ME, "romeo@example.org/orchard", "example.org", "example.org/x"] {
+        let given = facts()
+            .available()
+            .blocks("example.org")
+            .blocks(ACCOUNT)
+            .blocks(ME);
+        for own in [
+            ACCOUNT,
+            ME,
+            "romeo@example.org/orchard",
+            "example.org",
+            "example.org/x",
+        ] {
             assert!(!is_blocked(&jid(own), &given.facts()), "{own}");
         }
         assert!(is_blocked(&jid("tybalt@example.org"), &given.facts()));

@@ -24,7 +24,10 @@ use crate::xml::Payloads;
 /// The feature.
 pub const FEATURE: Feature = Feature {
     name: "presence",
-    spec: Spec::Rfc { number: 6121, section: "4" },
+    spec: Spec::Rfc {
+        number: 6121,
+        section: "4",
+    },
     ..Feature::NONE
 };
 
@@ -35,7 +38,8 @@ pub fn decide_sent(presence: &Presence, facts: &Facts<'_>) -> Vec<Effect> {
     };
     // §4.7.2.3: an integer between -128 and +127.
     if presence.kind == PresenceKind::Available && !has_good_priority(presence) {
-        let error = StanzaError::bad_request().with_text("the priority is no number from -128 to 127");
+        let error =
+            StanzaError::bad_request().with_text("the priority is no number from -128 to 127");
         return reply_error(&Stanza::Presence(presence.clone()), &error);
     }
     match (presence.kind, &presence.head.to) {
@@ -45,9 +49,10 @@ pub fn decide_sent(presence: &Presence, facts: &Facts<'_>) -> Vec<Effect> {
             directed::decide(presence, to, session, facts)
         }
         (PresenceKind::Probe, Some(to)) => vec![probe(to, session)],
-        (PresenceKind::Probe, None) => {
-            reply_error(&Stanza::Presence(presence.clone()), &StanzaError::bad_request())
-        }
+        (PresenceKind::Probe, None) => reply_error(
+            &Stanza::Presence(presence.clone()),
+            &StanzaError::bad_request(),
+        ),
         (PresenceKind::Error, Some(_)) => vec![Effect::Route(Stanza::Presence(presence.clone()))],
         _ => vec![Effect::Trace("presence", "for nobody")],
     }
@@ -68,7 +73,10 @@ fn decide_available(presence: &Presence, session: &SessionFacts, facts: &Facts<'
         effects.extend(welcome(session, facts));
     }
     // XEP-0160 §3: what has waited is due at the first presence that takes messages.
-    let took_messages = session.presence.as_ref().is_some_and(|before| before.priority() >= 0);
+    let took_messages = session
+        .presence
+        .as_ref()
+        .is_some_and(|before| before.priority() >= 0);
     if presence.priority() >= 0 && !took_messages {
         effects.push(Effect::DeliverOffline);
     }
@@ -80,7 +88,14 @@ fn welcome(session: &SessionFacts, facts: &Facts<'_>) -> Vec<Effect> {
     // §4.2.2: the account's other available resources.
     let mut effects = announce::own_others(session, facts);
     // §4.3.1: contacts elsewhere are asked, those of this server are looked up.
-    let seen = || facts.data.roster.items.values().filter(|item| item.subscription.sees());
+    let seen = || {
+        facts
+            .data
+            .roster
+            .items
+            .values()
+            .filter(|item| item.subscription.sees())
+    };
     let elsewhere = seen().filter(|item| !facts.host.serves(item.jid.domain()));
     effects.extend(
         elsewhere
@@ -114,7 +129,11 @@ pub fn show_contacts(_stanza: &Stanza, answer: Answer, facts: &Facts<'_>) -> Vec
         .flat_map(|contact| announce::presences_of(&facts.views.view(contact)))
         // Row R16: a single resource may be blocked where the contact is not.
         .filter(|presence| {
-            !presence.head.from.as_ref().is_some_and(|from| blocking::is_blocked(from, facts))
+            !presence
+                .head
+                .from
+                .as_ref()
+                .is_some_and(|from| blocking::is_blocked(from, facts))
         })
         .map(|presence| announce::reply_to(presence, session))
         .collect()
@@ -147,10 +166,20 @@ fn say_goodbye(presence: &Presence, session: &SessionFacts, facts: &Facts<'_>) -
 
 /// What everybody is told when a session ends without having said so (RFC 6121 §4.5).
 pub fn decide_gone(facts: &Facts<'_>) -> Vec<Effect> {
-    let Some(session) = facts.session else { return Vec::new() };
-    let head = Head { to: None, from: Some(session.jid.clone().into()), id: None, lang: None };
-    let presence =
-        Presence { head, kind: PresenceKind::Unavailable, payloads: Payloads::default() };
+    let Some(session) = facts.session else {
+        return Vec::new();
+    };
+    let head = Head {
+        to: None,
+        from: Some(session.jid.clone().into()),
+        id: None,
+        lang: None,
+    };
+    let presence = Presence {
+        head,
+        kind: PresenceKind::Unavailable,
+        payloads: Payloads::default(),
+    };
     say_goodbye(&presence, session, facts)
 }
 
@@ -164,7 +193,11 @@ fn probe(to: &Jid, session: &SessionFacts) -> Effect {
         lang: None,
     };
     let kind = PresenceKind::Probe;
-    Effect::Route(Stanza::Presence(Presence { head, kind, payloads: Payloads::default() }))
+    Effect::Route(Stanza::Presence(Presence {
+        head,
+        kind,
+        payloads: Payloads::default(),
+    }))
 }
 
 /// Answers a probe for this account (RFC 6121 §4.3.2).

@@ -24,7 +24,10 @@ pub const NS: &str = "jabber:iq:roster";
 /// The feature.
 pub const FEATURE: Feature = Feature {
     name: "roster",
-    spec: Spec::Rfc { number: 6121, section: "2" },
+    spec: Spec::Rfc {
+        number: 6121,
+        section: "2",
+    },
     // Whose roster it is, is decided by the rules themselves, so that a stranger is told
     // `forbidden` (§2.3.3) and not that there are no rosters.
     iq: &[
@@ -121,8 +124,11 @@ impl RosterItem {
         if self.approved {
             element = element.attr("approved", "true");
         }
-        let groups = self.groups.iter().map(|group| Element::new("group", NS).text(group));
-        element.children_from(groups)
+        let groups = self
+            .groups
+            .iter()
+            .map(|group| Element::new("group", NS).text(group));
+        groups.fold(element, Element::child)
     }
 }
 
@@ -182,7 +188,10 @@ pub fn is_forged_push(stanza: &Stanza, facts: &Facts<'_>) -> bool {
     if iq.kind != IqKind::Set || !iq.payload().is_some_and(is_push) {
         return false;
     }
-    iq.head.from.as_ref().is_some_and(|from| from.as_str() != facts.account.as_str())
+    iq.head
+        .from
+        .as_ref()
+        .is_some_and(|from| from.as_str() != facts.account.as_str())
 }
 
 /// The payload of a push that shows a contact as the next change will leave it (§2.1.6).
@@ -193,7 +202,9 @@ pub(crate) fn push_of(item: Element, facts: &Facts<'_>) -> Effect {
 
 /// The `<item/>` of a contact that is gone (§2.5).
 pub(crate) fn removed_element(jid: &BareJid) -> Element {
-    Element::new("item", NS).attr("jid", jid.as_str()).attr("subscription", "remove")
+    Element::new("item", NS)
+        .attr("jid", jid.as_str())
+        .attr("subscription", "remove")
 }
 
 fn query(version: u64) -> Element {
@@ -203,39 +214,59 @@ fn query(version: u64) -> Element {
 /// Answers a request for the roster (§2.2), in full or by what has changed (§2.6.3).
 fn get(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
     // §2.2: nobody but the account itself reads its roster.
-    let Some(session) = facts.session else { return refuse(iq, StanzaError::forbidden()) };
+    let Some(session) = facts.session else {
+        return refuse(iq, StanzaError::forbidden());
+    };
     let roster = &facts.data.roster;
-    let asked = iq.payloads.element("query", NS).and_then(|query| query.get("ver").map(str::to_owned));
+    let asked = iq
+        .payloads
+        .element("query", NS)
+        .and_then(|query| query.get("ver").map(str::to_owned));
     // §2.1.6: whoever has asked is told of changes. First, so that no change falls between.
     let mut effects = vec![Effect::Flag(Flag::Interested(Interest::Roster))];
     let known = asked.as_deref().and_then(|ver| ver.parse::<u64>().ok());
     let Some(missed) = known.and_then(|version| changes_since(roster, version)) else {
-        effects.push(Effect::Reply(Stanza::Iq(iq.result(Some(whole(roster, asked.is_some()))))));
+        effects.push(Effect::Reply(Stanza::Iq(
+            iq.result(Some(whole(roster, asked.is_some()))),
+        )));
         return effects;
     };
     // §2.6.3: an empty result says that what is cached holds; pushes say what does not.
     effects.push(Effect::Reply(Stanza::Iq(iq.result(None))));
     let to = &session.jid;
-    effects.extend(missed.into_iter().enumerate().map(|(place, (version, item))| {
-        let head = Head {
-            to: Some(to.clone().into()),
-            from: None,
-            // Unique within the stream as long as the roster moves on between two logins.
-            id: Some(format!("roster-{version}-{place}").into()),
-            lang: None,
-        };
-        let mut payloads = Payloads::default();
-        payloads.push(&query(version).child(item));
-        Effect::Reply(Stanza::Iq(Iq { head, kind: IqKind::Set, payloads }))
-    }));
+    effects.extend(
+        missed
+            .into_iter()
+            .enumerate()
+            .map(|(place, (version, item))| {
+                let head = Head {
+                    to: Some(to.clone().into()),
+                    from: None,
+                    // Unique within the stream as long as the roster moves on between two logins.
+                    id: Some(format!("roster-{version}-{place}").into()),
+                    lang: None,
+                };
+                let mut payloads = Payloads::default();
+                payloads.push(&query(version).child(item));
+                Effect::Reply(Stanza::Iq(Iq {
+                    head,
+                    kind: IqKind::Set,
+                    payloads,
+                }))
+            }),
+    );
     effects
 }
 
 fn whole(roster: &Roster, is_versioned: bool) -> Element {
     let items = roster.listed().map(RosterItem::to_element);
     // §2.6.2: versions are for those who have asked with one, be it empty.
-    let query = if is_versioned { query(roster.version) } else { Element::new("query", NS) };
-    query.children_from(items)
+    let query = if is_versioned {
+        query(roster.version)
+    } else {
+        Element::new("query", NS)
+    };
+    items.fold(query, Element::child)
 }
 
 /// What a client that knows this version has missed, each change with the version it leaves
@@ -292,180 +323,4 @@ fn number(missed: Vec<(u64, Element)>, known: u64, last: u64) -> Vec<(u64, Eleme
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testkit::*;
-
-    const GET: &str = "<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>";
-
-    fn get_with(version: &str) -> String {
-        GET.replace("<query ", &format!("<query ver='{version}' "))
-    }
-
-    fn result(payload: &str) -> Effect {
-        reply(&format!("<iq type='result' id='r' to='{ME}'>{payload}</iq>"))
-    }
-
-    fn at(version: u64, address: &str) -> RosterItem {
-        RosterItem { version, ..item(address, Subscription::Both) }
-    }
-
-    fn pushed(id: &str, version: u64, address: &str, subscription: &str) -> Effect {
-        reply(&format!(
-            "<iq type='set' id='{id}' to='{ME}'><query xmlns='jabber:iq:roster' ver='{version}'>\
-             <item jid='{address}' subscription='{subscription}'/></query></iq>"
-        ))
-    }
-
-    const INTERESTED: Effect = Effect::Flag(Flag::Interested(Interest::Roster));
-
-    #[test]
-    fn an_empty_roster_is_an_empty_query() {
-        check(facts(), GET, &[INTERESTED, result("<query xmlns='jabber:iq:roster'/>")]);
-    }
-
-    #[test]
-    fn the_roster_may_be_asked_of_the_own_account_by_name() {
-        let ask = GET.replace("<iq ", "<iq to='romeo@example.org' ");
-        let answer = format!(
-            "<iq type='result' id='r' from='{ACCOUNT}' to='{ME}'>\
-             <query xmlns='jabber:iq:roster'/></iq>"
-        );
-        check(facts(), &ask, &[INTERESTED, reply(&answer)]);
-    }
-
-    #[test]
-    fn every_attribute_of_a_contact_is_shown() {
-        let juliet = RosterItem {
-            name: Some("Juliet <3".into()),
-            groups: vec!["Friends".into(), "Lovers".into()],
-            ask: true,
-            approved: true,
-            ..item("juliet@example.org", Subscription::From)
-        };
-        let shown = "<query xmlns='jabber:iq:roster'>\
-            <item jid='juliet@example.org' name='Juliet &lt;3' subscription='from' \
-            ask='subscribe' approved='true'><group>Friends</group><group>Lovers</group></item>\
-            <item jid='nurse@example.org' subscription='none'/></query>";
-        let given = facts().item(juliet).contact("nurse@example.org", Subscription::None);
-        check(given, GET, &[INTERESTED, result(shown)]);
-    }
-
-    #[test]
-    fn a_request_alone_makes_no_contact() {
-        let stranger = RosterItem {
-            pending_in: Some(Bytes::from_static(b"<presence/>")),
-            ..RosterItem::new(bare("tybalt@example.org"))
-        };
-        check(facts().item(stranger), GET, &[INTERESTED, result("<query xmlns='jabber:iq:roster'/>")]);
-    }
-
-    #[test]
-    fn strangers_may_not_read_the_roster() {
-        let ask = GET.replace("<iq ", "<iq from='tybalt@example.org/x' to='romeo@example.org' ");
-        assert_eq!(refusal(&facts().account_gets(&ask)), "forbidden");
-    }
-
-    #[test]
-    fn the_version_is_told_to_those_who_ask_with_one() {
-        let shown = "<query xmlns='jabber:iq:roster' ver='7'>\
-            <item jid='juliet@example.org' subscription='both'/></query>";
-        let given = || facts().item(at(7, "juliet@example.org"));
-        check(given(), &get_with(""), &[INTERESTED, result(shown)]);
-        check(given(), &get_with("made up"), &[INTERESTED, result(shown)]);
-    }
-
-    #[test]
-    fn who_knows_the_version_gets_nothing_again() {
-        let given = facts().item(at(7, "juliet@example.org"));
-        check(given, &get_with("7"), &[INTERESTED, result("")]);
-    }
-
-    #[test]
-    fn a_version_of_the_future_gets_the_whole_roster() {
-        let shown = "<query xmlns='jabber:iq:roster' ver='7'>\
-            <item jid='juliet@example.org' subscription='both'/></query>";
-        check(facts().item(at(7, "juliet@example.org")), &get_with("8"), &[INTERESTED, result(shown)]);
-    }
-
-    #[test]
-    fn who_knows_an_older_version_is_told_what_has_changed() {
-        let mut given = facts()
-            .item(at(3, "nurse@example.org"))
-            .item(at(5, "juliet@example.org"))
-            .item(at(7, "mercutio@example.org"));
-        given.data.roster.removed = vec![(bare("paris@example.org"), 6)];
-        check(
-            given,
-            &get_with("5"),
-            &[
-                INTERESTED,
-                result(""),
-                pushed("roster-6-0", 6, "paris@example.org", "remove"),
-                pushed("roster-7-1", 7, "mercutio@example.org", "both"),
-            ],
-        );
-    }
-
-    #[test]
-    fn of_changes_made_together_only_the_last_one_raises_the_version() {
-        let given = facts().item(at(4, "a@example.org")).item(at(4, "b@example.org"));
-        check(
-            given,
-            &get_with("2"),
-            &[
-                INTERESTED,
-                result(""),
-                pushed("roster-2-0", 2, "a@example.org", "both"),
-                pushed("roster-4-1", 4, "b@example.org", "both"),
-            ],
-        );
-    }
-
-    #[test]
-    fn who_is_back_is_not_reported_as_removed() {
-        let mut given = facts().item(at(9, "juliet@example.org"));
-        given.data.roster.removed = vec![(bare("juliet@example.org"), 8)];
-        let expected =
-            [INTERESTED, result(""), pushed("roster-9-0", 9, "juliet@example.org", "both")];
-        check(given, &get_with("7"), &expected);
-    }
-
-    #[test]
-    fn removals_forgotten_mean_the_whole_roster() {
-        let mut given = facts().item(at(9, "juliet@example.org"));
-        given.data.roster.removed = vec![(bare("paris@example.org"), 6)];
-        let shown = "<query xmlns='jabber:iq:roster' ver='9'>\
-            <item jid='juliet@example.org' subscription='both'/></query>";
-        check(given, &get_with("4"), &[INTERESTED, result(shown)]);
-    }
-
-    #[test]
-    fn r04_pushes_of_others_never_reach_a_client() {
-        let forged = |from: &str, payload: &str| {
-            let xml = format!("<iq type='set' id='x' {from} to='{ME}'>{payload}</iq>");
-            facts().session_gets(&xml)
-        };
-        let payloads = [
-            "<query xmlns='jabber:iq:roster'><item jid='evil@example.org'/></query>",
-            "<block xmlns='urn:xmpp:blocking'><item jid='juliet@example.org'/></block>",
-            "<unblock xmlns='urn:xmpp:blocking'/>",
-        ];
-        let senders = [
-            "from='evil@example.org/x'",
-            "from='evil@example.org'",
-            "from='example.org'",
-            "from='romeo@example.org/orchard'",
-        ];
-        for payload in payloads {
-            for from in senders {
-                let effects = forged(from, payload);
-                assert_eq!(refusal(&effects), "service-unavailable", "{from} {payload}");
-                assert!(matches!(effects[..], [Effect::Route(_)]), "the sender is told");
-            }
-            for own in ["", "from='romeo@example.org'"] {
-                assert!(matches!(forged(own, payload)[..], [Effect::Reply(Stanza::Iq(_))]));
-            }
-        }
-    }
-}
+mod tests;

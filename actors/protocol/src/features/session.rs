@@ -12,7 +12,10 @@ use crate::stanza::{Iq, Stanza};
 /// The feature.
 pub const FEATURE: Feature = Feature {
     name: "session",
-    spec: Spec::Rfc { number: 3921, section: "3" },
+    spec: Spec::Rfc {
+        number: 3921,
+        section: "3",
+    },
     iq: &[
         set(Scope::Own, ns::SESSION, "session", establish),
         set(Scope::Server, ns::SESSION, "session", establish),
@@ -28,11 +31,18 @@ fn establish(iq: &Iq, _facts: &Facts<'_>) -> Vec<Effect> {
 mod tests {
     use crate::testkit::*;
 
-    const ESTABLISH: &str = "<iq type='set' id='s'><session xmlns='urn:ietf:params:xml:ns:xmpp-session'/></iq>";
+    const ESTABLISH: &str =
+        "<iq type='set' id='s'><session xmlns='urn:ietf:params:xml:ns:xmpp-session'/></iq>";
 
     #[test]
     fn a_session_is_established_by_asking() {
-        check(facts(), ESTABLISH, &[reply("<iq type='result' id='s' to='romeo@example.org/balcony'/>")]);
+        check(
+            facts(),
+            ESTABLISH,
+            &[reply(
+                "<iq type='result' id='s' to='romeo@example.org/balcony'/>",
+            )],
+        );
     }
 
     #[test]

@@ -23,7 +23,10 @@ use crate::xml::Payloads;
 /// The feature.
 pub const FEATURE: Feature = Feature {
     name: "subscription",
-    spec: Spec::Rfc { number: 6121, section: "3" },
+    spec: Spec::Rfc {
+        number: 6121,
+        section: "3",
+    },
     ..Feature::NONE
 };
 
@@ -44,7 +47,9 @@ pub fn decide_outbound(presence: &Presence, facts: &Facts<'_>) -> Vec<Effect> {
     };
     // §4.2.2: an account sees its own resources without asking itself.
     if contact == *facts.account {
-        return refuse(StanzaError::not_allowed().with_text("one's own presence needs no subscription"));
+        return refuse(
+            StanzaError::not_allowed().with_text("one's own presence needs no subscription"),
+        );
     }
     let roster = &facts.data.roster;
     let known = roster.items.get(&contact);
@@ -53,7 +58,9 @@ pub fn decide_outbound(presence: &Presence, facts: &Facts<'_>) -> Vec<Effect> {
     }
     let state = State::of(known);
     let (passes, next) = table::outbound(state, request);
-    let mut item = known.cloned().unwrap_or_else(|| RosterItem::new(contact.clone()));
+    let mut item = known
+        .cloned()
+        .unwrap_or_else(|| RosterItem::new(contact.clone()));
     enter(&mut item, next);
     item.approved = is_approved(item.approved, state, request);
     let mut effects = settle(known, item, facts);
@@ -123,14 +130,23 @@ pub fn decide_inbound(presence: &Presence, facts: &Facts<'_>) -> Vec<Effect> {
         return decide_request(presence, contact, known, facts);
     }
     let (passes, next) = table::inbound(state, request);
-    let mut item = known.cloned().unwrap_or_else(|| RosterItem::new(contact.clone()));
+    let mut item = known
+        .cloned()
+        .unwrap_or_else(|| RosterItem::new(contact.clone()));
     enter(&mut item, next);
     let mut effects = settle(known, item, facts);
     // §3.1.6, §3.2.2, §3.3.3: to the resources that show a roster.
     if passes {
         let view = facts.resources();
-        let interested = view.resources.iter().filter(|resource| resource.roster_interest);
-        effects.extend(deliver(presence, &contact, interested.map(|resource| &resource.jid)));
+        let interested = view
+            .resources
+            .iter()
+            .filter(|resource| resource.roster_interest);
+        effects.extend(deliver(
+            presence,
+            &contact,
+            interested.map(|resource| &resource.jid),
+        ));
     }
     // §3.3.3: whoever unsubscribes is told that nobody is there any more.
     if state.shows() && !next.shows() {
@@ -160,13 +176,19 @@ fn decide_request(
     if known.is_none() && waiting_strangers(facts) >= WAITING_MAX {
         return vec![Effect::Trace("subscription", "too many requests wait")];
     }
-    let mut item = known.cloned().unwrap_or_else(|| RosterItem::new(contact.clone()));
+    let mut item = known
+        .cloned()
+        .unwrap_or_else(|| RosterItem::new(contact.clone()));
     enter(&mut item, next);
     item.pending_in = Some(to_keep(presence, &contact, facts));
     let mut effects = settle(known, item, facts);
     // §3.1.3: to every available resource, and kept until there is an answer.
     let view = facts.resources();
-    effects.extend(deliver(presence, &contact, view.available().map(|resource| &resource.jid)));
+    effects.extend(deliver(
+        presence,
+        &contact,
+        view.available().map(|resource| &resource.jid),
+    ));
     effects
 }
 
@@ -216,7 +238,9 @@ fn settle(before: Option<&RosterItem>, mut after: RosterItem, facts: &Facts<'_>)
         return vec![Effect::Change(Change::Roster(vec![change]))];
     }
     let shown = after.to_element();
-    let was_shown = before.filter(|item| item.listed).map(RosterItem::to_element);
+    let was_shown = before
+        .filter(|item| item.listed)
+        .map(RosterItem::to_element);
     // §3.1.3: a request alone is neither pushed nor shown in the roster.
     let push = (after.listed && was_shown.as_ref() != Some(&shown)).then(|| push_of(shown, facts));
     let change = Effect::Change(Change::Roster(vec![RosterChange::Put(after)]));
@@ -229,11 +253,19 @@ fn deliver<'a>(
     resources: impl Iterator<Item = &'a FullJid>,
 ) -> Vec<Effect> {
     let stanza = |to: &FullJid| between(presence, contact.clone(), to.clone().into());
-    resources.map(|to| Effect::Route(Stanza::Presence(stanza(to)))).collect()
+    resources
+        .map(|to| Effect::Route(Stanza::Presence(stanza(to))))
+        .collect()
 }
 
 fn waiting_strangers(facts: &Facts<'_>) -> usize {
-    facts.data.roster.items.values().filter(|item| !item.listed).count()
+    facts
+        .data
+        .roster
+        .items
+        .values()
+        .filter(|item| !item.listed)
+        .count()
 }
 
 /// The request as it is kept (§3.1.3: complete, with its extensions).
@@ -242,7 +274,7 @@ fn to_keep(presence: &Presence, contact: &BareJid, facts: &Facts<'_>) -> Bytes {
     if stanza.payloads.bytes().len() > WAITING_BYTES_MAX {
         stanza.payloads = Payloads::default();
     }
-    Stanza::Presence(stanza).to_bytes().into()
+    Stanza::Presence(stanza).to_bytes()
 }
 
 /// The requests that wait for the user, for a resource that has just become available.

@@ -1,12 +1,13 @@
 //! Who is told of presence: RFC 6121 §4.2.2, §4.4.2, §4.5.2.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::effect::Effect;
 use crate::facts::{AccountView, Facts, Resource, SessionFacts};
 use crate::features::blocking;
 use crate::features::roster::RosterItem;
-use crate::jid::Jid;
+use crate::jid::{BareJid, Jid};
 use crate::stanza::{Head, Presence, PresenceKind, Stanza};
 use crate::xml::Payloads;
 
@@ -17,32 +18,52 @@ pub(super) fn tell_everybody(
     session: &SessionFacts,
     facts: &Facts<'_>,
 ) -> Vec<Effect> {
-    let contacts = facts.data.roster.viewers().flat_map(|item| addresses_of(item, facts));
+    let partly = blocking::partly_blocked(facts);
+    let contacts = facts
+        .data
+        .roster
+        .viewers()
+        .flat_map(|item| addresses_of(item, &partly, facts));
     let mut effects: Vec<Effect> = contacts.map(|to| route(presence.clone(), to)).collect();
     let view = facts.resources();
-    effects.extend(others(&view, session).map(|own| route(presence.clone(), own.jid.clone().into())));
+    effects
+        .extend(others(&view, session).map(|own| route(presence.clone(), own.jid.clone().into())));
     effects
 }
 
 /// The presence of the account's other available resources, for this one (§4.2.2).
 pub(super) fn own_others(session: &SessionFacts, facts: &Facts<'_>) -> Vec<Effect> {
     let view = facts.resources();
-    others(&view, session).filter_map(presence_of).map(|presence| reply_to(presence, session)).collect()
+    others(&view, session)
+        .filter_map(presence_of)
+        .map(|presence| reply_to(presence, session))
+        .collect()
 }
 
 /// The account's presence, of each of its available resources, for one address.
 pub(crate) fn show_current(to: &Jid, facts: &Facts<'_>) -> Vec<Effect> {
-    current(facts).into_iter().map(|presence| route(presence, to.clone())).collect()
+    current(facts)
+        .into_iter()
+        .map(|presence| route(presence, to.clone()))
+        .collect()
 }
 
 /// Takes that back: unavailable presence of each of the account's available resources.
 pub(crate) fn show_unavailable(to: &Jid, facts: &Facts<'_>) -> Vec<Effect> {
     let gone = |presence: Presence| Presence {
         kind: PresenceKind::Unavailable,
-        head: Head { from: presence.head.from, to: None, id: None, lang: None },
+        head: Head {
+            from: presence.head.from,
+            to: None,
+            id: None,
+            lang: None,
+        },
         payloads: Payloads::default(),
     };
-    current(facts).into_iter().map(|presence| route(gone(presence), to.clone())).collect()
+    current(facts)
+        .into_iter()
+        .map(|presence| route(gone(presence), to.clone()))
+        .collect()
 }
 
 /// The presence each available resource of an account has last published.
@@ -64,28 +85,36 @@ pub(super) fn route(mut presence: Presence, to: Jid) -> Effect {
 
 /// Where a contact's presence goes: to its account, but when one of its resources alone is
 /// blocked, around that one (row R16).
-fn addresses_of(item: &RosterItem, facts: &Facts<'_>) -> Vec<Jid> {
+fn addresses_of(item: &RosterItem, partly: &BTreeSet<BareJid>, facts: &Facts<'_>) -> Vec<Jid> {
     let contact = Jid::from(item.jid.clone());
     if blocking::is_blocked(&contact, facts) {
         return Vec::new();
     }
-    if !blocking::has_blocked_resource(&item.jid, facts) || !facts.host.serves(item.jid.domain()) {
+    if !partly.contains(&item.jid) || !facts.host.serves(item.jid.domain()) {
         return vec![contact];
     }
     let view = facts.views.view(&item.jid);
-    let resources = view.available().map(|resource| Jid::from(resource.jid.clone()));
-    resources.filter(|resource| !blocking::is_blocked(resource, facts)).collect()
+    let resources = view
+        .available()
+        .map(|resource| Jid::from(resource.jid.clone()));
+    resources
+        .filter(|resource| !blocking::is_blocked(resource, facts))
+        .collect()
 }
 
 fn current(facts: &Facts<'_>) -> Vec<Presence> {
     let view = facts.resources();
-    let Some(session) = facts.session else { return presences_of(&view) };
+    let Some(session) = facts.session else {
+        return presences_of(&view);
+    };
     // What the session knows of itself is newer than what everybody sees of it.
     let own = session.presence.as_deref().cloned().map(|mut presence| {
         presence.head.from = Some(session.jid.clone().into());
         presence
     });
-    own.into_iter().chain(others(&view, session).filter_map(presence_of)).collect()
+    own.into_iter()
+        .chain(others(&view, session).filter_map(presence_of))
+        .collect()
 }
 
 fn others<'a>(view: &'a AccountView, session: &SessionFacts) -> impl Iterator<Item = &'a Resource> {

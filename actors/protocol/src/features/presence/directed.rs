@@ -41,9 +41,12 @@ pub(super) fn decide(
 }
 
 /// §4.6.3 rule 1: who is subscribed learns of the end by the broadcast, once there is one.
+/// The own account is, in effect (§4.2.2).
 fn is_told_anyway(to: &Jid, session: &SessionFacts, facts: &Facts<'_>) -> bool {
-    let item = facts.data.roster.items.get(&to.bare());
-    session.presence.is_some() && item.is_some_and(|item| item.subscription.shows())
+    let bare = to.bare();
+    let item = facts.data.roster.items.get(&bare);
+    let sees = bare == *facts.account || item.is_some_and(|item| item.subscription.shows());
+    session.presence.is_some() && sees
 }
 
 /// §4.6.3 rule 2, at the end: the unavailable presence for all who were shown directed one.

@@ -3,10 +3,8 @@
 use crate::effect::{Change, Effect};
 use crate::facts::Facts;
 use crate::features::presence;
-use crate::features::roster::{
-    NS, RosterChange, RosterItem, push_of, removed_element,
-};
 use crate::features::refuse;
+use crate::features::roster::{NS, RosterChange, RosterItem, push_of, removed_element};
 use crate::jid::{BareJid, Jid, prepare_resource};
 use crate::stanza::{Head, Iq, Presence, PresenceKind, Stanza, StanzaError};
 use crate::xml::{Element, Payloads};
@@ -24,7 +22,11 @@ pub const GROUPS_MAX: usize = 100;
 /// What a roster set asks for.
 #[derive(Debug, PartialEq)]
 enum Wanted {
-    Put { jid: BareJid, name: Option<String>, groups: Vec<String> },
+    Put {
+        jid: BareJid,
+        name: Option<String>,
+        groups: Vec<String>,
+    },
     Remove(BareJid),
 }
 
@@ -107,22 +109,35 @@ pub(crate) fn tell(kind: PresenceKind, contact: &Jid, facts: &Facts<'_>) -> Effe
         id: None,
         lang: None,
     };
-    Effect::Route(Stanza::Presence(Presence { head, kind, payloads: Payloads::default() }))
+    Effect::Route(Stanza::Presence(Presence {
+        head,
+        kind,
+        payloads: Payloads::default(),
+    }))
 }
 
 fn parse(iq: &Iq) -> Result<Wanted, StanzaError> {
-    let query = iq.payloads.element("query", NS).ok_or_else(StanzaError::bad_request)?;
+    let query = iq
+        .payloads
+        .element("query", NS)
+        .ok_or_else(StanzaError::bad_request)?;
     // §2.3.3: at most one item; none is nothing to do.
     let mut items = query.children().filter(|child| child.is("item", NS));
     let (Some(item), None) = (items.next(), items.next()) else {
         return Err(StanzaError::bad_request().with_text("a roster set has exactly one item"));
     };
     let jid = item.get("jid").ok_or_else(StanzaError::bad_request)?;
-    let jid = Jid::parse(jid).map_err(|_| StanzaError::jid_malformed())?.bare();
+    let jid = Jid::parse(jid)
+        .map_err(|_| StanzaError::jid_malformed())?
+        .bare();
     if item.get("subscription") == Some("remove") {
         return Ok(Wanted::Remove(jid));
     }
-    Ok(Wanted::Put { jid, name: parse_name(item)?, groups: parse_groups(item)? })
+    Ok(Wanted::Put {
+        jid,
+        name: parse_name(item)?,
+        groups: parse_groups(item)?,
+    })
 }
 
 fn parse_name(item: &Element) -> Result<Option<String>, StanzaError> {
@@ -140,7 +155,8 @@ fn parse_groups(item: &Element) -> Result<Vec<String>, StanzaError> {
         let group = element.text_content();
         check_group(&group)?;
         // §2.3.3: compared as resources are, so that no two groups look the same.
-        let prepared = prepare_resource(&group).map_or_else(|_| group.clone(), |it| it.into_owned());
+        let prepared =
+            prepare_resource(&group).map_or_else(|_| group.clone(), |it| it.into_owned());
         if !seen.insert(prepared) {
             return Err(StanzaError::bad_request().with_text("the same group twice"));
         }
@@ -197,7 +213,11 @@ mod tests {
         };
         let shown = "<item jid='juliet@example.org' name='Juliet' subscription='none'>\
                      <group>Friends</group></item>";
-        check(facts(), &set(wanted), &[put(juliet), pushed(1, shown), done()]);
+        check(
+            facts(),
+            &set(wanted),
+            &[put_item(juliet), pushed(1, shown), done()],
+        );
     }
 
     #[test]
@@ -210,9 +230,17 @@ mod tests {
             ..item(JULIET, From)
         };
         let wanted = "<item jid='juliet@example.org' subscription='both' approved='true'/>";
-        let after = RosterItem { name: None, groups: Vec::new(), ..known.clone() };
+        let after = RosterItem {
+            name: None,
+            groups: Vec::new(),
+            ..known.clone()
+        };
         let shown = "<item jid='juliet@example.org' subscription='from' ask='subscribe'/>";
-        check(facts().item(known), &set(wanted), &[put(after), pushed(5, shown), done()]);
+        check(
+            facts().item(known),
+            &set(wanted),
+            &[put_item(after), pushed(5, shown), done()],
+        );
     }
 
     #[test]
@@ -221,36 +249,58 @@ mod tests {
             pending_in: Some(Bytes::from_static(b"<presence type='subscribe'/>")),
             ..RosterItem::new(bare(JULIET))
         };
-        let after = RosterItem { listed: true, ..asked.clone() };
+        let after = RosterItem {
+            listed: true,
+            ..asked.clone()
+        };
         let shown = "<item jid='juliet@example.org' subscription='none'/>";
-        let expected = [put(after), pushed(1, shown), done()];
-        check(facts().item(asked), &set("<item jid='juliet@example.org'/>"), &expected);
+        let expected = [put_item(after), pushed(1, shown), done()];
+        check(
+            facts().item(asked),
+            &set("<item jid='juliet@example.org'/>"),
+            &expected,
+        );
     }
 
     #[test]
     fn a_contact_is_an_account_whatever_resource_was_named() {
         let shown = "<item jid='juliet@example.org' subscription='none'/>";
-        let expected = [put(item(JULIET, Neither)), pushed(1, shown), done()];
-        check(facts(), &set("<item jid='Juliet@Example.org/chamber'/>"), &expected);
+        let expected = [put_item(item(JULIET, Neither)), pushed(1, shown), done()];
+        check(
+            facts(),
+            &set("<item jid='Juliet@Example.org/chamber'/>"),
+            &expected,
+        );
     }
 
     #[test]
     fn a_domain_may_be_a_contact() {
         let shown = "<item jid='rooms.example.org' subscription='none'/>";
-        let expected = [put(item("rooms.example.org", Neither)), pushed(1, shown), done()];
+        let expected = [
+            put_item(item("rooms.example.org", Neither)),
+            pushed(1, shown),
+            done(),
+        ];
         check(facts(), &set("<item jid='rooms.example.org'/>"), &expected);
     }
 
     #[track_caller]
     fn refused(items: &str, condition: &str) {
-        assert_eq!(refusal(&facts().sends(&set(items))), condition, "{items:.100}");
+        assert_eq!(
+            refusal(&facts().sends(&set(items))),
+            condition,
+            "{items:.100}"
+        );
     }
 
     #[test]
     fn bad_sets_have_named_outcomes() {
         let item = |inside: &str| format!("<item jid='juliet@example.org'>{inside}</item>");
         refused("", "bad-request");
-        refused("<item jid='a@example.org'/><item jid='b@example.org'/>", "bad-request");
+        refused(
+            "<item jid='a@example.org'/><item jid='b@example.org'/>",
+            "bad-request",
+        );
         refused("<item/>", "bad-request");
         refused("<item jid='@'/>", "jid-malformed");
         refused("<item jid='@' subscription='remove'/>", "jid-malformed");
@@ -258,24 +308,37 @@ mod tests {
         refused("<item jid='romeo@example.org/other'/>", "not-allowed");
         refused(&item("<group/>"), "not-acceptable");
         refused(&item("<group>A</group><group>A</group>"), "bad-request");
-        refused("<item jid='juliet@example.org' subscription='remove'/>", "item-not-found");
+        refused(
+            "<item jid='juliet@example.org' subscription='remove'/>",
+            "item-not-found",
+        );
     }
 
     #[test]
     fn lengths_are_limited_and_the_limit_itself_is_fine() {
         let named = |length| format!("<item jid='{JULIET}' name='{}'/>", "n".repeat(length));
         let grouped = |length: usize| {
-            format!("<item jid='{JULIET}'><group>{}</group></item>", "g".repeat(length))
+            format!(
+                "<item jid='{JULIET}'><group>{}</group></item>",
+                "g".repeat(length)
+            )
         };
         let many = |count| {
             let groups: String = (0..count).map(|n| format!("<group>{n}</group>")).collect();
             format!("<item jid='{JULIET}'>{groups}</item>")
         };
-        for fine in [named(NAME_BYTES_MAX), grouped(GROUP_BYTES_MAX), many(GROUPS_MAX)] {
+        for fine in [
+            named(NAME_BYTES_MAX),
+            grouped(GROUP_BYTES_MAX),
+            many(GROUPS_MAX),
+        ] {
             assert_eq!(facts().sends(&set(&fine)).len(), 3);
         }
-        for long in [named(NAME_BYTES_MAX + 1), grouped(GROUP_BYTES_MAX + 1), many(GROUPS_MAX + 1)]
-        {
+        for long in [
+            named(NAME_BYTES_MAX + 1),
+            grouped(GROUP_BYTES_MAX + 1),
+            many(GROUPS_MAX + 1),
+        ] {
             refused(&long, "not-acceptable");
         }
     }
@@ -288,13 +351,21 @@ mod tests {
         }
         let more = given.sends(&set("<item jid='juliet@example.org'/>"));
         assert_eq!(refusal(&more), "policy-violation");
-        assert_eq!(given.sends(&set("<item jid='c7@example.org' name='Seven'/>")).len(), 3);
+        assert_eq!(
+            given
+                .sends(&set("<item jid='c7@example.org' name='Seven'/>"))
+                .len(),
+            3
+        );
     }
 
     #[test]
     fn strangers_may_not_change_the_roster() {
         let wanted = set("<item jid='tybalt@example.org'/>");
-        let wanted = wanted.replace("<iq ", "<iq from='tybalt@example.org/x' to='romeo@example.org' ");
+        let wanted = wanted.replace(
+            "<iq ",
+            "<iq from='tybalt@example.org/x' to='romeo@example.org' ",
+        );
         assert_eq!(refusal(&facts().account_gets(&wanted)), "forbidden");
     }
 
@@ -309,7 +380,7 @@ mod tests {
     #[track_caller]
     fn removed(known: RosterItem, told: &[&str]) {
         let mut expected = vec![
-            remove(JULIET),
+            remove_item(JULIET),
             pushed(1, "<item jid='juliet@example.org' subscription='remove'/>"),
             done(),
         ];
@@ -328,7 +399,10 @@ mod tests {
 
     #[test]
     fn with_a_contact_go_the_requests_that_wait() {
-        let asked = RosterItem { ask: true, ..item(JULIET, Neither) };
+        let asked = RosterItem {
+            ask: true,
+            ..item(JULIET, Neither)
+        };
         let is_asked = RosterItem {
             pending_in: Some(Bytes::from_static(b"<presence type='subscribe'/>")),
             ..item(JULIET, Neither)
@@ -343,6 +417,9 @@ mod tests {
             pending_in: Some(Bytes::from_static(b"<presence type='subscribe'/>")),
             ..RosterItem::new(bare(JULIET))
         };
-        assert_eq!(refusal(&facts().item(asked).sends(&set(REMOVE))), "item-not-found");
+        assert_eq!(
+            refusal(&facts().item(asked).sends(&set(REMOVE))),
+            "item-not-found"
+        );
     }
 }

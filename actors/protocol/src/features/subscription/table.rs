@@ -100,8 +100,12 @@ pub enum Request {
 
 impl Request {
     /// All four, in the order of the tables.
-    pub const ALL: [Self; 4] =
-        [Self::Subscribe, Self::Unsubscribe, Self::Subscribed, Self::Unsubscribed];
+    pub const ALL: [Self; 4] = [
+        Self::Subscribe,
+        Self::Unsubscribe,
+        Self::Subscribed,
+        Self::Unsubscribed,
+    ];
 
     /// The request a presence stanza makes, if it is one.
     pub fn of(kind: PresenceKind) -> Option<Self> {
@@ -171,7 +175,12 @@ mod tests {
 
     fn bits(state: State) -> Bits {
         let sees = matches!(state.subscription(), Subscription::To | Subscription::Both);
-        (sees, state.shows(), state.is_pending_out(), state.is_pending_in())
+        (
+            sees,
+            state.shows(),
+            state.is_pending_out(),
+            state.is_pending_in(),
+        )
     }
 
     /// The rules of §3 in words, to hold against the tables.
@@ -219,7 +228,10 @@ mod tests {
     fn r15_only_the_users_own_approval_lets_somebody_see_them() {
         for state in State::ALL.into_iter().filter(|state| !state.shows()) {
             for request in Request::ALL {
-                assert!(!inbound(state, request).1.shows(), "in {state:?} {request:?}");
+                assert!(
+                    !inbound(state, request).1.shows(),
+                    "in {state:?} {request:?}"
+                );
                 let gained = outbound(state, request).1.shows();
                 let approved = request == Request::Subscribed && state.is_pending_in();
                 assert_eq!(gained, approved, "out {state:?} {request:?}");
@@ -231,7 +243,9 @@ mod tests {
     fn states_stand_in_the_order_of_the_rows_and_differ_in_their_bits() {
         for (row, state) in State::ALL.into_iter().enumerate() {
             assert_eq!(state as usize, row);
-            let same = State::ALL.into_iter().filter(|other| bits(*other) == bits(state));
+            let same = State::ALL
+                .into_iter()
+                .filter(|other| bits(*other) == bits(state));
             assert_eq!(same.count(), 1);
         }
     }
