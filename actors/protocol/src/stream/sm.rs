@@ -51,6 +51,8 @@ pub enum Unacked {
     },
     /// A stanza that stands in no log.
     Stanza(Box<Stanza>),
+    /// The refusal of something that was no stanza; it is not sent again.
+    Refusal(Box<Element>),
 }
 
 impl Sm {
