@@ -106,7 +106,10 @@ impl<'a> Child<'a> {
 
 impl Payloads {
     pub(super) fn from_parts(bytes: Vec<u8>, index: Index) -> Self {
-        Self { bytes: bytes.into(), index }
+        Self {
+            bytes: bytes.into(),
+            index,
+        }
     }
 
     /// How many children there are.
@@ -140,7 +143,11 @@ impl Payloads {
                 text(from, from + usize::from(length))
             }
         };
-        Child { name: text(1, name_end), namespace, bytes }
+        Child {
+            name: text(1, name_end),
+            namespace,
+            bytes,
+        }
     }
 
     /// Tells whether there is a child of this name in this namespace.
@@ -176,10 +183,19 @@ impl Payloads {
         }
         let mut bytes = Vec::with_capacity(self.bytes.len());
         let mut index = Index::new();
-        for (place, _) in self.index.iter().zip(&unwanted).filter(|(_, unwanted)| !**unwanted) {
+        for (place, _) in self
+            .index
+            .iter()
+            .zip(&unwanted)
+            .filter(|(_, unwanted)| !**unwanted)
+        {
             let start = bytes.len() as u32;
             bytes.extend_from_slice(&self.bytes[place.start as usize..place.end as usize]);
-            index.push(Place { start, end: bytes.len() as u32, ..*place });
+            index.push(Place {
+                start,
+                end: bytes.len() as u32,
+                ..*place
+            });
         }
         Self::from_parts(bytes, index)
     }
@@ -207,7 +223,10 @@ impl Payloads {
         if bytes.is_empty() {
             return Ok(payloads);
         }
-        let scope = super::reader::Scope { default: ns::CLIENT, prefixes: &[] };
+        let scope = super::reader::Scope {
+            default: ns::CLIENT,
+            prefixes: &[],
+        };
         let (index, written) =
             super::fragment::read_children(&bytes, scope, &super::Limits::CANONICAL)?;
         if written != bytes {

@@ -82,7 +82,14 @@ impl Scanner {
     }
 
     fn at(place: Place) -> Self {
-        Self { state: State::Gap, place, bytes: 0, elements: 0, depth: 0, attributes: 0 }
+        Self {
+            state: State::Gap,
+            place,
+            bytes: 0,
+            elements: 0,
+            depth: 0,
+            attributes: 0,
+        }
     }
 
     /// Tells whether no element has begun.
@@ -99,10 +106,14 @@ impl Scanner {
     ) -> Result<Option<(Found, usize)>, XmlError> {
         let mut at = 0;
         // One byte more than allowed is enough to know.
-        let within = bytes.len().min((limits.stanza_bytes + 1).saturating_sub(self.bytes));
+        let within = bytes
+            .len()
+            .min((limits.stanza_bytes + 1).saturating_sub(self.bytes));
         while at < within {
             at += self.skip(&bytes[at..within]);
-            let Some(&byte) = bytes[..within].get(at) else { break };
+            let Some(&byte) = bytes[..within].get(at) else {
+                break;
+            };
             at += 1;
             if let Some(found) = self.step(byte, limits)? {
                 if self.bytes + at > limits.stanza_bytes {
@@ -121,9 +132,7 @@ impl Scanner {
 
     /// How many of these bytes change nothing.
     fn skip(&self, bytes: &[u8]) -> usize {
-        let stop = |is_stop: fn(&u8) -> bool| {
-            bytes.iter().position(is_stop).unwrap_or(bytes.len())
-        };
+        let stop = |is_stop: fn(&u8) -> bool| bytes.iter().position(is_stop).unwrap_or(bytes.len());
         match self.state {
             State::Text => stop(|&byte| byte == b'<'),
             State::Quote(b'"') => stop(|&byte| byte == b'"'),
@@ -278,7 +287,11 @@ impl Scanner {
             return Err(XmlError::Restricted);
         }
         if question && byte == b'>' {
-            self.place = if self.place == Place::Start { Place::Prolog } else { self.place };
+            self.place = if self.place == Place::Start {
+                Place::Prolog
+            } else {
+                self.place
+            };
             self.reset();
             return Ok(Some(Found::Declaration));
         }
@@ -291,7 +304,11 @@ fn bang(matched: u8, byte: u8) -> Result<State, XmlError> {
     if CDATA[usize::from(matched)] != byte {
         return Err(XmlError::Restricted);
     }
-    Ok(if usize::from(matched) + 1 == CDATA.len() { State::CData(0) } else { State::Bang(matched + 1) })
+    Ok(if usize::from(matched) + 1 == CDATA.len() {
+        State::CData(0)
+    } else {
+        State::Bang(matched + 1)
+    })
 }
 
 fn in_cdata(brackets: u8, byte: u8) -> State {
