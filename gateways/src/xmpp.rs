@@ -1,4 +1,4 @@
-//! XMPP to people: client streams over TCP ([`c2s`]) and, to come, WebSocket.
+//! XMPP to people: client streams over TCP ([`c2s`]) and WebSocket ([`websocket`]).
 
 mod buffer;
 pub mod c2s;
@@ -6,6 +6,7 @@ mod hold;
 mod negotiation;
 mod sink;
 pub mod socket;
+pub mod websocket;
 mod wire;
 
 use std::sync::Arc;

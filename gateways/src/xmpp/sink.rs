@@ -62,7 +62,7 @@ impl Sink for Connection {
     fn close(&self, error: Option<StreamError>) {
         let mut last = Vec::new();
         if let Some(error) = error {
-            metrics::stream_error(error.condition.name());
+            metrics::stream_error(error.condition.as_str());
             error.write(&mut last);
         }
         last.extend_from_slice(FOOTER);
