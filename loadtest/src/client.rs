@@ -216,7 +216,7 @@ fn stanza_or_error(fragment: Fragment) -> Result<Fragment> {
         .payloads()
         .iter()
         .next()
-        .map(|child| child.name.to_string())
+        .map(|child| child.name().to_owned())
         .unwrap_or_default();
     Err(LoadError::Closed(format!(" with <{condition}/>")))
 }
