@@ -14,6 +14,7 @@ import logging
 import ssl
 import sys
 from contextlib import asynccontextmanager
+from datetime import datetime, timezone
 
 import loopback
 from checks import Checks, expect
@@ -462,6 +463,37 @@ class Day:
             fields = (await alice.plugin["xep_0313"].get_fields()).get_fields()
             expect({"start", "end", "with"} <= set(fields), set(fields))
 
+    async def replay(self):
+        """A client that lost its session sends again what it saw no ack for (XEP-0198 §4)."""
+        alice, bob = self.alice, self.bob
+        third = await Person(ALICE, "three").login()
+        first = alice.make_message(mto=BOB, mbody="Once, I hope", mtype="chat")
+        first["origin_id"]["id"] = first["id"]
+        first.send()
+        await alice.flush()
+
+        def again(stamp=None):
+            message = third.make_message(mto=BOB, mbody="Once, I hope", mtype="chat")
+            message["id"] = message["origin_id"]["id"] = first["id"]
+            if stamp:
+                message["delay"]["stamp"] = stamp
+            message.send()
+
+        async with self.step("sent again by another session under its origin-id, it arrives once"):
+            await bob.got("message", body_is("Once, I hope"))
+            again()
+            await third.flush()
+            await bob.flush()
+            expect(not bob.had("message", body_is("Once, I hope")), "it arrived twice")
+            expect(not third.had("message_error"), "an error came back")
+        async with self.step("… even with the time of its first sending, as XEP-0198 asks for"):
+            again(datetime.now(timezone.utc))
+            await third.flush()
+            await bob.flush()
+            expect(not bob.had("message", body_is("Once, I hope")), "it arrived twice")
+            expect(not third.had("message_error"), "an error came back")
+        await third.logout()
+
     async def parting(self):
         alice, bob = self.alice, self.bob
         async with self.quiet_step("removing a contact ends both subscriptions"):
@@ -503,6 +535,7 @@ async def main():
     await day.resumption()
     await day.offline()
     await day.archive()
+    await day.replay()
     await day.parting()
     for person in (day.alice, day.bob, day.second):
         person.abort()
