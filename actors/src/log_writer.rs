@@ -172,12 +172,12 @@ async fn commit(world: &Arc<World>, requests: Vec<Request>) {
 
 fn append_of(job: &Job, now: Timestamp) -> Append {
     Append {
-        sender: job.sender.clone(),
+        sender: job.message.head.from.clone().unwrap_or_else(|| job.sender.clone().into()),
         recipient: job.recipient.clone(),
+        with: job.message.head.to.clone().unwrap_or_else(|| job.sender.clone().into()),
         dedup: Some(job.dedup),
-        with: job.recipient.clone().unwrap_or_else(|| job.sender.clone()),
-        from: job.message.head.from.clone(),
         stanza: message_bytes(&job.message),
+        flags: 0,
         now,
     }
 }

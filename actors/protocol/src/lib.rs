@@ -13,6 +13,7 @@ pub mod pipeline;
 pub mod routing;
 pub mod sasl;
 pub mod stanza;
+pub mod stream;
 #[cfg(test)]
 mod testkit;
 pub mod time;

@@ -18,7 +18,7 @@ use crate::features::roster::{RosterChange, RosterItem, Subscription};
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::ns;
 use crate::pipeline;
-use crate::stanza::{Presence, Stanza};
+use crate::stanza::{Message, Presence, Stanza};
 use crate::time::Timestamp;
 use crate::xml::Element;
 
@@ -134,6 +134,12 @@ impl Given {
         self
     }
 
+    /// The client is in the background.
+    pub(crate) fn inactive(mut self) -> Self {
+        self.session.inactive = true;
+        self
+    }
+
     /// The session has shown itself here.
     pub(crate) fn directed(mut self, address: &str) -> Self {
         self.session.directed.push(jid(address));
@@ -208,6 +214,21 @@ pub(crate) fn same(got: &[Effect], wanted: &[Effect]) {
         wanted.len(),
         "\n got:\n  {all_got}\nwant:\n  {all_wanted}"
     );
+}
+
+/// A stanza as it is written.
+#[track_caller]
+pub(crate) fn stanza(xml: &str) -> Stanza {
+    parse(xml)
+}
+
+/// A message as it is written.
+#[track_caller]
+pub(crate) fn message(xml: &str) -> Message {
+    match parse(xml) {
+        Stanza::Message(message) => message,
+        other => panic!("no message: {other:?}"),
+    }
 }
 
 /// Equal, but for the function a query goes on with: those have no dependable addresses.

@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn an_active_client_gets_everything_at_once() {
         for text in [PRESENCE, TYPING, CHAT, ASKS] {
-            let effects = facts().with(|facts| hold_or_reply(stanza(text), facts));
+            let effects = hold_or_reply(stanza(text), &facts().facts());
             assert!(matches!(effects.as_slice(), [Effect::Reply(_)]));
         }
     }
@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn an_inactive_client_is_not_woken_for_presence_and_typing() {
         for text in [PRESENCE, TYPING] {
-            let effects = facts().inactive().with(|facts| hold_or_reply(stanza(text), facts));
+            let effects = hold_or_reply(stanza(text), &facts().inactive().facts());
             assert!(matches!(effects.as_slice(), [Effect::Hold(..)]), "{text}");
         }
     }
@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn what_matters_wakes_an_inactive_client_and_takes_along_what_waited() {
         for text in [CHAT, ASKS] {
-            let effects = facts().inactive().with(|facts| hold_or_reply(stanza(text), facts));
+            let effects = hold_or_reply(stanza(text), &facts().inactive().facts());
             assert!(matches!(effects.as_slice(), [Effect::Release, Effect::Reply(_)]), "{text}");
         }
     }

@@ -18,6 +18,7 @@ pub const FEATURE: Feature = Feature {
 };
 
 /// Says when a stanza was sent, and who says so (§2).
-pub fn delay(from: &Jid, stamp: Timestamp) -> Element {
-    Element::new("delay", NS).attr("from", from.as_str()).attr("stamp", stamp.to_xep0082())
+pub fn delay(from: Option<&Jid>, stamp: Timestamp) -> Element {
+    let delay = Element::new("delay", NS).attr_opt("from", from.map(Jid::as_str));
+    delay.attr("stamp", stamp.to_xep0082())
 }

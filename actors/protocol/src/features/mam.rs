@@ -108,7 +108,7 @@ fn read_filters(form: &Element) -> Result<ArchiveQuery, StanzaError> {
 /// Row X20.
 fn read_time(text: &str) -> Result<Timestamp, StanzaError> {
     let error = || StanzaError::bad_request().with_text("a time is not as XEP-0082 writes it");
-    Timestamp::parse_xep0082(text).ok_or_else(error)
+    crate::time::parse_xep0082(text).ok_or_else(error)
 }
 
 /// §4: the results, then the end.
@@ -134,7 +134,7 @@ fn results(stanza: &Stanza, answer: Answer, facts: &Facts<'_>) -> Vec<Effect> {
 fn result(entry: &Entry, wanted: &Wanted, facts: &Facts<'_>) -> Effect {
     let archive = Jid::from(facts.account.clone());
     let forwarded = Element::new("forwarded", carbons::NS_FORWARD)
-        .child(delay::delay(&archive, entry.stamp).without("from"))
+        .child(delay::delay(None, entry.stamp))
         .raw_child(entry.stanza.clone());
     let mut result = Element::new("result", NS).attr("id", entry.id.to_string());
     if let Some(query_id) = &wanted.query_id {

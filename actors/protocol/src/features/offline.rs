@@ -21,6 +21,6 @@ pub const FEATURE: Feature = Feature {
 /// The message with the time at which it came (§3 example 3, XEP-0203 §2).
 pub fn delayed(message: Message, facts: &Facts<'_>, stamp: Timestamp) -> Message {
     let server = facts.account.domain_jid();
-    let payloads = message.payloads.with(&delay::delay(&Jid::from(server), stamp));
+    let payloads = message.payloads.with(&delay::delay(Some(&Jid::from(server)), stamp));
     Message { payloads, ..message }
 }

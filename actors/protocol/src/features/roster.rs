@@ -128,7 +128,7 @@ impl RosterItem {
             .groups
             .iter()
             .map(|group| Element::new("group", NS).text(group));
-        groups.fold(element, Element::child)
+        element.with_children(groups)
     }
 }
 
@@ -266,7 +266,7 @@ fn whole(roster: &Roster, is_versioned: bool) -> Element {
     } else {
         Element::new("query", NS)
     };
-    items.fold(query, Element::child)
+    query.with_children(items)
 }
 
 /// What a client that knows this version has missed, each change with the version it leaves
