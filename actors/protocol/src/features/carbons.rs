@@ -111,7 +111,7 @@ fn copies_received(message: &Message, to: &Jid, facts: &Facts<'_>) -> Vec<Effect
 /// A copy for each resource with carbons but the one the message came from or went to.
 fn copies(
     message: &Message,
-    direction: &str,
+    direction: &'static str,
     account: &crate::jid::BareJid,
     but: Option<&Jid>,
     facts: &Facts<'_>,
@@ -146,7 +146,7 @@ fn addressed(mut copy: Message, facts: &Facts<'_>) -> Message {
     copy
 }
 
-fn wrap(message: Message, direction: &str) -> Message {
+fn wrap(message: Message, direction: &'static str) -> Message {
     let kind = message.kind;
     let forwarded =
         Element::new("forwarded", NS_FORWARD).raw_child(Stanza::Message(message).to_bytes());

@@ -190,7 +190,7 @@ fn tell_bounds(stanza: &Stanza, answer: Answer, _facts: &Facts<'_>) -> Vec<Effec
     vec![Effect::Reply(Stanza::Iq(iq.result(Some(metadata))))]
 }
 
-fn bound(name: &str, (id, stamp): (u64, Timestamp)) -> Element {
+fn bound(name: &'static str, (id, stamp): (u64, Timestamp)) -> Element {
     Element::new(name, NS).attr("id", id.to_string()).attr("timestamp", stamp.to_xep0082())
 }
 

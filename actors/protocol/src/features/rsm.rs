@@ -56,7 +56,7 @@ fn read_max(text: &str) -> Result<u32, StanzaError> {
 
 /// Says which page this is (§2.1).
 pub fn page(first: Option<&str>, last: Option<&str>, count: Option<u64>) -> Element {
-    let item = |name: &str, id: &str| Element::new(name, NS).text(id);
+    let item = |name: &'static str, id: &str| Element::new(name, NS).text(id);
     Element::new("set", NS)
         .with_children(first.map(|id| item("first", id)))
         .with_children(last.map(|id| item("last", id)))
