@@ -128,7 +128,7 @@ impl RosterItem {
             .groups
             .iter()
             .map(|group| Element::new("group", NS).text(group));
-        element.with_children(groups)
+        groups.fold(element, Element::child)
     }
 }
 
@@ -266,7 +266,7 @@ fn whole(roster: &Roster, is_versioned: bool) -> Element {
     } else {
         Element::new("query", NS)
     };
-    query.with_children(items)
+    items.fold(query, Element::child)
 }
 
 /// What a client that knows this version has missed, each change with the version it leaves

@@ -170,7 +170,7 @@ fn take_back_directed(
 
 fn element<'a>(name: &'static str, jids: impl Iterator<Item = &'a Jid>) -> Element {
     let items = jids.map(|jid| Element::new("item", NS).attr("jid", jid.as_str()));
-    Element::new(name, NS).with_children(items)
+    items.fold(Element::new(name, NS), Element::child)
 }
 
 fn parse(iq: &Iq, name: &str) -> Result<Vec<Jid>, StanzaError> {
