@@ -114,7 +114,7 @@ impl Accounts {
             }
             Change::Blocklist(change) => {
                 let version = decided_on.blocklist.version;
-                self.store.change_blocklist(&cell.jid, version, change).await
+                self.store.change_blocklist(&cell.jid, version, change.add, change.remove).await
             }
         };
         match changed {

@@ -142,7 +142,7 @@ impl Gathering {
 
     fn take_batch(&mut self) -> Vec<Request> {
         let mut count = 0;
-        let fits = |request: &Request| {
+        let mut fits = |request: &Request| {
             count += request.jobs.len();
             count <= BATCH_MAX
         };

@@ -178,7 +178,7 @@ pub async fn ask(world: &World, cell: &AccountCell, query: &Query) -> Answer {
             patiently(world.store.query(&cell.jid, query)).await.map(Answer::Page)
         }
         Query::Bounds => patiently(world.store.bounds(&cell.jid)).await.map(Answer::Bounds),
-        Query::Viewers => patiently(world.store.viewers(&cell.jid)).await.map(Answer::Viewers),
+        Query::Viewers => patiently(world.store.who_shows(&cell.jid)).await.map(Answer::Viewers),
     };
     match answered {
         Ok(answer) => answer,

@@ -17,11 +17,11 @@ async fn d1_a_message_is_acknowledged_when_it_stands_in_both_logs() {
         alice.enable_sm().await;
         alice.send(&chat(BOB, "one")).await;
         alice.send("<r xmlns='urn:xmpp:sm:3'/>").await;
-        alice.expect("h=\"1\"").await;
+        alice.expect("h='1'").await;
         assert_eq!(scene.log(ALICE).await.len(), 1);
         assert_eq!(scene.log(ALICE).await, scene.log(BOB).await);
         let delivered = bob.expect("<body>one</body>").await;
-        assert!(delivered.contains("stanza-id") && delivered.contains("by=\"bob@example.org\""));
+        assert!(delivered.contains("stanza-id") && delivered.contains("by='bob@example.org'"));
     }
 }
 
@@ -36,7 +36,7 @@ async fn d2_a_replay_is_acknowledged_and_neither_kept_nor_delivered_again() {
         }
         alice.send(&chat(BOB, "two")).await;
         alice.send("<r xmlns='urn:xmpp:sm:3'/>").await;
-        alice.expect("h=\"4\"").await;
+        alice.expect("h='4'").await;
         assert_eq!(scene.log(BOB).await.len(), 2);
         bob.expect("<body>one</body>").await;
         let next = bob.expect("<body>").await;
@@ -56,7 +56,7 @@ async fn d2_an_origin_id_used_for_another_message_is_an_error() {
     };
     alice.send(&with_id("one")).await;
     alice.send(&with_id("two")).await;
-    alice.expect_all(&["id=\"two\"", "type=\"error\"", "conflict"]).await;
+    alice.expect_all(&["id='two'", "type='error'", "conflict"]).await;
     assert_eq!(scene.log(BOB).await.len(), 1);
 }
 
@@ -198,14 +198,14 @@ async fn another_device_gets_a_copy_of_what_was_sent_and_received() {
         let (phone, desk) = (scene.online(ALICE, "phone").await, scene.online(ALICE, "desk").await);
         let bob = scene.online(BOB, "b").await;
         desk.send("<iq type='set' id='c'><enable xmlns='urn:xmpp:carbons:2'/></iq>").await;
-        desk.expect("id=\"c\"").await;
+        desk.expect("id='c'").await;
         phone.send(&chat(BOB, "sent")).await;
         let copy = desk.expect("<body>sent</body>").await;
-        assert!(copy.contains("<sent xmlns=\"urn:xmpp:carbons:2\""), "{copy}");
+        assert!(copy.contains("<sent xmlns='urn:xmpp:carbons:2'"), "{copy}");
         bob.send(&chat(&format!("{ALICE}/phone"), "received")).await;
         phone.expect("<body>received</body>").await;
         let copy = desk.expect("<body>received</body>").await;
-        assert!(copy.contains("<received xmlns=\"urn:xmpp:carbons:2\""), "{copy}");
+        assert!(copy.contains("<received xmlns='urn:xmpp:carbons:2'"), "{copy}");
     }
 }
 
@@ -214,9 +214,9 @@ async fn a_message_to_an_account_that_is_not_there_is_refused_and_kept_nowhere()
     let scene = Scene::new(Wire::Direct).await;
     let alice = scene.online(ALICE, "a").await;
     alice.send(&chat("nobody@example.org", "one")).await;
-    alice.expect_all(&["type=\"error\"", "service-unavailable"]).await;
+    alice.expect_all(&["type='error'", "service-unavailable"]).await;
     alice.send(&chat("bob@elsewhere.net", "two")).await;
-    alice.expect_all(&["type=\"error\"", "remote-server-not-found"]).await;
+    alice.expect_all(&["type='error'", "remote-server-not-found"]).await;
     assert!(scene.log(ALICE).await.is_empty());
 }
 
@@ -238,10 +238,10 @@ async fn contacts_see_a_session_come_and_go_however_it_goes() {
         scene.befriend().await;
         let bob = scene.online(BOB, "b").await;
         let alice = scene.online(ALICE, "a").await;
-        bob.expect_all(&["<presence", "from=\"alice@example.org/a\""]).await;
-        alice.expect_all(&["<presence", "from=\"bob@example.org/b\""]).await;
+        bob.expect_all(&["<presence", "from='alice@example.org/a'"]).await;
+        alice.expect_all(&["<presence", "from='bob@example.org/b'"]).await;
         alice.lose();
-        bob.expect_all(&["from=\"alice@example.org/a\"", "type=\"unavailable\""]).await;
+        bob.expect_all(&["from='alice@example.org/a'", "type='unavailable'"]).await;
     }
 }
 

@@ -4,6 +4,8 @@
 //! they mean is decided below. No gateway imports another.
 //! Leaves out, for now: server-to-server, JSON channels, upload, the web client.
 
+pub mod auth;
+pub mod http;
 pub mod listener;
 pub mod metrics;
 pub mod tls;

@@ -33,18 +33,6 @@ impl LoadError {
     pub(crate) fn protocol(text: impl Into<String>) -> Self {
         Self::Protocol(text.into())
     }
-
-    /// One word for counting errors by kind.
-    pub(crate) fn kind(&self) -> &'static str {
-        match self {
-            Self::Io(_) => "io",
-            Self::Closed(_) => "closed",
-            Self::Refused(_) => "refused",
-            Self::Protocol(_) => "protocol",
-            Self::Timeout(_) => "timeout",
-            Self::Usage(_) => "usage",
-        }
-    }
 }
 
 /// The driver's results.

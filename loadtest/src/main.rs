@@ -36,6 +36,10 @@ struct CommandLine {
 /// What to do.
 #[derive(Subcommand)]
 enum Scenario {
+    /// Create accounts
+    Accounts(scenario::accounts::AccountsOptions),
+    /// Note how a server started, and its memory while nobody is there
+    Start(scenario::accounts::StartOptions),
     /// Memory of logged-in sessions that rest
     Idle(scenario::idle::IdleOptions),
     /// Logins a second, and what one costs
@@ -48,6 +52,8 @@ enum Scenario {
     Crash(Box<scenario::crash::CrashOptions>),
     /// Check the history of a crash run again
     Check(scenario::crash::CheckOptions),
+    /// Make the table of results from the reports of runs
+    Table(report::table::TableOptions),
 }
 
 fn main() -> ExitCode {
@@ -69,12 +75,15 @@ fn main() -> ExitCode {
 /// could not be done, 3 for one that proves nothing.
 async fn run(scenario: Scenario) -> error::Result<ExitCode> {
     match scenario {
+        Scenario::Accounts(options) => scenario::accounts::create(options).await?,
+        Scenario::Start(options) => scenario::accounts::note_start(options).await?,
         Scenario::Idle(options) => scenario::idle::run(options).await?,
         Scenario::Login(options) => scenario::login::run(options).await?,
         Scenario::Chat(options) => scenario::chat::run(options).await?,
         Scenario::Archive(options) => scenario::archive::run(options).await?,
         Scenario::Crash(options) => return scenario::crash::run(*options).await,
         Scenario::Check(options) => return scenario::crash::check(&options),
+        Scenario::Table(options) => report::table::write(&options)?,
     }
     Ok(ExitCode::SUCCESS)
 }

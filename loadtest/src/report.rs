@@ -108,11 +108,6 @@ impl Report {
         }
     }
 
-    /// A figure noted before, as a number.
-    pub(crate) fn number(&self, name: &str) -> Option<f64> {
-        self.figures.get(name).and_then(Value::as_f64)
-    }
-
     /// Prints the report, and appends its JSON line where it is wanted.
     pub(crate) fn publish(&self, options: &ReportOptions) -> Result<()> {
         let line = self.to_json(options);
@@ -257,6 +252,6 @@ mod tests {
             threads: 1,
         };
         report.usage(Some(before), Some(after), 100_000, "message");
-        assert_eq!(report.number("cpu_us_per_message"), Some(20.0));
+        assert_eq!(report.figures["cpu_us_per_message"], 20.0);
     }
 }

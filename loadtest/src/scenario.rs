@@ -12,6 +12,7 @@ use crate::error::{LoadError, Result};
 use crate::options::{Provision, Target};
 use crate::report::{Report, say};
 
+pub(crate) mod accounts;
 pub(crate) mod archive;
 pub(crate) mod chat;
 pub(crate) mod crash;

@@ -53,12 +53,12 @@ settings! {
 }
 
 settings! {
-    /// Where services listen: "ADDR:PORT" or "off". [::] is every address, IPv4 too.
+    /// Where services listen: "ADDR:PORT" or "off"; the address * is every one, IPv4 and IPv6.
     pub struct Listeners {
         /// Clients with STARTTLS.
-        c2s: Listen = Listen::everywhere(5222);
+        c2s: Listen = Listen::Everywhere(5222);
         /// Clients with direct TLS.
-        c2s_tls: Listen = Listen::everywhere(5223);
+        c2s_tls: Listen = Listen::Everywhere(5223);
         /// Other servers with STARTTLS, usually port 5269. Accepted, but not served in this version.
         s2s: Listen = Listen::Off;
         /// Other servers with direct TLS, usually port 5270. Accepted, but not served in this version.
@@ -66,7 +66,7 @@ settings! {
         /// HTTP without TLS: for this machine, or for a proxy.
         http: Listen = Listen::loopback(5280);
         /// HTTPS and secure WebSocket.
-        https: Listen = Listen::everywhere(5443);
+        https: Listen = Listen::Everywhere(5443);
         /// Metrics and health, without any login: for this machine only, unless you know who reads it.
         metrics: Listen = Listen::loopback(9464);
         /// STUN and TURN over UDP, usually port 3478. Accepted, but not served in this version.
@@ -96,7 +96,7 @@ settings! {
 settings! {
     /// Connections of clients.
     pub struct C2s {
-        /// Refuses logins without TLS. May be false only where all of listen.c2s is this machine.
+        /// Refuses logins without TLS. False needs a loopback address in listen.c2s.
         require_tls: bool = true;
         /// Seconds that a session waits for its client after a lost connection (XEP-0198).
         resume_seconds: u32 = 300;

@@ -1,7 +1,11 @@
 //! The binary klatsch: configuration, command line, boot, metrics and health.
 
+pub mod admin;
+pub mod boot;
+pub mod cli;
 pub mod config;
 pub mod error;
 pub mod health;
 pub mod logging;
 pub mod metrics;
+pub mod password;

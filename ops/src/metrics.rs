@@ -18,8 +18,8 @@ pub enum Kind {
     Counter,
     /// Goes up and down.
     Gauge,
-    /// How often each size was seen, by these upper bounds.
-    Histogram(&'static [u32]),
+    /// How often each size was seen, by upper bounds.
+    Histogram,
 }
 
 /// A metric's declaration.
@@ -37,13 +37,15 @@ pub struct Metric {
 
 const NO_LABEL: (&str, &[&str]) = ("", &[]);
 
-/// Bounds of durations in microseconds: a commit takes 0.2 ms on a good day, a second on a bad one.
-const MICROSECONDS: &[u32] = &[
-    200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 500_000, 1_000_000, 5_000_000,
+/// Bounds of durations in seconds: a commit takes 0.2 ms on a good day, a second on a bad one.
+const SECONDS: &[f64] = &[
+    0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0,
 ];
 
-/// Bounds of batch sizes.
-const SIZES: &[u32] = &[1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000];
+/// Bounds of whatever is counted in pieces.
+const PIECES: &[f64] = &[
+    1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0,
+];
 
 /// Resident memory, read whenever somebody asks.
 pub const RESIDENT_MEMORY: &str = "klatsch_resident_memory_bytes";
@@ -95,13 +97,13 @@ pub const METRICS: &[Metric] = &[
     },
     Metric {
         name: ARCHIVE_COMMIT,
-        kind: Kind::Histogram(MICROSECONDS),
+        kind: Kind::Histogram,
         help: "Seconds that a commit of the archive took",
         label: NO_LABEL,
     },
     Metric {
         name: ARCHIVE_BATCH,
-        kind: Kind::Histogram(SIZES),
+        kind: Kind::Histogram,
         help: "Messages that a commit of the archive held",
         label: NO_LABEL,
     },
@@ -190,25 +192,17 @@ impl Metrics {
     }
 }
 
+/// The recorder. What is measured ends in its unit, which chooses the bounds.
 fn recorder() -> Result<PrometheusRecorder, Error> {
-    let mut builder = PrometheusBuilder::new();
-    for metric in METRICS {
-        if let Kind::Histogram(bounds) = metric.kind {
-            let scale = if metric.name.ends_with("_seconds") {
-                1e-6
-            } else {
-                1.0
-            };
-            let bounds: Vec<f64> = bounds
-                .iter()
-                .map(|bound| f64::from(*bound) * scale)
-                .collect();
-            builder = builder
-                .set_buckets_for_metric(Matcher::Full(metric.name.to_owned()), &bounds)
-                .map_err(|error| Error::Refused(format!("metric {}: {error}", metric.name)))?;
-        }
-    }
-    Ok(builder.build_recorder())
+    let wrong = |error| Error::Refused(format!("metrics: {error}"));
+    let seconds = Matcher::Suffix("_seconds".to_owned());
+    let builder = PrometheusBuilder::new()
+        .set_buckets(PIECES)
+        .map_err(wrong)?;
+    Ok(builder
+        .set_buckets_for_metric(seconds, SECONDS)
+        .map_err(wrong)?
+        .build_recorder())
 }
 
 /// Describes every metric and starts it at zero, so that a rate can be taken from the first event.
@@ -228,7 +222,7 @@ fn declare() {
                 describe_gauge!(metric.name, unit, metric.help);
                 each_series(metric, |name, labels| gauge!(name, labels).set(0.0));
             }
-            Kind::Histogram(_) => describe_histogram!(metric.name, unit, metric.help),
+            Kind::Histogram => describe_histogram!(metric.name, unit, metric.help),
         }
     }
 }
@@ -274,7 +268,7 @@ mod tests {
             declare();
             for metric in METRICS
                 .iter()
-                .filter(|metric| matches!(metric.kind, Kind::Histogram(_)))
+                .filter(|metric| matches!(metric.kind, Kind::Histogram))
             {
                 histogram!(metric.name).record(0.003);
             }

@@ -309,6 +309,13 @@ impl Borrow<str> for BareJid {
     }
 }
 
+// Block lists are looked into by the forms of an address, which need no parsing again.
+impl Borrow<str> for Jid {
+    fn borrow(&self) -> &str {
+        self.as_str()
+    }
+}
+
 /// What all three forms have in common.
 macro_rules! address {
     ($($form:ident),*) => {$(

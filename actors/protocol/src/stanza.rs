@@ -224,3 +224,11 @@ impl From<Iq> for Stanza {
         Self::Iq(iq)
     }
 }
+
+/// The bytes of a stanza as [`Stanza::write`] gives them, as [`Stanza::write_framed`] would:
+/// a stanza out of the store becomes a child of another one without being read.
+pub fn framed(stanza: &[u8]) -> Bytes {
+    let name_end = stanza.iter().position(|byte| matches!(byte, b' ' | b'/' | b'>'));
+    let (name, rest) = stanza.split_at(name_end.unwrap_or(stanza.len()));
+    [name, b" xmlns='", ns::CLIENT.as_bytes(), b"'", rest].concat().into()
+}

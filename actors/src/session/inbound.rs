@@ -164,7 +164,10 @@ impl Live {
                 self.inbox.push_front(Received { what: other, credit });
                 self.send_batch();
             }
-            What::Malformed(malformed) => self.refuse_malformed(&malformed),
+            What::Malformed(malformed) => {
+                self.refuse_malformed(&malformed);
+                self.count_handled();
+            }
             What::AckRequest => self.answer_ack_request(),
             What::Enable { resume } => self.enable_sm(resume),
             What::Active(is_active) => self.set_active(is_active),
@@ -200,16 +203,11 @@ impl Live {
     }
 
     fn finish(&mut self, current: Current) {
-        if let Some(sm) = &mut self.session.sm {
-            sm.count_handled();
-        }
+        self.count_handled();
         drop(current.credit);
     }
 
-    fn refuse_malformed(&mut self, malformed: &Malformed) {
-        if let Some(reply) = malformed.reply() {
-            self.hand_over(reply);
-        }
+    fn count_handled(&mut self) {
         if let Some(sm) = &mut self.session.sm {
             sm.count_handled();
         }
@@ -290,9 +288,7 @@ impl Live {
         if let Some(reply) = refusal.and_then(|error| stanza.error_reply(&error)) {
             self.hand_over(reply);
         }
-        if let Some(sm) = &mut self.session.sm {
-            sm.count_handled();
-        }
+        self.count_handled();
     }
 
     /// What the current stanza was waiting for has come.

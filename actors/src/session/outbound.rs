@@ -4,7 +4,7 @@ use klatsch_protocol::archive::{Direction, Entry};
 use klatsch_protocol::effect::{Effect, HoldKey};
 use klatsch_protocol::pipeline;
 use klatsch_protocol::routing::{self, Share};
-use klatsch_protocol::stanza::{Iq, IqKind, Stanza, StanzaError, StreamCondition, StreamError};
+use klatsch_protocol::stanza::{Head, Iq, IqKind, Malformed, Stanza, StanzaError, StreamCondition, StreamError};
 use klatsch_protocol::stream::sm::{self, Unacked};
 use klatsch_protocol::xml::Element;
 use klatsch_store::StoreError;
@@ -48,9 +48,13 @@ impl Live {
     /// RFC 6121 §2.1.6: a push is an IQ set from the account, with an id of its own.
     fn push(&mut self, payload: Element) {
         self.pushes = self.pushes.wrapping_add(1);
-        let mut push = Iq::new(IqKind::Set, format!("push-{}", self.pushes), Some(payload));
-        push.head.to = Some(self.session.facts.jid.clone().into());
-        self.hand_over(Stanza::Iq(push));
+        let head = Head {
+            to: Some(self.session.facts.jid.clone().into()),
+            id: Some(format!("push-{}", self.pushes).into()),
+            ..Head::default()
+        };
+        let payloads = [payload].into_iter().collect();
+        self.hand_over(Stanza::Iq(Iq { head, kind: IqKind::Set, payloads }));
     }
 
     fn perform_delivery(&mut self, effect: Effect) {
@@ -105,6 +109,15 @@ impl Live {
         }
         for (_, stanza) in self.held.take() {
             self.hand_over(stanza);
+        }
+    }
+
+    /// Writes the refusal of something that was no stanza, whose addresses may be none.
+    pub(super) fn refuse_malformed(&mut self, malformed: &Malformed) {
+        let Some(refusal) = malformed.reply() else { return };
+        write_nonza(&self.connection, &refusal);
+        if let Some(sm) = &mut self.session.sm {
+            sm.count_sent(Unacked::Refusal(Box::new(refusal)));
         }
     }
 

@@ -162,6 +162,7 @@ impl Live {
         for unacked in sm.take_unacked() {
             match unacked {
                 Unacked::Stanza(stanza) => stanzas.push(*stanza),
+                Unacked::Refusal(_) => {}
                 Unacked::Entry { id, .. } => self.session.cursor.rewind_to(id),
             }
         }

@@ -1,1 +1,21 @@
-//! What klatsch remembers: accounts, rosters and logs.
+//! What klatsch remembers: accounts, rosters, block lists and logs.
+//!
+//! [`Store`] is the handle everybody uses; one file per subject says what it can do and how
+//! that fails. `sqlite` keeps it on disk, `memory` in tests. The store never reads a
+//! clock: the time comes in with each call.
+
+mod cache;
+mod memory;
+mod sqlite;
+
+pub mod accounts;
+pub mod blocklist;
+pub mod error;
+pub mod log;
+pub mod roster;
+pub mod store;
+
+pub use accounts::{Account, Credentials};
+pub use error::{Result, StoreError};
+pub use log::{Append, Appended, Dedup, Placed};
+pub use store::Store;

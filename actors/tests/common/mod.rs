@@ -96,9 +96,9 @@ impl Scene {
             [(&alice, &bob, ALICE, BOB), (&bob, &alice, BOB, ALICE)]
         {
             asks.send(&format!("<presence type='subscribe' to='{whom}'/>")).await;
-            answers.expect("type=\"subscribe\"").await;
+            answers.expect("type='subscribe'").await;
             answers.send(&format!("<presence type='subscribed' to='{who}'/>")).await;
-            asks.expect("type=\"subscribed\"").await;
+            asks.expect("type='subscribed'").await;
         }
         for client in [alice, bob] {
             client.close();

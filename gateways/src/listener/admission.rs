@@ -21,7 +21,14 @@ pub struct Admission {
     arrivals: Mutex<Bucket>,
     arrival_rate: Rate,
     address_rate: Rate,
-    addresses: Mutex<HashMap<AddressKey, Address>>,
+    addresses: Mutex<Addresses>,
+}
+
+/// The addresses that are connected or were too fast.
+struct Addresses {
+    known: HashMap<AddressKey, Address>,
+    /// At this many, those that are as good as new are forgotten.
+    sweep_at: usize,
 }
 
 /// What is remembered of an address while it is connected or was too fast.
@@ -56,8 +63,8 @@ pub struct Ticket {
     _place: OwnedSemaphorePermit,
 }
 
-/// Beyond this many remembered addresses those that are as good as new are forgotten.
-const ADDRESSES_SWEEP: usize = 4096;
+/// Fewer remembered addresses are not worth a sweep.
+const ADDRESSES_SWEEP_MIN: usize = 4096;
 
 impl Admission {
     /// Reads the descriptor limit once and derives the number of places from it.
@@ -78,7 +85,10 @@ impl Admission {
             arrival_rate,
             // A NAT of an office reconnects as a burst: five seconds' worth at once.
             address_rate: Rate::per_second(per_address, per_address.saturating_mul(5)),
-            addresses: Mutex::default(),
+            addresses: Mutex::new(Addresses {
+                known: HashMap::new(),
+                sweep_at: ADDRESSES_SWEEP_MIN,
+            }),
             limits,
         })
     }
@@ -131,12 +141,8 @@ impl Admission {
         lock(&self.arrivals).take(self.arrival_rate, now);
         let key = AddressKey::from(address);
         let mut addresses = lock(&self.addresses);
-        if addresses.len() >= ADDRESSES_SWEEP {
-            let rate = self.address_rate;
-            addresses
-                .retain(|_, known| known.connections > 0 || !known.arrivals.is_full(rate, now));
-        }
-        let known = addresses.entry(key).or_insert_with(|| Address {
+        addresses.sweep(self.address_rate, now);
+        let known = addresses.known.entry(key).or_insert_with(|| Address {
             connections: 0,
             arrivals: Bucket::full(self.address_rate, now),
         });
@@ -154,12 +160,24 @@ impl Admission {
 
     fn leave(&self, key: AddressKey, now: Instant) {
         let mut addresses = lock(&self.addresses);
-        let Some(known) = addresses.get_mut(&key) else {
+        let Some(known) = addresses.known.get_mut(&key) else {
             return;
         };
         known.connections = known.connections.saturating_sub(1);
         if known.connections == 0 && known.arrivals.is_full(self.address_rate, now) {
-            addresses.remove(&key);
+            addresses.known.remove(&key);
+        }
+    }
+}
+
+impl Addresses {
+    /// Forgets what is not needed; the next sweep is due when the map has doubled, so that
+    /// sweeping costs each arrival a constant.
+    fn sweep(&mut self, rate: Rate, now: Instant) {
+        if self.known.len() >= self.sweep_at {
+            self.known
+                .retain(|_, known| known.connections > 0 || !known.arrivals.is_full(rate, now));
+            self.sweep_at = ADDRESSES_SWEEP_MIN.max(2 * self.known.len());
         }
     }
 }

@@ -54,6 +54,11 @@ impl Bucket {
         Duration::from_secs_f64(seconds)
     }
 
+    /// Tells whether the last token was just taken.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.tokens < 1.0
+    }
+
     /// Tells whether the bucket is as good as new, so that it need not be remembered.
     pub(crate) fn is_full(&mut self, rate: Rate, now: Instant) -> bool {
         self.fill(rate, now);

@@ -52,8 +52,6 @@ pub struct Limits {
     /// Seconds a request's header may take to arrive.
     #[serde(with = "seconds")]
     pub http_header_timeout: Duration,
-    /// Bytes of a form sent to the server.
-    pub http_form_bytes_max: usize,
     /// WebSocket control frames (ping, pong) a second.
     pub websocket_control_rate: u32,
     /// Login attempts a minute from one IPv4 address or one IPv6 /64 before they are refused.
@@ -89,7 +87,6 @@ impl Default for Limits {
             stanza_bytes_max: 256 * 1024,
             http_header_bytes_max: 16 * 1024,
             http_header_timeout: Duration::from_secs(10),
-            http_form_bytes_max: 16 * 1024,
             websocket_control_rate: 10,
             login_rate_per_address: 60,
             login_failures_max: 100,

@@ -251,11 +251,7 @@ async fn faults(
             return Ok(());
         }
         tokio::time::sleep(pause).await;
-        let in_flight = shared
-            .in_flight
-            .load(Ordering::Relaxed)
-            .max(0)
-            .unsigned_abs();
+        let in_flight = await_traffic(shared).await;
         shared.recorder.record(Event::Killed { in_flight });
         server.kill()?;
         tokio::time::sleep(Duration::from_secs_f64(
@@ -265,6 +261,23 @@ async fn faults(
         server.restart()?;
         let after_ms = server.ready(&shared.target).await?;
         shared.recorder.record(Event::Started { after_ms });
+    }
+}
+
+/// Waits, for a moment, until a message is in flight: a kill between messages proves little.
+async fn await_traffic(shared: &Shared) -> u64 {
+    let deadline = Instant::now() + Duration::from_secs(1);
+    loop {
+        let in_flight = shared
+            .in_flight
+            .load(Ordering::Relaxed)
+            .max(0)
+            .unsigned_abs();
+        if in_flight > 0 || Instant::now() >= deadline {
+            return in_flight;
+        }
+        // Shorter than the way to the server and back, so that it is still there when the kill comes.
+        tokio::task::yield_now().await;
     }
 }
 

@@ -5,7 +5,7 @@
 //! derived its keys and the server has its caches as a running one would.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 
@@ -57,25 +57,33 @@ pub(crate) async fn run(options: LoginOptions) -> Result<()> {
 
 async fn measure(target: &Arc<Target>, options: &LoginOptions, report: &mut Report) -> Result<()> {
     let before = usage_of(options.report.pid);
-    let started = Instant::now();
-    let latency = storm(target, options.count, options, options.seconds).await?;
-    let elapsed = started.elapsed().as_secs_f64();
+    let storm = storm(target, options.count, options, options.seconds).await?;
     let after = usage_of(options.report.pid);
-    report.figure("logins", latency.count());
-    report.figure("seconds", elapsed);
-    report.figure("logins_per_second", latency.count() as f64 / elapsed);
-    report.latency("login", &latency);
-    report.usage(before, after, latency.count(), "login");
+    let seconds = storm.elapsed.as_secs_f64();
+    report.figure("logins", storm.latency.count());
+    report.figure("seconds", seconds);
+    report.figure("logins_per_second", storm.latency.count() as f64 / seconds);
+    report.latency("login", &storm.latency);
+    report.usage(before, after, storm.latency.count(), "login");
     Ok(())
 }
 
-/// Logs in `count` times, and tells how long each took until it was bound.
+/// What a storm of logins found.
+struct Storm {
+    /// From connecting to being bound.
+    latency: Histogram,
+    /// From the first connection to the last binding.
+    elapsed: Duration,
+}
+
+/// Logs in `count` times. Leaving is part of the cost, but nobody waits for
+/// it: some servers take their time to close a stream.
 async fn storm(
     target: &Arc<Target>,
     count: usize,
     options: &LoginOptions,
     seconds: u64,
-) -> Result<Histogram> {
+) -> Result<Storm> {
     let target = Arc::clone(target);
     let accounts = options.accounts.max(1);
     let started = Instant::now();
@@ -87,18 +95,16 @@ async fn storm(
             }
             let begun = Instant::now();
             let (connection, _) = Connection::login(&target, (number - 1) % accounts + 1).await?;
-            let took = begun.elapsed();
-            connection.close().await;
-            Ok(Some(took))
+            Ok(Some((begun.elapsed(), tokio::spawn(connection.close()))))
         }
     };
+    let logins = crowd(count, options.concurrency, one).await?;
+    let elapsed = started.elapsed();
     let mut latency = Histogram::default();
-    for took in crowd(count, options.concurrency, one)
-        .await?
-        .into_iter()
-        .flatten()
-    {
+    for (took, leaving) in logins.into_iter().flatten() {
         latency.record(took);
+        // A client that could not say goodbye is gone all the same.
+        let _ = leaving.await;
     }
-    Ok(latency)
+    Ok(Storm { latency, elapsed })
 }

@@ -108,9 +108,9 @@ fn note_unserved_listeners(config: &Config, found: &mut Vec<Finding>) {
         ("s2s_tls", listen.s2s_tls),
         ("stun", listen.stun),
     ] {
-        if let Some(address) = value.address() {
+        if value != Listen::Off {
             let text = format!(
-                "listen.{key} = {address}: this version does not serve it, nothing listens there"
+                "listen.{key} = {value}: this version does not serve it, nothing listens there"
             );
             found.push(Finding::Noted(text));
         }

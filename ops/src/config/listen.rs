@@ -1,8 +1,8 @@
-//! Where a service listens: `"ADDR:PORT"` or `"off"`.
+//! Where a service listens: `"ADDR:PORT"`, with `*` for every address, or `"off"`.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 /// A listener's setting.
@@ -11,39 +11,42 @@ use std::str::FromStr;
 pub enum Listen {
     /// Nobody listens.
     Off,
+    /// Every address of the host, IPv4 and IPv6: `*:PORT`.
+    Everywhere(u16),
     /// An address and port; port 0 takes a free one.
     On(SocketAddr),
 }
 
 impl Listen {
-    /// The address, unless off.
-    pub fn address(self) -> Option<SocketAddr> {
+    /// The addresses to bind. Of `*` the first may fail where the host lacks IPv6.
+    pub fn addresses(self) -> Vec<SocketAddr> {
         match self {
-            Self::Off => None,
-            Self::On(address) => Some(address),
+            Self::Off => Vec::new(),
+            Self::On(address) => vec![address],
+            Self::Everywhere(port) => {
+                vec![
+                    (Ipv6Addr::UNSPECIFIED, port).into(),
+                    (Ipv4Addr::UNSPECIFIED, port).into(),
+                ]
+            }
         }
     }
 
     /// Tells whether only this machine can reach it: off counts, for nobody can.
     pub fn is_private(self) -> bool {
-        self.address()
-            .is_none_or(|address| address.ip().to_canonical().is_loopback())
+        self.addresses()
+            .iter()
+            .all(|address| address.ip().to_canonical().is_loopback())
     }
 
-    /// What to try when the host has no IPv6: the same port on every IPv4 address.
-    pub fn without_ipv6(address: SocketAddr) -> Option<SocketAddr> {
-        let is_any = address.is_ipv6() && address.ip().is_unspecified();
-        is_any.then(|| SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), address.port()))
-    }
-
-    /// Every address of the host, IPv4 and IPv6.
-    pub(super) fn everywhere(port: u16) -> Self {
-        Self::On(SocketAddr::from(([0u16; 8], port)))
+    /// The port, unless off.
+    pub fn port(self) -> Option<u16> {
+        self.addresses().first().map(SocketAddr::port)
     }
 
     /// This machine only.
     pub(super) fn loopback(port: u16) -> Self {
-        Self::On(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+        Self::On((Ipv4Addr::LOCALHOST, port).into())
     }
 }
 
@@ -51,11 +54,14 @@ impl FromStr for Listen {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("\"{text}\" is neither ADDR:PORT (or *:PORT) nor off");
         if text.eq_ignore_ascii_case("off") {
             return Ok(Self::Off);
         }
-        let wrong = |_| format!("\"{text}\" is neither ADDR:PORT nor off");
-        text.parse().map(Self::On).map_err(wrong)
+        if let Some(port) = text.strip_prefix("*:") {
+            return port.parse().map(Self::Everywhere).map_err(|_| wrong());
+        }
+        text.parse().map(Self::On).map_err(|_| wrong())
     }
 }
 
@@ -77,6 +83,7 @@ impl fmt::Display for Listen {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Off => out.write_str("off"),
+            Self::Everywhere(port) => write!(out, "*:{port}"),
             Self::On(address) => address.fmt(out),
         }
     }
@@ -89,9 +96,18 @@ mod tests {
     #[test]
     fn address_or_off_is_accepted_and_nothing_else() {
         assert_eq!("off".parse(), Ok(Listen::Off));
-        assert_eq!("[::]:5222".parse(), Ok(Listen::everywhere(5222)));
+        assert_eq!("*:5222".parse(), Ok(Listen::Everywhere(5222)));
         assert_eq!("127.0.0.1:9464".parse(), Ok(Listen::loopback(9464)));
-        for wrong in ["", "5222", "localhost:5222", "1.2.3.4", "on"] {
+        for wrong in [
+            "",
+            "5222",
+            "localhost:5222",
+            "1.2.3.4",
+            "on",
+            "*",
+            "*:x",
+            "*:65536",
+        ] {
             assert!(wrong.parse::<Listen>().is_err(), "{wrong}");
         }
     }
@@ -107,7 +123,7 @@ mod tests {
         ] {
             assert!(private.parse::<Listen>().unwrap().is_private(), "{private}");
         }
-        for public in ["0.0.0.0:1", "[::]:1", "10.0.0.1:1"] {
+        for public in ["*:1", "0.0.0.0:1", "[::]:1", "10.0.0.1:1"] {
             assert!(!public.parse::<Listen>().unwrap().is_private(), "{public}");
         }
     }

@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn unknown_key_is_refused_with_its_name_and_line() {
-        let complaint = parse("domains = []\n[limits]\ndepth = 3\nheight = 4\n").unwrap_err();
+        let complaint = parse("domains = []\n[limits]\nlogin_ban = 3\nheight = 4\n").unwrap_err();
         assert!(
             complaint.starts_with("line 4: unknown key `height`"),
             "{complaint}"
@@ -174,7 +174,7 @@ mod tests {
     fn variable_goes_over_the_file() {
         let config = with_variables(&[
             ("KLATSCH__LISTEN__C2S", "127.0.0.1:15222"),
-            ("KLATSCH__LIMITS__DEPTH", "12"),
+            ("KLATSCH__LIMITS__LOGIN_BAN", "12"),
             ("KLATSCH__DOMAINS", "[\"a.example\", \"b.example\"]"),
         ]);
         let config = config.unwrap();
@@ -182,7 +182,10 @@ mod tests {
             config.listen.c2s,
             "127.0.0.1:15222".parse::<Listen>().unwrap()
         );
-        assert_eq!((config.limits.depth, config.limits.attributes), (12, 64));
+        assert_eq!(
+            (config.limits.login_ban, config.limits.close_timeout),
+            (12, 5)
+        );
         assert_eq!(config.domains(), ["a.example", "b.example"]);
     }
 

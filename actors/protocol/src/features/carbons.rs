@@ -148,8 +148,9 @@ fn addressed(mut copy: Message, facts: &Facts<'_>) -> Message {
 
 fn wrap(message: Message, direction: &'static str) -> Message {
     let kind = message.kind;
-    let forwarded =
-        Element::new("forwarded", NS_FORWARD).raw_child(Stanza::Message(message).to_bytes());
+    let mut original = Vec::new();
+    Stanza::Message(message).write_framed(&mut original);
+    let forwarded = Element::new("forwarded", NS_FORWARD).raw_child(original.into());
     let mut payloads = Payloads::default();
     payloads.push(&Element::new(direction, NS).child(forwarded));
     Message { head: Default::default(), kind, payloads }

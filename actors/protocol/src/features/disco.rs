@@ -53,7 +53,7 @@ fn description<'a>(
     features.sort_unstable();
     features.dedup();
     let features = features.into_iter().map(|var| Element::new("feature", NS_INFO).attr("var", var));
-    Element::new("query", NS_INFO).child(identity).with_children(features)
+    Element::new("query", NS_INFO).child(identity).children_from(features)
 }
 
 fn server_info(iq: &Iq, _facts: &Facts<'_>) -> Vec<Effect> {
@@ -94,7 +94,7 @@ fn account_items(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
     }
     let view = facts.resources();
     let items = view.available().map(|it| Element::new("item", NS_ITEMS).attr("jid", it.jid.as_str()));
-    answer(iq, Element::new("query", NS_ITEMS).with_children(items), None)
+    answer(iq, Element::new("query", NS_ITEMS).children_from(items), None)
 }
 
 /// §9: an account answers itself and those who see its presence. To all others it looks like
@@ -138,7 +138,7 @@ mod tests {
         let query = "<query xmlns='http://jabber.org/protocol/disco#info'/>";
         let answer = sent(&format!("<iq type='get' id='1' to='example.org'>{query}</iq>"));
         for var in ALL.iter().flat_map(|feature| feature.disco) {
-            assert_eq!(answer.matches(&format!("var=\"{var}\"")).count(), 1, "{var} in {answer}");
+            assert_eq!(answer.matches(&format!("var='{var}'")).count(), 1, "{var} in {answer}");
         }
     }
 

@@ -11,7 +11,7 @@ use crate::facts::Facts;
 use crate::features::data_forms::Submitted;
 use crate::features::rsm::PageRequest;
 use crate::jid::Jid;
-use crate::stanza::{Iq, Message, MessageKind, Stanza, StanzaError};
+use crate::stanza::{Iq, Message, MessageKind, Stanza, StanzaError, framed};
 use crate::time::Timestamp;
 use crate::xml::{Element, Payloads};
 
@@ -108,7 +108,7 @@ fn read_filters(form: &Element) -> Result<ArchiveQuery, StanzaError> {
 /// Row X20.
 fn read_time(text: &str) -> Result<Timestamp, StanzaError> {
     let error = || StanzaError::bad_request().with_text("a time is not as XEP-0082 writes it");
-    crate::time::parse_xep0082(text).ok_or_else(error)
+    Timestamp::parse_xep0082(text).ok_or_else(error)
 }
 
 /// §4: the results, then the end.
@@ -135,7 +135,7 @@ fn result(entry: &Entry, wanted: &Wanted, facts: &Facts<'_>) -> Effect {
     let archive = Jid::from(facts.account.clone());
     let forwarded = Element::new("forwarded", carbons::NS_FORWARD)
         .child(delay::delay(None, entry.stamp))
-        .raw_child(entry.stanza.clone());
+        .raw_child(framed(&entry.stanza));
     let mut result = Element::new("result", NS).attr("id", entry.id.to_string());
     if let Some(query_id) = &wanted.query_id {
         result = result.attr("queryid", query_id.clone());
@@ -280,7 +280,7 @@ mod tests {
             stamp: Timestamp(0),
             direction: crate::archive::Direction::Sent,
             with: crate::jid::BareJid::parse("juliet@example.org").unwrap(),
-            stanza: bytes::Bytes::from_static(b"<message to=\"juliet@example.org\"><body>hi</body></message>"),
+            stanza: bytes::Bytes::from_static(b"<message to='juliet@example.org'><body>hi</body></message>"),
         };
         let page = Page { entries: vec![entry], complete: true, count: None };
         let effects = results(&iq, Answer::Page(page), &given.facts());
@@ -291,8 +291,8 @@ mod tests {
                 other => panic!("{other:?}"),
             })
             .collect();
-        assert!(texts[0].contains("queryid=\"f27\"") && texts[0].contains("id=\"7\""), "{texts:?}");
-        assert!(texts[0].contains("<body>hi</body>") && texts[0].contains("stamp=\"1970-01-01T00:00:00"));
-        assert!(texts[1].contains("complete=\"true\"") && texts[1].contains("<first>7</first>"));
+        assert!(texts[0].contains("queryid='f27'") && texts[0].contains("id='7'"), "{texts:?}");
+        assert!(texts[0].contains("<message xmlns='jabber:client' to='juliet@example.org'><body>hi</body>") && texts[0].contains("stamp='1970-01-01T00:00:00"));
+        assert!(texts[1].contains("complete='true'") && texts[1].contains("<first>7</first>"));
     }
 }

@@ -58,9 +58,9 @@ fn read_max(text: &str) -> Result<u32, StanzaError> {
 pub fn page(first: Option<&str>, last: Option<&str>, count: Option<u64>) -> Element {
     let item = |name: &'static str, id: &str| Element::new(name, NS).text(id);
     Element::new("set", NS)
-        .with_children(first.map(|id| item("first", id)))
-        .with_children(last.map(|id| item("last", id)))
-        .with_children(count.map(|count| item("count", &count.to_string())))
+        .children_from(first.map(|id| item("first", id)))
+        .children_from(last.map(|id| item("last", id)))
+        .children_from(count.map(|count| item("count", &count.to_string())))
 }
 
 #[cfg(test)]

@@ -51,6 +51,8 @@ pub enum Unacked {
     },
     /// A stanza that stands in no log.
     Stanza(Box<Stanza>),
+    /// The refusal of something that was no stanza; it is not sent again.
+    Refusal(Box<Element>),
 }
 
 impl Sm {
@@ -148,7 +150,7 @@ pub fn enabled(sm: &Sm, resume_seconds: u64) -> Element {
 }
 
 /// `<failed/>` with a stanza error condition (§3, §5).
-pub fn failed(condition: &str, h: Option<u32>) -> Element {
+pub fn failed(condition: &'static str, h: Option<u32>) -> Element {
     let failed = Element::new("failed", NS).child(Element::new(condition, crate::ns::STANZAS));
     match h {
         Some(h) => failed.attr("h", h.to_string()),

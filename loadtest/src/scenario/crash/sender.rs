@@ -29,6 +29,12 @@ const BACK_OFF_MAX: f64 = 2.0;
 /// A server that acknowledges nothing for so long has lost the connection.
 const ACK_MAX: Duration = Duration::from_secs(15);
 
+/// Messages that a client begins at once, at most.
+const BURST_MAX: u64 = 4;
+
+/// Their average, which the pauses between bursts make up for.
+const BURST_MEAN: f64 = (BURST_MAX as f64 + 1.0) / 2.0;
+
 /// A message that has no answer yet.
 #[derive(Clone, Debug)]
 struct Pending {
@@ -216,7 +222,7 @@ impl Sender {
                     if in_flight == 0 {
                         acked_at = Instant::now();
                     }
-                    self.send(&mut connection);
+                    self.send_burst(&mut connection);
                     next = Instant::now() + self.pause();
                 }
                 () = tokio::time::sleep_until(drop_at), if phase == Phase::Talking => {
@@ -237,6 +243,14 @@ impl Sender {
         }
     }
 
+    /// Sends a few messages in one go: order can only break among neighbours.
+    fn send_burst(&mut self, connection: &mut Connection) {
+        for _ in 0..=self.random.below(BURST_MAX) {
+            self.send(connection);
+        }
+        connection.queue(management::REQUEST);
+    }
+
     /// Begins a new message.
     fn send(&mut self, connection: &mut Connection) {
         self.sequence += 1;
@@ -249,7 +263,6 @@ impl Sender {
         self.record(Event::Invoke { op, to });
         self.shared.in_flight.fetch_add(1, Ordering::Relaxed);
         connection.queue(&stanza);
-        connection.queue(management::REQUEST);
         if let Some(management) = &mut self.management {
             management.sent(Some(Pending {
                 op,
@@ -369,9 +382,8 @@ impl Sender {
 
     /// Pauses are exponential: messages of one client sometimes crowd together.
     fn pause(&mut self) -> Duration {
-        self.shared
-            .pause
-            .mul_f64(-(1.0 - self.random.fraction()).ln())
+        let stretch = BURST_MEAN * -(1.0 - self.random.fraction()).ln();
+        self.shared.pause.mul_f64(stretch)
     }
 
     fn drop_after(&mut self) -> Duration {

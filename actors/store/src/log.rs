@@ -1,0 +1,189 @@
+//! Logs, the archives of accounts: entries with ids 1, 2, 3 … that never change.
+//!
+//! Keeps the promises D1 (an answer means committed) and D2 (a replay finds the first
+//! entries). Meaning and rendering of archives are the protocol's (XEP-0313); rooms come later.
+
+use bytes::Bytes;
+use klatsch_protocol::archive::{ArchiveQuery, Bounds, Entry, Page, PageFrom};
+use klatsch_protocol::jid::{BareJid, Jid};
+use klatsch_protocol::time::Timestamp;
+
+use crate::store::subject;
+
+/// Entries on one page at most (row C09: no query without a bound).
+pub const PAGE_MAX: u32 = 250;
+
+/// Ids a query may ask for at most.
+pub const IDS_MAX: usize = 250;
+
+/// Counting stops here: knowing that there are more is not worth reading them.
+pub const COUNT_MAX: u64 = 10_000;
+
+/// Flag of an entry: a query does not show it, it is there for delivery only (XEP-0334
+/// `<no-permanent-store/>`, XEP-0441 `never`).
+pub const HIDDEN: u8 = 1;
+
+/// A message for the log of its sender and, if given, of its recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Append {
+    /// Who sent it, with the resource if there is one: block lists may name it. The log is
+    /// that of its account.
+    pub sender: Jid,
+    /// The account here whose log takes it too; `None` when the message goes elsewhere or to
+    /// the sender's own account.
+    pub recipient: Option<BareJid>,
+    /// To whom it goes: the other side in the sender's log.
+    pub with: Jid,
+    /// What makes a replay of it recognisable.
+    pub dedup: Option<Dedup>,
+    /// The whole stanza in canonical form.
+    pub stanza: Bytes,
+    /// [`HIDDEN`] or 0; more to come.
+    pub flags: u8,
+    /// The time of the append.
+    pub now: Timestamp,
+}
+
+/// What makes a replay recognisable (D2), within the log of one sender.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dedup {
+    /// Hash of what identifies the message.
+    pub key: [u8; 16],
+    /// Hash of what it says.
+    pub payload: u64,
+}
+
+/// Where an entry stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placed {
+    /// Its id in its log.
+    pub id: u64,
+    /// Its stamp: `max(now, the log's last stamp)`.
+    pub stamp: Timestamp,
+}
+
+/// What became of an append. Only `Stored` has written anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Appended {
+    /// It is committed.
+    Stored {
+        /// Its entry in the sender's log.
+        sender: Placed,
+        /// Its entry in the recipient's log.
+        recipient: Option<Placed>,
+    },
+    /// It has been there already, with these entries; it must not be delivered again.
+    Replay {
+        /// The first entry in the sender's log.
+        sender: Placed,
+        /// The first entry in the recipient's log.
+        recipient: Option<Placed>,
+    },
+    /// Something else with the same key has been there already.
+    ReplayOtherPayload,
+    /// The recipient does not exist, or the sender no longer does.
+    NoSuchAccount,
+    /// The recipient blocks the sender (XEP-0191 §3.5).
+    Blocked,
+}
+
+subject! {
+    /// Logs.
+    Logs {
+        /// Appends all of a batch in one transaction, and answers in its order once that is
+        /// durable. What is refused does not keep the rest from being stored.
+        ///
+        /// # Errors
+        /// `Unavailable`: nothing is written. `Uncertain`: the commit failed and may have
+        /// happened; the same append with the same dedup key tells. `Corrupt`.
+        fn append(&self, batch: Vec<Append>) -> Vec<Appended>;
+        /// The id of the last entry, 0 before the first.
+        ///
+        /// # Errors
+        /// `NoSuchAccount`, `Unavailable`.
+        fn head(&self, account: &BareJid) -> u64;
+        /// The ids of the last entries of many logs, in their order; 0 also for accounts that
+        /// do not exist.
+        ///
+        /// # Errors
+        /// `Unavailable`.
+        fn heads(&self, accounts: &[BareJid]) -> Vec<u64>;
+        /// The entries after an id, in order of ids, also the hidden ones, at most `max` (and
+        /// [`PAGE_MAX`]).
+        ///
+        /// # Errors
+        /// `NoSuchAccount`, `Unavailable`, `Corrupt`.
+        fn entries(&self, account: &BareJid, after: u64, max: u32) -> Vec<Entry>;
+        /// A page of an archive (XEP-0313 §4, XEP-0059): at most `max` (and [`PAGE_MAX`])
+        /// entries that pass all filters. `complete`: there are no further ones behind it
+        /// (paging from the start or after an id) or before it (from the end or before an id).
+        /// `count`: how many pass the filters in all, told when the page holds all of them,
+        /// and when `max` is 0 (XEP-0059 §2.7) and there are at most [`COUNT_MAX`].
+        ///
+        /// # Errors
+        /// `NoSuchItem` when an id of the query (`ids`, `after_id`, `before_id`, or that of the
+        /// page) is not in the archive, or there are more than [`IDS_MAX`]; `NoSuchAccount`,
+        /// `Unavailable`, `Corrupt`.
+        fn query(&self, account: &BareJid, query: &ArchiveQuery) -> Page;
+        /// The first and the last entry of an archive that queries show (XEP-0313 §5).
+        ///
+        /// # Errors
+        /// `NoSuchAccount`, `Unavailable`.
+        fn bounds(&self, account: &BareJid) -> Option<Bounds>;
+        /// The id up to which some client of the account has taken delivery.
+        ///
+        /// # Errors
+        /// `NoSuchAccount`, `Unavailable`.
+        fn cursor(&self, account: &BareJid) -> u64;
+        /// Some client has taken delivery up to this id. A smaller id than before changes
+        /// nothing, one beyond the last entry counts as the last.
+        ///
+        /// # Errors
+        /// `NoSuchAccount`, `Unavailable`, `Uncertain`.
+        fn set_cursor(&self, account: &BareJid, id: u64) -> ();
+        /// Deletes the entries stamped before `stamp`, but none after `keep_after`, which is
+        /// the lowest cursor into the log. Their ids are not used again. Answers how many.
+        ///
+        /// # Errors
+        /// `NoSuchAccount`, `Unavailable`, `Uncertain`; part may then be done.
+        fn purge_before(&self, account: &BareJid, stamp: Timestamp, keep_after: u64) -> u64;
+    }
+}
+
+/// Cuts a page out of all entries that pass a query's filters, given in order of ids.
+pub(crate) fn cut(mut entries: Vec<Entry>, query: &ArchiveQuery) -> Page {
+    let max = query.max.min(PAGE_MAX) as usize;
+    let total = entries.len();
+    if max == 0 {
+        let count = Some(total as u64).filter(|count| *count <= COUNT_MAX);
+        return Page {
+            entries: Vec::new(),
+            complete: total == 0,
+            count,
+        };
+    }
+    match query.page {
+        PageFrom::After(id) => entries.retain(|entry| entry.id > id),
+        PageFrom::Before(id) => entries.retain(|entry| entry.id < id),
+        PageFrom::Start | PageFrom::End => {}
+    }
+    let complete = entries.len() <= max;
+    match query.page {
+        PageFrom::Start | PageFrom::After(_) => entries.truncate(max),
+        PageFrom::Before(_) | PageFrom::End => {
+            drop(entries.drain(..entries.len().saturating_sub(max)))
+        }
+    }
+    finish(entries, complete, query.page)
+}
+
+/// A page that holds all that passes the filters also tells how many that are.
+pub(crate) fn finish(entries: Vec<Entry>, complete: bool, from: PageFrom) -> Page {
+    let whole = complete && matches!(from, PageFrom::Start | PageFrom::End);
+    let count = whole.then_some(entries.len() as u64);
+    Page {
+        entries,
+        complete,
+        count,
+    }
+}

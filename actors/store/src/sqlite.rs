@@ -1,0 +1,108 @@
+//! The store in a SQLite file.
+//!
+//! One connection writes; it is owned by a lock, and every change runs in a task of its own,
+//! so that a caller who goes away leaves no half transaction. Readers have a small pool.
+//! Write-ahead log with `synchronous=FULL`: a commit that returns is on the disk (D1).
+
+mod accounts;
+mod append;
+mod blocklist;
+mod log;
+mod open;
+mod purge;
+mod query;
+mod roster;
+mod writer;
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use klatsch_protocol::jid::{BareJid, Jid};
+use sqlx::SqlitePool;
+use tokio::sync::Mutex;
+
+use crate::error::{Result, StoreError};
+use crate::store::Upkeep;
+use writer::Writer;
+
+/// The SQLite backend.
+pub(crate) struct Sqlite {
+    writer: Arc<Mutex<Writer>>,
+    readers: SqlitePool,
+}
+
+/// What a change does inside its transaction.
+type Doing<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
+
+impl Sqlite {
+    /// Runs a change in a transaction and commits it, whether or not the caller waits for it.
+    async fn write<T, F>(&self, change: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'a> FnOnce(&'a mut Writer) -> Doing<'a, T> + Send + 'static,
+    {
+        let writer = Arc::clone(&self.writer);
+        let task = tokio::spawn(async move { writer.lock_owned().await.transaction(change).await });
+        // A task that ends otherwise has panicked or the runtime is going down: its
+        // transaction may or may not have been committed.
+        task.await
+            .unwrap_or_else(|error| Err(StoreError::Uncertain(error.to_string())))
+    }
+
+    /// The number of an account and its log.
+    async fn number(&self, account: &BareJid) -> Result<i64> {
+        sqlx::query_scalar("SELECT id FROM account WHERE jid = ? AND removed IS NULL")
+            .bind(account.as_str())
+            .fetch_optional(&self.readers)
+            .await?
+            .ok_or(StoreError::NoSuchAccount)
+    }
+}
+
+impl Upkeep for Sqlite {
+    async fn health(&self) -> Result<()> {
+        let _: i64 = sqlx::query_scalar("SELECT count(*) FROM (SELECT 1 FROM account LIMIT 1)")
+            .fetch_one(&self.readers)
+            .await?;
+        Ok(())
+    }
+
+    async fn checkpoint(&self) -> Result<()> {
+        self.writer.lock().await.checkpoint().await
+    }
+
+    async fn sweep(&self) -> Result<bool> {
+        self.write(|writer| Box::pin(purge::sweep(writer))).await
+    }
+
+    async fn integrity_check(&self) -> Result<()> {
+        let found: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check(10)")
+            .fetch_all(&self.readers)
+            .await?;
+        if found == ["ok"] {
+            Ok(())
+        } else {
+            Err(StoreError::Corrupt(found.join("; ")))
+        }
+    }
+}
+
+/// An account's address as it stands in the database.
+fn bare(text: &str) -> Result<BareJid> {
+    BareJid::parse(text).map_err(|error| StoreError::Corrupt(format!("address {text:?}: {error}")))
+}
+
+/// Any address as it stands in the database.
+fn jid(text: &str) -> Result<Jid> {
+    Jid::parse(text).map_err(|error| StoreError::Corrupt(format!("address {text:?}: {error}")))
+}
+
+/// Numbers of ours are below 2^63; SQLite knows signed ones only.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A number from the database that cannot be negative.
+fn unsigned(number: i64) -> Result<u64> {
+    u64::try_from(number).map_err(|_| StoreError::Corrupt(format!("negative number {number}")))
+}

@@ -1,0 +1,154 @@
+//! Logs in SQLite: reading entries, heads and cursors.
+
+use std::sync::Arc;
+
+use klatsch_protocol::archive::{ArchiveQuery, Bounds, Direction, Entry, Page};
+use klatsch_protocol::jid::BareJid;
+use klatsch_protocol::time::Timestamp;
+
+use super::{Sqlite, append, bare, signed, unsigned};
+use crate::error::{Result, StoreError};
+use crate::log::{Append, Appended, Logs, PAGE_MAX};
+
+/// Directions as the database has them.
+pub(super) const SENT: i64 = 0;
+/// See [`SENT`].
+pub(super) const RECEIVED: i64 = 1;
+/// See [`SENT`].
+pub(super) const OWN: i64 = 2;
+
+/// The columns of an entry, in the order of [`EntryRow`].
+pub(super) type EntryRow = (i64, i64, i64, String, Vec<u8>);
+
+/// Where an entry of a log stands in the table.
+pub(super) fn place(log: i64, id: u64) -> Result<i64> {
+    let fits = u32::try_from(id).is_ok() && (1..1 << 31).contains(&log);
+    if !fits {
+        return Err(StoreError::Unavailable(format!(
+            "log {log} has no place for entry {id}"
+        )));
+    }
+    Ok(log << 32 | signed(id))
+}
+
+/// The places of a log: from the first one, inclusive, to the second one, exclusive.
+pub(super) fn range(log: i64) -> Result<(i64, i64)> {
+    let first = place(log, 1)?;
+    Ok((first, first.saturating_add(i64::from(u32::MAX))))
+}
+
+/// The place of an id, or that of the last id there can be.
+pub(super) fn place_saturating(log: i64, id: u64) -> Result<i64> {
+    place(log, id.min(u64::from(u32::MAX)))
+}
+
+/// An entry from its row.
+pub(super) fn entry((place, stamp, direction, with, stanza): EntryRow) -> Result<Entry> {
+    let direction = match direction {
+        SENT => Direction::Sent,
+        RECEIVED => Direction::Received,
+        OWN => Direction::Own,
+        other => return Err(StoreError::Corrupt(format!("direction {other}"))),
+    };
+    let id = id_of(place)?;
+    Ok(Entry {
+        id,
+        stamp: Timestamp(stamp),
+        direction,
+        with: bare(&with)?,
+        stanza: stanza.into(),
+    })
+}
+
+/// The id of the entry that stands there.
+pub(super) fn id_of(place: i64) -> Result<u64> {
+    unsigned(place & i64::from(u32::MAX))
+}
+
+impl Logs for Sqlite {
+    async fn append(&self, batch: Vec<Append>) -> Result<Vec<Appended>> {
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        let batch = Arc::new(batch);
+        self.write(move |writer| Box::pin(async move { append::append(writer, &batch).await }))
+            .await
+    }
+
+    async fn head(&self, account: &BareJid) -> Result<u64> {
+        self.find_head(account)
+            .await?
+            .ok_or(StoreError::NoSuchAccount)
+    }
+
+    async fn heads(&self, accounts: &[BareJid]) -> Result<Vec<u64>> {
+        self.find_heads(accounts).await
+    }
+
+    async fn entries(&self, account: &BareJid, after: u64, max: u32) -> Result<Vec<Entry>> {
+        let log = self.number(account).await?;
+        let rows: Vec<EntryRow> = sqlx::query_as(
+            "SELECT e.place, e.stamp, e.direction, c.jid, e.stanza
+             FROM entry e CROSS JOIN conversation c ON c.id = e.conversation
+             WHERE e.place > ? AND e.place < ? ORDER BY e.place LIMIT ?",
+        )
+        .bind(place_saturating(log, after)?)
+        .bind(range(log)?.1)
+        .bind(max.min(PAGE_MAX))
+        .fetch_all(&self.readers)
+        .await?;
+        rows.into_iter().map(entry).collect()
+    }
+
+    async fn query(&self, account: &BareJid, query: &ArchiveQuery) -> Result<Page> {
+        let log = self.number(account).await?;
+        self.page(log, query).await
+    }
+
+    async fn bounds(&self, account: &BareJid) -> Result<Option<Bounds>> {
+        let log = self.number(account).await?;
+        self.find_bounds(log).await
+    }
+
+    async fn cursor(&self, account: &BareJid) -> Result<u64> {
+        let cursor: Option<i64> = sqlx::query_scalar(
+            "SELECT l.cursor FROM account a JOIN log l ON l.id = a.id
+             WHERE a.jid = ? AND a.removed IS NULL",
+        )
+        .bind(account.as_str())
+        .fetch_optional(&self.readers)
+        .await?;
+        unsigned(cursor.ok_or(StoreError::NoSuchAccount)?)
+    }
+
+    async fn set_cursor(&self, account: &BareJid, id: u64) -> Result<()> {
+        // Most calls come late or twice; the check spares them the writer.
+        let wanted = id.min(self.head(account).await?);
+        if wanted <= self.cursor(account).await? {
+            return Ok(());
+        }
+        let account = account.clone();
+        self.write(move |writer| {
+            Box::pin(async move {
+                let connection = writer.connection().await?;
+                let number = super::accounts::number(connection, &account).await?;
+                sqlx::query("UPDATE log SET cursor = max(cursor, ?) WHERE id = ?")
+                    .bind(signed(wanted))
+                    .bind(number)
+                    .execute(connection)
+                    .await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    async fn purge_before(
+        &self,
+        account: &BareJid,
+        stamp: Timestamp,
+        keep_after: u64,
+    ) -> Result<u64> {
+        self.purge(account, stamp, keep_after).await
+    }
+}

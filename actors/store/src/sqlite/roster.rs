@@ -1,0 +1,239 @@
+//! Rosters in SQLite.
+
+use klatsch_protocol::features::roster::{Roster, RosterChange, RosterItem, Subscription};
+use klatsch_protocol::jid::BareJid;
+use sqlx::sqlite::SqliteConnection;
+
+use super::writer::Writer;
+use super::{Sqlite, bare, signed, unsigned};
+use crate::error::{Result, StoreError};
+use crate::roster::{REMOVED_MAX, Rosters};
+
+/// Follows each group's name. XML 1.0 §2.2 has no such character, so no client can send it.
+const UNIT_SEPARATOR: char = '\u{1f}';
+
+impl Rosters for Sqlite {
+    async fn roster(&self, account: &BareJid) -> Result<Roster> {
+        // Three queries of one transaction: version, items and removals belong together.
+        let mut reading = self.readers.begin().await?;
+        let (number, version) = version(&mut reading, account).await?;
+        let items = items(&mut reading, number).await?;
+        let removed = removed(&mut reading, number).await?;
+        Ok(Roster {
+            version,
+            items: items.into_iter().map(keyed).collect(),
+            removed,
+        })
+    }
+
+    async fn change_roster(
+        &self,
+        account: &BareJid,
+        expected: u64,
+        changes: Vec<RosterChange>,
+    ) -> Result<u64> {
+        let account = account.clone();
+        self.write(move |writer| {
+            Box::pin(async move { change(writer, &account, expected, &changes).await })
+        })
+        .await
+    }
+
+    async fn who_shows(&self, to: &BareJid) -> Result<Vec<BareJid>> {
+        let accounts: Vec<String> = sqlx::query_scalar(
+            "SELECT a.jid FROM roster_item i CROSS JOIN account a ON a.id = i.account
+             WHERE i.jid = ? AND i.subscription >= 2 AND a.removed IS NULL ORDER BY a.jid",
+        )
+        .bind(to.as_str())
+        .fetch_all(&self.readers)
+        .await?;
+        accounts.iter().map(|text| bare(text)).collect()
+    }
+}
+
+fn keyed(item: RosterItem) -> (BareJid, RosterItem) {
+    (item.jid.clone(), item)
+}
+
+async fn version(connection: &mut SqliteConnection, account: &BareJid) -> Result<(i64, u64)> {
+    let row: Option<(i64, i64)> =
+        sqlx::query_as("SELECT id, roster_version FROM account WHERE jid = ? AND removed IS NULL")
+            .bind(account.as_str())
+            .fetch_optional(connection)
+            .await?;
+    let (number, version) = row.ok_or(StoreError::NoSuchAccount)?;
+    Ok((number, unsigned(version)?))
+}
+
+async fn items(connection: &mut SqliteConnection, number: i64) -> Result<Vec<RosterItem>> {
+    type Row = (
+        String,
+        Option<String>,
+        String,
+        i64,
+        bool,
+        Option<Vec<u8>>,
+        bool,
+        bool,
+        i64,
+    );
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT jid, name, groups, subscription, ask, pending_in, approved, listed, version
+         FROM roster_item WHERE account = ?",
+    )
+    .bind(number)
+    .fetch_all(connection)
+    .await?;
+    let item =
+        |(jid, name, groups, subscription, ask, pending_in, approved, listed, version): Row| {
+            Ok(RosterItem {
+                jid: bare(&jid)?,
+                name,
+                groups: groups
+                    .split_terminator(UNIT_SEPARATOR)
+                    .map(str::to_owned)
+                    .collect(),
+                subscription: subscription_of(subscription)?,
+                ask,
+                pending_in: pending_in.map(Into::into),
+                approved,
+                listed,
+                version: unsigned(version)?,
+            })
+        };
+    rows.into_iter().map(item).collect()
+}
+
+async fn removed(connection: &mut SqliteConnection, number: i64) -> Result<Vec<(BareJid, u64)>> {
+    let rows: Vec<(String, i64)> = sqlx::query_as(
+        "SELECT jid, version FROM roster_removed WHERE account = ? ORDER BY version, jid",
+    )
+    .bind(number)
+    .fetch_all(connection)
+    .await?;
+    rows.iter()
+        .map(|(jid, version)| Ok((bare(jid)?, unsigned(*version)?)))
+        .collect()
+}
+
+async fn change(
+    writer: &mut Writer,
+    account: &BareJid,
+    expected: u64,
+    changes: &[RosterChange],
+) -> Result<u64> {
+    let connection = writer.connection().await?;
+    let (number, version) = version(connection, account).await?;
+    if version != expected {
+        return Err(StoreError::Conflict);
+    }
+    if changes.is_empty() {
+        return Ok(version);
+    }
+    let next = version + 1;
+    for change in changes {
+        match change {
+            RosterChange::Put(item) => put(connection, number, item, next).await?,
+            RosterChange::Remove(jid) => remove(connection, number, jid, next).await?,
+        }
+    }
+    forget_removed(connection, number).await?;
+    sqlx::query("UPDATE account SET roster_version = ? WHERE id = ?")
+        .bind(signed(next))
+        .bind(number)
+        .execute(connection)
+        .await?;
+    Ok(next)
+}
+
+async fn put(
+    connection: &mut SqliteConnection,
+    number: i64,
+    item: &RosterItem,
+    version: u64,
+) -> Result<()> {
+    let mut groups = String::new();
+    for group in &item.groups {
+        groups.extend(
+            group
+                .chars()
+                .filter(|character| *character != UNIT_SEPARATOR),
+        );
+        groups.push(UNIT_SEPARATOR);
+    }
+    sqlx::query("INSERT OR REPLACE INTO roster_item VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+        .bind(number)
+        .bind(item.jid.as_str())
+        .bind(item.name.as_deref())
+        .bind(groups)
+        .bind(number_of(item.subscription))
+        .bind(item.ask)
+        .bind(item.pending_in.as_deref())
+        .bind(item.approved)
+        .bind(item.listed)
+        .bind(signed(version))
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query("DELETE FROM roster_removed WHERE account = ? AND jid = ?")
+        .bind(number)
+        .bind(item.jid.as_str())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Whoever was not there leaves no record: nobody has ever seen them.
+async fn remove(
+    connection: &mut SqliteConnection,
+    number: i64,
+    jid: &BareJid,
+    version: u64,
+) -> Result<()> {
+    let done = sqlx::query("DELETE FROM roster_item WHERE account = ? AND jid = ?")
+        .bind(number)
+        .bind(jid.as_str())
+        .execute(&mut *connection)
+        .await?;
+    if done.rows_affected() == 0 {
+        return Ok(());
+    }
+    sqlx::query("INSERT OR REPLACE INTO roster_removed VALUES (?, ?, ?)")
+        .bind(number)
+        .bind(jid.as_str())
+        .bind(signed(version))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn forget_removed(connection: &mut SqliteConnection, number: i64) -> Result<()> {
+    sqlx::query(
+        "DELETE FROM roster_removed WHERE account = ?1 AND jid IN
+            (SELECT jid FROM roster_removed WHERE account = ?1
+             ORDER BY version DESC, jid DESC LIMIT -1 OFFSET ?2)",
+    )
+    .bind(number)
+    .bind(signed(REMOVED_MAX as u64))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+fn number_of(subscription: Subscription) -> i64 {
+    match subscription {
+        Subscription::None => 0,
+        Subscription::To => 1,
+        Subscription::From => 2,
+        Subscription::Both => 3,
+    }
+}
+
+fn subscription_of(number: i64) -> Result<Subscription> {
+    match number {
+        0 => Ok(Subscription::None),
+        1 => Ok(Subscription::To),
+        2 => Ok(Subscription::From),
+        3 => Ok(Subscription::Both),
+        _ => Err(StoreError::Corrupt(format!("subscription {number}"))),
+    }
+}

@@ -1,0 +1,99 @@
+//! The handle everybody uses.
+
+use std::sync::Arc;
+
+use crate::error::{Result, StoreError};
+use crate::memory::Memory;
+use crate::sqlite::Sqlite;
+
+/// A store; a clone costs a counter. Every call may be dropped at any time: what has begun
+/// to be written is then written whole or not at all.
+#[derive(Clone)]
+pub struct Store {
+    pub(crate) backend: Arc<Backend>,
+}
+
+/// What is behind a [`Store`].
+pub(crate) enum Backend {
+    Sqlite(Sqlite),
+    Memory(Memory),
+}
+
+impl Store {
+    /// Opens `sqlite:PATH`, made if it is not there and brought up to date, or `memory:`.
+    ///
+    /// # Errors
+    /// `Unavailable` when the file cannot be opened or the address is neither of these,
+    /// `Corrupt` when it is no database of ours or one of a newer version.
+    pub async fn open(url: &str) -> Result<Self> {
+        let backend = match url.split_once(':') {
+            Some(("sqlite", path)) if !path.is_empty() => {
+                Backend::Sqlite(Sqlite::open(path.as_ref()).await?)
+            }
+            Some(("memory", "")) => Backend::Memory(Memory::default()),
+            _ => {
+                let text = format!("{url:?} is neither sqlite:PATH nor memory:");
+                return Err(StoreError::Unavailable(text));
+            }
+        };
+        Ok(Self {
+            backend: Arc::new(backend),
+        })
+    }
+}
+
+/// Declares what a backend must be able to do, and the same on [`Store`].
+macro_rules! subject {
+    ($(#[$about:meta])* $name:ident {
+        $( $(#[$doc:meta])* fn $function:ident(&self $(, $argument:ident: $kind:ty)*) -> $answer:ty; )*
+    }) => {
+        $(#[$about])*
+        pub(crate) trait $name {
+            $( $(#[$doc])*
+            fn $function(&self $(, $argument: $kind)*)
+                -> impl Future<Output = $crate::error::Result<$answer>> + Send; )*
+        }
+
+        impl $crate::store::Store {
+            $( $(#[$doc])*
+            pub async fn $function(&self $(, $argument: $kind)*) -> $crate::error::Result<$answer> {
+                match &*self.backend {
+                    $crate::store::Backend::Sqlite(backend) => {
+                        $name::$function(backend $(, $argument)*).await
+                    }
+                    $crate::store::Backend::Memory(backend) => {
+                        $name::$function(backend $(, $argument)*).await
+                    }
+                }
+            } )*
+        }
+    };
+}
+pub(crate) use subject;
+
+subject! {
+    /// What an operator and the node itself ask of the store as a whole.
+    Upkeep {
+        /// A cheap query, to tell whether the store answers.
+        ///
+        /// # Errors
+        /// `Unavailable` when it does not.
+        fn health(&self) -> ();
+        /// Moves what the write-ahead log holds into the database and makes it short.
+        ///
+        /// # Errors
+        /// `Unavailable` when it cannot be done now; nothing is lost.
+        fn checkpoint(&self) -> ();
+        /// Deletes some of what removed accounts have left behind; true: there is more.
+        /// Call it again then, at leisure.
+        ///
+        /// # Errors
+        /// `Unavailable`, `Uncertain`.
+        fn sweep(&self) -> bool;
+        /// Reads everything and looks for damage. Slow.
+        ///
+        /// # Errors
+        /// `Corrupt` with what was found, `Unavailable`.
+        fn integrity_check(&self) -> ();
+    }
+}

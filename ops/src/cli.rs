@@ -1,0 +1,184 @@
+//! The command line: `klatsch serve`, and what an operator does beside it.
+//!
+//! A command answers with a text; the binary prints it. `--config` and `--data` work on every one.
+
+mod config;
+mod doctor;
+mod serve;
+mod session;
+mod talk;
+mod user;
+
+use crate::config::{Loaded, Overrides, load};
+use crate::error::Error;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Real-time chat: an XMPP server that needs no configuration.
+#[derive(Debug, Parser)]
+#[command(name = "klatsch", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// The settings; without it klatsch.toml here, or /etc/klatsch/klatsch.toml, where there is one
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where the store, the certificate and the secrets are kept
+    #[arg(long, global = true, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    Serve(serve::Serve),
+    /// Accounts
+    #[command(subcommand)]
+    User(user::User),
+    /// Who is connected
+    #[command(subcommand)]
+    Session(session::Session),
+    /// Settings
+    #[command(subcommand)]
+    Config(config::Config),
+    /// Look for what is wrong with this installation
+    Doctor,
+    /// Rooms (with a later version)
+    Room(Rest),
+    /// Nodes (with a later version)
+    Cluster(Rest),
+    /// Invitations (with a later version)
+    Invite(Rest),
+    /// Write accounts to a file (with a later version)
+    Export(Rest),
+    /// Read accounts from a file (with a later version; see `user import`)
+    Import(Rest),
+}
+
+/// What stands behind a command that is not there yet.
+#[derive(Debug, Args)]
+struct Rest {
+    #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    _arguments: Vec<String>,
+}
+
+/// Runs a command; what it answers is for the standard output.
+pub fn run(cli: Cli) -> Result<String, Error> {
+    let common = &cli.common;
+    match cli.command {
+        Command::Serve(serve) => serve.run(common),
+        Command::User(user) => user.run(common),
+        Command::Session(session) => session.run(common),
+        Command::Config(config) => config.run(common),
+        Command::Doctor => doctor::run(common),
+        Command::Room(_) => Err(Error::Later("klatsch room")),
+        Command::Cluster(_) => Err(Error::Later("klatsch cluster")),
+        Command::Invite(_) => Err(Error::Later("klatsch invite")),
+        Command::Export(_) => Err(Error::Later("klatsch export")),
+        Command::Import(_) => Err(Error::Later("klatsch import")),
+    }
+}
+
+impl Common {
+    /// The settings with these flags over them.
+    fn load(&self, domains: Vec<String>) -> Result<Loaded, Error> {
+        load(&Overrides {
+            file: self.config.clone(),
+            data: self.data.clone(),
+            domains,
+        })
+    }
+}
+
+/// A table with columns as wide as they need be.
+fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count())
+            .max()
+    };
+    let widths: Vec<usize> = (0..columns)
+        .map(|column| width(column).unwrap_or(0))
+        .collect();
+    let line = |row: &Vec<String>| {
+        let cells = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn command_line_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn config_and_data_stand_before_or_behind_any_command() {
+        for line in [
+            "klatsch --config c --data d serve",
+            "klatsch serve --config c --data d --domain a --domain b",
+            "klatsch --config c user add a@b --data d --password p --admin",
+            "klatsch user add a@b --password-stdin",
+            "klatsch user list --data d",
+            "klatsch user remove a@b",
+            "klatsch user passwd a@b",
+            "klatsch user import people.csv",
+            "klatsch session list",
+            "klatsch session kick a@b/c --data d",
+            "klatsch config check --config c",
+            "klatsch config print",
+            "klatsch config example",
+            "klatsch doctor --data d",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
+        }
+        for line in [
+            "klatsch",
+            "klatsch user add",
+            "klatsch user add a@b --password p --password-stdin",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_comes_later_says_so_by_name() {
+        for (line, name) in [
+            ("klatsch room list", "klatsch room"),
+            ("klatsch cluster status", "klatsch cluster"),
+            ("klatsch invite --domain d", "klatsch invite"),
+            ("klatsch export --account a@b", "klatsch export"),
+            ("klatsch import file", "klatsch import"),
+        ] {
+            let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+            let answer = run(cli).unwrap_err().to_string();
+            assert_eq!(answer, format!("{name} arrives with a later version"));
+        }
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_they_need_be() {
+        let row = |cells: &[&str]| cells.iter().map(|cell| (*cell).to_owned()).collect();
+        assert_eq!(
+            table(&[row(&["a", "b"]), row(&["ccc", "d"])]),
+            "a    b\nccc  d"
+        );
+    }
+}

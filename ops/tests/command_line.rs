@@ -1,0 +1,263 @@
+//! The binary as an operator meets it: starts, stops, refuses, answers.
+//!
+//! Every server here listens on loopback only and on ports that were free a moment ago.
+
+#![expect(clippy::unwrap_used, reason = "a helper that fails is a failed test")]
+
+use rustix::process::{Pid, Signal, kill_process};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// Longer than a start or a stop takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+struct Place {
+    folder: tempfile::TempDir,
+    metrics_port: u16,
+}
+
+impl Place {
+    fn new() -> Self {
+        let place = Self {
+            folder: tempfile::tempdir().unwrap(),
+            metrics_port: free_port(),
+        };
+        let off = ["c2s", "c2s_tls", "http", "https"].map(|key| format!("{key} = \"off\"\n"));
+        let metrics = format!("metrics = \"127.0.0.1:{}\"\n", place.metrics_port);
+        place.configure(&format!(
+            "domains = [\"a.example\"]\n[listen]\n{}{metrics}",
+            off.concat()
+        ));
+        place
+    }
+
+    fn configure(&self, text: &str) {
+        std::fs::write(self.folder.path().join("klatsch.toml"), text).unwrap();
+    }
+
+    fn data(&self) -> std::path::PathBuf {
+        self.folder.path().join("data")
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_klatsch"));
+        command
+            .args(arguments)
+            .arg("--config")
+            .arg(self.folder.path().join("klatsch.toml"));
+        command
+            .arg("--data")
+            .arg(self.data())
+            .stdin(Stdio::null())
+            .env_remove("STATE_DIRECTORY");
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    fn serve(&self) -> Server {
+        let mut command = self.command(&["serve"]);
+        let child = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut server = Server(child);
+        server.until(|_| ready(self.metrics_port));
+        server
+    }
+}
+
+/// A running server; dropped without mercy where a test fails.
+struct Server(Child);
+
+impl Server {
+    fn until(&mut self, is_so: impl Fn(&mut Child) -> bool) {
+        let end = Instant::now() + PATIENCE;
+        while !is_so(&mut self.0) {
+            assert!(
+                self.0.try_wait().unwrap().is_none(),
+                "the server ended by itself"
+            );
+            assert!(Instant::now() < end, "the server does not get there");
+            std::thread::yield_now();
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.0), signal).unwrap();
+    }
+
+    /// Asks it to end, and tells how it ended.
+    fn stop(mut self) -> Option<i32> {
+        self.signal(Signal::TERM);
+        self.0.wait().unwrap().code()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+fn get(port: u16, path: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    )
+    .ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}
+
+fn ready(port: u16) -> bool {
+    get(port, "/health/ready").is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn is_there(path: &Path) -> bool {
+    path.exists()
+}
+
+#[test]
+fn server_makes_what_it_needs_and_stops_when_asked() {
+    let place = Place::new();
+    let server = place.serve();
+    for name in [
+        "admin.sock",
+        "certificate.pem",
+        "key.pem",
+        "secrets.toml",
+        "lock",
+    ] {
+        assert!(is_there(&place.data().join(name)), "{name}");
+    }
+    let metrics = get(place.metrics_port, "/metrics").unwrap();
+    assert!(
+        metrics.contains("klatsch_resident_memory_bytes"),
+        "{metrics}"
+    );
+    assert_eq!(server.stop(), Some(0));
+    assert!(!is_there(&place.data().join("admin.sock")));
+}
+
+#[test]
+fn second_server_is_refused_by_name() {
+    let place = Place::new();
+    let server = place.serve();
+    // Another port, so that nothing but the lock stands in its way.
+    let second = place
+        .command(&["serve"])
+        .env("KLATSCH__LISTEN__METRICS", "off")
+        .output()
+        .unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    assert!(
+        text(&second.stderr).contains("another server uses"),
+        "{}",
+        text(&second.stderr)
+    );
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
+fn reload_of_a_broken_certificate_leaves_the_server_running() {
+    let place = Place::new();
+    let mut server = place.serve();
+    std::fs::write(place.data().join("certificate.pem"), "none").unwrap();
+    server.signal(Signal::HUP);
+    // The certificate of our own making is made again.
+    let chain = place.data().join("certificate.pem");
+    server.until(|_| std::fs::read_to_string(&chain).is_ok_and(|text| text.contains("BEGIN")));
+    assert!(ready(place.metrics_port));
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
+fn unknown_key_stops_the_start_with_its_line() {
+    let place = Place::new();
+    place.configure("[listen]\nc3s = \"off\"\n");
+    let output = place.run(&["serve"]);
+    assert_eq!(output.status.code(), Some(1));
+    let complaint = text(&output.stderr);
+    assert!(
+        complaint.contains("klatsch.toml: line 2: unknown key `c3s`"),
+        "{complaint}"
+    );
+}
+
+#[test]
+fn environment_goes_over_the_file() {
+    let place = Place::new();
+    let mut command = place.command(&["config", "print"]);
+    command
+        .env("KLATSCH__LIMITS__LOGIN_BAN", "77")
+        .env("KLATSCH__DOMAINS", "b.example");
+    let printed = text(&command.output().unwrap().stdout);
+    assert!(
+        printed.contains("login_ban = 77") && printed.contains("b.example"),
+        "{printed}"
+    );
+    let output = place
+        .command(&["config", "check"])
+        .env("KLATSCH__C2S__REQUIRE", "1")
+        .output()
+        .unwrap();
+    assert!(
+        text(&output.stderr).contains("KLATSCH__C2S__REQUIRE: unknown key"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
+fn check_notes_what_is_not_served_yet() {
+    let place = Place::new();
+    place.configure("domains = \"a.example\"\n[listen]\nstun = \"127.0.0.1:3478\"\n");
+    let output = place.run(&["config", "check"]);
+    assert!(output.status.success());
+    let answer = text(&output.stdout);
+    assert!(
+        answer.starts_with("note: listen.stun") && answer.contains("\nfine: "),
+        "{answer}"
+    );
+}
+
+#[test]
+fn sessions_without_a_server_are_refused() {
+    let place = Place::new();
+    let output = place.run(&["session", "list"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        text(&output.stderr).trim(),
+        "no server runs on this data directory"
+    );
+}
+
+#[test]
+fn example_is_a_configuration() {
+    let place = Place::new();
+    place.configure(&text(&place.run(&["config", "example"]).stdout));
+    assert!(place.run(&["config", "check"]).status.success());
+}
