@@ -216,24 +216,26 @@ pub(crate) fn same(got: &[Effect], wanted: &[Effect]) {
     );
 }
 
-/// Equal, but for the function a query goes on with: those have no dependable addresses.
-fn is_same(got: &Effect, wanted: &Effect) -> bool {
-    match (got, wanted) {
-        (Effect::Load(got, _), Effect::Load(wanted, _)) => got == wanted,
-        _ => got == wanted,
-    }
-}
-
 /// A stanza as it is written.
+#[track_caller]
 pub(crate) fn stanza(xml: &str) -> Stanza {
     parse(xml)
 }
 
 /// A message as it is written.
+#[track_caller]
 pub(crate) fn message(xml: &str) -> Message {
     match parse(xml) {
         Stanza::Message(message) => message,
         other => panic!("no message: {other:?}"),
+    }
+}
+
+/// Equal, but for the function a query goes on with: those have no dependable addresses.
+fn is_same(got: &Effect, wanted: &Effect) -> bool {
+    match (got, wanted) {
+        (Effect::Load(got, _), Effect::Load(wanted, _)) => got == wanted,
+        _ => got == wanted,
     }
 }
 

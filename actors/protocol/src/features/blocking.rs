@@ -18,7 +18,7 @@ use crate::facts::Facts;
 use crate::jid::{BareJid, Jid};
 use crate::pipeline::is_answerable;
 use crate::routing::{Routed, route};
-use crate::stanza::{IqKind, Stanza, StanzaError};
+use crate::stanza::{ErrorKind, IqKind, Stanza, StanzaError};
 use crate::xml::Element;
 
 /// Namespace of the commands.
@@ -100,11 +100,9 @@ pub fn refuse_outgoing(stanza: &Stanza, facts: &Facts<'_>) -> Option<StanzaError
     if !is_blocked(stanza.to()?, facts) {
         return None;
     }
-    let mut error = StanzaError::not_acceptable();
     // §2.3, example 8: trying again is of no use before unblocking.
-    error.kind = crate::stanza::ErrorKind::Cancel;
-    error.application = Some(Element::new("blocked", NS_ERRORS));
-    Some(error)
+    let error = StanzaError::not_acceptable().with_kind(ErrorKind::Cancel);
+    Some(error.with_application(Element::new("blocked", NS_ERRORS)))
 }
 
 /// What happens to a stanza from somebody the account blocks; `None`: it is not blocked.
@@ -216,7 +214,9 @@ mod tests {
             ),
         ] {
             let error = refused(&xml).expect("it is refused");
-            assert_eq!(error.application, Some(Element::new("blocked", NS_ERRORS)));
+            let reason = Some(Box::new(Element::new("blocked", NS_ERRORS)));
+            assert_eq!(error.application, reason);
+            assert_eq!(error.kind, ErrorKind::Cancel);
             assert_eq!(refusal(&given.sends(&xml)), "not-acceptable", "{xml}");
         }
         assert!(refused("<message to='nurse@capulet.example'/>").is_none());

@@ -16,8 +16,8 @@ pub struct StanzaError {
     pub condition: Condition,
     /// An explanation for people (§8.3.2).
     pub text: Option<Cow<'static, str>>,
-    /// A condition of the feature concerned (§8.3.4).
-    pub application: Option<Element>,
+    /// A condition of the feature concerned (§8.3.4). Boxed, for it is rare and large.
+    pub application: Option<Box<Element>>,
 }
 
 /// What the sender of a stanza can do about an error (RFC 6120 §8.3.2).
@@ -167,7 +167,7 @@ impl StanzaError {
 
     /// With a condition of the feature concerned (§8.3.4).
     pub fn with_application(mut self, element: Element) -> Self {
-        self.application = Some(element);
+        self.application = Some(Box::new(element));
         self
     }
 
@@ -179,7 +179,7 @@ impl StanzaError {
         if let Some(text) = &self.text {
             error = error.child(Element::new("text", ns::STANZAS).text(text.clone()));
         }
-        error.children_from(self.application.clone())
+        error.children_from(self.application.as_deref().cloned())
     }
 
     /// Reads an `<error/>`; what is unknown in it becomes `undefined-condition`.
@@ -192,16 +192,12 @@ impl StanzaError {
             .next();
         let condition = condition.unwrap_or(Condition::UndefinedCondition);
         let kind = error.get("type").and_then(ErrorKind::parse);
+        let application = error.children().find(|child| child.namespace() != ns::STANZAS);
         Self {
             kind: kind.unwrap_or(condition.usual_kind()),
             condition,
-            text: error
-                .find("text", ns::STANZAS)
-                .map(|text| Cow::Owned(text.text_content())),
-            application: error
-                .children()
-                .find(|child| child.namespace() != ns::STANZAS)
-                .cloned(),
+            text: error.find("text", ns::STANZAS).map(|text| Cow::Owned(text.text_content())),
+            application: application.cloned().map(Box::new),
         }
     }
 }
