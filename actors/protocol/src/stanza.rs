@@ -51,7 +51,12 @@ pub struct Head {
 impl Head {
     /// The head of an answer: the addresses change sides, the id stays (RFC 6120 §8.1.3).
     pub fn reply(&self) -> Self {
-        Self { to: self.from.clone(), from: self.to.clone(), id: self.id.clone(), lang: None }
+        Self {
+            to: self.from.clone(),
+            from: self.to.clone(),
+            id: self.id.clone(),
+            lang: None,
+        }
     }
 }
 
@@ -189,19 +194,33 @@ impl Stanza {
     /// answer, or presence telling a state, which nobody waits for.
     pub fn error_reply(&self, error: &StanzaError) -> Option<Stanza> {
         let head = self.head().reply();
-        let payloads = || self.payloads().without(|child| child.is("error", ns::CLIENT)).with(&error.to_element());
+        let payloads = || {
+            self.payloads()
+                .without(|child| child.is("error", ns::CLIENT))
+                .with(&error.to_element())
+        };
         match self {
             Self::Message(message) if message.kind != MessageKind::Error => {
                 let kind = MessageKind::Error;
-                Some(Self::Message(Message { head, kind, payloads: payloads() }))
+                Some(Self::Message(Message {
+                    head,
+                    kind,
+                    payloads: payloads(),
+                }))
             }
             Self::Presence(presence) if presence.kind != PresenceKind::Error => {
                 let kind = PresenceKind::Error;
-                Some(Self::Presence(Presence { head, kind, payloads: payloads() }))
+                Some(Self::Presence(Presence {
+                    head,
+                    kind,
+                    payloads: payloads(),
+                }))
             }
-            Self::Iq(iq) if matches!(iq.kind, IqKind::Get | IqKind::Set) => {
-                Some(Self::Iq(Iq { head, kind: IqKind::Error, payloads: payloads() }))
-            }
+            Self::Iq(iq) if matches!(iq.kind, IqKind::Get | IqKind::Set) => Some(Self::Iq(Iq {
+                head,
+                kind: IqKind::Error,
+                payloads: payloads(),
+            })),
             _ => None,
         }
     }

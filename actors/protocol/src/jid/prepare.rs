@@ -63,8 +63,8 @@ pub fn prepare_resource(part: &str) -> Result<Cow<'_, str>, JidError> {
     if part.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         return check_prepared(Cow::Borrowed(part));
     }
-    let prepared = until_stable(part, |text| OpaqueString::enforce(text).ok())
-        .ok_or(JidError::Resource)?;
+    let prepared =
+        until_stable(part, |text| OpaqueString::enforce(text).ok()).ok_or(JidError::Resource)?;
     check_prepared(prepared)
 }
 
@@ -108,9 +108,12 @@ fn until_stable<'a>(
 
 /// RFC 3986 §3.2.2 `IP-literal`, rewritten in the one form RFC 5952 gives an address.
 fn prepare_ip_literal(part: &str) -> Result<String, JidError> {
-    let inner = part.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    let address: Ipv6Addr =
-        inner.and_then(|inner| inner.parse().ok()).ok_or(JidError::Domain)?;
+    let inner = part
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    let address: Ipv6Addr = inner
+        .and_then(|inner| inner.parse().ok())
+        .ok_or(JidError::Domain)?;
     Ok(format!("[{address}]"))
 }
 
@@ -119,10 +122,14 @@ fn is_plain_host(host: &str) -> bool {
     host.split('.').all(|label| {
         let bytes = label.as_bytes();
         !bytes.is_empty()
-            && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte))
+            && bytes
+                .iter()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte))
             && bytes.first() != Some(&b'-')
             && bytes.last() != Some(&b'-')
-            && !bytes.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(b"xn--"))
+            && !bytes
+                .get(..4)
+                .is_some_and(|start| start.eq_ignore_ascii_case(b"xn--"))
     })
 }
 
