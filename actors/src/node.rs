@@ -9,6 +9,7 @@ use klatsch_protocol::facts::Host;
 use klatsch_protocol::jid::BareJid;
 use klatsch_store::Store;
 use ractor::{Actor, ActorRef, SpawnErr};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -32,6 +33,7 @@ pub struct Node {
     pub sessions: Sessions,
     root: ActorRef<RootMsg>,
     tree: JoinHandle<()>,
+    failure: watch::Receiver<bool>,
     errands: Vec<JoinHandle<()>>,
 }
 
@@ -52,18 +54,23 @@ impl Node {
             registry: Default::default(),
         });
         let (root, tree) = Actor::spawn(None, Root, world.clone()).await?;
+        let (failed, failure) = watch::channel(false);
+        let tree = tokio::spawn(async move {
+            // However the task ended, the tree is gone.
+            let _ = tree.await;
+            failed.send_replace(true);
+        });
         let errands = vec![
             tokio::spawn(wake_sessions(world.clone())),
             tokio::spawn(write_cursors(world.clone())),
         ];
-        Ok(Self { sessions: Sessions::new(world), root, tree, errands })
+        Ok(Self { sessions: Sessions::new(world), root, tree, failure, errands })
     }
 
-    /// Waits until the tree of actors has ended by itself, which it does only when its
+    /// Becomes true when the tree of actors has ended by itself, which it does only when its
     /// restart budget is spent.
-    pub async fn failed(&mut self) {
-        // However the task ended, the tree is gone.
-        let _ = (&mut self.tree).await;
+    pub fn failure(&self) -> watch::Receiver<bool> {
+        self.failure.clone()
     }
 
     /// Ends every session, then the actors.

@@ -8,6 +8,7 @@ pub mod certificate;
 mod commands;
 mod compose;
 pub mod data_dir;
+mod gates;
 pub mod open_files;
 pub mod secrets;
 mod sign_up;
@@ -103,7 +104,11 @@ async fn run(config: Config) -> Result<(), Error> {
     health.report("server", None);
     tracing::info!(domains = ?config.domains(), "ready");
 
-    wait_for_end(&mut signals, &foundation, &running).await;
+    let mut failed = running.failed.clone();
+    let has_failed = tokio::select! {
+        () = wait_for_end(&mut signals, &foundation, &running) => false,
+        _ = failed.wait_for(|failed| *failed) => true,
+    };
     health.report("server", Some("stopping"));
     admin.abort();
     take_down(running, &mut signals).await;
@@ -113,6 +118,9 @@ async fn run(config: Config) -> Result<(), Error> {
         page.abort();
     }
     tracing::info!("stopped");
+    if has_failed {
+        return Err(Error::Failed("actors failed too often".to_owned()));
+    }
     Ok(())
 }
 

@@ -30,6 +30,9 @@ pub enum Error {
     /// A command was refused, with the reason.
     #[error("{0}")]
     Refused(String),
+    /// The running server could not go on: exit status 70, for whatever starts it again.
+    #[error("{0}")]
+    Failed(String),
     /// A command that belongs to a later version.
     #[error("{0} arrives with a later version")]
     Later(&'static str),

@@ -5,13 +5,16 @@
 use super::Foundation;
 use super::certificate::Certificate;
 use super::commands::{OfflineCommands, ServerCommands};
+use super::gates::{self, Gates, Ground};
 use crate::accounts::Accounts;
 use crate::admin::AdminHandler;
 use crate::config::Config;
 use crate::error::Error;
 use klatsch_actors::directory::Wire;
 use klatsch_actors::node::Node;
+use klatsch_actors::sessions::random_id;
 use klatsch_actors::world::Settings;
+use klatsch_gateways::http::SignupLink;
 use klatsch_protocol::facts::Host;
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::time::Timestamp;
@@ -21,6 +24,7 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::watch;
 
 /// How long sessions may take to tell their contacts that they end.
 const SESSIONS_STOP_MAX: Duration = Duration::from_secs(10);
@@ -38,6 +42,8 @@ pub(super) struct Running {
     pub(super) reload: Reload,
     /// Stops listening, ends sessions and streams, writes what is left; pending until all is done.
     pub(super) stop: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// Heard when the actors have failed too often: the node cannot go on.
+    pub(super) failed: watch::Receiver<bool>,
 }
 
 /// Starts everything that serves users.
@@ -49,23 +55,37 @@ pub(super) async fn compose(foundation: &Foundation) -> Result<Running, Error> {
     let node = node
         .await
         .map_err(|error| Error::Refused(format!("actors: {error}")))?;
+    let sign_up = match store.has_admin().await {
+        Ok(true) => None,
+        Ok(false) => Some(random_id()),
+        Err(error) => return Err(Error::Store(error.to_string())),
+    };
+    let create = || gates::create_administrator(accounts.clone(), store.clone());
+    let gates = Gates::open(Ground {
+        foundation,
+        store: &store,
+        sessions: &node.sessions,
+        domains: domains(config)?,
+        sign_up: sign_up.as_ref().map(|token| SignupLink::new(token, create())),
+    })?;
+    let certificates = gates.certificates();
     let admin = Arc::new(ServerCommands::new(accounts, node.sessions.clone()));
-
-    // ==== INTEGRATION POINT ======================================================================
-    // Here the gateways come in: listeners from `config.listen`, `config.limits.of_connections()`,
-    // `config.http.settings()`, `foundation.certificate`, `foundation.secrets.fake_salt_key` and
-    // `node.sessions`; the sign-up link while `store.has_admin()` is false, with
-    // `Accounts::add(…, true)` behind its form; `reload` and `stop` go to them, too.
-    let _ = &foundation.secrets.fake_salt_key;
-    let reload = Box::new(|_: &Certificate| Ok(()));
-    let stop = async move { node.stop(SESSIONS_STOP_MAX).await };
-    // =============================================================================================
+    let reload =
+        Box::new(move |certificate: &Certificate| gates::reload(&certificates, certificate));
+    let failed = node.failure();
+    let stop = async move {
+        // Nobody new; then sessions say why they end; then their connections close.
+        gates.close();
+        node.stop(SESSIONS_STOP_MAX).await;
+        gates.drained().await;
+    };
 
     Ok(Running {
         admin,
-        sign_up: None,
+        sign_up,
         reload,
         stop: Box::pin(stop),
+        failed,
     })
 }
 

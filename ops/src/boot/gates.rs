@@ -1,0 +1,185 @@
+//! Builds the gateways on a node and opens their doors.
+
+use super::Foundation;
+use super::certificate::Certificate;
+use crate::accounts::Accounts;
+use crate::config::{Config, Listen};
+use crate::error::Error;
+use crate::password::Password;
+use klatsch_actors::sessions::Sessions;
+use klatsch_gateways::auth::{Authenticator, Backend, Derivations, Internal, Throttle};
+use klatsch_gateways::doors::{Door, Gateways};
+use klatsch_gateways::http::signup::{Create, CreateError, NewAdministrator};
+use klatsch_gateways::http::{HttpServer, HttpState, SignupLink, router};
+use klatsch_gateways::listener::{Admission, Limits, Shutdown, ShutdownTrigger, listen};
+use klatsch_gateways::tls::CertificateStore;
+use klatsch_gateways::xmpp::websocket::{self, WebSocketGateway};
+use klatsch_gateways::xmpp::{C2sSettings, ClientGateway};
+use klatsch_protocol::features::caps;
+use klatsch_protocol::jid::BareJid;
+use klatsch_protocol::sasl::Mechanism;
+use klatsch_store::Store;
+use secrecy::ExposeSecret;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// How long connections may take to close once their sessions have ended.
+const CLOSE_MAX: Duration = Duration::from_secs(5);
+
+/// The open doors.
+pub(super) struct Gates {
+    gateways: Gateways,
+    certificates: Arc<CertificateStore>,
+    trigger: ShutdownTrigger,
+}
+
+/// What the gateways are built on.
+pub(super) struct Ground<'a> {
+    pub(super) foundation: &'a Foundation,
+    pub(super) store: &'a Store,
+    pub(super) sessions: &'a Sessions,
+    pub(super) domains: Vec<BareJid>,
+    pub(super) sign_up: Option<SignupLink>,
+}
+
+impl Gates {
+    /// Builds the gateways and opens every door the configuration names.
+    pub(super) fn open(ground: Ground<'_>) -> Result<Self, Error> {
+        let config = Arc::clone(&ground.foundation.config);
+        let limits = Arc::new(config.limits.of_connections());
+        let (trigger, shutdown) = ShutdownTrigger::new();
+        let certificates = Arc::new(certificates(&ground.foundation.certificate)?);
+        let clients = clients(&ground, &certificates, &limits, &shutdown);
+        let http = http(ground, &clients, &limits, shutdown);
+        let admission = Admission::new(limits);
+        let gateways = Gateways { clients, http, admission };
+        open_doors(&gateways, &config)?;
+        Ok(Self { gateways, certificates, trigger })
+    }
+
+    /// Takes another certificate for new handshakes.
+    pub(super) fn certificates(&self) -> Arc<CertificateStore> {
+        Arc::clone(&self.certificates)
+    }
+
+    /// Accepts nobody any more.
+    pub(super) fn close(&self) {
+        self.trigger.trigger();
+    }
+
+    /// Waits for the connections to close.
+    pub(super) async fn drained(&self) {
+        if !self.gateways.drained(CLOSE_MAX).await {
+            tracing::warn!("some connections did not close in time");
+        }
+    }
+}
+
+/// Reads a certificate again.
+pub(super) fn reload(certificates: &CertificateStore, certificate: &Certificate) -> Result<(), Error> {
+    certificates
+        .reload(&certificate.chain, &certificate.key, SystemTime::now())
+        .map_err(|error| Error::Certificate(error.to_string()))
+}
+
+fn certificates(certificate: &Certificate) -> Result<CertificateStore, Error> {
+    CertificateStore::from_pem(&certificate.chain, &certificate.key, SystemTime::now())
+        .map_err(|error| Error::Certificate(error.to_string()))
+}
+
+fn clients(
+    ground: &Ground<'_>,
+    certificates: &Arc<CertificateStore>,
+    limits: &Arc<Limits>,
+    shutdown: &Shutdown,
+) -> Arc<ClientGateway> {
+    let fake_salt_key = ground.foundation.secrets.fake_salt_key;
+    let derivations = Arc::new(Derivations::new(limits));
+    let internal = Internal::new(ground.store.clone(), derivations, fake_salt_key);
+    let backends: Vec<Box<dyn Backend>> = vec![Box::new(internal)];
+    Arc::new(ClientGateway {
+        sessions: ground.sessions.clone(),
+        authenticator: Authenticator::new(backends, Throttle::new(Arc::clone(limits))),
+        certificates: Some(Arc::clone(certificates)),
+        limits: Arc::clone(limits),
+        shutdown: shutdown.clone(),
+        turns: Default::default(),
+        domains: ground.domains.clone(),
+        mechanisms: Mechanism::ALL.to_vec(),
+        fake_salt_key,
+        features: vec![caps::stream_feature()],
+        settings: C2sSettings { require_tls: ground.foundation.config.c2s.require_tls },
+    })
+}
+
+fn http(
+    ground: Ground<'_>,
+    clients: &Arc<ClientGateway>,
+    limits: &Arc<Limits>,
+    shutdown: Shutdown,
+) -> Arc<HttpServer> {
+    let settings = ground.foundation.config.http.settings();
+    let domains = ground.domains.iter().map(ToString::to_string).collect();
+    let state = HttpState { domains, signup: ground.sign_up.map(Arc::new) };
+    let sockets = WebSocketGateway {
+        clients: Arc::clone(clients),
+        allowed_origins: settings.allowed_origins,
+    };
+    Arc::new(HttpServer {
+        router: router(Arc::new(state)).merge(websocket::router(Arc::new(sockets))),
+        trusted_proxies: settings.trusted_proxies,
+        certificates: clients.certificates.clone(),
+        limits: Arc::clone(limits),
+        shutdown,
+    })
+}
+
+fn open_doors(gateways: &Gateways, config: &Config) -> Result<(), Error> {
+    let listen = &config.listen;
+    let doors = [
+        (Door::C2s, listen.c2s),
+        (Door::C2sTls, listen.c2s_tls),
+        (Door::Http, listen.http),
+        (Door::Https, listen.https),
+    ];
+    doors.into_iter().try_for_each(|(door, addresses)| open_door(gateways, door, addresses))
+}
+
+/// Opens a door at every address; one may fail as long as another does not, as on a host
+/// without IPv6.
+fn open_door(gateways: &Gateways, door: Door, addresses: Listen) -> Result<(), Error> {
+    let mut failures = Vec::new();
+    let mut is_open = false;
+    for address in addresses.addresses() {
+        match listen(address) {
+            Ok(listener) => {
+                gateways.open(door, listener);
+                is_open = true;
+            }
+            Err(error) => failures.push(format!("listen.{} = {address}: {error}", door.name())),
+        }
+    }
+    if is_open || failures.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Config(failures.join("\n")))
+}
+
+/// Makes the first administrator's account, for the sign-up link's form. Once there is an
+/// administrator, however they came to be, the link is of no use.
+pub(super) fn create_administrator(accounts: Accounts, store: Store) -> Create {
+    Box::new(move |new: NewAdministrator| {
+        let (accounts, store) = (accounts.clone(), store.clone());
+        Box::pin(async move {
+            match store.has_admin().await {
+                Ok(false) => {}
+                Ok(true) => return Err(CreateError::Used),
+                Err(_) => return Err(CreateError::Unavailable),
+            }
+            let jid = format!("{}@{}", new.localpart, new.domain);
+            let password = Password::new(new.password.expose_secret());
+            let made = accounts.add(&jid, password, true).await;
+            made.map(|_| ()).map_err(CreateError::NotThisName)
+        })
+    })
+}
