@@ -162,7 +162,7 @@ enum Phase {
     /// `<proceed/>` is sent.
     StartingTls,
     /// A SASL exchange runs.
-    Sasl(sasl::Exchange),
+    Sasl(Box<sasl::Exchange>),
     /// A session is being made for this request.
     Binding(bind::Request),
     /// The session with this id is being taken over.

@@ -5,7 +5,7 @@
 //! binding and is the session's too.
 
 use super::{Action, Phase, Stream, sm};
-use crate::jid::{FullJid, prepare_resource};
+use crate::jid::{FullJid, JidError, prepare_resource};
 use crate::ns;
 use crate::stanza::{StanzaError, StreamCondition};
 use crate::xml::{Element, Fragment};
@@ -121,7 +121,7 @@ impl Stream {
 }
 
 /// The resource the client wants, prepared; none when the server shall choose (§7.6).
-fn read_resource(iq: &Fragment) -> Result<Option<String>, StanzaError> {
+fn read_resource(iq: &Fragment) -> Result<Option<String>, JidError> {
     let bind = iq.payloads().element("bind", ns::BIND);
     let wanted = bind
         .as_ref()
@@ -130,10 +130,7 @@ fn read_resource(iq: &Fragment) -> Result<Option<String>, StanzaError> {
         None => Ok(None),
         // COMPAT: several clients send an empty element and mean none.
         Some(empty) if empty.is_empty() => Ok(None),
-        Some(text) => match prepare_resource(&text) {
-            Ok(resource) => Ok(Some(resource.into_owned())),
-            // §7.7.2.1.
-            Err(_) => Err(StanzaError::bad_request()),
-        },
+        // §7.7.2.1: what cannot be prepared is a bad request.
+        Some(text) => prepare_resource(&text).map(|resource| Some(resource.into_owned())),
     }
 }

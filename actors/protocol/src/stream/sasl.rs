@@ -56,9 +56,26 @@ impl Stream {
             Ok((mechanism, None)) => {
                 // §6.4.3: an empty challenge asks for the message the client did not send.
                 self.write_element(&sasl_element("challenge", None), actions);
-                self.phase = Phase::Sasl(Exchange::Begun(mechanism));
+                self.put_exchange(Some(Exchange::Begun(mechanism)));
             }
             Err(failure) => self.fail_login(None, failure, actions),
+        }
+    }
+
+    fn take_exchange(&mut self) -> Option<Exchange> {
+        match std::mem::replace(&mut self.phase, Phase::Negotiating) {
+            Phase::Sasl(exchange) => Some(*exchange),
+            other => {
+                self.phase = other;
+                None
+            }
+        }
+    }
+
+    /// Goes on with an exchange; without one everything stays as it is.
+    fn put_exchange(&mut self, exchange: Option<Exchange>) {
+        if let Some(exchange) = exchange {
+            self.phase = Phase::Sasl(Box::new(exchange));
         }
     }
 
@@ -69,7 +86,7 @@ impl Stream {
         offer: &Offer,
         actions: &mut Vec<Action>,
     ) {
-        let exchange = std::mem::replace(&mut self.phase, Phase::Negotiating);
+        let exchange = self.take_exchange();
         if fragment.name() == "abort" {
             return self.fail_login(None, Failure::of(FailureCondition::Aborted), actions);
         }
@@ -78,8 +95,8 @@ impl Stream {
             Err(failure) => return self.fail_login(None, failure, actions),
         };
         match exchange {
-            Phase::Sasl(Exchange::Begun(mechanism)) => self.begin(mechanism, &data, offer, actions),
-            Phase::Sasl(Exchange::Proof {
+            Some(Exchange::Begun(mechanism)) => self.begin(mechanism, &data, offer, actions),
+            Some(Exchange::Proof {
                 proof,
                 account,
                 is_disabled,
@@ -117,7 +134,7 @@ impl Stream {
         };
         match begun {
             Ok((exchange, action)) => {
-                self.phase = Phase::Sasl(exchange);
+                self.put_exchange(Some(exchange));
                 actions.push(action);
             }
             Err(failure) => self.fail_login(None, failure, actions),
@@ -162,9 +179,9 @@ impl Stream {
         is_disabled: bool,
         actions: &mut Vec<Action>,
     ) {
-        let (first, account) = match std::mem::replace(&mut self.phase, Phase::Negotiating) {
-            Phase::Sasl(Exchange::Credentials { first, account }) => (first, account),
-            other => return self.phase = other,
+        let (first, account) = match self.take_exchange() {
+            Some(Exchange::Credentials { first, account }) => (first, account),
+            other => return self.put_exchange(other),
         };
         let hash = first.hash();
         let found = found.filter(|credentials| credentials.hash == hash);
@@ -178,21 +195,21 @@ impl Stream {
             &entropy,
             Some(&signed_lists),
         );
-        self.phase = Phase::Sasl(Exchange::Proof {
+        self.put_exchange(Some(Exchange::Proof {
             proof,
             account,
             is_disabled,
-        });
+        }));
         self.write_element(&sasl_element("challenge", Some(&challenge)), actions);
     }
 
     pub(super) fn credentials_unavailable(&mut self, actions: &mut Vec<Action>) {
-        match std::mem::replace(&mut self.phase, Phase::Negotiating) {
-            Phase::Sasl(Exchange::Credentials { account, .. }) => {
+        match self.take_exchange() {
+            Some(Exchange::Credentials { account, .. }) => {
                 let failure = Failure::of(FailureCondition::TemporaryAuthFailure);
                 self.fail_login(Some(account), failure, actions);
             }
-            other => self.phase = other,
+            other => self.put_exchange(other),
         }
     }
 
@@ -217,9 +234,9 @@ impl Stream {
 
     /// What the account backend says about a password.
     pub(super) fn take_verdict(&mut self, verdict: Verdict, actions: &mut Vec<Action>) {
-        let account = match std::mem::replace(&mut self.phase, Phase::Negotiating) {
-            Phase::Sasl(Exchange::Password { account }) => account,
-            other => return self.phase = other,
+        let account = match self.take_exchange() {
+            Some(Exchange::Password { account }) => account,
+            other => return self.put_exchange(other),
         };
         let failure = match verdict {
             Verdict::Right => return self.succeed(account, None, actions),
