@@ -9,7 +9,7 @@ pub mod directed;
 
 pub(crate) use announce::{show_current, show_unavailable};
 
-use super::{Feature, Spec};
+use super::{Feature, Spec, Status};
 use crate::effect::{Answer, Effect, Query};
 use crate::facts::{Facts, SessionFacts};
 use crate::features::roster::set::tell;
@@ -28,6 +28,9 @@ pub const FEATURE: Feature = Feature {
         number: 6121,
         section: "4",
     },
+    status: Status::Partial(
+        "a probe of one who was shown directed presence is answered by the roster alone",
+    ),
     ..Feature::NONE
 };
 
