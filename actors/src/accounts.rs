@@ -77,7 +77,8 @@ impl Accounts {
 
     async fn load(&self, jid: &BareJid) -> Result<Arc<AccountCell>, StoreError> {
         let data = Arc::new(self.load_data(jid).await?);
-        let delivered = AtomicU64::new(self.store.cursor(jid).await?);
+        let delivered = self.store.cursor(jid).await?.max(self.noted_cursor(jid));
+        let delivered = AtomicU64::new(delivered);
         Ok(Arc::new(AccountCell { jid: jid.clone(), data: RwLock::new(data), delivered }))
     }
 
@@ -139,14 +140,27 @@ impl Accounts {
     /// Writes the delivery cursors that have moved. What is lost with a crash is delivered
     /// again: repeats are allowed, losses are not (D4).
     pub async fn write_cursors(&self) -> Result<(), StoreError> {
-        let moved = std::mem::take(&mut *self.undelivered.lock().expect("no holder panics"));
+        let moved = self.undelivered.lock().expect("no holder panics").clone();
         for (jid, id) in moved {
             match self.store.set_cursor(&jid, id).await {
-                Ok(()) | Err(StoreError::NoSuchAccount) => {}
+                Ok(()) | Err(StoreError::NoSuchAccount) => self.forget_written(&jid, id),
                 Err(error) => return Err(error),
             }
         }
         Ok(())
+    }
+
+    /// A cursor is noted here until the store has it, so that whoever loads the account
+    /// meanwhile knows better than the store.
+    fn forget_written(&self, jid: &BareJid, id: u64) {
+        let mut undelivered = self.undelivered.lock().expect("no holder panics");
+        if undelivered.get(jid) == Some(&id) {
+            undelivered.remove(jid);
+        }
+    }
+
+    fn noted_cursor(&self, jid: &BareJid) -> u64 {
+        self.undelivered.lock().expect("no holder panics").get(jid).copied().unwrap_or(0)
     }
 
     /// A session lets go of its cell.

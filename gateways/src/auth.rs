@@ -1,3 +1,123 @@
-//! Who may log in.
+//! Who may log in: asks the backends in their order, and the throttle before them.
+//!
+//! The exchange with the client is `klatsch_protocol::sasl`; here is where keys come from and
+//! passwords are checked. Leaves out, for now: LDAP, HTTP, saslauthd and tokens.
 
+pub mod derivation;
+pub mod internal;
 pub mod throttle;
+
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::time::Instant;
+
+use klatsch_protocol::jid::BareJid;
+use klatsch_protocol::sasl::{Hash, ScramCredentials, Secret};
+pub use klatsch_protocol::stream::Verdict;
+
+pub use derivation::Derivations;
+pub use internal::Internal;
+pub use throttle::{Leave, Throttle};
+
+use crate::metrics;
+
+/// A backend's answer.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What a backend knows of an account's SCRAM keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Keys {
+    /// There is no such account here, or it has none of this kind.
+    None,
+    /// These.
+    Some(ScramCredentials),
+    /// These, but nobody may log in.
+    OfDisabled(ScramCredentials),
+    /// It cannot tell now.
+    Unavailable,
+}
+
+/// Somewhere accounts are.
+pub trait Backend: Send + Sync {
+    /// An account's SCRAM keys.
+    fn credentials<'a>(&'a self, account: &'a BareJid, hash: Hash) -> Answer<'a, Keys>;
+
+    /// Checks a password.
+    fn check_password<'a>(&'a self, account: &'a BareJid, password: Secret) -> Answer<'a, Verdict>;
+}
+
+/// The backends in their order, and the throttle.
+pub struct Authenticator {
+    backends: Vec<Box<dyn Backend>>,
+    throttle: Throttle,
+}
+
+impl Authenticator {
+    /// Asks these backends, the first first.
+    pub fn new(backends: Vec<Box<dyn Backend>>, throttle: Throttle) -> Self {
+        Self { backends, throttle }
+    }
+
+    /// An account's SCRAM keys from the first backend that has any. If a backend that is asked
+    /// before cannot tell, nobody is asked further: the account may be another's.
+    pub async fn credentials(&self, peer: IpAddr, account: &BareJid, hash: Hash) -> Keys {
+        if !self.has_leave(peer, account).await {
+            return Keys::Unavailable;
+        }
+        for backend in &self.backends {
+            match backend.credentials(account, hash).await {
+                Keys::None => {}
+                found => return found,
+            }
+        }
+        Keys::None
+    }
+
+    /// Checks a password with each backend until one knows better than that it is wrong.
+    pub async fn check_password(
+        &self,
+        peer: IpAddr,
+        account: &BareJid,
+        password: Secret,
+    ) -> Verdict {
+        if !self.has_leave(peer, account).await {
+            return Verdict::Unavailable;
+        }
+        for backend in &self.backends {
+            match backend.check_password(account, password.clone()).await {
+                Verdict::Wrong => {}
+                verdict => return verdict,
+            }
+        }
+        Verdict::Wrong
+    }
+
+    /// Notes a login that succeeded.
+    pub fn succeeded(&self, account: &BareJid) {
+        metrics::login("accepted");
+        self.throttle.succeeded(account.as_str());
+    }
+
+    /// Notes a login that failed; the line is for people and for fail2ban (row A12).
+    pub fn failed(&self, peer: IpAddr, account: Option<&BareJid>) {
+        metrics::login("refused");
+        let jid = account.map(BareJid::as_str);
+        tracing::info!(peer = %peer, jid, "login failed");
+        self.throttle.failed(peer, jid, Instant::now());
+    }
+
+    async fn has_leave(&self, peer: IpAddr, account: &BareJid) -> bool {
+        match self.throttle.ask(peer, account.as_str(), Instant::now()) {
+            Leave::After(delay) => {
+                if !delay.is_zero() {
+                    tokio::time::sleep(delay).await;
+                }
+                true
+            }
+            Leave::TooFast | Leave::Banned => {
+                metrics::login("throttled");
+                false
+            }
+        }
+    }
+}

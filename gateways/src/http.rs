@@ -18,7 +18,9 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::get;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use host_meta::is_host;
 pub use requester::Requester;
+pub(crate) use server::Place;
 pub use server::{HttpServer, Scheme};
 pub use signup::SignupLink;
 

@@ -5,6 +5,7 @@
 //! Leaves out, for now: server-to-server, JSON channels, upload, the web client.
 
 pub mod auth;
+pub mod doors;
 pub mod http;
 pub mod listener;
 pub mod metrics;

@@ -2,7 +2,9 @@
 //!
 //! Labels come from enums and constants only, never from what a peer sent (row C10).
 
-use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
+use metrics::{
+    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
 
 /// Connections open now, by transport.
 pub const CONNECTIONS: &str = "klatsch_connections";
@@ -67,6 +69,18 @@ pub(crate) fn tls_handshake(outcome: &'static str) {
 
 pub(crate) fn login(outcome: &'static str) {
     counter!(LOGINS, "outcome" => outcome).increment(1);
+}
+
+pub(crate) fn stream_error(condition: &'static str) {
+    counter!(STREAM_ERRORS, "condition" => condition).increment(1);
+}
+
+pub(crate) fn received(transport: &'static str, bytes: usize) {
+    counter!(BYTES_IN, "transport" => transport).increment(bytes as u64);
+}
+
+pub(crate) fn password_check(seconds: f64) {
+    histogram!(PASSWORD_SECONDS).record(seconds);
 }
 
 pub(crate) fn http_answer(status: u16) {

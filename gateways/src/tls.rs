@@ -28,7 +28,7 @@ pub struct Identity {
     /// For HTTPS.
     pub http: Arc<ServerConfig>,
     /// The `tls-server-end-point` channel binding, unless the certificate defines none.
-    pub end_point: Option<Arc<[u8]>>,
+    pub end_point: Option<Vec<u8>>,
     /// When the certificate ends.
     pub not_after: SystemTime,
     not_before: SystemTime,
@@ -115,7 +115,7 @@ impl Identity {
             // XEP-0368 §3: direct TLS may name its protocol; STARTTLS clients name none.
             xmpp: Arc::new(with_protocols(base.clone(), &[b"xmpp-client"])),
             http: Arc::new(with_protocols(base, &[b"http/1.1"])),
-            end_point: end_point.map(Arc::from),
+            end_point,
             not_before: from_unix(not_before),
             not_after: from_unix(not_after),
         })

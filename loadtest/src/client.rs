@@ -17,7 +17,7 @@ use std::time::Duration;
 use bytes::{Buf, BytesMut};
 use klatsch_protocol::ns;
 use klatsch_protocol::xml::{Fragment, Limits, Token, Tokenizer};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use crate::error::{LoadError, Result};
 use crate::options::{Target, Tls};
@@ -95,6 +95,27 @@ impl Connection {
             }
             poll_fn(|cx| self.poll_progress(cx)).await?;
         }
+    }
+
+    /// The next token if it is there at once.
+    pub(crate) async fn try_next(&mut self) -> Result<Option<Token>> {
+        let once = poll_fn(|cx| match self.poll_progress(cx) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            _ => Poll::Ready(Ok(())),
+        });
+        once.await?;
+        self.buffered()
+    }
+
+    /// Reads at most `count` bytes past the tokenizer: for clients that do not listen.
+    pub(crate) async fn read_raw(&mut self, count: usize) -> Result<usize> {
+        let mut bytes = vec![0; count];
+        Ok(self.transport.read(&mut bytes).await?)
+    }
+
+    /// Makes the kernel hold fewer bytes that nobody has read.
+    pub(crate) fn limit_receive_buffer(&self, bytes: u32) -> Result<()> {
+        self.transport.limit_receive_buffer(bytes)
     }
 
     /// A token that has been read already, if there is one.
@@ -216,7 +237,7 @@ fn stanza_or_error(fragment: Fragment) -> Result<Fragment> {
         .payloads()
         .iter()
         .next()
-        .map(|child| child.name.to_string())
+        .map(|child| child.name().to_owned())
         .unwrap_or_default();
     Err(LoadError::Closed(format!(" with <{condition}/>")))
 }

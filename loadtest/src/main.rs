@@ -52,6 +52,8 @@ enum Scenario {
     Crash(Box<scenario::crash::CrashOptions>),
     /// Check the history of a crash run again
     Check(scenario::crash::CheckOptions),
+    /// Attacks that are about time and crowds
+    Security(Box<scenario::security::SecurityOptions>),
     /// Make the table of results from the reports of runs
     Table(report::table::TableOptions),
 }
@@ -83,6 +85,7 @@ async fn run(scenario: Scenario) -> error::Result<ExitCode> {
         Scenario::Archive(options) => scenario::archive::run(options).await?,
         Scenario::Crash(options) => return scenario::crash::run(*options).await,
         Scenario::Check(options) => return scenario::crash::check(&options),
+        Scenario::Security(options) => return scenario::security::run(*options).await,
         Scenario::Table(options) => report::table::write(&options)?,
     }
     Ok(ExitCode::SUCCESS)

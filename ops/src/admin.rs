@@ -106,12 +106,12 @@ pub struct User {
 pub struct Session {
     /// Its full JID.
     pub jid: String,
-    /// Where its client is, unless it is detached.
-    pub peer: Option<String>,
-    /// How it is connected: tcp, tls, websocket.
-    pub transport: String,
-    /// Since when, as XEP-0082 writes it.
-    pub since: String,
+    /// Has it sent presence?
+    pub available: bool,
+    /// Is its client in the background (XEP-0352)?
+    pub inactive: bool,
+    /// Can it be gone on with after a lost connection (XEP-0198)?
+    pub resumable: bool,
 }
 
 /// An answer that is still being worked out.

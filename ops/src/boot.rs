@@ -5,11 +5,12 @@
 //! certificate again.
 
 pub mod certificate;
+mod commands;
 mod compose;
 pub mod data_dir;
 pub mod open_files;
 pub mod secrets;
-pub mod sign_up;
+mod sign_up;
 mod signals;
 
 pub use compose::offline;

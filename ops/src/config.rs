@@ -7,14 +7,14 @@ pub mod check;
 mod limits;
 mod listen;
 mod load;
-mod network;
 mod settings;
 
 pub use limits::Limits;
 pub use listen::Listen;
 pub use load::{Loaded, Overrides, load};
-pub use network::Network;
 
+use klatsch_gateways::http::HttpSettings;
+use klatsch_gateways::listener::Network;
 use serde::{Deserialize, Deserializer, Serialize};
 use settings::{settings, write_example};
 use std::path::PathBuf;
@@ -80,6 +80,9 @@ settings! {
         /// Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed: https there counts as TLS here.
         #[serde(deserialize_with = "one_or_many")]
         trusted_proxies: Vec<Network> = Vec::new();
+        /// Origins whose pages may open a WebSocket, as in "https://intranet.example.org", besides our own.
+        #[serde(deserialize_with = "one_or_many")]
+        allowed_origins: Vec<String> = Vec::new();
     }
 }
 
@@ -99,7 +102,7 @@ settings! {
         /// Refuses logins without TLS. False needs a loopback address in listen.c2s.
         require_tls: bool = true;
         /// Seconds that a session waits for its client after a lost connection (XEP-0198).
-        resume_seconds: u32 = 300;
+        resume_seconds: u64 = 300;
     }
 }
 
@@ -198,6 +201,20 @@ impl Config {
         let mut shown = self.clone();
         shown.store.url = without_password(&self.store.url);
         toml::to_string(&shown).expect("settings are plain values")
+    }
+}
+
+impl Http {
+    /// The settings as the gateways take them.
+    pub fn settings(&self) -> HttpSettings {
+        let Self {
+            trusted_proxies,
+            allowed_origins,
+        } = self.clone();
+        HttpSettings {
+            trusted_proxies,
+            allowed_origins,
+        }
     }
 }
 

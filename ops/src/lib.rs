@@ -1,5 +1,6 @@
 //! The binary klatsch: configuration, command line, boot, metrics and health.
 
+pub mod accounts;
 pub mod admin;
 pub mod boot;
 pub mod cli;

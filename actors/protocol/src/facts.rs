@@ -137,7 +137,9 @@ impl AccountView {
 
     /// The resources that have sent presence.
     pub fn available(&self) -> impl Iterator<Item = &Resource> {
-        self.resources.iter().filter(|resource| resource.presence.is_some())
+        self.resources
+            .iter()
+            .filter(|resource| resource.presence.is_some())
     }
 }
 

@@ -48,7 +48,10 @@ impl Feature {
     /// A feature that does nothing, to fill up with `..Feature::NONE`.
     pub const NONE: Self = Self {
         name: "",
-        spec: Spec::Rfc { number: 6121, section: "" },
+        spec: Spec::Rfc {
+            number: 6121,
+            section: "",
+        },
         status: Status::Complete,
         disco: &[],
         disco_account: &[],
@@ -117,7 +120,13 @@ pub const fn get(
     name: &'static str,
     handle: fn(&Iq, &Facts<'_>) -> Vec<Effect>,
 ) -> IqRule {
-    IqRule { kind: IqKind::Get, namespace, name, scope, handle }
+    IqRule {
+        kind: IqKind::Get,
+        namespace,
+        name,
+        scope,
+        handle,
+    }
 }
 
 /// A rule for a set.
@@ -127,7 +136,13 @@ pub const fn set(
     name: &'static str,
     handle: fn(&Iq, &Facts<'_>) -> Vec<Effect>,
 ) -> IqRule {
-    IqRule { kind: IqKind::Set, namespace, name, scope, handle }
+    IqRule {
+        kind: IqKind::Set,
+        namespace,
+        name,
+        scope,
+        handle,
+    }
 }
 
 /// Every feature, in the order the table of specifications shows them.

@@ -186,7 +186,10 @@ impl BareJid {
         text.push_str(self.as_str());
         text.push('/');
         text.push_str(&resource);
-        Ok(FullJid(Jid { text: text.into(), ..self.0.clone() }))
+        Ok(FullJid(Jid {
+            text: text.into(),
+            ..self.0.clone()
+        }))
     }
 
     /// The domain as an address.

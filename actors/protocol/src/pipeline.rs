@@ -11,7 +11,9 @@ use crate::features::{
 };
 use crate::jid::Jid;
 use crate::routing::Share;
-use crate::stanza::{Iq, IqKind, Message, MessageKind, Presence, PresenceKind, Stanza, StanzaError};
+use crate::stanza::{
+    Iq, IqKind, Message, MessageKind, Presence, PresenceKind, Stanza, StanzaError,
+};
 use crate::time::Timestamp;
 
 /// Decides a stanza that the client of this session has sent. Its `from` has been set to
@@ -58,7 +60,11 @@ fn keep(message: Message, facts: &Facts<'_>) -> Option<Keep> {
     }
     let recipient = (to.bare_str() != facts.account.as_str()).then(|| to.bare());
     let dedup = stanza_id::dedup_key(&message);
-    Some(Keep { message, recipient, dedup })
+    Some(Keep {
+        message,
+        recipient,
+        dedup,
+    })
 }
 
 fn decide_sent_presence(presence: &Presence, facts: &Facts<'_>) -> Vec<Effect> {
@@ -84,7 +90,9 @@ fn decide_sent_iq(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
 
 /// Tells whether the server answers this request, and as whom (RFC 6120 §10.3, §10.5).
 fn scope_of(iq: &Iq, facts: &Facts<'_>) -> Option<Scope> {
-    let Some(to) = &iq.head.to else { return Some(Scope::Own) };
+    let Some(to) = &iq.head.to else {
+        return Some(Scope::Own);
+    };
     if to.as_str() == facts.account.as_str() {
         return Some(Scope::Own);
     }
@@ -157,7 +165,11 @@ pub fn reply_error(stanza: &Stanza, error: &StanzaError) -> Vec<Effect> {
     if let Stanza::Iq(iq) = stanza {
         return refuse(iq, error.clone());
     }
-    stanza.error_reply(error).map(Effect::Reply).into_iter().collect()
+    stanza
+        .error_reply(error)
+        .map(Effect::Reply)
+        .into_iter()
+        .collect()
 }
 
 /// Messages of these kinds have an addressee who can do something with a refusal.

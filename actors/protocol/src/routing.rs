@@ -8,9 +8,7 @@ use crate::archive::Direction;
 use crate::facts::{AccountView, Resource};
 use crate::features::carbons;
 use crate::jid::{FullJid, Jid};
-use crate::stanza::{
-    IqKind, Message, MessageKind, PresenceKind, Stanza, StanzaError,
-};
+use crate::stanza::{IqKind, Message, MessageKind, PresenceKind, Stanza, StanzaError};
 
 /// Where a stanza goes.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,7 +41,9 @@ pub enum Share {
 /// Finds the way of a stanza that is kept nowhere and whose address is an account of ours,
 /// known to exist when `view` has resources.
 pub fn route(stanza: &Stanza, view: &AccountView) -> Routed {
-    let Some(to) = stanza.to() else { return Routed::Account };
+    let Some(to) = stanza.to() else {
+        return Routed::Account;
+    };
     match to.to_full() {
         Some(full) if view.resource(&full).is_some() => Routed::Sessions(vec![full]),
         Some(_) => route_to_missing_resource(stanza, view),
@@ -95,7 +95,13 @@ fn route_to_account(stanza: &Stanza, view: &AccountView) -> Routed {
 
 /// RFC 6121 §8.5.2.1.1, for messages that are not kept.
 fn message_to_account(message: &Message, view: &AccountView) -> Routed {
-    let takers = || sessions(view.resources.iter().filter(|resource| resource.takes_messages()));
+    let takers = || {
+        sessions(
+            view.resources
+                .iter()
+                .filter(|resource| resource.takes_messages()),
+        )
+    };
     match message.kind {
         // All non-negative resources, which is one of the two ways the RFC allows: the user
         // answers from the device at hand, not from the one that was touched last.
@@ -127,7 +133,11 @@ pub fn share(message: &Message, direction: Direction, me: &Resource, view: &Acco
 }
 
 fn share_of_sent(message: &Message, me: &Resource) -> Share {
-    let is_mine = message.head.from.as_ref().is_some_and(|from| from.as_str() == me.jid.as_str());
+    let is_mine = message
+        .head
+        .from
+        .as_ref()
+        .is_some_and(|from| from.as_str() == me.jid.as_str());
     if me.carbons && !is_mine && carbons::is_eligible(message) {
         return Share::CarbonSent;
     }
@@ -160,7 +170,9 @@ fn addressed_resource(to: Option<&Jid>, view: &AccountView) -> Option<FullJid> {
 pub fn share_of_waiting(message: &Message, direction: Direction) -> Share {
     match direction {
         Direction::Sent => Share::Nothing,
-        Direction::Own | Direction::Received if message.kind == MessageKind::Headline => Share::Nothing,
+        Direction::Own | Direction::Received if message.kind == MessageKind::Headline => {
+            Share::Nothing
+        }
         Direction::Own | Direction::Received => Share::Late,
     }
 }

@@ -51,7 +51,12 @@ pub struct Head {
 impl Head {
     /// The head of an answer: the addresses change sides, the id stays (RFC 6120 §8.1.3).
     pub fn reply(&self) -> Self {
-        Self { to: self.from.clone(), from: self.to.clone(), id: self.id.clone(), lang: None }
+        Self {
+            to: self.from.clone(),
+            from: self.to.clone(),
+            id: self.id.clone(),
+            lang: None,
+        }
     }
 }
 
@@ -189,19 +194,33 @@ impl Stanza {
     /// answer, or presence telling a state, which nobody waits for.
     pub fn error_reply(&self, error: &StanzaError) -> Option<Stanza> {
         let head = self.head().reply();
-        let payloads = || self.payloads().without(|child| child.is("error", ns::CLIENT)).with(&error.to_element());
+        let payloads = || {
+            self.payloads()
+                .without(|child| child.is("error", ns::CLIENT))
+                .with(&error.to_element())
+        };
         match self {
             Self::Message(message) if message.kind != MessageKind::Error => {
                 let kind = MessageKind::Error;
-                Some(Self::Message(Message { head, kind, payloads: payloads() }))
+                Some(Self::Message(Message {
+                    head,
+                    kind,
+                    payloads: payloads(),
+                }))
             }
             Self::Presence(presence) if presence.kind != PresenceKind::Error => {
                 let kind = PresenceKind::Error;
-                Some(Self::Presence(Presence { head, kind, payloads: payloads() }))
+                Some(Self::Presence(Presence {
+                    head,
+                    kind,
+                    payloads: payloads(),
+                }))
             }
-            Self::Iq(iq) if matches!(iq.kind, IqKind::Get | IqKind::Set) => {
-                Some(Self::Iq(Iq { head, kind: IqKind::Error, payloads: payloads() }))
-            }
+            Self::Iq(iq) if matches!(iq.kind, IqKind::Get | IqKind::Set) => Some(Self::Iq(Iq {
+                head,
+                kind: IqKind::Error,
+                payloads: payloads(),
+            })),
             _ => None,
         }
     }
@@ -228,7 +247,11 @@ impl From<Iq> for Stanza {
 /// The bytes of a stanza as [`Stanza::write`] gives them, as [`Stanza::write_framed`] would:
 /// a stanza out of the store becomes a child of another one without being read.
 pub fn framed(stanza: &[u8]) -> Bytes {
-    let name_end = stanza.iter().position(|byte| matches!(byte, b' ' | b'/' | b'>'));
+    let name_end = stanza
+        .iter()
+        .position(|byte| matches!(byte, b' ' | b'/' | b'>'));
     let (name, rest) = stanza.split_at(name_end.unwrap_or(stanza.len()));
-    [name, b" xmlns='", ns::CLIENT.as_bytes(), b"'", rest].concat().into()
+    [name, b" xmlns='", ns::CLIENT.as_bytes(), b"'", rest]
+        .concat()
+        .into()
 }

@@ -53,8 +53,11 @@ impl Timestamp {
         let seconds = micros.div_euclid(MICROS);
         let (year, month, day) = civil_from_days(seconds.div_euclid(DAY_SECONDS));
         let second_of_day = seconds.rem_euclid(DAY_SECONDS);
-        let (hour, minute, second) =
-            (second_of_day / 3600, second_of_day / 60 % 60, second_of_day % 60);
+        let (hour, minute, second) = (
+            second_of_day / 3600,
+            second_of_day / 60 % 60,
+            second_of_day % 60,
+        );
         match micros.rem_euclid(MICROS) {
             0 => format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"),
             fraction => format!(
@@ -67,9 +70,16 @@ impl Timestamp {
     pub fn parse_xep0082(text: &str) -> Option<Self> {
         let bytes = text.as_bytes();
         let (stamp, rest) = bytes.split_at_checked(19)?;
-        let [year, month, day] = [number(&stamp[0..4])?, number(&stamp[5..7])?, number(&stamp[8..10])?];
-        let [hour, minute, second] =
-            [number(&stamp[11..13])?, number(&stamp[14..16])?, number(&stamp[17..19])?];
+        let [year, month, day] = [
+            number(&stamp[0..4])?,
+            number(&stamp[5..7])?,
+            number(&stamp[8..10])?,
+        ];
+        let [hour, minute, second] = [
+            number(&stamp[11..13])?,
+            number(&stamp[14..16])?,
+            number(&stamp[17..19])?,
+        ];
         let marks = [stamp[4], stamp[7], stamp[10], stamp[13], stamp[16]];
         // §3.1 lets a leap second through as 60; it counts as the second after.
         let in_range = marks == *b"--T::"
@@ -82,25 +92,30 @@ impl Timestamp {
             return None;
         }
         let (fraction, zone) = parse_fraction(rest)?;
-        let seconds = days_from_civil(year, month, day) * DAY_SECONDS
-            + hour * 3600
-            + minute * 60
-            + second
-            - parse_zone(zone)?;
+        let seconds =
+            days_from_civil(year, month, day) * DAY_SECONDS + hour * 3600 + minute * 60 + second
+                - parse_zone(zone)?;
         seconds.checked_mul(MICROS)?.checked_add(fraction).map(Self)
     }
 }
 
 fn number(digits: &[u8]) -> Option<i64> {
     digits.iter().try_fold(0i64, |value, digit| {
-        digit.is_ascii_digit().then(|| value * 10 + i64::from(digit - b'0'))
+        digit
+            .is_ascii_digit()
+            .then(|| value * 10 + i64::from(digit - b'0'))
     })
 }
 
 /// Microseconds of `.123…`, and what follows; digits beyond the sixth are cut.
 fn parse_fraction(rest: &[u8]) -> Option<(i64, &[u8])> {
-    let Some(digits_on) = rest.strip_prefix(b".") else { return Some((0, rest)) };
-    let count = digits_on.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let Some(digits_on) = rest.strip_prefix(b".") else {
+        return Some((0, rest));
+    };
+    let count = digits_on
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
     if count == 0 {
         return None;
     }
@@ -116,7 +131,9 @@ fn parse_zone(zone: &[u8]) -> Option<i64> {
     if zone == b"Z" {
         return Some(0);
     }
-    let &[sign, h1, h2, b':', m1, m2] = zone else { return None };
+    let &[sign, h1, h2, b':', m1, m2] = zone else {
+        return None;
+    };
     let (hours, minutes) = (number(&[h1, h2])?, number(&[m1, m2])?);
     if hours > 23 || minutes > 59 {
         return None;
@@ -173,8 +190,14 @@ mod tests {
     fn examples_of_xep0082_are_read() {
         let landing = Timestamp::parse_xep0082("1969-07-21T02:56:15Z").expect("valid");
         assert_eq!(landing, Timestamp::from_seconds(-14_159_025));
-        assert_eq!(Timestamp::parse_xep0082("1969-07-20T21:56:15-05:00"), Some(landing));
-        assert_eq!(Timestamp::parse_xep0082("1970-01-01T00:00:00.123456789Z"), Some(Timestamp(123_456)));
+        assert_eq!(
+            Timestamp::parse_xep0082("1969-07-20T21:56:15-05:00"),
+            Some(landing)
+        );
+        assert_eq!(
+            Timestamp::parse_xep0082("1970-01-01T00:00:00.123456789Z"),
+            Some(Timestamp(123_456))
+        );
     }
 
     #[test]
@@ -198,7 +221,10 @@ mod tests {
 
     #[test]
     fn extreme_stamps_are_written_as_the_nearest_year() {
-        assert_eq!(Timestamp(i64::MAX).to_xep0082(), "9999-12-31T23:59:59.999999Z");
+        assert_eq!(
+            Timestamp(i64::MAX).to_xep0082(),
+            "9999-12-31T23:59:59.999999Z"
+        );
         assert_eq!(Timestamp(i64::MIN).to_xep0082(), "0000-01-01T00:00:00Z");
         assert_eq!(Timestamp(i64::MAX).plus(Duration::MAX), Timestamp(i64::MAX));
     }

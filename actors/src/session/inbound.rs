@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use klatsch_protocol::effect::{DedupKey, Effect, Keep};
 use klatsch_protocol::facts::AccountData;
-use klatsch_protocol::features::csi;
+use klatsch_protocol::features::{csi, delay};
 use klatsch_protocol::jid::Jid;
 use klatsch_protocol::pipeline;
 use klatsch_protocol::stanza::{
@@ -336,12 +336,15 @@ fn wait() -> StanzaError {
 }
 
 /// What makes a message another message: where it goes, its kind and its content. Not its
-/// `from`, which carries the resource: a client that comes back may have got another one.
+/// `from`, which carries the resource: a client that comes back may have got another one. Nor
+/// the time: a client that sends a message again may say how late it is (XEP-0198 §4).
 fn payload_hash(message: &Message) -> u64 {
     let to = message.head.to.as_ref().map_or("", Jid::as_str);
     let mut text = Vec::with_capacity(to.len() + 2 + message.payloads.bytes().len());
     text.extend_from_slice(to.as_bytes());
     text.extend_from_slice(&[0, message.kind as u8]);
-    text.extend_from_slice(message.payloads.bytes());
+    for child in message.payloads.iter().filter(|child| !child.is("delay", delay::NS)) {
+        text.extend_from_slice(child.bytes());
+    }
     xxh3_64(&text)
 }

@@ -24,21 +24,21 @@ use tokio::time::timeout;
 /// Nothing here takes this long unless it is broken.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub const ALICE: &str = "alice@example.org";
-pub const BOB: &str = "bob@example.org";
+pub(crate) const ALICE: &str = "alice@example.org";
+pub(crate) const BOB: &str = "bob@example.org";
 
 /// A node with the accounts alice and bob.
-pub struct Scene {
-    pub node: Node,
-    pub store: Store,
+pub(crate) struct Scene {
+    pub(crate) node: Node,
+    pub(crate) store: Store,
 }
 
 impl Scene {
-    pub async fn new(wire: Wire) -> Self {
+    pub(crate) async fn new(wire: Wire) -> Self {
         Self::with(wire, Settings { tail_check_seconds: 1, ..Settings::default() }).await
     }
 
-    pub async fn with(wire: Wire, settings: Settings) -> Self {
+    pub(crate) async fn with(wire: Wire, settings: Settings) -> Self {
         let store = Store::open("memory:").await.unwrap();
         for account in [ALICE, BOB] {
             store
@@ -57,12 +57,12 @@ impl Scene {
         Self { node, store }
     }
 
-    pub fn sessions(&self) -> &Sessions {
+    pub(crate) fn sessions(&self) -> &Sessions {
         &self.node.sessions
     }
 
     /// A client that has bound a resource.
-    pub async fn bind(&self, account: &str, resource: &str) -> Client {
+    pub(crate) async fn bind(&self, account: &str, resource: &str) -> Client {
         let wire = Arc::new(Line::default());
         let sink: Arc<dyn Sink> = wire.clone();
         let bound =
@@ -73,7 +73,7 @@ impl Scene {
     }
 
     /// A client that has bound a resource and is available.
-    pub async fn online(&self, account: &str, resource: &str) -> Client {
+    pub(crate) async fn online(&self, account: &str, resource: &str) -> Client {
         let client = self.bind(account, resource).await;
         client.send("<presence/>").await;
         client.sync().await;
@@ -81,7 +81,7 @@ impl Scene {
     }
 
     /// A client that comes back.
-    pub async fn resume(&self, account: &str, previd: &str, h: u32) -> Option<(Client, u32)> {
+    pub(crate) async fn resume(&self, account: &str, previd: &str, h: u32) -> Option<(Client, u32)> {
         let line = Arc::new(Line::default());
         let sink: Arc<dyn Sink> = line.clone();
         let resumed = self.sessions().resume(&bare(account), previd, h, sink).await.ok()?;
@@ -90,8 +90,12 @@ impl Scene {
     }
 
     /// Makes alice and bob see each other's presence.
-    pub async fn befriend(&self) {
+    pub(crate) async fn befriend(&self) {
         let (alice, bob) = (self.online(ALICE, "a").await, self.online(BOB, "b").await);
+        for client in [&alice, &bob] {
+            client.send("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>").await;
+            client.expect("id='r'").await;
+        }
         for (asks, answers, who, whom) in
             [(&alice, &bob, ALICE, BOB), (&bob, &alice, BOB, ALICE)]
         {
@@ -108,7 +112,7 @@ impl Scene {
     }
 
     /// Waits until an account has no sessions.
-    pub async fn gone(&self, account: &str) {
+    pub(crate) async fn gone(&self, account: &str) {
         let account = bare(account);
         let gone = async {
             while !self.sessions().list(Some(&account)).is_empty() {
@@ -119,13 +123,13 @@ impl Scene {
     }
 
     /// What stands in an account's log.
-    pub async fn log(&self, account: &str) -> Vec<String> {
+    pub(crate) async fn log(&self, account: &str) -> Vec<String> {
         let entries = self.store.entries(&bare(account), 0, 250).await.unwrap();
         entries.iter().map(|entry| String::from_utf8(entry.stanza.to_vec()).unwrap()).collect()
     }
 }
 
-pub fn bare(text: &str) -> BareJid {
+pub(crate) fn bare(text: &str) -> BareJid {
     BareJid::parse(text).unwrap()
 }
 
@@ -134,7 +138,7 @@ fn peer() -> Peer {
 }
 
 /// A message with a body and an origin-id of its own.
-pub fn chat(to: &str, body: &str) -> String {
+pub(crate) fn chat(to: &str, body: &str) -> String {
     format!(
         "<message to='{to}' type='chat' id='id-{body}'><body>{body}</body>\
          <origin-id xmlns='urn:xmpp:sid:0' id='origin-{body}'/></message>"
@@ -142,15 +146,15 @@ pub fn chat(to: &str, body: &str) -> String {
 }
 
 /// A client.
-pub struct Client {
-    pub jid: FullJid,
-    pub session: SessionHandle,
+pub(crate) struct Client {
+    pub(crate) jid: FullJid,
+    pub(crate) session: SessionHandle,
     line: Arc<Line>,
 }
 
 impl Client {
     /// Sends a stanza or another element.
-    pub async fn send(&self, xml: &str) {
+    pub(crate) async fn send(&self, xml: &str) {
         let end = xml.find([' ', '/', '>']).unwrap();
         let namespace = if xml.contains("xmlns") && !xml.starts_with("<message") && !xml.starts_with("<presence") && !xml.starts_with("<iq") {
             String::new()
@@ -164,12 +168,12 @@ impl Client {
 
     /// Waits for something written that contains this text, and answers it; what was written
     /// before it is passed over.
-    pub async fn expect(&self, text: &str) -> String {
+    pub(crate) async fn expect(&self, text: &str) -> String {
         self.expect_all(&[text]).await
     }
 
     /// Like [`Client::expect`], for all of these texts in one stanza.
-    pub async fn expect_all(&self, texts: &[&str]) -> String {
+    pub(crate) async fn expect_all(&self, texts: &[&str]) -> String {
         let find = async {
             loop {
                 let notified = self.line.written.notified();
@@ -186,7 +190,7 @@ impl Client {
     }
 
     /// Answers everything written until now; everything sent before has been dealt with.
-    pub async fn sync(&self) -> Vec<String> {
+    pub(crate) async fn sync(&self) -> Vec<String> {
         let id = klatsch_actors::sessions::random_id();
         self.send(&format!("<iq type='get' id='{id}'><ping xmlns='urn:xmpp:ping'/></iq>")).await;
         let mut before = Vec::new();
@@ -207,30 +211,30 @@ impl Client {
     }
 
     /// Turns stream management on; answers the resumption id.
-    pub async fn enable_sm(&self) -> String {
+    pub(crate) async fn enable_sm(&self) -> String {
         self.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>").await;
         let enabled = self.expect("<enabled").await;
         Element::parse(enabled.as_bytes()).unwrap().get("id").unwrap().to_owned()
     }
 
     /// The connection takes nothing more: so many bytes are waiting.
-    pub fn clog(&self, bytes: usize) {
+    pub(crate) fn clog(&self, bytes: usize) {
         *self.line.queued.lock().unwrap() = bytes;
     }
 
     /// The client closes its stream.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.session.detach(Detach::Closed);
     }
 
     /// The connection breaks.
-    pub fn lose(&self) {
+    pub(crate) fn lose(&self) {
         self.line.cut();
         self.session.detach(Detach::Lost);
     }
 
     /// Waits until the server has closed, and answers the error.
-    pub async fn closed(&self) -> Option<StreamError> {
+    pub(crate) async fn closed(&self) -> Option<StreamError> {
         let closed = async {
             loop {
                 let notified = self.line.written.notified();

@@ -59,6 +59,13 @@ impl Requester {
     }
 }
 
+/// Tells whether a proxy has left its traces.
+fn is_forwarded(headers: &HeaderMap) -> bool {
+    const TRACES: [&str; 5] =
+        ["forwarded", "x-forwarded-for", "x-forwarded-proto", "x-real-ip", "via"];
+    TRACES.iter().any(|name| headers.contains_key(*name))
+}
+
 /// The last value of a list header, which the nearest proxy wrote.
 fn last<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let line = headers.get_all(name).iter().next_back()?.to_str().ok()?;
@@ -121,6 +128,12 @@ mod tests {
             &[("x-forwarded-for", "203.0.113.5")],
         );
         assert!(!seen.secure);
+    }
+
+    #[test]
+    fn unknown_proxy_on_this_machine_is_not_secure() {
+        assert!(requester("127.0.0.2", Scheme::Http, &[]).secure);
+        assert!(!requester("127.0.0.2", Scheme::Http, &[("via", "1.1 proxy")]).secure);
     }
 
     #[test]

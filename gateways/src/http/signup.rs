@@ -15,7 +15,7 @@ use http::StatusCode;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 
-pub use link::{Create, CreateError, NewAdministrator, SignupLink, Token};
+pub use link::{Create, CreateError, NewAdministrator, SignupLink};
 
 use super::HttpState;
 use super::page::{escape, page};

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,8 @@ pub struct Admission {
     limits: Arc<Limits>,
     places: Arc<Semaphore>,
     places_total: usize,
+    // Not what is missing of the places: a loop that waits for a client holds one, too.
+    connections: AtomicUsize,
     arrivals: Mutex<Bucket>,
     arrival_rate: Rate,
     address_rate: Rate,
@@ -81,6 +84,7 @@ impl Admission {
         Arc::new(Self {
             places: Arc::new(Semaphore::new(places)),
             places_total: places,
+            connections: AtomicUsize::new(0),
             arrivals: Mutex::new(Bucket::full(arrival_rate, Instant::now())),
             arrival_rate,
             // A NAT of an office reconnects as a burst: five seconds' worth at once.
@@ -184,6 +188,7 @@ impl Addresses {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
+        self.admission.connections.fetch_sub(1, Ordering::Relaxed);
         if let Some(key) = self.key {
             self.admission.leave(key, Instant::now());
         }

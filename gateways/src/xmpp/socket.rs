@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use klatsch_protocol::sasl::ChannelBindings;
 use rustls::ServerConnection;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::Interest;
@@ -49,18 +50,9 @@ pub enum Sent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wake {
     Readable,
-    /// What the session waited for is sent.
+    /// What waited has been sent; the session may have held back.
     Drained,
     Closing,
-}
-
-/// The proofs a handshake yields for SASL (RFC 5056).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Bindings {
-    /// `tls-exporter`, RFC 9266.
-    pub exporter: Option<[u8; 32]>,
-    /// `tls-server-end-point`, RFC 5929.
-    pub server_end_point: Option<Arc<[u8]>>,
 }
 
 /// What all handshakes share: turns at computing. A turn is held while computing and never
@@ -121,16 +113,13 @@ impl Connection {
             self.changed.notify_one();
         }
         match wire.queued() {
-            queued if queued > self.soft_bytes => {
-                wire.pressed = true;
-                Sent::Queued(queued)
-            }
+            queued if queued > self.soft_bytes => Sent::Queued(queued),
             _ => Sent::Taken,
         }
     }
 
     /// Sends the last bytes and closes when they are gone; later sends are refused.
-    pub fn close(&self, last: &[u8]) {
+    pub fn end(&self, last: &[u8]) {
         let mut wire = self.lock();
         if wire.state == State::Open {
             wire.state = match wire.send(&self.tcp, last) {
@@ -204,11 +193,12 @@ impl Connection {
         }
     }
 
-    /// Sends what the kernel takes; tells whether somebody waits to hear that all is gone.
+    /// Sends what the kernel takes; tells whether something waited and all of it is gone.
     fn flush(&self) -> io::Result<bool> {
         let mut wire = self.lock();
+        let waited = wire.is_waiting();
         wire.flush(&self.tcp)?;
-        Ok(!wire.is_waiting() && std::mem::take(&mut wire.pressed))
+        Ok(waited && !wire.is_waiting())
     }
 
     /// Reads at most one buffer and shows it to `take`.
@@ -228,7 +218,7 @@ impl Connection {
         &self,
         identity: &Identity,
         turns: &HandshakeTurns,
-    ) -> io::Result<Bindings> {
+    ) -> io::Result<ChannelBindings> {
         let tls = ServerConnection::new(Arc::clone(&identity.xmpp)).map_err(io::Error::other)?;
         self.lock().tls = Some(Box::new(tls));
         let mut next = Handshake::WaitsForPeer;
@@ -242,7 +232,7 @@ impl Connection {
             let _turn = turns.0.acquire().await.map_err(io::Error::other)?;
             next = self.lock().handshake_step(&self.tcp)?;
         }
-        Ok(Bindings {
+        Ok(ChannelBindings {
             exporter: self
                 .lock()
                 .tls

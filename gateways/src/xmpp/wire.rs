@@ -14,8 +14,6 @@ use super::buffer::READ_BYTES;
 pub(crate) struct Wire {
     pub(crate) tls: Option<Box<ServerConnection>>,
     pub(crate) state: State,
-    /// The session was told that bytes wait, and wants to hear when they are gone.
-    pub(crate) pressed: bool,
     pending: Vec<u8>,
     sent: usize,
 }

@@ -23,7 +23,7 @@ import aioxmpp  # noqa: E402
 import aioxmpp.mdr  # noqa: E402
 import OpenSSL.SSL  # noqa: E402
 from aioxmpp.security_layer import default_ssl_context, make  # noqa: E402
-from checks import Checks  # noqa: E402
+from checks import Checks, expect  # noqa: E402
 
 CAROL, DAVE = (aioxmpp.JID.fromstr(f"{name}@localhost") for name in ("carol", "dave"))
 SERVER = aioxmpp.JID.fromstr("localhost")
@@ -37,11 +37,6 @@ SERVICES = {
     "receipts": aioxmpp.DeliveryReceiptsService,
     "messages": aioxmpp.dispatcher.SimpleMessageDispatcher,
 }
-
-
-def expect(truth, what):
-    if not truth:
-        raise AssertionError(what)
 
 
 def tls_context():
@@ -154,7 +149,9 @@ async def conversation(step, carol, dave):
             await dave.say(carol.jid, "Copied as received")
             expect(await second.texts.get() == ("received", "Copied as received"), "no copy of it")
         expect(await dave.texts.get() == ("direct", "Copied as sent"), "the original is missing")
-        expect(await carol.texts.get() == ("direct", "Copied as received"), "the original is missing")
+        expect(
+            await carol.texts.get() == ("direct", "Copied as received"), "the original is missing"
+        )
     async with step("the server's features, version and ping are well-formed"):
         info = await carol.disco.query_info(SERVER)
         expect("urn:xmpp:carbons:2" in info.features, info.features)

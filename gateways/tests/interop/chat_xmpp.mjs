@@ -88,7 +88,8 @@ class Person {
   async got(what, test) {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(
-        () => reject(new Error(`${this.name} got no ${what}; got ${this.stanzas.slice(-4).join(" ")}`)),
+        () =>
+          reject(new Error(`${this.name} got no ${what}; got ${this.stanzas.slice(-4).join(" ")}`)),
         STEP_MS - 3_000,
       );
       const check = () => {
@@ -163,9 +164,16 @@ async function conversation(label, erin, frank) {
     await erin.client.send(xml("presence", { type: "subscribe", to: "frank@localhost" }));
     await frank.got("request", (s) => s.is("presence") && s.attrs.type === "subscribe");
     await frank.client.send(xml("presence", { type: "subscribed", to: "erin@localhost" }));
-    await erin.got("frank's presence", (s) => s.is("presence") && s.attrs.from === frank.jid.toString());
+    await erin.got(
+      "frank's presence",
+      (s) => s.is("presence") && s.attrs.from === frank.jid.toString(),
+    );
     await erin.client.iqCaller.set(
-      xml("query", "jabber:iq:roster", xml("item", { jid: "frank@localhost", subscription: "remove" })),
+      xml(
+        "query",
+        "jabber:iq:roster",
+        xml("item", { jid: "frank@localhost", subscription: "remove" }),
+      ),
     );
     await frank.got("its end", (s) => s.is("presence") && s.attrs.type === "unsubscribe");
   });
@@ -176,7 +184,9 @@ async function conversation(label, erin, frank) {
       xml("iq", { type: "set" }, xml("query", { xmlns: NS.mam, queryid }, page)),
     );
     expect(answer.getChild("fin", NS.mam), `the answer is ${answer}`);
-    const results = erin.stanzas.filter((s) => s.getChild("result", NS.mam)?.attrs.queryid === queryid);
+    const results = erin.stanzas.filter(
+      (s) => s.getChild("result", NS.mam)?.attrs.queryid === queryid,
+    );
     const texts = results.map((s) =>
       s.getChild("result").getChild("forwarded").getChild("message").getChildText("body"),
     );
@@ -215,7 +225,9 @@ async function conversation(label, erin, frank) {
     await frank.message("Into the cut");
     await erin.ping();
     await frank.ping();
-    const again = frank.stanzas.filter((s) => s.is("message") && s.getChildText("body") === "Into the cut");
+    const again = frank.stanzas.filter(
+      (s) => s.is("message") && s.getChildText("body") === "Into the cut",
+    );
     expect(again.length === 0, "it arrived twice");
   });
   await on("both leave with a closed stream", async () => {
@@ -261,7 +273,11 @@ async function main() {
     });
     await conversation("STARTTLS", new Person("erin", starttls), new Person("frank", starttls));
     const wss = "wss://localhost:5443/xmpp-websocket";
-    await conversation("WebSocket over HTTPS", new Person("erin", wss), new Person("frank", starttls));
+    await conversation(
+      "WebSocket over HTTPS",
+      new Person("erin", wss),
+      new Person("frank", starttls),
+    );
   } else {
     const ws = "ws://localhost:5280/xmpp-websocket";
     await step("PLAIN is not offered without TLS", async () => {

@@ -13,6 +13,11 @@ from contextlib import asynccontextmanager
 STEP_SECONDS = 15  # far above what a healthy server needs, on a busy machine too
 
 
+def expect(truth, what):
+    if not truth:
+        raise AssertionError(what)
+
+
 def since(begin):
     return f"{time.monotonic() - begin:.1f} s"
 

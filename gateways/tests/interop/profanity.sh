@@ -56,8 +56,8 @@ types() { # types NAME TEXT
 }
 
 sees() { # sees NAME TEXT: within 15 s
-    local i
-    for i in $(seq 1 150); do
+
+    for _ in $(seq 1 150); do
         screen "$1" | grep -qF -- "$2" && return
         sleep 0.1
     done

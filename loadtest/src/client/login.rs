@@ -141,7 +141,7 @@ impl Connection {
             .payloads()
             .iter()
             .next()
-            .map(|child| child.name.to_string())
+            .map(|child| child.name().to_owned())
             .unwrap_or_default();
         Err(LoadError::Refused(format!(
             "SASL: <{}/> {why}",

@@ -13,6 +13,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
@@ -59,6 +60,16 @@ impl Transport {
         let stream = socket.connect(address).await?;
         stream.set_nodelay(true)?;
         Ok(Self::Plain(stream))
+    }
+
+    /// Sets the socket's receive buffer; the kernel doubles it.
+    pub(crate) fn limit_receive_buffer(&self, bytes: u32) -> Result<()> {
+        let stream = match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+            Self::Gone => return Err(LoadError::protocol("no socket")),
+        };
+        Ok(SockRef::from(stream).set_recv_buffer_size(bytes as usize)?)
     }
 
     /// Does the TLS handshake.

@@ -4,13 +4,26 @@
 
 use super::Foundation;
 use super::certificate::Certificate;
-use crate::admin::{AdminHandler, Answer, Pending, Request};
+use super::commands::{OfflineCommands, ServerCommands};
+use crate::accounts::Accounts;
+use crate::admin::AdminHandler;
 use crate::config::Config;
 use crate::error::Error;
+use klatsch_actors::directory::Wire;
+use klatsch_actors::node::Node;
+use klatsch_actors::world::Settings;
+use klatsch_protocol::facts::Host;
+use klatsch_protocol::jid::BareJid;
+use klatsch_protocol::time::Timestamp;
+use klatsch_store::Store;
 use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// How long sessions may take to tell their contacts that they end.
+const SESSIONS_STOP_MAX: Duration = Duration::from_secs(10);
 
 /// Takes another certificate; on an error the present one stays.
 type Reload = Box<dyn Fn(&Certificate) -> Result<(), Error> + Send + Sync>;
@@ -27,40 +40,107 @@ pub(super) struct Running {
     pub(super) stop: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
-// ==== INTEGRATION POINT ==========================================================================
-// Here the store is opened, the actors are started and the gateways bind their listeners; nothing
-// else in this crate has to change for it.
-// ==================================================================================================
-
 /// Starts everything that serves users.
 pub(super) async fn compose(foundation: &Foundation) -> Result<Running, Error> {
-    let _ = (
-        &foundation.secrets.fake_salt_key,
-        &foundation.health,
-        &foundation.certificate,
-    );
+    let config = &foundation.config;
+    let store = open_store(config, foundation.data.path()).await?;
+    let accounts = Accounts::new(store.clone(), domains(config)?);
+    let node = Node::start(host(config)?, settings(config), store.clone(), Wire::Direct);
+    let node = node
+        .await
+        .map_err(|error| Error::Refused(format!("actors: {error}")))?;
+    let admin = Arc::new(ServerCommands::new(accounts, node.sessions.clone()));
+
+    // ==== INTEGRATION POINT ======================================================================
+    // Here the gateways come in: listeners from `config.listen`, `config.limits.of_connections()`,
+    // `config.http.settings()`, `foundation.certificate`, `foundation.secrets.fake_salt_key` and
+    // `node.sessions`; the sign-up link while `store.has_admin()` is false, with
+    // `Accounts::add(…, true)` behind its form; `reload` and `stop` go to them, too.
+    let _ = &foundation.secrets.fake_salt_key;
+    let reload = Box::new(|_: &Certificate| Ok(()));
+    let stop = async move { node.stop(SESSIONS_STOP_MAX).await };
+    // =============================================================================================
+
     Ok(Running {
-        admin: Arc::new(Nobody),
+        admin,
         sign_up: None,
-        reload: Box::new(|_| Ok(())),
-        stop: Box::pin(async {}),
+        reload,
+        stop: Box::pin(stop),
     })
 }
 
 /// What commands work on while no server runs: the store alone. The caller holds the data directory.
-pub async fn offline(_config: &Config, _data: &Path) -> Result<Arc<dyn AdminHandler>, Error> {
-    Ok(Arc::new(Nobody))
+pub async fn offline(config: &Config, data: &Path) -> Result<Arc<dyn AdminHandler>, Error> {
+    let store = open_store(config, data).await?;
+    Ok(Arc::new(OfflineCommands::new(Accounts::new(
+        store,
+        domains(config)?,
+    ))))
 }
 
-/// Refuses everything but a ping.
-struct Nobody;
+/// Opens the store; a relative file lies in the data directory.
+async fn open_store(config: &Config, data: &Path) -> Result<Store, Error> {
+    let url = store_url(&config.store.url, data);
+    Store::open(&url)
+        .await
+        .map_err(|error| Error::Store(error.to_string()))
+}
 
-impl AdminHandler for Nobody {
-    fn handle(&self, request: Request) -> Pending<'_> {
-        let answer = match request {
-            Request::Ping => Answer::Done(0),
-            _ => Answer::Refused("there is no store yet".to_owned()),
-        };
-        Box::pin(async { answer })
+fn store_url(url: &str, data: &Path) -> String {
+    match url.strip_prefix("sqlite:") {
+        Some(file) => format!("sqlite:{}", data.join(file).display()),
+        None => url.to_owned(),
+    }
+}
+
+fn domains(config: &Config) -> Result<Vec<BareJid>, Error> {
+    let parse = |domain: String| {
+        BareJid::parse(&domain)
+            .map_err(|error| Error::Config(format!("domains: \"{domain}\": {error}")))
+    };
+    config.domains().into_iter().map(parse).collect()
+}
+
+fn host(config: &Config) -> Result<Host, Error> {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Ok(Host {
+        domains: domains(config)?,
+        version: env!("CARGO_PKG_VERSION"),
+        started: Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX)),
+        archive: config.archive.enabled,
+        stanza_bytes_max: config.limits.stanza_bytes_max,
+    })
+}
+
+fn settings(config: &Config) -> Settings {
+    Settings {
+        resources_max: config.limits.sessions_per_account_max,
+        resume_seconds: config.c2s.resume_seconds,
+        held_stanzas_max: config.limits.held_stanzas_max,
+        tail_check_seconds: config.limits.tail_check_seconds,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn relative_store_lies_in_the_data_directory() {
+        let data = Path::new("/data");
+        assert_eq!(
+            store_url("sqlite:klatsch.db", data),
+            "sqlite:/data/klatsch.db"
+        );
+        assert_eq!(store_url("sqlite:/else/k.db", data), "sqlite:/else/k.db");
+        assert_eq!(store_url("memory:", data), "memory:");
+    }
+
+    #[test]
+    fn defaults_of_sessions_are_those_of_the_actors() {
+        let (ours, theirs) = (settings(&Config::default()), Settings::default());
+        assert_eq!(format!("{ours:?}"), format!("{theirs:?}"));
     }
 }

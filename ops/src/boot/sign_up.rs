@@ -4,16 +4,7 @@
 //! machine only, unless configured otherwise.
 
 use crate::config::Config;
-use crate::error::Error;
 use std::io::Write;
-
-/// A token nobody guesses: 128 bits, as many as H05 of the attack corpus asks for.
-pub fn token() -> Result<String, Error> {
-    let mut random = [0u8; 16];
-    getrandom::fill(&mut random)
-        .map_err(|error| Error::Refused(format!("no randomness: {error}")))?;
-    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
-}
 
 /// Prints the one line, to standard output and never to the log: the token is a secret.
 pub(super) fn announce(config: &Config, token: &str) {
@@ -71,11 +62,5 @@ mod tests {
             link_with("[listen]\nhttp = \"off\"\nhttps = \"off\"\n"),
             None
         );
-    }
-
-    #[test]
-    fn tokens_are_long_and_differ() {
-        assert_eq!(token().unwrap().len(), 32);
-        assert_ne!(token().unwrap(), token().unwrap());
     }
 }

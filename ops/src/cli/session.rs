@@ -40,8 +40,16 @@ fn shown(answer: Answer) -> String {
         return String::new();
     };
     let row = |session: crate::admin::Session| {
-        let peer = session.peer.unwrap_or_else(|| "detached".to_owned());
-        vec![session.jid, peer, session.transport, session.since]
+        let words = [
+            (session.available, "available"),
+            (session.inactive, "inactive"),
+            (session.resumable, "resumable"),
+        ];
+        let words = words
+            .iter()
+            .filter(|(is_so, _)| *is_so)
+            .map(|(_, word)| *word);
+        vec![session.jid, words.collect::<Vec<_>>().join(" ")]
     };
     table(&sessions.into_iter().map(row).collect::<Vec<_>>())
 }
@@ -51,14 +59,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn session_is_one_line_and_a_detached_one_says_so() {
+    fn session_is_one_line_with_what_is_true_of_it() {
         let session = crate::admin::Session {
             jid: "a@b/c".to_owned(),
-            peer: None,
-            transport: "tls".to_owned(),
-            since: "2026-01-01T00:00:00Z".to_owned(),
+            available: true,
+            inactive: false,
+            resumable: true,
         };
-        let text = shown(Answer::Sessions(vec![session]));
-        assert_eq!(text, "a@b/c  detached  tls  2026-01-01T00:00:00Z");
+        assert_eq!(
+            shown(Answer::Sessions(vec![session])),
+            "a@b/c  available resumable"
+        );
     }
 }

@@ -1,7 +1,8 @@
 //! The budgets of untrusted input, connections and load.
 
-use super::network::Network;
 use super::settings::settings;
+use klatsch_gateways::listener::{self, Network};
+use std::time::Duration;
 
 settings! {
     /// Budgets. Rates and connection counts spare the trusted; sizes, memory, time and queues spare nobody.
@@ -54,17 +55,58 @@ settings! {
         /// Seconds that a password check may wait and run.
         password_timeout: u64 = 2;
         /// Sessions of one account at once.
-        sessions_per_account_max: u32 = 10;
-        /// Stanzas that one session may have on the way to a client that does not acknowledge them.
-        session_queue_stanzas: usize = 1000;
-        /// Items of one roster.
-        roster_items_max: u32 = 2000;
-        /// Entries of one page of an archive.
-        archive_page_max: u32 = 250;
+        sessions_per_account_max: usize = 10;
+        /// Stanzas that wait for a client that is away or in the background, other than messages.
+        held_stanzas_max: usize = 256;
+        /// Seconds between two looks whether a session has missed an entry of its log.
+        tail_check_seconds: u64 = 30;
+    }
+}
+
+impl Limits {
+    /// The budgets of connections, as the gateways take them.
+    pub fn of_connections(&self) -> listener::Limits {
+        listener::Limits {
+            trusted: self.trusted.clone(),
+            reserved_descriptors: self.reserved_descriptors,
+            connections_max: self.connections_max,
+            connections_per_address: self.connections_per_address,
+            connection_rate_per_address: self.connection_rate_per_address,
+            accept_rate: self.accept_rate,
+            negotiation_timeout: Duration::from_secs(self.negotiation_timeout),
+            tls_handshake_timeout: Duration::from_secs(self.tls_handshake_timeout),
+            close_timeout: Duration::from_secs(self.close_timeout),
+            tcp_user_timeout: Duration::from_secs(self.tcp_user_timeout),
+            tcp_keepalive: Duration::from_secs(self.tcp_keepalive),
+            send_queue_soft_bytes: self.send_queue_soft_bytes,
+            send_queue_bytes_max: self.send_queue_bytes_max,
+            stanza_bytes_max: self.stanza_bytes_max,
+            http_header_bytes_max: self.http_header_bytes_max,
+            http_header_timeout: Duration::from_secs(self.http_header_timeout),
+            http_form_bytes_max: self.http_form_bytes_max,
+            websocket_control_rate: self.websocket_control_rate,
+            login_rate_per_address: self.login_rate_per_address,
+            login_failures_max: self.login_failures_max,
+            login_ban: Duration::from_secs(self.login_ban),
+            password_queue_max: self.password_queue_max,
+            password_timeout: Duration::from_secs(self.password_timeout),
+        }
     }
 }
 
 fn loopback() -> Vec<Network> {
-    let parse = |text: &str| text.parse().expect("a literal address range");
-    vec![parse("127.0.0.0/8"), parse("::1")]
+    vec![Network::V4_LOOPBACK, Network::V6_LOOPBACK]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_those_of_the_gateways() {
+        assert_eq!(
+            Limits::default().of_connections(),
+            listener::Limits::default()
+        );
+    }
 }

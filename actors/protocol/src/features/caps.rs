@@ -22,14 +22,20 @@ const NODE: &str = "https://kolab.org/klatsch";
 /// The feature.
 pub const FEATURE: Feature = Feature {
     name: "caps",
-    spec: Spec::Xep { number: 115, version: "1.6.0" },
+    spec: Spec::Xep {
+        number: 115,
+        version: "1.6.0",
+    },
     disco: &[NS],
     ..Feature::NONE
 };
 
 /// `<c/>` for the stream features.
 pub fn stream_feature() -> Element {
-    Element::new("c", NS).attr("hash", "sha-1").attr("node", NODE).attr("ver", server_hash())
+    Element::new("c", NS)
+        .attr("hash", "sha-1")
+        .attr("node", NODE)
+        .attr("ver", server_hash())
 }
 
 /// The node by which the server's capabilities are asked for (§6.2).
@@ -50,7 +56,11 @@ fn hash(description: &Element) -> String {
     for child in description.children() {
         if child.is("identity", disco::NS_INFO) {
             let (category, kind) = (get(child, "category"), get(child, "type"));
-            identities.push(format!("{category}/{kind}/{}/{}<", get(child, "xml:lang"), get(child, "name")));
+            identities.push(format!(
+                "{category}/{kind}/{}/{}<",
+                get(child, "xml:lang"),
+                get(child, "name")
+            ));
         } else {
             features.push(format!("{}<", get(child, "var")));
         }

@@ -24,20 +24,32 @@ const NS_CONFERENCE: &str = "jabber:x:conference";
 /// The feature.
 pub const FEATURE: Feature = Feature {
     name: "carbons",
-    spec: Spec::Xep { number: 280, version: "1.0.1" },
+    spec: Spec::Xep {
+        number: 280,
+        version: "1.0.1",
+    },
     disco: &[NS, NS_RULES],
-    iq: &[set(Scope::Own, NS, "enable", enable), set(Scope::Own, NS, "disable", disable)],
+    iq: &[
+        set(Scope::Own, NS, "enable", enable),
+        set(Scope::Own, NS, "disable", disable),
+    ],
     ..Feature::NONE
 };
 
 /// §4: enabling twice is no error (§10.1).
 fn enable(iq: &Iq, _facts: &Facts<'_>) -> Vec<Effect> {
-    vec![Effect::Flag(Flag::Carbons(true)), Effect::Reply(Stanza::Iq(iq.result(None)))]
+    vec![
+        Effect::Flag(Flag::Carbons(true)),
+        Effect::Reply(Stanza::Iq(iq.result(None))),
+    ]
 }
 
 /// §5.
 fn disable(iq: &Iq, _facts: &Facts<'_>) -> Vec<Effect> {
-    vec![Effect::Flag(Flag::Carbons(false)), Effect::Reply(Stanza::Iq(iq.result(None)))]
+    vec![
+        Effect::Flag(Flag::Carbons(false)),
+        Effect::Reply(Stanza::Iq(iq.result(None))),
+    ]
 }
 
 /// Tells whether a message is copied (§6.1).
@@ -68,20 +80,25 @@ fn is_instant_messaging(message: &Message) -> bool {
 
 fn is_invitation(message: &Message) -> bool {
     let invites = |x: Element| x.find("invite", NS_MUC_USER).is_some();
-    message.payloads.element("x", NS_MUC_USER).is_some_and(invites)
+    message
+        .payloads
+        .element("x", NS_MUC_USER)
+        .is_some_and(invites)
 }
 
 /// Takes carbon wrappers out of what a client sends (row R03): copies come from the server
 /// alone, and a recipient's client cannot be fooled by what never reaches it.
 pub fn strip_forged(message: Message) -> Message {
-    let is_wrapper = |child: &Child<'_>| {
-        child.namespace() == NS && matches!(child.name(), "sent" | "received")
-    };
+    let is_wrapper =
+        |child: &Child<'_>| child.namespace() == NS && matches!(child.name(), "sent" | "received");
     if !message.payloads.iter().any(|child| is_wrapper(&child)) {
         return message;
     }
     let payloads = message.payloads.without(is_wrapper);
-    Message { payloads, ..message }
+    Message {
+        payloads,
+        ..message
+    }
 }
 
 /// The copies of a message that is eligible and kept in no log (§7, §8): to the sender's
@@ -90,8 +107,18 @@ pub fn copy_unkept(message: &Message, facts: &Facts<'_>) -> Vec<Effect> {
     if !is_eligible(message) || message.kind == MessageKind::Error {
         return Vec::new();
     }
-    let mut copies = copies(message, "sent", facts.account, message.head.from.as_ref(), facts);
-    let recipient = message.head.to.as_ref().filter(|to| facts.host.serves(to.domain()));
+    let mut copies = copies(
+        message,
+        "sent",
+        facts.account,
+        message.head.from.as_ref(),
+        facts,
+    );
+    let recipient = message
+        .head
+        .to
+        .as_ref()
+        .filter(|to| facts.host.serves(to.domain()));
     if let Some(to) = recipient.filter(|to| to.resource().is_some()) {
         copies.extend(copies_received(message, to, facts));
     }
@@ -100,7 +127,9 @@ pub fn copy_unkept(message: &Message, facts: &Facts<'_>) -> Vec<Effect> {
 
 fn copies_received(message: &Message, to: &Jid, facts: &Facts<'_>) -> Vec<Effect> {
     let account = to.bare();
-    let is_bound = to.to_full().is_some_and(|full| facts.views.view(&account).resource(&full).is_some());
+    let is_bound = to
+        .to_full()
+        .is_some_and(|full| facts.views.view(&account).resource(&full).is_some());
     // A missing resource counts as the account: all of its resources get the message itself.
     if !is_bound || account == *facts.account {
         return Vec::new();
@@ -153,7 +182,11 @@ fn wrap(message: Message, direction: &'static str) -> Message {
     let forwarded = Element::new("forwarded", NS_FORWARD).raw_child(original.into());
     let mut payloads = Payloads::default();
     payloads.push(&Element::new(direction, NS).child(forwarded));
-    Message { head: Default::default(), kind, payloads }
+    Message {
+        head: Default::default(),
+        kind,
+        payloads,
+    }
 }
 
 #[cfg(test)]
@@ -170,24 +203,38 @@ mod tests {
         assert!(eligible("<message type='chat'/>"));
         assert!(eligible("<message><body>hi</body></message>"));
         assert!(!eligible("<message><x xmlns='any'/></message>"));
-        assert!(eligible("<message><received xmlns='urn:xmpp:receipts' id='1'/></message>"));
-        assert!(!eligible("<message type='groupchat'><body>hi</body></message>"));
-        assert!(!eligible("<message type='headline'><body>hi</body></message>"));
-        assert!(eligible("<message><x xmlns='jabber:x:conference' jid='r@c.x'/></message>"));
+        assert!(eligible(
+            "<message><received xmlns='urn:xmpp:receipts' id='1'/></message>"
+        ));
+        assert!(!eligible(
+            "<message type='groupchat'><body>hi</body></message>"
+        ));
+        assert!(!eligible(
+            "<message type='headline'><body>hi</body></message>"
+        ));
+        assert!(eligible(
+            "<message><x xmlns='jabber:x:conference' jid='r@c.x'/></message>"
+        ));
     }
 
     #[test]
     fn a_private_message_is_not_copied() {
         let private = "<private xmlns='urn:xmpp:carbons:2'/>";
-        assert!(!eligible(&format!("<message type='chat'><body>hi</body>{private}</message>")));
+        assert!(!eligible(&format!(
+            "<message type='chat'><body>hi</body>{private}</message>"
+        )));
         let no_copy = "<no-copy xmlns='urn:xmpp:hints'/>";
-        assert!(!eligible(&format!("<message type='chat'><body>hi</body>{no_copy}</message>")));
+        assert!(!eligible(&format!(
+            "<message type='chat'><body>hi</body>{no_copy}</message>"
+        )));
     }
 
     #[test]
     fn an_occupants_private_message_is_not_copied_and_an_invitation_is() {
         let muc = |inner: &str| {
-            format!("<message type='chat'><body>hi</body><x xmlns='{NS_MUC_USER}'>{inner}</x></message>")
+            format!(
+                "<message type='chat'><body>hi</body><x xmlns='{NS_MUC_USER}'>{inner}</x></message>"
+            )
         };
         assert!(!eligible(&muc("")));
         assert!(eligible(&muc("<invite to='a@x'/>")));

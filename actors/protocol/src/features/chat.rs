@@ -36,7 +36,10 @@ const LASTING: &[&str] = &[
 /// The feature: carried by every server that carries messages, so nothing is announced.
 pub const FEATURE: Feature = Feature {
     name: "chat",
-    spec: Spec::Xep { number: 184, version: "1.4.0" },
+    spec: Spec::Xep {
+        number: 184,
+        version: "1.4.0",
+    },
     ..Feature::NONE
 };
 
@@ -44,15 +47,17 @@ pub const FEATURE: Feature = Feature {
 pub fn is_lasting(message: &Message) -> bool {
     // A request for a receipt is nothing in itself (XEP-0184 §5.1).
     let lasts = |child: Child<'_>| {
-        LASTING.contains(&child.namespace())
-            && !matches!(child.name(), "request" | "markable")
+        LASTING.contains(&child.namespace()) && !matches!(child.name(), "request" | "markable")
     };
     message.payloads.iter().any(lasts)
 }
 
 /// Tells whether a message is a chat state and nothing else a person would read.
 pub fn is_chat_state_alone(message: &Message) -> bool {
-    let is_state = message.payloads.iter().any(|child| child.namespace() == NS_CHATSTATES);
+    let is_state = message
+        .payloads
+        .iter()
+        .any(|child| child.namespace() == NS_CHATSTATES);
     is_state && !message.has_body() && !is_lasting(message)
 }
 

@@ -17,7 +17,10 @@ pub const NS: &str = "urn:xmpp:csi:0";
 /// The feature.
 pub const FEATURE: Feature = Feature {
     name: "csi",
-    spec: Spec::Xep { number: 352, version: "1.0.0" },
+    spec: Spec::Xep {
+        number: 352,
+        version: "1.0.0",
+    },
     ..Feature::NONE
 };
 
@@ -37,9 +40,15 @@ fn hold_key(stanza: &Stanza) -> Option<HoldKey> {
     let from = || stanza.from().cloned();
     match stanza {
         Stanza::Presence(presence) => {
-            let is_state =
-                matches!(presence.kind, PresenceKind::Available | PresenceKind::Unavailable);
-            if is_state { from().map(HoldKey::Presence) } else { None }
+            let is_state = matches!(
+                presence.kind,
+                PresenceKind::Available | PresenceKind::Unavailable
+            );
+            if is_state {
+                from().map(HoldKey::Presence)
+            } else {
+                None
+            }
         }
         Stanza::Message(message) if chat::is_chat_state_alone(message) => {
             from().map(|from| HoldKey::ChatState(Jid::from(from.bare())))
@@ -79,7 +88,10 @@ mod tests {
     fn what_matters_wakes_an_inactive_client_and_takes_along_what_waited() {
         for text in [CHAT, ASKS] {
             let effects = hold_or_reply(stanza(text), &facts().inactive().facts());
-            assert!(matches!(effects.as_slice(), [Effect::Release, Effect::Reply(_)]), "{text}");
+            assert!(
+                matches!(effects.as_slice(), [Effect::Release, Effect::Reply(_)]),
+                "{text}"
+            );
         }
     }
 }

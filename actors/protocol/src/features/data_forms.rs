@@ -12,7 +12,10 @@ pub const NS: &str = "jabber:x:data";
 /// The feature.
 pub const FEATURE: Feature = Feature {
     name: "data_forms",
-    spec: Spec::Xep { number: 4, version: "2.13.1" },
+    spec: Spec::Xep {
+        number: 4,
+        version: "2.13.1",
+    },
     disco: &[NS],
     ..Feature::NONE
 };
@@ -29,12 +32,17 @@ impl Submitted {
         if !form.is("x", NS) || form.get("type") != Some("submit") {
             return None;
         }
-        let fields = form.children().filter(|field| field.is("field", NS)).filter_map(|field| {
-            let values = field.children().filter(|value| value.is("value", NS));
-            let values = values.map(Element::text_content).collect();
-            Some((field.get("var")?.to_owned(), values))
-        });
-        Some(Self { fields: fields.collect() })
+        let fields = form
+            .children()
+            .filter(|field| field.is("field", NS))
+            .filter_map(|field| {
+                let values = field.children().filter(|value| value.is("value", NS));
+                let values = values.map(Element::text_content).collect();
+                Some((field.get("var")?.to_owned(), values))
+            });
+        Some(Self {
+            fields: fields.collect(),
+        })
     }
 
     /// The form's purpose (XEP-0068).
@@ -44,7 +52,10 @@ impl Submitted {
 
     /// A field's first value; an empty one counts as not given.
     pub fn value(&self, name: &str) -> Option<&str> {
-        self.values(name).iter().map(String::as_str).find(|value| !value.is_empty())
+        self.values(name)
+            .iter()
+            .map(String::as_str)
+            .find(|value| !value.is_empty())
     }
 
     /// All values of a field.
@@ -62,5 +73,7 @@ pub fn form(form_type: &str) -> Element {
 
 /// A field of a form that is offered (§3.3).
 pub fn field(name: &str, kind: &str) -> Element {
-    Element::new("field", NS).attr("var", name).attr("type", kind)
+    Element::new("field", NS)
+        .attr("var", name)
+        .attr("type", kind)
 }

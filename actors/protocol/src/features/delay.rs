@@ -12,7 +12,10 @@ pub const NS: &str = "urn:xmpp:delay";
 /// The feature.
 pub const FEATURE: Feature = Feature {
     name: "delay",
-    spec: Spec::Xep { number: 203, version: "2.0" },
+    spec: Spec::Xep {
+        number: 203,
+        version: "2.0",
+    },
     disco: &[NS],
     ..Feature::NONE
 };

@@ -14,7 +14,10 @@ pub const NS: &str = "urn:xmpp:hints";
 /// The feature.
 pub const FEATURE: Feature = Feature {
     name: "hints",
-    spec: Spec::Xep { number: 334, version: "0.4.0" },
+    spec: Spec::Xep {
+        number: 334,
+        version: "0.4.0",
+    },
     disco: &[NS],
     ..Feature::NONE
 };
@@ -44,12 +47,20 @@ mod tests {
 
     #[test]
     fn what_has_text_is_kept_and_what_only_passes_is_not() {
-        assert!(is_kept(&message("<message type='chat'><body>hi</body></message>")));
+        assert!(is_kept(&message(
+            "<message type='chat'><body>hi</body></message>"
+        )));
         assert!(is_kept(&message("<message><body>hi</body></message>")));
         let state = "<composing xmlns='http://jabber.org/protocol/chatstates'/>";
-        assert!(!is_kept(&message(&format!("<message type='chat'>{state}</message>"))));
-        assert!(!is_kept(&message("<message type='headline'><body>hi</body></message>")));
-        assert!(!is_kept(&message("<message type='error'><body>hi</body></message>")));
+        assert!(!is_kept(&message(&format!(
+            "<message type='chat'>{state}</message>"
+        ))));
+        assert!(!is_kept(&message(
+            "<message type='headline'><body>hi</body></message>"
+        )));
+        assert!(!is_kept(&message(
+            "<message type='error'><body>hi</body></message>"
+        )));
     }
 
     #[test]

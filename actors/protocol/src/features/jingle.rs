@@ -13,14 +13,20 @@ pub const NS: &str = "urn:xmpp:jingle-message:0";
 /// The feature.
 pub const FEATURE: Feature = Feature {
     name: "jingle",
-    spec: Spec::Xep { number: 353, version: "0.8.0" },
+    spec: Spec::Xep {
+        number: 353,
+        version: "0.8.0",
+    },
     ..Feature::NONE
 };
 
 /// Tells whether a message is call signalling that is kept.
 pub fn is_lasting(message: &Message) -> bool {
     // `<ringing/>` says nothing once the call is over; the rest tells how it went.
-    message.payloads.iter().any(|child| child.namespace() == NS && child.name() != "ringing")
+    message
+        .payloads
+        .iter()
+        .any(|child| child.namespace() == NS && child.name() != "ringing")
 }
 
 /// Tells whether a message is call signalling.

@@ -27,7 +27,10 @@ const PAGE_MAX: u32 = 250;
 /// The feature.
 pub const FEATURE: Feature = Feature {
     name: "mam",
-    spec: Spec::Xep { number: 313, version: "1.1.3" },
+    spec: Spec::Xep {
+        number: 313,
+        version: "1.1.3",
+    },
     disco_account: &[NS, NS_EXTENDED],
     iq: &[
         set(Scope::Own, NS, "query", query),
@@ -47,14 +50,19 @@ struct Wanted {
 /// §4: reads what is asked for and asks the store.
 fn query(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
     match read(iq) {
-        Ok(wanted) if facts.host.archive => vec![Effect::Load(Query::Archive(wanted.query), results)],
+        Ok(wanted) if facts.host.archive => {
+            vec![Effect::Load(Query::Archive(wanted.query), results)]
+        }
         Ok(_) => refuse(iq, StanzaError::feature_not_implemented()),
         Err(error) => refuse(iq, error),
     }
 }
 
 fn read(iq: &Iq) -> Result<Wanted, StanzaError> {
-    let query = iq.payloads.element("query", NS).ok_or_else(StanzaError::bad_request)?;
+    let query = iq
+        .payloads
+        .element("query", NS)
+        .ok_or_else(StanzaError::bad_request)?;
     let page = rsm::read(&query)?;
     let filters = match query.find("x", data_forms::NS) {
         Some(form) => read_filters(form)?,
@@ -63,8 +71,16 @@ fn read(iq: &Iq) -> Result<Wanted, StanzaError> {
     let max = page.max.unwrap_or(PAGE_DEFAULT).min(PAGE_MAX);
     let query_id = query.get("queryid").map(str::to_owned);
     let is_flipped = query.find("flip-page", NS).is_some();
-    let query = ArchiveQuery { page: page_from(&page)?, max, ..filters };
-    Ok(Wanted { query, query_id, is_flipped })
+    let query = ArchiveQuery {
+        page: page_from(&page)?,
+        max,
+        ..filters
+    };
+    Ok(Wanted {
+        query,
+        query_id,
+        is_flipped,
+    })
 }
 
 fn page_from(page: &PageRequest) -> Result<PageFrom, StanzaError> {
@@ -82,7 +98,8 @@ fn page_from(page: &PageRequest) -> Result<PageFrom, StanzaError> {
 fn read_id(text: &str) -> Result<u64, StanzaError> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let id = if is_number { text.parse().ok() } else { None };
-    id.filter(|id| *id <= i64::MAX as u64).ok_or_else(StanzaError::item_not_found)
+    id.filter(|id| *id <= i64::MAX as u64)
+        .ok_or_else(StanzaError::item_not_found)
 }
 
 /// §4.1: the filters.
@@ -100,7 +117,11 @@ fn read_filters(form: &Element) -> Result<ArchiveQuery, StanzaError> {
         end: time("end")?,
         after_id: id("after-id")?,
         before_id: id("before-id")?,
-        ids: form.values("ids").iter().map(|id| read_id(id)).collect::<Result<_, _>>()?,
+        ids: form
+            .values("ids")
+            .iter()
+            .map(|id| read_id(id))
+            .collect::<Result<_, _>>()?,
         ..ArchiveQuery::default()
     })
 }
@@ -113,16 +134,23 @@ fn read_time(text: &str) -> Result<Timestamp, StanzaError> {
 
 /// §4: the results, then the end.
 fn results(stanza: &Stanza, answer: Answer, facts: &Facts<'_>) -> Vec<Effect> {
-    let Stanza::Iq(iq) = stanza else { return Vec::new() };
+    let Stanza::Iq(iq) = stanza else {
+        return Vec::new();
+    };
     let page = match answer {
         Answer::Page(page) => page,
         Answer::NoSuchItem => return refuse(iq, StanzaError::item_not_found()),
         Answer::Failed(error) => return refuse(iq, error),
         _ => return refuse(iq, StanzaError::internal_server_error()),
     };
-    let Ok(wanted) = read(iq) else { return Vec::new() };
-    let mut effects: Vec<Effect> =
-        page.entries.iter().map(|entry| result(entry, &wanted, facts)).collect();
+    let Ok(wanted) = read(iq) else {
+        return Vec::new();
+    };
+    let mut effects: Vec<Effect> = page
+        .entries
+        .iter()
+        .map(|entry| result(entry, &wanted, facts))
+        .collect();
     if wanted.is_flipped {
         // §4.3.4: the order of sending alone is turned round.
         effects.reverse();
@@ -142,7 +170,11 @@ fn result(entry: &Entry, wanted: &Wanted, facts: &Facts<'_>) -> Effect {
     }
     let mut payloads = Payloads::default();
     payloads.push(&result.child(forwarded));
-    let mut message = Message { head: Default::default(), kind: MessageKind::Normal, payloads };
+    let mut message = Message {
+        head: Default::default(),
+        kind: MessageKind::Normal,
+        payloads,
+    };
     message.head.from = Some(archive);
     message.head.to = facts.session.map(|session| session.jid.clone().into());
     Effect::Reply(Stanza::Message(message))
@@ -153,7 +185,11 @@ fn end(page: &Page) -> Element {
     let id = |entry: Option<&Entry>| entry.map(|entry| entry.id.to_string());
     let (first, last) = (id(page.entries.first()), id(page.entries.last()));
     let fin = Element::new("fin", NS);
-    let fin = if page.complete { fin.attr("complete", "true") } else { fin };
+    let fin = if page.complete {
+        fin.attr("complete", "true")
+    } else {
+        fin
+    };
     fin.child(rsm::page(first.as_deref(), last.as_deref(), page.count))
 }
 
@@ -177,12 +213,14 @@ fn metadata(_iq: &Iq, _facts: &Facts<'_>) -> Vec<Effect> {
 }
 
 fn tell_bounds(stanza: &Stanza, answer: Answer, _facts: &Facts<'_>) -> Vec<Effect> {
-    let Stanza::Iq(iq) = stanza else { return Vec::new() };
+    let Stanza::Iq(iq) = stanza else {
+        return Vec::new();
+    };
     let metadata = Element::new("metadata", NS);
     let metadata = match answer {
-        Answer::Bounds(Some(Bounds { first, last })) => {
-            metadata.child(bound("start", first)).child(bound("end", last))
-        }
+        Answer::Bounds(Some(Bounds { first, last })) => metadata
+            .child(bound("start", first))
+            .child(bound("end", last)),
         Answer::Bounds(None) => metadata,
         Answer::Failed(error) => return refuse(iq, error),
         _ => return refuse(iq, StanzaError::internal_server_error()),
@@ -191,7 +229,9 @@ fn tell_bounds(stanza: &Stanza, answer: Answer, _facts: &Facts<'_>) -> Vec<Effec
 }
 
 fn bound(name: &'static str, (id, stamp): (u64, Timestamp)) -> Element {
-    Element::new(name, NS).attr("id", id.to_string()).attr("timestamp", stamp.to_xep0082())
+    Element::new(name, NS)
+        .attr("id", id.to_string())
+        .attr("timestamp", stamp.to_xep0082())
 }
 
 #[cfg(test)]
@@ -200,7 +240,9 @@ mod tests {
     use crate::testkit::facts;
 
     fn asks(inner: &str) -> Vec<Effect> {
-        facts().sends(&format!("<iq type='set' id='q'><query xmlns='{NS}'>{inner}</query></iq>"))
+        facts().sends(&format!(
+            "<iq type='set' id='q'><query xmlns='{NS}'>{inner}</query></iq>"
+        ))
     }
 
     fn filter(fields: &[(&str, &str)]) -> String {
@@ -214,12 +256,16 @@ mod tests {
     }
 
     fn query_of(effects: &[Effect]) -> &ArchiveQuery {
-        let [Effect::Load(Query::Archive(query), _)] = effects else { panic!("{effects:?}") };
+        let [Effect::Load(Query::Archive(query), _)] = effects else {
+            panic!("{effects:?}")
+        };
         query
     }
 
     fn condition(effects: &[Effect]) -> String {
-        let [Effect::Reply(stanza)] = effects else { panic!("{effects:?}") };
+        let [Effect::Reply(stanza)] = effects else {
+            panic!("{effects:?}")
+        };
         String::from_utf8(stanza.to_bytes().to_vec()).unwrap()
     }
 
@@ -242,12 +288,19 @@ mod tests {
         let query = query_of(&effects);
         assert_eq!(query.with, Some(Jid::parse("juliet@example.org").unwrap()));
         assert!(query.start.is_some() && query.end.is_none());
-        assert_eq!((query.after_id, query.page, query.max), (Some(3), PageFrom::End, PAGE_MAX));
+        assert_eq!(
+            (query.after_id, query.page, query.max),
+            (Some(3), PageFrom::End, PAGE_MAX)
+        );
     }
 
     #[test]
     fn x20_a_time_that_is_none_is_a_bad_request() {
-        for time in ["99999999-01-01T00:00:00Z", "yesterday", "2026-13-01T00:00:00Z"] {
+        for time in [
+            "99999999-01-01T00:00:00Z",
+            "yesterday",
+            "2026-13-01T00:00:00Z",
+        ] {
             let answer = condition(&asks(&filter(&[("start", time)])));
             assert!(answer.contains("bad-request"), "{answer}");
         }
@@ -255,9 +308,16 @@ mod tests {
 
     #[test]
     fn c08_an_id_is_a_number_or_is_not_found() {
-        for id in ["' OR 1=1--", "abc", "-1", "99999999999999999999", "9223372036854775808"] {
+        for id in [
+            "' OR 1=1--",
+            "abc",
+            "-1",
+            "99999999999999999999",
+            "9223372036854775808",
+        ] {
             let id = id.replace('\'', "&apos;");
-            let page = format!("<set xmlns='http://jabber.org/protocol/rsm'><after>{id}</after></set>");
+            let page =
+                format!("<set xmlns='http://jabber.org/protocol/rsm'><after>{id}</after></set>");
             let answer = condition(&asks(&page));
             assert!(answer.contains("item-not-found"), "{answer}");
         }
@@ -280,9 +340,15 @@ mod tests {
             stamp: Timestamp(0),
             direction: crate::archive::Direction::Sent,
             with: crate::jid::BareJid::parse("juliet@example.org").unwrap(),
-            stanza: bytes::Bytes::from_static(b"<message to='juliet@example.org'><body>hi</body></message>"),
+            stanza: bytes::Bytes::from_static(
+                b"<message to='juliet@example.org'><body>hi</body></message>",
+            ),
         };
-        let page = Page { entries: vec![entry], complete: true, count: None };
+        let page = Page {
+            entries: vec![entry],
+            complete: true,
+            count: None,
+        };
         let effects = results(&iq, Answer::Page(page), &given.facts());
         let texts: Vec<String> = effects
             .iter()
@@ -291,8 +357,15 @@ mod tests {
                 other => panic!("{other:?}"),
             })
             .collect();
-        assert!(texts[0].contains("queryid='f27'") && texts[0].contains("id='7'"), "{texts:?}");
-        assert!(texts[0].contains("<message xmlns='jabber:client' to='juliet@example.org'><body>hi</body>") && texts[0].contains("stamp='1970-01-01T00:00:00"));
+        assert!(
+            texts[0].contains("queryid='f27'") && texts[0].contains("id='7'"),
+            "{texts:?}"
+        );
+        assert!(
+            texts[0]
+                .contains("<message xmlns='jabber:client' to='juliet@example.org'><body>hi</body>")
+                && texts[0].contains("stamp='1970-01-01T00:00:00")
+        );
         assert!(texts[1].contains("complete='true'") && texts[1].contains("<first>7</first>"));
     }
 }

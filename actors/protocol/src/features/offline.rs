@@ -13,7 +13,10 @@ use crate::time::Timestamp;
 /// The feature; its name in service discovery is older than namespaces (§4).
 pub const FEATURE: Feature = Feature {
     name: "offline",
-    spec: Spec::Xep { number: 160, version: "1.0.1" },
+    spec: Spec::Xep {
+        number: 160,
+        version: "1.0.1",
+    },
     disco: &["msgoffline"],
     ..Feature::NONE
 };
@@ -21,6 +24,11 @@ pub const FEATURE: Feature = Feature {
 /// The message with the time at which it came (§3 example 3, XEP-0203 §2).
 pub fn delayed(message: Message, facts: &Facts<'_>, stamp: Timestamp) -> Message {
     let server = facts.account.domain_jid();
-    let payloads = message.payloads.with(&delay::delay(Some(&Jid::from(server)), stamp));
-    Message { payloads, ..message }
+    let payloads = message
+        .payloads
+        .with(&delay::delay(Some(&Jid::from(server)), stamp));
+    Message {
+        payloads,
+        ..message
+    }
 }

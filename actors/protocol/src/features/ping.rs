@@ -12,10 +12,16 @@ pub const NS: &str = "urn:xmpp:ping";
 /// The feature.
 pub const FEATURE: Feature = Feature {
     name: "ping",
-    spec: Spec::Xep { number: 199, version: "2.0.1" },
+    spec: Spec::Xep {
+        number: 199,
+        version: "2.0.1",
+    },
     disco: &[NS],
     disco_account: &[NS],
-    iq: &[get(Scope::Server, NS, "ping", pong), get(Scope::Own, NS, "ping", pong)],
+    iq: &[
+        get(Scope::Server, NS, "ping", pong),
+        get(Scope::Own, NS, "ping", pong),
+    ],
     ..Feature::NONE
 };
 

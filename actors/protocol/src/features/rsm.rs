@@ -14,7 +14,10 @@ pub const NS: &str = "http://jabber.org/protocol/rsm";
 /// The feature.
 pub const FEATURE: Feature = Feature {
     name: "rsm",
-    spec: Spec::Xep { number: 59, version: "1.0" },
+    spec: Spec::Xep {
+        number: 59,
+        version: "1.0",
+    },
     disco: &[NS],
     ..Feature::NONE
 };
@@ -35,13 +38,19 @@ pub struct PageRequest {
 /// # Errors
 /// Row X20: a number that is none is `bad-request`; a page by index is not implemented.
 pub fn read(request: &Element) -> Result<PageRequest, StanzaError> {
-    let Some(set) = request.find("set", NS) else { return Ok(PageRequest::default()) };
+    let Some(set) = request.find("set", NS) else {
+        return Ok(PageRequest::default());
+    };
     if set.find("index", NS).is_some() {
         return Err(StanzaError::feature_not_implemented());
     }
     let text = |name| set.find(name, NS).map(Element::text_content);
     let max = text("max").map(|max| read_max(&max)).transpose()?;
-    Ok(PageRequest { max, after: text("after"), before: text("before") })
+    Ok(PageRequest {
+        max,
+        after: text("after"),
+        before: text("before"),
+    })
 }
 
 fn read_max(text: &str) -> Result<u32, StanzaError> {
@@ -75,7 +84,14 @@ mod tests {
     #[test]
     fn a_page_is_wanted_by_its_neighbour_and_its_size() {
         let page = request("<max>10</max><after>7</after>").unwrap();
-        assert_eq!(page, PageRequest { max: Some(10), after: Some("7".into()), before: None });
+        assert_eq!(
+            page,
+            PageRequest {
+                max: Some(10),
+                after: Some("7".into()),
+                before: None
+            }
+        );
         assert_eq!(request("<before/>").unwrap().before, Some(String::new()));
     }
 
@@ -84,6 +100,9 @@ mod tests {
         for max in ["-1", "", "ten", "0x10", "1.5"] {
             assert!(request(&format!("<max>{max}</max>")).is_err(), "{max:?}");
         }
-        assert_eq!(request("<max>18446744073709551616</max>").unwrap().max, Some(u32::MAX));
+        assert_eq!(
+            request("<max>18446744073709551616</max>").unwrap().max,
+            Some(u32::MAX)
+        );
     }
 }

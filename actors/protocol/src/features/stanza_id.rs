@@ -24,7 +24,10 @@ const ID_BYTES_MIN: usize = 8;
 /// The feature.
 pub const FEATURE: Feature = Feature {
     name: "stanza_id",
-    spec: Spec::Xep { number: 359, version: "0.7.0" },
+    spec: Spec::Xep {
+        number: 359,
+        version: "0.7.0",
+    },
     disco: &[NS],
     disco_account: &[NS],
     ..Feature::NONE
@@ -38,14 +41,19 @@ pub fn strip_forged(message: Message, facts: &Facts<'_>) -> Message {
         return message;
     }
     let payloads = message.payloads.without(is_forged);
-    Message { payloads, ..message }
+    Message {
+        payloads,
+        ..message
+    }
 }
 
 fn is_forged(child: &Child<'_>, message: &Message, facts: &Facts<'_>) -> bool {
     if child.name() != "stanza-id" || child.namespace() != NS {
         return false;
     }
-    let Some(by) = Element::parse(child.bytes()).ok().and_then(|id| id.get("by").map(str::to_owned))
+    let Some(by) = Element::parse(child.bytes())
+        .ok()
+        .and_then(|id| id.get("by").map(str::to_owned))
     else {
         // An id without an archive means nothing to anybody.
         return true;
@@ -57,15 +65,24 @@ fn is_forged(child: &Child<'_>, message: &Message, facts: &Facts<'_>) -> bool {
 
 /// Adds the id the account's archive gave the message (§3).
 pub fn stamp(message: Message, account: &BareJid, id: u64) -> Message {
-    let id = Element::new("stanza-id", NS).attr("id", id.to_string()).attr("by", account.as_str());
+    let id = Element::new("stanza-id", NS)
+        .attr("id", id.to_string())
+        .attr("by", account.as_str());
     let payloads = message.payloads.with(&id);
-    Message { payloads, ..message }
+    Message {
+        payloads,
+        ..message
+    }
 }
 
 /// What makes a replay of the message recognisable (D2).
 pub fn dedup_key(message: &Message) -> DedupKey {
     let origin = message.payloads.element("origin-id", NS);
-    if let Some(id) = origin.as_ref().and_then(|origin| origin.get("id")).filter(|id| !id.is_empty()) {
+    if let Some(id) = origin
+        .as_ref()
+        .and_then(|origin| origin.get("id"))
+        .filter(|id| !id.is_empty())
+    {
         return DedupKey::Origin(id.into());
     }
     match &message.head.id {
@@ -89,7 +106,11 @@ mod tests {
             <stanza-id xmlns='urn:xmpp:sid:0' id='4'/>\
             <stanza-id xmlns='urn:xmpp:sid:0' id='5' by='room@elsewhere.net'/></message>";
         let clean = strip_forged(message(text), &given.facts());
-        let left: Vec<_> = clean.payloads.elements().filter(|e| e.name() == "stanza-id").collect();
+        let left: Vec<_> = clean
+            .payloads
+            .elements()
+            .filter(|e| e.name() == "stanza-id")
+            .collect();
         assert_eq!(left.len(), 1);
         assert_eq!(left[0].get("id"), Some("5"));
     }
@@ -98,8 +119,14 @@ mod tests {
     fn a_replay_is_told_by_its_origin_id_then_by_its_id_then_by_its_place() {
         let key = |text: &str| dedup_key(&message(text));
         let origin = "<origin-id xmlns='urn:xmpp:sid:0' id='o1'/>";
-        assert_eq!(key(&format!("<message id='m1'>{origin}</message>")), DedupKey::Origin("o1".into()));
-        assert_eq!(key("<message id='5f2c9a10'/>"), DedupKey::Stanza("5f2c9a10".into()));
+        assert_eq!(
+            key(&format!("<message id='m1'>{origin}</message>")),
+            DedupKey::Origin("o1".into())
+        );
+        assert_eq!(
+            key("<message id='5f2c9a10'/>"),
+            DedupKey::Stanza("5f2c9a10".into())
+        );
         assert_eq!(key("<message id='12'/>"), DedupKey::Counted);
         assert_eq!(key("<message/>"), DedupKey::Counted);
     }

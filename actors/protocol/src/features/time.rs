@@ -15,7 +15,10 @@ pub const NS: &str = "urn:xmpp:time";
 /// The feature.
 pub const FEATURE: Feature = Feature {
     name: "time",
-    spec: Spec::Xep { number: 202, version: "2.0" },
+    spec: Spec::Xep {
+        number: 202,
+        version: "2.0",
+    },
     disco: &[NS],
     iq: &[get(Scope::Server, NS, "time", time)],
     ..Feature::NONE

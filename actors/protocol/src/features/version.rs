@@ -15,7 +15,10 @@ pub const NS: &str = "jabber:iq:version";
 /// The feature.
 pub const FEATURE: Feature = Feature {
     name: "version",
-    spec: Spec::Xep { number: 92, version: "1.1" },
+    spec: Spec::Xep {
+        number: 92,
+        version: "1.1",
+    },
     disco: &[NS],
     iq: &[get(Scope::Server, NS, "query", version)],
     ..Feature::NONE

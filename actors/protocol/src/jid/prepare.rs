@@ -47,13 +47,17 @@ pub fn prepare_domain(part: &str) -> Result<Cow<'_, str>, JidError> {
     if part.starts_with('[') {
         return prepare_ip_literal(part).map(Cow::Owned);
     }
-    // §3.2: a final dot is taken away before anything else is done.
-    let part = part.strip_suffix('.').unwrap_or(part);
-    if is_plain_host(part) {
-        return check_prepared(lower_ascii(part));
+    // §3.2: one final dot is taken away, also if it was written as another full stop.
+    let stripped = part.strip_suffix('.').unwrap_or(part);
+    if is_plain_host(stripped) {
+        return check_prepared(lower_ascii(stripped));
     }
-    let prepared = until_stable(part, host_to_unicode).ok_or(JidError::Domain)?;
-    check_prepared(prepared)
+    let unicode = until_stable(part, host_to_unicode).ok_or(JidError::Domain)?;
+    let host = unicode.strip_suffix('.').unwrap_or(&unicode);
+    if !host.split('.').all(is_label) {
+        return Err(JidError::Domain);
+    }
+    check_prepared(Cow::Owned(host.to_owned()))
 }
 
 /// Prepares a resource: OpaqueString (RFC 7622 §3.4).
@@ -63,8 +67,8 @@ pub fn prepare_resource(part: &str) -> Result<Cow<'_, str>, JidError> {
     if part.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         return check_prepared(Cow::Borrowed(part));
     }
-    let prepared = until_stable(part, |text| OpaqueString::enforce(text).ok())
-        .ok_or(JidError::Resource)?;
+    let prepared =
+        until_stable(part, |text| OpaqueString::enforce(text).ok()).ok_or(JidError::Resource)?;
     check_prepared(prepared)
 }
 
@@ -108,9 +112,12 @@ fn until_stable<'a>(
 
 /// RFC 3986 §3.2.2 `IP-literal`, rewritten in the one form RFC 5952 gives an address.
 fn prepare_ip_literal(part: &str) -> Result<String, JidError> {
-    let inner = part.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    let address: Ipv6Addr =
-        inner.and_then(|inner| inner.parse().ok()).ok_or(JidError::Domain)?;
+    let inner = part
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    let address: Ipv6Addr = inner
+        .and_then(|inner| inner.parse().ok())
+        .ok_or(JidError::Domain)?;
     Ok(format!("[{address}]"))
 }
 
@@ -119,10 +126,14 @@ fn is_plain_host(host: &str) -> bool {
     host.split('.').all(|label| {
         let bytes = label.as_bytes();
         !bytes.is_empty()
-            && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte))
+            && bytes
+                .iter()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte))
             && bytes.first() != Some(&b'-')
             && bytes.last() != Some(&b'-')
-            && !bytes.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(b"xn--"))
+            && !bytes
+                .get(..4)
+                .is_some_and(|start| start.eq_ignore_ascii_case(b"xn--"))
     })
 }
 
@@ -131,16 +142,11 @@ fn is_plain_host(host: &str) -> bool {
 fn host_to_unicode(host: &str) -> Option<Cow<'_, str>> {
     let (unicode, result) =
         Uts46::new().to_unicode(host.as_bytes(), AsciiDenyList::URL, Hyphens::CheckFirstLast);
-    result.ok()?;
-    let unicode = match unicode.strip_suffix('.') {
-        Some(rest) => Cow::Owned(rest.to_owned()),
-        None => unicode,
-    };
-    let is_host = unicode.split('.').all(|label| {
-        !label.is_empty()
-            && label.bytes().all(|byte| {
-                !byte.is_ascii() || byte.is_ascii_alphanumeric() || b"-_".contains(&byte)
-            })
-    });
-    is_host.then_some(unicode)
+    result.is_ok().then_some(unicode)
+}
+
+fn is_label(label: &str) -> bool {
+    let is_allowed =
+        |byte: u8| !byte.is_ascii() || byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    !label.is_empty() && label.bytes().all(is_allowed)
 }

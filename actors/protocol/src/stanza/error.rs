@@ -49,7 +49,13 @@ impl ErrorKind {
 
     /// Reads the attribute.
     pub fn parse(text: &str) -> Option<Self> {
-        let all = [Self::Auth, Self::Cancel, Self::Continue, Self::Modify, Self::Wait];
+        let all = [
+            Self::Auth,
+            Self::Cancel,
+            Self::Continue,
+            Self::Modify,
+            Self::Wait,
+        ];
         all.into_iter().find(|kind| kind.as_str() == text)
     }
 }
@@ -139,7 +145,12 @@ conditions! {
 impl StanzaError {
     /// An error of this type and condition.
     pub const fn of(kind: ErrorKind, condition: Condition) -> Self {
-        Self { kind, condition, text: None, application: None }
+        Self {
+            kind,
+            condition,
+            text: None,
+            application: None,
+        }
     }
 
     /// With an explanation for people.
@@ -173,8 +184,12 @@ impl StanzaError {
 
     /// Reads an `<error/>`; what is unknown in it becomes `undefined-condition`.
     pub fn from_element(error: &Element) -> Self {
-        let defined = error.children().filter(|child| child.namespace() == ns::STANZAS);
-        let condition = defined.filter_map(|child| Condition::parse(child.name())).next();
+        let defined = error
+            .children()
+            .filter(|child| child.namespace() == ns::STANZAS);
+        let condition = defined
+            .filter_map(|child| Condition::parse(child.name()))
+            .next();
         let condition = condition.unwrap_or(Condition::UndefinedCondition);
         let kind = error.get("type").and_then(ErrorKind::parse);
         let application = error.children().find(|child| child.namespace() != ns::STANZAS);

@@ -33,12 +33,18 @@ pub enum IqKind {
 impl Iq {
     /// The request itself, or the answer's content: the first child that is no `<error/>`.
     pub fn payload(&self) -> Option<Child<'_>> {
-        self.payloads.iter().find(|child| !child.is("error", ns::CLIENT))
+        self.payloads
+            .iter()
+            .find(|child| !child.is("error", ns::CLIENT))
     }
 
     /// The answer to this request.
     pub fn result(&self, payload: Option<Element>) -> Self {
-        Self { head: self.head.reply(), kind: IqKind::Result, payloads: payload.into_iter().collect() }
+        Self {
+            head: self.head.reply(),
+            kind: IqKind::Result,
+            payloads: payload.into_iter().collect(),
+        }
     }
 }
 

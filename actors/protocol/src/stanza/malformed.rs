@@ -1,8 +1,6 @@
 //! Reads a stanza's head, and says what is wrong with one that is none: RFC 6120 §8.1, §8.2.
 
-use super::{
-    Head, Iq, IqKind, Message, MessageKind, Presence, PresenceKind, Stanza, StanzaError,
-};
+use super::{Head, Iq, IqKind, Message, MessageKind, Presence, PresenceKind, Stanza, StanzaError};
 use crate::jid::Jid;
 use crate::ns;
 use crate::xml::{Element, Fragment};
@@ -60,7 +58,8 @@ impl Malformed {
         if type_name == Some("error") || (name == "iq" && type_name == Some("result")) {
             return None;
         }
-        let short = |text: &Option<String>| text.clone().filter(|text| text.len() <= ECHO_BYTES_MAX);
+        let short =
+            |text: &Option<String>| text.clone().filter(|text| text.len() <= ECHO_BYTES_MAX);
         let reply = Element::new(name, ns::CLIENT)
             .attr_opt("to", short(&self.from))
             .attr_opt("from", short(&self.to))
@@ -114,17 +113,27 @@ pub(super) fn read(fragment: Fragment) -> Result<Stanza, Malformed> {
         None => Err(refuse(StanzaError::bad_request())),
         Some(StanzaName::Message) => {
             let kind = MessageKind::parse(type_name);
-            Ok(Stanza::Message(Message { head, kind, payloads: fragment.into_payloads() }))
+            Ok(Stanza::Message(Message {
+                head,
+                kind,
+                payloads: fragment.into_payloads(),
+            }))
         }
         Some(StanzaName::Presence) => match PresenceKind::parse(type_name) {
-            Some(kind) => {
-                Ok(Stanza::Presence(Presence { head, kind, payloads: fragment.into_payloads() }))
-            }
+            Some(kind) => Ok(Stanza::Presence(Presence {
+                head,
+                kind,
+                payloads: fragment.into_payloads(),
+            })),
             // RFC 6121 §4.7.1: the type is one of those defined.
             None => Err(refuse(StanzaError::bad_request())),
         },
         Some(StanzaName::Iq) => match read_iq_kind(&fragment) {
-            Some(kind) => Ok(Stanza::Iq(Iq { head, kind, payloads: fragment.into_payloads() })),
+            Some(kind) => Ok(Stanza::Iq(Iq {
+                head,
+                kind,
+                payloads: fragment.into_payloads(),
+            })),
             None => Err(refuse(StanzaError::bad_request())),
         },
     }

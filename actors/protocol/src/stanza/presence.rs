@@ -64,7 +64,12 @@ impl Presence {
 
     /// The state (§4.7.2.1); an unknown one is as good as none.
     pub fn show(&self) -> Show {
-        match self.payloads.text_of("show", ns::CLIENT).as_deref().map(str::trim) {
+        match self
+            .payloads
+            .text_of("show", ns::CLIENT)
+            .as_deref()
+            .map(str::trim)
+        {
             Some("chat") => Show::Chat,
             Some("away") => Show::Away,
             Some("xa") => Show::Xa,

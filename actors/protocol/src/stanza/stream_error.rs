@@ -95,7 +95,10 @@ conditions! {
 impl StreamError {
     /// An error without explanation.
     pub const fn new(condition: StreamCondition) -> Self {
-        Self { condition, text: None }
+        Self {
+            condition,
+            text: None,
+        }
     }
 
     /// With an explanation for people.

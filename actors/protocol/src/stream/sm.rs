@@ -58,7 +58,13 @@ pub enum Unacked {
 impl Sm {
     /// Starts counting. `id` is empty when the client wants no resumption.
     pub fn new(id: String) -> Self {
-        Self { id, handled: 0, sent: 0, unacked: VecDeque::new(), request_is_open: false }
+        Self {
+            id,
+            handled: 0,
+            sent: 0,
+            unacked: VecDeque::new(),
+            request_is_open: false,
+        }
     }
 
     /// Tells whether the client may resume.
@@ -146,7 +152,10 @@ pub fn enabled(sm: &Sm, resume_seconds: u64) -> Element {
     if !sm.is_resumable() {
         return element;
     }
-    element.attr("resume", "true").attr("id", sm.id.clone()).attr("max", resume_seconds.to_string())
+    element
+        .attr("resume", "true")
+        .attr("id", sm.id.clone())
+        .attr("max", resume_seconds.to_string())
 }
 
 /// `<failed/>` with a stanza error condition (§3, §5).
@@ -175,7 +184,10 @@ mod tests {
     use super::*;
 
     fn entry(id: u64) -> Unacked {
-        Unacked::Entry { id, share: Share::Addressed }
+        Unacked::Entry {
+            id,
+            share: Share::Addressed,
+        }
     }
 
     fn with_sent(count: u64) -> Sm {
@@ -204,7 +216,10 @@ mod tests {
         sm.sent = u32::MAX - 1;
         (1..=4).for_each(|id| sm.count_sent(entry(id)));
         assert_eq!(sm.acknowledge(u32::MAX).unwrap(), vec![entry(1)]);
-        assert_eq!(sm.acknowledge(2).unwrap(), vec![entry(2), entry(3), entry(4)]);
+        assert_eq!(
+            sm.acknowledge(2).unwrap(),
+            vec![entry(2), entry(3), entry(4)]
+        );
     }
 
     #[test]
@@ -227,7 +242,15 @@ mod tests {
 
     #[test]
     fn x20_an_h_that_is_no_number_of_32_bits_is_none() {
-        for text in ["", "-1", "+1", "4294967296", "1e3", " 1", "18446744073709551616"] {
+        for text in [
+            "",
+            "-1",
+            "+1",
+            "4294967296",
+            "1e3",
+            " 1",
+            "18446744073709551616",
+        ] {
             assert_eq!(parse_h(text), None, "{text:?}");
         }
         assert_eq!(parse_h("4294967295"), Some(u32::MAX));

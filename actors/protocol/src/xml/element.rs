@@ -53,8 +53,16 @@ impl Element {
         namespace: impl Into<Cow<'static, str>>,
     ) -> Self {
         let name = name.into();
-        debug_assert!(super::reader::is_name(&name), "names are ours, never a peer's text");
-        Self { name, namespace: namespace.into(), attributes: Vec::new(), nodes: Vec::new() }
+        debug_assert!(
+            super::reader::is_name(&name),
+            "names are ours, never a peer's text"
+        );
+        Self {
+            name,
+            namespace: namespace.into(),
+            attributes: Vec::new(),
+            nodes: Vec::new(),
+        }
     }
 
     /// Sets an attribute; `xml:lang` is the one name with a prefix.
@@ -84,14 +92,19 @@ impl Element {
             .find(|known| known.name == name && known.namespace == namespace);
         match known {
             Some(known) => known.value = value.into(),
-            None => self.attributes.push(Attribute { namespace, name, value: value.into() }),
+            None => self.attributes.push(Attribute {
+                namespace,
+                name,
+                value: value.into(),
+            }),
         }
     }
 
     /// Takes an attribute away.
     pub fn without(mut self, name: &str) -> Self {
         let (namespace, name) = split_lang(name);
-        self.attributes.retain(|known| known.name != name || known.namespace != namespace);
+        self.attributes
+            .retain(|known| known.name != name || known.namespace != namespace);
         self
     }
 
@@ -214,7 +227,10 @@ impl Element {
             Some((Found::Element, end)) if end == bytes.len() => {}
             _ => return Err(XmlError::NotWellFormed),
         }
-        let scope = Scope { default: ns::CLIENT, prefixes: &[] };
+        let scope = Scope {
+            default: ns::CLIENT,
+            prefixes: &[],
+        };
         let mut reader = StrictReader::new(bytes, scope, limits)?;
         read_tree(&mut reader)
     }
@@ -225,7 +241,12 @@ impl Element {
         attributes: Vec<Attribute>,
         nodes: Vec<Node>,
     ) -> Self {
-        Self { name: name.into(), namespace: namespace.into(), attributes, nodes }
+        Self {
+            name: name.into(),
+            namespace: namespace.into(),
+            attributes,
+            nodes,
+        }
     }
 
     fn start(local: &str, namespace: &str, attributes: &[RawAttribute<'_>]) -> Self {
@@ -237,7 +258,12 @@ impl Element {
                 value: raw.value.to_string(),
             })
             .collect();
-        Self::from_parts(local.to_owned(), namespace.to_owned(), attributes, Vec::new())
+        Self::from_parts(
+            local.to_owned(),
+            namespace.to_owned(),
+            attributes,
+            Vec::new(),
+        )
     }
 
     /// Adjacent text is one node, so that a tree does not depend on how it was escaped.
@@ -259,7 +285,9 @@ fn read_tree(reader: &mut StrictReader<'_>) -> Result<Element, XmlError> {
                 open.push(Element::start(local, &namespace, &reader.attributes));
             }
             Item::Text(text) => {
-                open.last_mut().ok_or(XmlError::NotWellFormed)?.push_text(&text);
+                open.last_mut()
+                    .ok_or(XmlError::NotWellFormed)?
+                    .push_text(&text);
             }
             Item::End => {
                 let element = open.pop().ok_or(XmlError::NotWellFormed)?;

@@ -68,7 +68,9 @@ fn is_forbidden_at(bytes: &[u8], at: usize) -> bool {
 pub(super) fn has_only_chars(bytes: &[u8]) -> bool {
     // Chunks without a suspect, that is nearly all, are passed over without a branch a byte.
     for (number, chunk) in bytes.chunks(32).enumerate() {
-        let suspect = chunk.iter().fold(false, |any, &byte| any | (byte < 0x20) | (byte == 0xEF));
+        let suspect = chunk
+            .iter()
+            .fold(false, |any, &byte| any | (byte < 0x20) | (byte == 0xEF));
         let start = number * 32;
         if suspect && (start..start + chunk.len()).any(|at| is_forbidden_at(bytes, at)) {
             return false;

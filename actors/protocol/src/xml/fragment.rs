@@ -45,12 +45,16 @@ impl Fragment {
 
     /// The value of an attribute; `xml:lang` is the one name with a prefix.
     pub fn attr(&self, name: &str) -> Option<&str> {
-        self.attributes().find(|(known, _)| *known == name).map(|(_, value)| value)
+        self.attributes()
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| value)
     }
 
     /// Its attributes.
     pub fn attributes(&self) -> impl Iterator<Item = (&str, &str)> {
-        (2..self.ends.len()).step_by(2).map(|at| (self.piece(at), self.piece(at + 1)))
+        (2..self.ends.len())
+            .step_by(2)
+            .map(|at| (self.piece(at), self.piece(at + 1)))
     }
 
     /// Its own character data, without that of its children.
@@ -87,7 +91,9 @@ impl Fragment {
             }
         });
         let text = (!self.text.is_empty()).then(|| Node::Text(self.text.clone()));
-        let nodes = text.into_iter().chain(self.payloads.elements().map(Node::Element));
+        let nodes = text
+            .into_iter()
+            .chain(self.payloads.elements().map(Node::Element));
         Element::from_parts(
             self.name().to_owned(),
             self.namespace().to_owned(),
@@ -97,7 +103,9 @@ impl Fragment {
     }
 
     fn piece(&self, at: usize) -> &str {
-        let start = at.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
+        let start = at
+            .checked_sub(1)
+            .map_or(0, |before| self.ends[before] as usize);
         &self.head[start..self.ends[at] as usize]
     }
 
@@ -114,7 +122,12 @@ impl Fragment {
             return Err(XmlError::NotWellFormed);
         }
         let payloads = Payloads::from_parts(content.out, content.index);
-        Ok(Self { head, ends, text: content.text, payloads })
+        Ok(Self {
+            head,
+            ends,
+            text: content.text,
+            payloads,
+        })
     }
 }
 
@@ -126,7 +139,14 @@ pub fn parse_fragment(bytes: &[u8], limits: &Limits) -> Result<Fragment, XmlErro
         Some((Found::Element, end)) if end == bytes.len() => {}
         _ => return Err(XmlError::NotWellFormed),
     }
-    Fragment::read(bytes, Scope { default: ns::CLIENT, prefixes: &[] }, limits)
+    Fragment::read(
+        bytes,
+        Scope {
+            default: ns::CLIENT,
+            prefixes: &[],
+        },
+        limits,
+    )
 }
 
 /// Reads a row of canonical children again.
@@ -153,7 +173,9 @@ fn copy_head(
     namespace: &str,
     attributes: &[RawAttribute<'_>],
 ) -> (Box<str>, SmallVec<[u32; 12]>) {
-    let length = attributes.iter().map(|raw| raw.prefix.len() + raw.local.len() + raw.value.len() + 1);
+    let length = attributes
+        .iter()
+        .map(|raw| raw.prefix.len() + raw.local.len() + raw.value.len() + 1);
     let mut head = String::with_capacity(local.len() + namespace.len() + length.sum::<usize>());
     let mut ends = SmallVec::new();
     head.push_str(local);
@@ -214,8 +236,10 @@ impl<'a> Content<'a> {
                         }
                     };
                     let xmlns = (namespace != parent).then_some(&*namespace);
-                    let attributes =
-                        reader.attributes.iter().map(|raw| (&*raw.namespace, raw.local, &*raw.value));
+                    let attributes = reader
+                        .attributes
+                        .iter()
+                        .map(|raw| (&*raw.namespace, raw.local, &*raw.value));
                     write_start(&mut self.out, local, xmlns, attributes);
                     is_tag_open = true;
                     open.push((local, namespace));
@@ -227,7 +251,9 @@ impl<'a> Content<'a> {
                     escape_text(&mut self.out, &text);
                 }
                 Item::End => {
-                    let Some((local, _)) = open.pop() else { return Ok(()) };
+                    let Some((local, _)) = open.pop() else {
+                        return Ok(());
+                    };
                     match std::mem::take(&mut is_tag_open) {
                         true => self.out.extend_from_slice(b"/>"),
                         false => write_end(&mut self.out, local),

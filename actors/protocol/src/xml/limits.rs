@@ -31,12 +31,18 @@ impl Limits {
     };
 
     /// A client that has logged in.
-    pub const AFTER_LOGIN: Self =
-        Self { stanza_bytes: 256 * 1024, elements: 16 * 1024, ..Self::BEFORE_LOGIN };
+    pub const AFTER_LOGIN: Self = Self {
+        stanza_bytes: 256 * 1024,
+        elements: 16 * 1024,
+        ..Self::BEFORE_LOGIN
+    };
 
     /// Another server: its stanzas may have grown by what servers add.
-    pub const S2S: Self =
-        Self { stanza_bytes: 512 * 1024, elements: 32 * 1024, ..Self::BEFORE_LOGIN };
+    pub const S2S: Self = Self {
+        stanza_bytes: 512 * 1024,
+        elements: 32 * 1024,
+        ..Self::BEFORE_LOGIN
+    };
 
     /// What our own writer has written: stanzas grow when they are wrapped (carbons, archive
     /// results), so they may be larger and deeper than what came in.

@@ -13,7 +13,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use smallvec::SmallVec;
 
 use super::escape::{escape_attribute, read_text};
-use super::{Element, XmlError};
+use super::fragment::read_children;
+use super::reader::Scope;
+use super::{Element, Limits, XmlError};
 use crate::ns;
 
 /// The children of a stanza. A clone shares the bytes.
@@ -41,9 +43,12 @@ const NO_XMLNS: u16 = u16::MAX;
 /// A child of a stanza.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Child<'a> {
-    name: &'a str,
-    namespace: &'a str,
-    bytes: &'a [u8],
+    /// See [`Self::name`].
+    pub name: &'a str,
+    /// See [`Self::namespace`].
+    pub namespace: &'a str,
+    /// See [`Self::bytes`].
+    pub bytes: &'a [u8],
 }
 
 impl<'a> Child<'a> {
@@ -106,7 +111,10 @@ impl<'a> Child<'a> {
 
 impl Payloads {
     pub(super) fn from_parts(bytes: Vec<u8>, index: Index) -> Self {
-        Self { bytes: bytes.into(), index }
+        Self {
+            bytes: bytes.into(),
+            index,
+        }
     }
 
     /// How many children there are.
@@ -140,7 +148,11 @@ impl Payloads {
                 text(from, from + usize::from(length))
             }
         };
-        Child { name: text(1, name_end), namespace, bytes }
+        Child {
+            name: text(1, name_end),
+            namespace,
+            bytes,
+        }
     }
 
     /// Tells whether there is a child of this name in this namespace.
@@ -176,10 +188,19 @@ impl Payloads {
         }
         let mut bytes = Vec::with_capacity(self.bytes.len());
         let mut index = Index::new();
-        for (place, _) in self.index.iter().zip(&unwanted).filter(|(_, unwanted)| !**unwanted) {
+        for (place, _) in self
+            .index
+            .iter()
+            .zip(&unwanted)
+            .filter(|(_, unwanted)| !**unwanted)
+        {
             let start = bytes.len() as u32;
             bytes.extend_from_slice(&self.bytes[place.start as usize..place.end as usize]);
-            index.push(Place { start, end: bytes.len() as u32, ..*place });
+            index.push(Place {
+                start,
+                end: bytes.len() as u32,
+                ..*place
+            });
         }
         Self::from_parts(bytes, index)
     }
@@ -201,21 +222,21 @@ impl Payloads {
         self.bytes = bytes.into();
     }
 
-    /// Indexes canonical bytes.
+    /// Indexes canonical bytes. They come from our own writer, but from another node's, or
+    /// from a disk: they are read as strictly as a peer's.
     fn from_canonical(bytes: Bytes) -> Result<Self, XmlError> {
-        let mut payloads = Self::default();
-        if bytes.is_empty() {
-            return Ok(payloads);
-        }
-        let scope = super::reader::Scope { default: ns::CLIENT, prefixes: &[] };
-        let (index, written) =
-            super::fragment::read_children(&bytes, scope, &super::Limits::CANONICAL)?;
-        if written != bytes {
-            return Err(XmlError::BadFormat);
-        }
-        payloads.index = index;
-        payloads.bytes = bytes;
-        Ok(payloads)
+        let scope = Scope {
+            default: ns::CLIENT,
+            prefixes: &[],
+        };
+        let (index, written) = read_children(&bytes, scope, &Limits::CANONICAL)?;
+        // What was put in by `Element::raw_child` may declare a namespace once too often.
+        let bytes = if written == bytes {
+            bytes
+        } else {
+            written.into()
+        };
+        Ok(Self { bytes, index })
     }
 }
 

@@ -36,7 +36,10 @@ pub(super) struct RawAttribute<'a> {
 #[derive(Debug)]
 pub(super) enum Item<'a> {
     /// A start tag; its attributes are in [`StrictReader::attributes`].
-    Start { local: &'a str, namespace: Cow<'a, str> },
+    Start {
+        local: &'a str,
+        namespace: Cow<'a, str>,
+    },
     /// Character data, maybe only a part of it.
     Text(Cow<'a, str>),
     /// An end tag.
@@ -92,10 +95,17 @@ impl<'a> StrictReader<'a> {
             return Ok(Some(Item::End));
         }
         let from = self.position();
-        let event = self.inner.read_event().map_err(|_| XmlError::NotWellFormed)?;
-        let raw = self.text.get(from..self.position()).ok_or(XmlError::NotWellFormed)?;
+        let event = self
+            .inner
+            .read_event()
+            .map_err(|_| XmlError::NotWellFormed)?;
+        let raw = self
+            .text
+            .get(from..self.position())
+            .ok_or(XmlError::NotWellFormed)?;
         let inside = |head: usize, tail: usize| {
-            raw.get(head..raw.len().wrapping_sub(tail)).ok_or(XmlError::NotWellFormed)
+            raw.get(head..raw.len().wrapping_sub(tail))
+                .ok_or(XmlError::NotWellFormed)
         };
         let item = match event {
             Event::Start(_) => self.start(inside(1, 1)?)?,
@@ -128,11 +138,17 @@ impl<'a> StrictReader<'a> {
 
     /// The bindings in scope, the innermost last.
     pub(super) fn bindings(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.bindings.iter().map(|binding| (binding.prefix, &*binding.namespace))
+        self.bindings
+            .iter()
+            .map(|binding| (binding.prefix, &*binding.namespace))
     }
 
     fn close(&mut self) {
-        while self.bindings.last().is_some_and(|binding| binding.depth == self.depth) {
+        while self
+            .bindings
+            .last()
+            .is_some_and(|binding| binding.depth == self.depth)
+        {
             self.bindings.pop();
         }
         self.depth = self.depth.saturating_sub(1);
@@ -150,13 +166,22 @@ impl<'a> StrictReader<'a> {
             let value = read_attribute(raw)?;
             if prefix == "xmlns" || (prefix.is_empty() && local == "xmlns") {
                 declarations += 1;
-                self.declare(if prefix.is_empty() { "" } else { local }, value, declarations)?;
+                self.declare(
+                    if prefix.is_empty() { "" } else { local },
+                    value,
+                    declarations,
+                )?;
                 continue;
             }
             if self.attributes.len() >= self.limits.attributes {
                 return Err(XmlError::TooLarge("attributes"));
             }
-            self.attributes.push(RawAttribute { prefix, local, namespace: Cow::Borrowed(""), value });
+            self.attributes.push(RawAttribute {
+                prefix,
+                local,
+                namespace: Cow::Borrowed(""),
+                value,
+            });
         }
         self.resolve_attributes()?;
         let namespace = self.resolve(prefix)?;
@@ -209,7 +234,11 @@ impl<'a> StrictReader<'a> {
         if is_repeated {
             return Err(XmlError::NotWellFormed);
         }
-        self.bindings.push(Binding { prefix, namespace, depth: self.depth });
+        self.bindings.push(Binding {
+            prefix,
+            namespace,
+            depth: self.depth,
+        });
         Ok(())
     }
 
@@ -217,13 +246,23 @@ impl<'a> StrictReader<'a> {
         if prefix == "xml" {
             return Ok(Cow::Borrowed(ns::XML));
         }
-        if let Some(binding) = self.bindings.iter().rev().find(|binding| binding.prefix == prefix) {
+        if let Some(binding) = self
+            .bindings
+            .iter()
+            .rev()
+            .find(|binding| binding.prefix == prefix)
+        {
             return Ok(binding.namespace.clone());
         }
         if prefix.is_empty() {
             return Ok(Cow::Borrowed(self.scope.default));
         }
-        let outer = self.scope.prefixes.iter().rev().find(|(known, _)| **known == *prefix);
+        let outer = self
+            .scope
+            .prefixes
+            .iter()
+            .rev()
+            .find(|(known, _)| **known == *prefix);
         let (_, namespace) = outer.ok_or(XmlError::BadNamespacePrefix)?;
         Ok(Cow::Borrowed(namespace))
     }
@@ -267,7 +306,10 @@ fn split_name(tag: &str) -> (&str, &str) {
 }
 
 fn trim_start(text: &str) -> &str {
-    let start = text.bytes().position(|byte| !is_space(byte)).unwrap_or(text.len());
+    let start = text
+        .bytes()
+        .position(|byte| !is_space(byte))
+        .unwrap_or(text.len());
     &text[start..]
 }
 
@@ -283,7 +325,9 @@ fn split_attribute(text: &str) -> Result<Option<(&str, &str, &str)>, XmlError> {
     }
     let end = rest.bytes().position(|byte| is_space(byte) || byte == b'=');
     let (name, rest) = rest.split_at(end.ok_or(XmlError::NotWellFormed)?);
-    let rest = trim_start(rest).strip_prefix('=').ok_or(XmlError::NotWellFormed)?;
+    let rest = trim_start(rest)
+        .strip_prefix('=')
+        .ok_or(XmlError::NotWellFormed)?;
     let rest = trim_start(rest);
     let quote = match rest.as_bytes().first() {
         Some(b'"') => '"',
@@ -297,7 +341,9 @@ fn split_attribute(text: &str) -> Result<Option<(&str, &str, &str)>, XmlError> {
 /// XML 1.0 §2.3 production Name, without the colon (Namespaces in XML 1.0, NCName).
 pub(super) fn is_name(name: &str) -> bool {
     let mut bytes = name.bytes();
-    let Some(first) = bytes.next() else { return false };
+    let Some(first) = bytes.next() else {
+        return false;
+    };
     if name.is_ascii() {
         return (first.is_ascii_alphabetic() || first == b'_')
             && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));

@@ -82,7 +82,14 @@ impl Scanner {
     }
 
     fn at(place: Place) -> Self {
-        Self { state: State::Gap, place, bytes: 0, elements: 0, depth: 0, attributes: 0 }
+        Self {
+            state: State::Gap,
+            place,
+            bytes: 0,
+            elements: 0,
+            depth: 0,
+            attributes: 0,
+        }
     }
 
     /// Tells whether no element has begun.
@@ -99,10 +106,17 @@ impl Scanner {
     ) -> Result<Option<(Found, usize)>, XmlError> {
         let mut at = 0;
         // One byte more than allowed is enough to know.
-        let within = bytes.len().min((limits.stanza_bytes + 1).saturating_sub(self.bytes));
+        let within = bytes.len().min(
+            limits
+                .stanza_bytes
+                .saturating_add(1)
+                .saturating_sub(self.bytes),
+        );
         while at < within {
             at += self.skip(&bytes[at..within]);
-            let Some(&byte) = bytes[..within].get(at) else { break };
+            let Some(&byte) = bytes[..within].get(at) else {
+                break;
+            };
             at += 1;
             if let Some(found) = self.step(byte, limits)? {
                 if self.bytes + at > limits.stanza_bytes {
@@ -121,9 +135,7 @@ impl Scanner {
 
     /// How many of these bytes change nothing.
     fn skip(&self, bytes: &[u8]) -> usize {
-        let stop = |is_stop: fn(&u8) -> bool| {
-            bytes.iter().position(is_stop).unwrap_or(bytes.len())
-        };
+        let stop = |is_stop: fn(&u8) -> bool| bytes.iter().position(is_stop).unwrap_or(bytes.len());
         match self.state {
             State::Text => stop(|&byte| byte == b'<'),
             State::Quote(b'"') => stop(|&byte| byte == b'"'),
@@ -137,7 +149,7 @@ impl Scanner {
     fn step(&mut self, byte: u8, limits: &Limits) -> Result<Option<Found>, XmlError> {
         match (self.state, byte) {
             (State::Gap | State::Text, b'<') => self.state = State::Open,
-            (State::Gap, _) => return Err(self.stray(byte)),
+            (State::Gap, _) => return Err(self.stray()),
             (State::Open, _) => self.open(byte, limits)?,
             (State::Tag, b'>') => return Ok(self.end_start_tag()),
             (State::Tag, b'/') => self.state = State::Slash,
@@ -156,8 +168,7 @@ impl Scanner {
     }
 
     /// Text where no text may stand.
-    fn stray(&self, byte: u8) -> XmlError {
-        let _ = byte;
+    fn stray(&self) -> XmlError {
         match self.place {
             // RFC 6120 §4.9.3.1: well-formed, but no stanza.
             Place::Stream => XmlError::BadFormat,
@@ -169,9 +180,8 @@ impl Scanner {
         self.state = match byte {
             b'/' if self.depth > 0 || self.place == Place::Stream => State::EndTag,
             b'/' => return Err(XmlError::NotWellFormed),
-            b'?' if self.place == Place::Start && self.bytes_are_first() => {
-                State::Declaration(0, false)
-            }
+            // `Place::Start` ends with the first thing found, so nothing can have come before.
+            b'?' if self.place == Place::Start => State::Declaration(0, false),
             // RFC 6120 §11.1: no processing instructions.
             b'?' => return Err(XmlError::Restricted),
             // A CDATA section is character data, so it stands in elements alone.
@@ -182,11 +192,6 @@ impl Scanner {
             _ => return self.open_start_tag(limits),
         };
         Ok(())
-    }
-
-    /// `Place::Start` ends with the first thing found, so nothing but `<` can have come.
-    fn bytes_are_first(&self) -> bool {
-        self.depth == 0
     }
 
     fn open_start_tag(&mut self, limits: &Limits) -> Result<(), XmlError> {
@@ -278,7 +283,11 @@ impl Scanner {
             return Err(XmlError::Restricted);
         }
         if question && byte == b'>' {
-            self.place = if self.place == Place::Start { Place::Prolog } else { self.place };
+            self.place = if self.place == Place::Start {
+                Place::Prolog
+            } else {
+                self.place
+            };
             self.reset();
             return Ok(Some(Found::Declaration));
         }
@@ -291,7 +300,11 @@ fn bang(matched: u8, byte: u8) -> Result<State, XmlError> {
     if CDATA[usize::from(matched)] != byte {
         return Err(XmlError::Restricted);
     }
-    Ok(if usize::from(matched) + 1 == CDATA.len() { State::CData(0) } else { State::Bang(matched + 1) })
+    Ok(if usize::from(matched) + 1 == CDATA.len() {
+        State::CData(0)
+    } else {
+        State::Bang(matched + 1)
+    })
 }
 
 fn in_cdata(brackets: u8, byte: u8) -> State {

@@ -109,7 +109,10 @@ impl Tokenizer {
     }
 
     /// The next token, if it is complete.
-    #[expect(clippy::should_implement_trait, reason = "an iterator that ends can go on after a push")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "an iterator that ends can go on after a push"
+    )]
     pub fn next(&mut self) -> Result<Option<Token>, XmlError> {
         match self.outcome {
             Outcome::Open => {}
@@ -152,7 +155,11 @@ impl Tokenizer {
                 }
                 Found::Element => {
                     let context = self.context.as_ref().ok_or(XmlError::NotWellFormed)?;
-                    Some(Token::Fragment(Fragment::read(bytes, context.scope(), &self.limits)?))
+                    Some(Token::Fragment(Fragment::read(
+                        bytes,
+                        context.scope(),
+                        &self.limits,
+                    )?))
                 }
                 Found::Footer => {
                     let context = self.context.as_ref().ok_or(XmlError::NotWellFormed)?;
@@ -199,11 +206,16 @@ impl Tokenizer {
 
 impl Context {
     fn scope(&self) -> Scope<'_> {
-        Scope { default: &self.content_ns, prefixes: &self.prefixes }
+        Scope {
+            default: &self.content_ns,
+            prefixes: &self.prefixes,
+        }
     }
 
     fn check_footer(&self, bytes: &[u8]) -> Result<(), XmlError> {
-        let name = bytes.strip_prefix(b"</").and_then(|rest| rest.strip_suffix(b">"));
+        let name = bytes
+            .strip_prefix(b"</")
+            .and_then(|rest| rest.strip_suffix(b">"));
         let name = name.map(|name| name.trim_ascii_end());
         if name != Some(self.name.as_bytes()) {
             return Err(XmlError::NotWellFormed);
@@ -214,12 +226,22 @@ impl Context {
 
 fn trim_space(bytes: &[u8]) -> &[u8] {
     let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
-    let start = bytes.iter().position(|byte| !is_space(byte)).unwrap_or(bytes.len());
+    let start = bytes
+        .iter()
+        .position(|byte| !is_space(byte))
+        .unwrap_or(bytes.len());
     &bytes[start..]
 }
 
 fn read_header(bytes: &[u8], limits: &Limits) -> Result<(StreamHeader, Context), XmlError> {
-    let mut reader = StrictReader::new(bytes, Scope { default: "", prefixes: &[] }, limits)?;
+    let mut reader = StrictReader::new(
+        bytes,
+        Scope {
+            default: "",
+            prefixes: &[],
+        },
+        limits,
+    )?;
     let Some(Item::Start { local, namespace }) = reader.next()? else {
         return Err(XmlError::NotWellFormed);
     };
@@ -251,8 +273,14 @@ fn read_header(bytes: &[u8], limits: &Limits) -> Result<(StreamHeader, Context),
         }
     }
     let text = std::str::from_utf8(bytes).map_err(|_| XmlError::BadFormat)?;
-    let name = text[1..].split([' ', '\t', '\r', '\n', '>']).next().unwrap_or_default();
-    let context =
-        Context { name: name.into(), content_ns: header.content_ns.as_str().into(), prefixes };
+    let name = text[1..]
+        .split([' ', '\t', '\r', '\n', '>'])
+        .next()
+        .unwrap_or_default();
+    let context = Context {
+        name: name.into(),
+        content_ns: header.content_ns.as_str().into(),
+        prefixes,
+    };
     Ok((header, context))
 }

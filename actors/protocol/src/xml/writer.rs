@@ -53,8 +53,13 @@ fn write_foreign<'a>(
     attributes: impl Iterator<Item = AttributeRef<'a>> + Clone,
     at: usize,
 ) {
-    let Some((namespace, name, value)) = attributes.clone().nth(at) else { return };
-    let first = attributes.clone().position(|(other, ..)| other == namespace).unwrap_or(at);
+    let Some((namespace, name, value)) = attributes.clone().nth(at) else {
+        return;
+    };
+    let first = attributes
+        .clone()
+        .position(|(other, ..)| other == namespace)
+        .unwrap_or(at);
     let prefix = format!("p{first}");
     if first == at {
         write_prefixed(out, "xmlns", &prefix, namespace);

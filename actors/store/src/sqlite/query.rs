@@ -66,14 +66,16 @@ const COUNT_WITH: &str = concat!(
 /// Where the first entry stands that is stamped at ?3 or later: stamps grow with ids, so it
 /// is found by halving, in at most 32 steps.
 const FIND_STAMP: &str = "
-    WITH RECURSIVE search (low, high) AS (
-        SELECT ?1, ?2
+    WITH RECURSIVE search (low, high, middle) AS (
+        SELECT ?1, ?2, ?1 + (?2 - ?1) / 2
         UNION ALL
-        SELECT iif(before, middle + 1, low), iif(before, high, middle) FROM (
-            SELECT low, high, middle, coalesce(
-                (SELECT e.stamp < ?3 FROM entry e
-                 WHERE e.place >= middle AND e.place < ?2 ORDER BY e.place LIMIT 1), 0) AS before
-            FROM (SELECT low, high, low + (high - low) / 2 AS middle FROM search WHERE low < high))
+        SELECT middle + 1, high, middle + 1 + (high - middle - 1) / 2 FROM search
+        WHERE low < high AND coalesce((SELECT e.stamp < ?3 FROM entry e
+            WHERE e.place >= middle AND e.place < ?2 ORDER BY e.place LIMIT 1), 0)
+        UNION ALL
+        SELECT low, middle, low + (middle - low) / 2 FROM search
+        WHERE low < high AND NOT coalesce((SELECT e.stamp < ?3 FROM entry e
+            WHERE e.place >= middle AND e.place < ?2 ORDER BY e.place LIMIT 1), 0)
     )
     SELECT low FROM search WHERE low >= high LIMIT 1";
 

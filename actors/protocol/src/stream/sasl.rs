@@ -1,0 +1,302 @@
+//! The SASL exchange in its XML (RFC 6120 §6): `<auth/>`, `<challenge/>`, `<response/>`,
+//! `<abort/>`, `<success/>` and `<failure/>`.
+//!
+//! What the messages mean is decided in [`crate::sasl`].
+
+use super::features::Offer;
+use super::{Action, Phase, Stream, Verdict};
+use crate::jid::BareJid;
+use crate::ns;
+use crate::sasl::scram::{ScramFirst, ScramProof};
+use crate::sasl::{
+    Failure, FailureCondition, Hash, Mechanism, ScramCredentials, downgrade, encoding, identity,
+    plain,
+};
+use crate::stanza::StreamCondition;
+use crate::xml::{Element, Fragment};
+
+/// How far an exchange is.
+#[derive(Debug)]
+pub(super) enum Exchange {
+    /// The client chose a mechanism and is asked for its first message.
+    Begun(Mechanism),
+    /// SCRAM; the account's credentials are being loaded.
+    Credentials { first: ScramFirst, account: BareJid },
+    /// SCRAM; the challenge is sent.
+    Proof {
+        proof: ScramProof,
+        account: BareJid,
+        is_disabled: bool,
+    },
+    /// PLAIN; the password is being checked.
+    Password { account: BareJid },
+}
+
+impl Exchange {
+    /// Whether the caller's answer is due, not the client's.
+    pub(super) const fn is_waiting(&self) -> bool {
+        matches!(self, Self::Credentials { .. } | Self::Password { .. })
+    }
+}
+
+impl Stream {
+    /// `<auth/>` (§6.4.2).
+    pub(super) fn authenticate(
+        &mut self,
+        auth: &Fragment,
+        offer: &Offer,
+        actions: &mut Vec<Action>,
+    ) {
+        if self.is_logging_in() {
+            let failure = Failure::malformed("an exchange is under way");
+            return self.fail_login(None, failure, actions);
+        }
+        match read_auth(auth, offer) {
+            Ok((mechanism, Some(data))) => self.begin(mechanism, &data, offer, actions),
+            Ok((mechanism, None)) => {
+                // §6.4.3: an empty challenge asks for the message the client did not send.
+                self.write_element(&sasl_element("challenge", None), actions);
+                self.phase = Phase::Sasl(Exchange::Begun(mechanism));
+            }
+            Err(failure) => self.fail_login(None, failure, actions),
+        }
+    }
+
+    /// `<response/>` or `<abort/>` (§6.4.4).
+    pub(super) fn continue_login(
+        &mut self,
+        fragment: &Fragment,
+        offer: &Offer,
+        actions: &mut Vec<Action>,
+    ) {
+        let exchange = std::mem::replace(&mut self.phase, Phase::Negotiating);
+        if fragment.name() == "abort" {
+            return self.fail_login(None, Failure::of(FailureCondition::Aborted), actions);
+        }
+        let data = match encoding::decode(fragment.text()) {
+            Ok(data) => data,
+            Err(failure) => return self.fail_login(None, failure, actions),
+        };
+        match exchange {
+            Phase::Sasl(Exchange::Begun(mechanism)) => self.begin(mechanism, &data, offer, actions),
+            Phase::Sasl(Exchange::Proof {
+                proof,
+                account,
+                is_disabled,
+            }) => {
+                self.take_proof(proof, account, is_disabled, &data, actions);
+            }
+            _ => self.fail_login(
+                None,
+                Failure::malformed("no exchange is under way"),
+                actions,
+            ),
+        }
+    }
+
+    /// `<auth/>` or `<response/>` before TLS (row X16).
+    pub(super) fn require_encryption(&mut self, actions: &mut Vec<Action>) {
+        self.fail_login(
+            None,
+            Failure::of(FailureCondition::EncryptionRequired),
+            actions,
+        );
+    }
+
+    /// The client's first message of a mechanism.
+    fn begin(
+        &mut self,
+        mechanism: Mechanism,
+        data: &[u8],
+        offer: &Offer,
+        actions: &mut Vec<Action>,
+    ) {
+        let begun = match mechanism {
+            Mechanism::Plain => self.begin_plain(data),
+            _ => self.begin_scram(mechanism, data, offer),
+        };
+        match begun {
+            Ok((exchange, action)) => {
+                self.phase = Phase::Sasl(exchange);
+                actions.push(action);
+            }
+            Err(failure) => self.fail_login(None, failure, actions),
+        }
+    }
+
+    fn begin_plain(&self, data: &[u8]) -> Result<(Exchange, Action), Failure> {
+        let message = plain::parse_plain(data)?;
+        let account = self.account_of(&message.authcid, &message.authzid)?;
+        let action = Action::CheckPassword {
+            account: account.clone(),
+            password: message.password,
+        };
+        Ok((Exchange::Password { account }, action))
+    }
+
+    fn begin_scram(
+        &self,
+        mechanism: Mechanism,
+        data: &[u8],
+        offer: &Offer,
+    ) -> Result<(Exchange, Action), Failure> {
+        let first = ScramFirst::read(mechanism, data, offer.has_plus(), &self.bindings)?;
+        let account = self.account_of(first.username(), first.authzid())?;
+        let action = Action::LoadCredentials {
+            account: account.clone(),
+            mechanism,
+        };
+        Ok((Exchange::Credentials { first, account }, action))
+    }
+
+    fn account_of(&self, authcid: &str, authzid: &str) -> Result<BareJid, Failure> {
+        // Without a domain there were no features, and no mechanism to choose.
+        let domain = self.domain.as_ref().ok_or(Failure::NOT_AUTHORIZED)?;
+        identity::account(authcid, authzid, domain)
+    }
+
+    /// Sends the challenge; to an absent account one that looks the same (rows A10, A11).
+    pub(super) fn take_credentials(
+        &mut self,
+        found: Option<ScramCredentials>,
+        is_disabled: bool,
+        actions: &mut Vec<Action>,
+    ) {
+        let (first, account) = match std::mem::replace(&mut self.phase, Phase::Negotiating) {
+            Phase::Sasl(Exchange::Credentials { first, account }) => (first, account),
+            other => return self.phase = other,
+        };
+        let hash = first.hash();
+        let found = found.filter(|credentials| credentials.hash == hash);
+        let is_known = found.is_some();
+        let fake = ScramCredentials::fake(hash, &self.settings.fake_salt_key, account.as_str());
+        let signed_lists = list_hash(hash, &self.offer());
+        let entropy = (self.entropy)();
+        let (proof, challenge) = first.challenge(
+            found.unwrap_or(fake),
+            is_known,
+            &entropy,
+            Some(&signed_lists),
+        );
+        self.phase = Phase::Sasl(Exchange::Proof {
+            proof,
+            account,
+            is_disabled,
+        });
+        self.write_element(&sasl_element("challenge", Some(&challenge)), actions);
+    }
+
+    pub(super) fn credentials_unavailable(&mut self, actions: &mut Vec<Action>) {
+        match std::mem::replace(&mut self.phase, Phase::Negotiating) {
+            Phase::Sasl(Exchange::Credentials { account, .. }) => {
+                let failure = Failure::of(FailureCondition::TemporaryAuthFailure);
+                self.fail_login(Some(account), failure, actions);
+            }
+            other => self.phase = other,
+        }
+    }
+
+    fn take_proof(
+        &mut self,
+        proof: ScramProof,
+        account: BareJid,
+        is_disabled: bool,
+        data: &[u8],
+        actions: &mut Vec<Action>,
+    ) {
+        match proof.verify(data) {
+            // §6.5.2, but only for who knows the password: others learn nothing (row A11).
+            Ok(_) if is_disabled => {
+                let failure = Failure::of(FailureCondition::AccountDisabled);
+                self.fail_login(Some(account), failure, actions);
+            }
+            Ok(signature) => self.succeed(account, Some(&signature), actions),
+            Err(failure) => self.fail_login(Some(account), failure, actions),
+        }
+    }
+
+    /// What the account backend says about a password.
+    pub(super) fn take_verdict(&mut self, verdict: Verdict, actions: &mut Vec<Action>) {
+        let account = match std::mem::replace(&mut self.phase, Phase::Negotiating) {
+            Phase::Sasl(Exchange::Password { account }) => account,
+            other => return self.phase = other,
+        };
+        let failure = match verdict {
+            Verdict::Right => return self.succeed(account, None, actions),
+            Verdict::Wrong => Failure::NOT_AUTHORIZED,
+            Verdict::Disabled => Failure::of(FailureCondition::AccountDisabled),
+            Verdict::Unavailable => Failure::of(FailureCondition::TemporaryAuthFailure),
+        };
+        self.fail_login(Some(account), failure, actions);
+    }
+
+    /// `<success/>` (§6.4.6); a new stream follows.
+    fn succeed(&mut self, account: BareJid, data: Option<&[u8]>, actions: &mut Vec<Action>) {
+        self.write_element(&sasl_element("success", data), actions);
+        self.account = Some(account.clone());
+        self.header_is_sent = false;
+        self.phase = Phase::Opening;
+        actions.push(Action::Authenticated { account });
+    }
+
+    /// `<failure/>` (§6.4.5); the client may try again, but not for ever.
+    fn fail_login(
+        &mut self,
+        account: Option<BareJid>,
+        failure: Failure,
+        actions: &mut Vec<Action>,
+    ) {
+        self.phase = Phase::Negotiating;
+        self.write_element(&failure_element(failure), actions);
+        actions.push(Action::LoginFailed {
+            account,
+            reason: failure.condition,
+        });
+        self.attempts = self.attempts.saturating_add(1);
+        if self.attempts >= self.settings.attempts_max {
+            // §6.4.5: after the last attempt the stream is closed with <policy-violation/>.
+            self.fail(StreamCondition::PolicyViolation, actions);
+        }
+    }
+}
+
+fn read_auth(auth: &Fragment, offer: &Offer) -> Result<(Mechanism, Option<Vec<u8>>), Failure> {
+    let mechanism = auth
+        .attr("mechanism")
+        .and_then(Mechanism::parse)
+        .filter(|mechanism| offer.mechanisms.contains(mechanism))
+        .ok_or(Failure::of(FailureCondition::InvalidMechanism))?;
+    Ok((mechanism, encoding::decode_initial(auth.text())?))
+}
+
+/// XEP-0474: what was offered, as the client must have seen it.
+fn list_hash(hash: Hash, offer: &Offer) -> String {
+    let mechanisms: Vec<_> = offer
+        .mechanisms
+        .iter()
+        .map(|mechanism| mechanism.name())
+        .collect();
+    let bindings: Vec<_> = offer.bindings.iter().map(|kind| kind.name()).collect();
+    downgrade::list_hash(hash, &mechanisms, &bindings)
+}
+
+fn sasl_element(name: &'static str, data: Option<&[u8]>) -> Element {
+    let element = Element::new(name, ns::SASL);
+    match data {
+        Some(data) => element.text(encoding::encode(data)),
+        None => element,
+    }
+}
+
+fn failure_element(failure: Failure) -> Element {
+    let condition = Element::new(failure.condition.name(), ns::SASL);
+    let element = Element::new("failure", ns::SASL).child(condition);
+    match failure.text {
+        Some(text) => element.child(
+            Element::new("text", ns::SASL)
+                .attr("xml:lang", "en")
+                .text(text),
+        ),
+        None => element,
+    }
+}

@@ -1,0 +1,4 @@
+//! Whole negotiations, byte for byte, and the rows of the attack corpus that need one.
+
+mod attacks;
+mod logins;

@@ -1,0 +1,16 @@
+//! What every backend promises, as tests; each runs on all of them.
+
+#[path = "contract/accounts.rs"]
+mod accounts;
+#[path = "contract/archive.rs"]
+mod archive;
+#[path = "contract/blocklist.rs"]
+mod blocklist;
+#[path = "contract/log.rs"]
+mod log;
+#[path = "contract/replay.rs"]
+mod replay;
+#[path = "contract/roster.rs"]
+mod roster;
+#[path = "contract/support.rs"]
+mod support;

@@ -1,0 +1,98 @@
+//! What the tests of all subjects use.
+
+use bytes::Bytes;
+use klatsch_protocol::jid::{BareJid, Jid};
+use klatsch_protocol::time::Timestamp;
+use klatsch_store::{Append, Appended, Credentials, Dedup, Placed, Store};
+use tempfile::TempDir;
+
+/// Runs each test on every backend.
+macro_rules! on_every_backend {
+    ($($test:ident),* $(,)?) => {
+        mod memory {
+            $( #[tokio::test] async fn $test() {
+                super::$test(&klatsch_store::Store::open("memory:").await.unwrap()).await;
+            } )*
+        }
+        mod sqlite {
+            $( #[tokio::test] async fn $test() {
+                let (store, _directory) = crate::support::sqlite().await;
+                super::$test(&store).await;
+                store.integrity_check().await.unwrap();
+            } )*
+        }
+    };
+}
+pub(crate) use on_every_backend;
+
+/// A database of its own.
+pub(crate) async fn sqlite() -> (Store, TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", directory.path().join("klatsch.db").display());
+    (Store::open(&url).await.unwrap(), directory)
+}
+
+pub(crate) fn bare(text: &str) -> BareJid {
+    BareJid::parse(text).unwrap()
+}
+
+pub(crate) fn jid(text: &str) -> Jid {
+    Jid::parse(text).unwrap()
+}
+
+pub(crate) fn at(second: i64) -> Timestamp {
+    Timestamp(second * 1_000_000)
+}
+
+/// Creates accounts without keys.
+pub(crate) async fn create(store: &Store, accounts: &[&str]) {
+    for account in accounts {
+        let none = Credentials::default();
+        store
+            .create_account(&bare(account), &none, false, at(0))
+            .await
+            .unwrap();
+    }
+}
+
+/// Juliet and Romeo, on one server.
+pub(crate) async fn couple(store: &Store) {
+    create(store, &["juliet@example.org", "romeo@example.org"]).await;
+}
+
+/// A message between two accounts of this server.
+pub(crate) fn message(from: &str, to: &str, second: i64) -> Append {
+    Append {
+        sender: jid(from),
+        recipient: Some(jid(to).bare()),
+        with: jid(to),
+        dedup: None,
+        stanza: Bytes::from(format!(
+            "<message from='{from}' to='{to}'>{second}</message>"
+        )),
+        flags: 0,
+        now: at(second),
+    }
+}
+
+/// The same from Romeo to Juliet, with a dedup key.
+pub(crate) fn keyed(key: u8, payload: u64, second: i64) -> Append {
+    Append {
+        dedup: Some(Dedup {
+            key: [key; 16],
+            payload,
+        }),
+        ..message("romeo@example.org/orchard", "juliet@example.org", second)
+    }
+}
+
+pub(crate) async fn append(store: &Store, append: Append) -> Appended {
+    store.append(vec![append]).await.unwrap()[0]
+}
+
+pub(crate) fn placed(id: u64, second: i64) -> Placed {
+    Placed {
+        id,
+        stamp: at(second),
+    }
+}

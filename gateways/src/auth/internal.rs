@@ -1,0 +1,83 @@
+//! Accounts of our own, with their keys in the store.
+
+use std::sync::Arc;
+
+use klatsch_protocol::jid::BareJid;
+use klatsch_protocol::sasl::{Hash, ScramCredentials, Secret};
+use klatsch_store::{Credentials, Store, StoreError};
+
+use super::derivation::Derivations;
+use super::{Answer, Backend, Keys, Verdict};
+
+/// The `internal` backend.
+pub struct Internal {
+    store: Store,
+    derivations: Arc<Derivations>,
+    /// Makes the keys of accounts that do not exist, the same for the same name.
+    fake_salt_key: [u8; 32],
+}
+
+impl Internal {
+    /// A backend over a store.
+    pub fn new(store: Store, derivations: Arc<Derivations>, fake_salt_key: [u8; 32]) -> Self {
+        Self {
+            store,
+            derivations,
+            fake_salt_key,
+        }
+    }
+
+    async fn look_up(&self, account: &BareJid) -> Result<Option<Credentials>, StoreError> {
+        let found = self.store.credentials(account).await;
+        if let Err(error) = &found {
+            tracing::warn!(jid = %account, error = %error, "cannot read credentials");
+        }
+        found
+    }
+
+    async fn find(&self, account: &BareJid, hash: Hash) -> Keys {
+        let Ok(found) = self.look_up(account).await else {
+            return Keys::Unavailable;
+        };
+        let Some(found) = found else {
+            return Keys::None;
+        };
+        let keys = found.scram.into_iter().find(|keys| keys.hash == hash);
+        match keys {
+            None => Keys::None,
+            Some(keys) if found.disabled => Keys::OfDisabled(keys),
+            Some(keys) => Keys::Some(keys),
+        }
+    }
+
+    async fn check(&self, account: &BareJid, password: Secret) -> Verdict {
+        let Ok(found) = self.look_up(account).await else {
+            return Verdict::Unavailable;
+        };
+        let disabled = found.as_ref().is_some_and(|found| found.disabled);
+        // The strongest keys are the last; any of them proves the password.
+        let known = found.and_then(|found| found.scram.into_iter().next_back());
+        let exists = known.is_some();
+        // Rows A10, A11: an account that does not exist takes as long to refuse as any other.
+        let keys = known.unwrap_or_else(|| {
+            ScramCredentials::fake(Hash::Sha256, &self.fake_salt_key, account.as_str())
+        });
+        let work = move || keys.verify_password(password.expose());
+        match self.derivations.run(work).await {
+            Ok(true) if exists && disabled => Verdict::Disabled,
+            Ok(true) if exists => Verdict::Right,
+            Ok(_) => Verdict::Wrong,
+            Err(_) => Verdict::Unavailable,
+        }
+    }
+}
+
+impl Backend for Internal {
+    fn credentials<'a>(&'a self, account: &'a BareJid, hash: Hash) -> Answer<'a, Keys> {
+        Box::pin(self.find(account, hash))
+    }
+
+    fn check_password<'a>(&'a self, account: &'a BareJid, password: Secret) -> Answer<'a, Verdict> {
+        Box::pin(self.check(account, password))
+    }
+}

@@ -1,0 +1,268 @@
+//! Clients over TCP: RFC 6120, with STARTTLS (§5) or direct TLS (XEP-0368 version 1.1.0).
+//!
+//! One task a connection. It reads, hands fragments to the session and waits while the session
+//! has enough to do, so that a client that floods is read no faster than it is served.
+//! Leaves out: what stanzas mean.
+
+use std::io;
+use std::sync::Arc;
+
+use klatsch_actors::session::{Detach, Peer, Sink};
+use klatsch_protocol::sasl::ChannelBindings;
+use klatsch_protocol::stanza::StreamError;
+use klatsch_protocol::stream::{Event, TlsState, Transport as Carrier};
+use klatsch_protocol::xml::{Limits as XmlLimits, Token, Tokenizer, XmlError};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::ClientGateway;
+use super::hold::Hold;
+use super::negotiation::{Negotiation, Step, Transport};
+use super::socket::{Connection, Received, Wake};
+use crate::listener::Arrival;
+use crate::metrics;
+
+const TRANSPORT: &str = "tcp";
+
+/// How TLS begins on a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// When the client asks for it.
+    StartTls,
+    /// With the first byte.
+    DirectTls,
+}
+
+/// Serves one client until its connection ends; spawn it.
+pub async fn serve(gateway: Arc<ClientGateway>, arrival: Arrival, mode: Mode) {
+    let Arrival { tcp, peer, ticket } = arrival;
+    let _ticket = ticket;
+    let _open = metrics::Open::new(TRANSPORT);
+    let is_local = tcp
+        .local_addr()
+        .is_ok_and(|local| local.ip().to_canonical().is_loopback());
+    let connection = Arc::new(Connection::new(tcp, peer, &gateway.limits));
+    // Boxed, so that the memory of a negotiation goes when it is over.
+    let negotiated = Box::pin(negotiate(&gateway, &connection, mode, is_local)).await;
+    if let Some((hold, tokenizer)) = negotiated {
+        let how = match converse(&connection, tokenizer, &hold).await {
+            Ok(how) => how,
+            Err(error) => {
+                tracing::debug!(peer = %peer, error = %error, "connection lost");
+                Detach::Lost
+            }
+        };
+        hold.release(how);
+    }
+    connection.finish(gateway.limits.close_timeout).await;
+}
+
+/// Brings a client to its session within the absolute deadline (row X13).
+async fn negotiate(
+    gateway: &Arc<ClientGateway>,
+    connection: &Arc<Connection>,
+    mode: Mode,
+    is_local: bool,
+) -> Option<(Hold, Tokenizer)> {
+    let deadline = Instant::now() + gateway.limits.negotiation_timeout;
+    let settings = gateway.stream_settings(Carrier::Tcp, tls_state(gateway, mode), is_local);
+    let address = connection.peer().ip().to_canonical();
+    let peer = Peer {
+        address,
+        is_secure: address.is_loopback(),
+    };
+    let transport = Tcp {
+        connection: Arc::clone(connection),
+        tokenizer: Tokenizer::new(XmlLimits::BEFORE_LOGIN),
+        gateway: Arc::clone(gateway),
+    };
+    let mut negotiation = Negotiation::new(Arc::clone(gateway), settings, transport, peer);
+    let mut shutdown = gateway.shutdown.clone();
+    let last_event = tokio::select! {
+        outcome = timeout_at(deadline, reach_session(&mut negotiation, mode)) => match outcome {
+            Ok(Ok(Some(hold))) => return Some((hold, negotiation.transport.tokenizer)),
+            Ok(Ok(None)) => return None,
+            Ok(Err(error)) => {
+                tracing::debug!(peer = %address, error = %error, "negotiation failed");
+                return None;
+            }
+            Err(_) => Event::TimedOut,
+        },
+        () = shutdown.triggered() => Event::ShuttingDown,
+    };
+    // The machine writes why and closes; there is nothing to wait for.
+    let _ = negotiation.handle(last_event).await;
+    None
+}
+
+fn tls_state(gateway: &ClientGateway, mode: Mode) -> TlsState {
+    match (mode, &gateway.certificates) {
+        (Mode::DirectTls, _) => TlsState::Active,
+        (Mode::StartTls, Some(_)) => TlsState::Offered,
+        (Mode::StartTls, None) => TlsState::Off,
+    }
+}
+
+async fn reach_session(negotiation: &mut Negotiation<Tcp>, mode: Mode) -> io::Result<Option<Hold>> {
+    if mode == Mode::DirectTls {
+        let Some(bindings) = negotiation.transport.start_tls().await? else {
+            return Ok(None);
+        };
+        negotiation.encrypted();
+        negotiation.handle(Event::TlsStarted(bindings)).await?;
+    }
+    let connection = Arc::clone(&negotiation.transport.connection);
+    loop {
+        match connection.wake().await? {
+            Wake::Drained => continue,
+            Wake::Closing => return Ok(None),
+            Wake::Readable => {}
+        }
+        loop {
+            let received = read(&connection, &mut negotiation.transport.tokenizer)?;
+            while let Some(event) = next_event(&mut negotiation.transport.tokenizer) {
+                match negotiation.handle(event).await? {
+                    Step::GoOn => {}
+                    Step::Bound(hold) => return Ok(Some(hold)),
+                    Step::Closed => return Ok(None),
+                }
+            }
+            match received {
+                Received::Bytes(_) => {}
+                Received::Nothing => break,
+                Received::End => return Ok(None),
+            }
+        }
+    }
+}
+
+fn next_event(tokenizer: &mut Tokenizer) -> Option<Event> {
+    match tokenizer.next() {
+        Ok(token) => token.map(Event::Token),
+        Err(error) => Some(Event::Broken(error)),
+    }
+}
+
+fn read(connection: &Connection, tokenizer: &mut Tokenizer) -> io::Result<Received> {
+    let received = connection.receive(|bytes| tokenizer.push(bytes))?;
+    if let Received::Bytes(count) = received {
+        metrics::received(TRANSPORT, count);
+    }
+    Ok(received)
+}
+
+/// Carries what the client says to its session, until one of them ends.
+async fn converse(
+    connection: &Connection,
+    mut tokenizer: Tokenizer,
+    hold: &Hold,
+) -> io::Result<Detach> {
+    // What the client sent right behind its bind request is here already.
+    if let Some(ended) = hand_over(connection, &mut tokenizer, hold).await {
+        return Ok(ended);
+    }
+    loop {
+        match connection.wake().await? {
+            Wake::Drained => hold.session().writable(),
+            // Whoever closed, the session or a full queue, the session may be resumed unless it
+            // has ended itself.
+            Wake::Closing => return Ok(Detach::Lost),
+            Wake::Readable => loop {
+                let received = read(connection, &mut tokenizer)?;
+                if let Some(ended) = hand_over(connection, &mut tokenizer, hold).await {
+                    return Ok(ended);
+                }
+                match received {
+                    Received::Bytes(_) => {}
+                    Received::Nothing => break,
+                    Received::End => return Ok(Detach::Lost),
+                }
+            },
+        }
+    }
+}
+
+/// Gives the session every complete fragment; tells when that was the end.
+async fn hand_over(
+    connection: &Connection,
+    tokenizer: &mut Tokenizer,
+    hold: &Hold,
+) -> Option<Detach> {
+    let session = hold.session();
+    loop {
+        match tokenizer.next() {
+            Ok(None) => return None,
+            Ok(Some(Token::Fragment(fragment))) => {
+                let taken = connection
+                    .flush_while(session.inbound(fragment), || session.writable())
+                    .await;
+                if !taken {
+                    return Some(Detach::Lost);
+                }
+            }
+            // RFC 6120 §4.4: their footer is answered with ours.
+            Ok(Some(Token::Footer)) => {
+                Sink::close(connection, None);
+                return Some(Detach::Closed);
+            }
+            // A second header without a reason for one is no well-formed document.
+            Ok(Some(Token::Header(_))) => {
+                return Some(refuse(connection, &XmlError::NotWellFormed));
+            }
+            Err(error) => return Some(refuse(connection, &error)),
+        }
+    }
+}
+
+/// A client that breaks the rules of XML ends its session: resuming would bring the same again.
+fn refuse(connection: &Connection, error: &XmlError) -> Detach {
+    Sink::close(connection, Some(StreamError::new(error.condition())));
+    Detach::Closed
+}
+
+/// The TCP side of a negotiation.
+struct Tcp {
+    connection: Arc<Connection>,
+    tokenizer: Tokenizer,
+    gateway: Arc<ClientGateway>,
+}
+
+impl Transport for Tcp {
+    fn write(&mut self, bytes: &[u8]) {
+        // A failed write is met again by the reader.
+        let _ = self.connection.send(bytes);
+    }
+
+    async fn start_tls(&mut self) -> io::Result<Option<ChannelBindings>> {
+        if self.tokenizer.buffered() > 0 {
+            return Ok(None);
+        }
+        self.tokenizer.restart();
+        let Some(store) = &self.gateway.certificates else {
+            return Err(io::ErrorKind::Unsupported.into());
+        };
+        let identity = store.current();
+        let handshake = self.connection.start_tls(&identity, &self.gateway.turns);
+        let outcome = timeout(self.gateway.limits.tls_handshake_timeout, handshake).await;
+        metrics::tls_handshake(match &outcome {
+            Ok(Ok(_)) => "done",
+            Ok(Err(_)) => "failed",
+            Err(_) => "timeout",
+        });
+        outcome
+            .unwrap_or(Err(io::ErrorKind::TimedOut.into()))
+            .map(Some)
+    }
+
+    fn logged_in(&mut self) {
+        self.tokenizer.restart();
+        let stanza_bytes = self.gateway.limits.stanza_bytes_max;
+        self.tokenizer.set_limits(XmlLimits {
+            stanza_bytes,
+            ..XmlLimits::AFTER_LOGIN
+        });
+    }
+
+    fn sink(&self) -> Arc<dyn Sink> {
+        Arc::clone(&self.connection) as Arc<dyn Sink>
+    }
+}

@@ -1,0 +1,164 @@
+//! A whole server in the test's process, on ports of the kernel's choice.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use klatsch_actors::directory::Wire;
+use klatsch_actors::node::Node;
+use klatsch_actors::world::{Settings, now};
+use klatsch_gateways::auth::{Authenticator, Backend, Derivations, Internal, Throttle};
+use klatsch_gateways::doors::{Door, Gateways};
+use klatsch_gateways::http::{HttpServer, HttpSettings, HttpState, SignupLink, router};
+use klatsch_gateways::listener::{Admission, Limits, Shutdown, ShutdownTrigger, listen};
+use klatsch_gateways::tls::CertificateStore;
+use klatsch_gateways::xmpp::websocket::{self, WebSocketGateway};
+use klatsch_gateways::xmpp::{C2sSettings, ClientGateway};
+use klatsch_protocol::facts::Host;
+use klatsch_protocol::jid::BareJid;
+use klatsch_protocol::sasl::{Hash, Mechanism, ScramCredentials};
+use klatsch_store::{Credentials, Store};
+
+pub(crate) const DOMAIN: &str = "klatsch.test";
+pub(crate) const PASSWORD: &str = "correct horse battery";
+
+/// What a scene wants different from the defaults.
+pub(crate) struct Setup {
+    pub(crate) limits: Limits,
+    pub(crate) require_tls: bool,
+    pub(crate) http: HttpSettings,
+    pub(crate) signup: Option<SignupLink>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let close_timeout = Duration::from_millis(500);
+        Self {
+            limits: Limits { close_timeout, ..Limits::default() },
+            require_tls: false,
+            http: HttpSettings::default(),
+            signup: None,
+        }
+    }
+}
+
+/// The running server.
+pub(crate) struct Server {
+    pub(crate) c2s: SocketAddr,
+    pub(crate) c2s_tls: SocketAddr,
+    pub(crate) http: SocketAddr,
+    pub(crate) https: SocketAddr,
+    pub(crate) gateways: Gateways,
+    pub(crate) trigger: ShutdownTrigger,
+    _node: Node,
+}
+
+impl Server {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(Setup::default()).await
+    }
+
+    pub(crate) async fn start_with(setup: Setup) -> Self {
+        let limits = Arc::new(setup.limits);
+        let store = Store::open("memory:").await.unwrap();
+        for name in ["anna", "bert"] {
+            create(&store, name).await;
+        }
+        let domains = vec![BareJid::parse(DOMAIN).unwrap()];
+        let host = Host {
+            domains: domains.clone(),
+            version: "test",
+            started: now(),
+            archive: true,
+            stanza_bytes_max: limits.stanza_bytes_max,
+        };
+        let node =
+            Node::start(host, Settings::default(), store.clone(), Wire::Direct).await.unwrap();
+        let (trigger, shutdown) = ShutdownTrigger::new();
+        let clients = clients(&node, &store, &limits, domains, &shutdown, setup.require_tls);
+        let state = HttpState { domains: vec![DOMAIN.into()], signup: setup.signup.map(Arc::new) };
+        let sockets = WebSocketGateway {
+            clients: Arc::clone(&clients),
+            allowed_origins: setup.http.allowed_origins,
+        };
+        let http = HttpServer {
+            router: router(Arc::new(state)).merge(websocket::router(Arc::new(sockets))),
+            trusted_proxies: setup.http.trusted_proxies,
+            certificates: clients.certificates.clone(),
+            limits: Arc::clone(&limits),
+            shutdown,
+        };
+        let gateways =
+            Gateways { clients, http: Arc::new(http), admission: Admission::new(limits) };
+        Self {
+            c2s: open(&gateways, Door::C2s),
+            c2s_tls: open(&gateways, Door::C2sTls),
+            http: open(&gateways, Door::Http),
+            https: open(&gateways, Door::Https),
+            gateways,
+            trigger,
+            _node: node,
+        }
+    }
+
+    /// Connections from clients.
+    pub(crate) fn connections(&self) -> usize {
+        self.gateways.admission.connections()
+    }
+
+    /// Waits until no client is connected.
+    pub(crate) async fn emptied(&self) {
+        let gone = self.gateways.drained(Duration::from_secs(10)).await;
+        assert!(gone, "{} connections are left", self.connections());
+    }
+}
+
+fn open(gateways: &Gateways, door: Door) -> SocketAddr {
+    let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.local_addr().unwrap();
+    gateways.open(door, listener);
+    address
+}
+
+async fn create(store: &Store, name: &str) {
+    let scram = Hash::ALL
+        .map(|hash| ScramCredentials::derive(hash, PASSWORD, name.as_bytes(), 4096).unwrap());
+    let credentials = Credentials { scram: scram.to_vec(), ..Credentials::default() };
+    let account = BareJid::new(Some(name), DOMAIN).unwrap();
+    store.create_account(&account, &credentials, false, now()).await.unwrap();
+}
+
+fn clients(
+    node: &Node,
+    store: &Store,
+    limits: &Arc<Limits>,
+    domains: Vec<BareJid>,
+    shutdown: &Shutdown,
+    require_tls: bool,
+) -> Arc<ClientGateway> {
+    let fake_salt_key = [7; 32];
+    let derivations = Arc::new(Derivations::new(limits));
+    let internal = Internal::new(store.clone(), derivations, fake_salt_key);
+    let backends: Vec<Box<dyn Backend>> = vec![Box::new(internal)];
+    Arc::new(ClientGateway {
+        sessions: node.sessions.clone(),
+        authenticator: Authenticator::new(backends, Throttle::new(Arc::clone(limits))),
+        certificates: Some(Arc::new(certificates())),
+        limits: Arc::clone(limits),
+        shutdown: shutdown.clone(),
+        turns: Default::default(),
+        domains,
+        mechanisms: Mechanism::ALL.to_vec(),
+        fake_salt_key,
+        features: Vec::new(),
+        settings: C2sSettings { require_tls },
+    })
+}
+
+fn certificates() -> CertificateStore {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec![DOMAIN.to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let (chain, key) = (certificate.pem(), key.serialize_pem());
+    CertificateStore::from_pem(chain.as_bytes(), key.as_bytes(), SystemTime::now()).unwrap()
+}

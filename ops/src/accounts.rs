@@ -1,0 +1,310 @@
+//! Accounts as operators change them: on the running server and on a store at rest.
+//!
+//! Leaves out sessions: who ends those of a removed account is the caller's matter.
+
+use crate::admin::{Answer, PAGE_MAX, Request, User};
+use crate::password::Password;
+use klatsch_protocol::jid::BareJid;
+use klatsch_protocol::sasl::credentials::SALT_BYTES;
+use klatsch_protocol::sasl::{DEFAULT_ITERATIONS, Hash, ScramCredentials};
+use klatsch_protocol::time::Timestamp;
+use klatsch_store::{Account, Credentials, Store, StoreError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Makes and changes accounts of the domains served.
+#[derive(Clone)]
+pub struct Accounts {
+    store: Store,
+    domains: Vec<BareJid>,
+}
+
+/// Why something is not done, for the person who asked.
+type Refusal = String;
+
+impl Accounts {
+    /// Accounts of these domains in this store.
+    pub fn new(store: Store, domains: Vec<BareJid>) -> Self {
+        Self { store, domains }
+    }
+
+    /// Carries out what concerns accounts; anything else is given back.
+    pub async fn handle(&self, request: Request) -> Result<Answer, Request> {
+        let outcome = match request {
+            Request::UserAdd {
+                jid,
+                password,
+                admin,
+            } => self.add(&jid, password, admin).await,
+            Request::UserList { domain, after } => self.list(domain, after).await,
+            Request::UserRemove { jid } => self.remove(&jid).await,
+            Request::UserPasswd { jid, password } => self.set_password(&jid, password).await,
+            other => return Err(other),
+        };
+        Ok(outcome.unwrap_or_else(Answer::Refused))
+    }
+
+    /// Makes an account.
+    pub async fn add(&self, jid: &str, password: Password, admin: bool) -> Result<Answer, Refusal> {
+        let jid = self.account(jid)?;
+        let credentials = derive(password).await?;
+        let made = self
+            .store
+            .create_account(&jid, &credentials, admin, now())
+            .await;
+        made.map_err(|error| match error {
+            StoreError::Conflict => format!("there is an account {jid} already"),
+            error => error.to_string(),
+        })?;
+        tracing::info!(%jid, admin, "account made");
+        Ok(Answer::Done(1))
+    }
+
+    async fn set_password(&self, jid: &str, password: Password) -> Result<Answer, Refusal> {
+        let jid = self.account(jid)?;
+        let credentials = derive(password).await?;
+        self.store
+            .set_credentials(&jid, &credentials)
+            .await
+            .map_err(|error| about(&jid, &error))?;
+        tracing::info!(%jid, "password changed");
+        Ok(Answer::Done(1))
+    }
+
+    async fn remove(&self, jid: &str) -> Result<Answer, Refusal> {
+        let jid = self.account(jid)?;
+        self.store
+            .remove_account(&jid, now())
+            .await
+            .map_err(|error| about(&jid, &error))?;
+        tracing::info!(%jid, "account removed");
+        Ok(Answer::Done(1))
+    }
+
+    /// A page of accounts: domain by domain in the order served, each in order of its addresses.
+    async fn list(&self, domain: Option<String>, after: Option<String>) -> Result<Answer, Refusal> {
+        let wrong = |text: &str| format!("\"{text}\" is no address");
+        let parse = |text: String| BareJid::parse(&text).map_err(|_| wrong(&text));
+        let mut after = after.map(parse).transpose()?;
+        let domains = match domain.map(parse).transpose()? {
+            Some(domain) => vec![domain],
+            None => self.domains.clone(),
+        };
+        let reached = after.as_ref().and_then(|after| {
+            domains
+                .iter()
+                .position(|domain| domain.as_str() == after.domain())
+        });
+        let mut users = Vec::new();
+        for domain in &domains[reached.unwrap_or(0)..] {
+            let wanted = u32::try_from(PAGE_MAX - users.len()).unwrap_or(u32::MAX);
+            let page = self
+                .store
+                .list_accounts(domain.as_str(), after.as_ref(), wanted)
+                .await;
+            users.extend(
+                page.map_err(|error| error.to_string())?
+                    .into_iter()
+                    .map(user),
+            );
+            after = None;
+            if users.len() >= PAGE_MAX {
+                break;
+            }
+        }
+        Ok(Answer::Users(users))
+    }
+
+    /// An account's address of a domain that is served here.
+    fn account(&self, text: &str) -> Result<BareJid, Refusal> {
+        let jid = BareJid::parse(text).map_err(|error| format!("\"{text}\": {error}"))?;
+        if jid.localpart().is_none() {
+            return Err(format!("\"{text}\" names no account: name@domain"));
+        }
+        if !self
+            .domains
+            .iter()
+            .any(|domain| domain.as_str() == jid.domain())
+        {
+            return Err(format!("{} is not served here", jid.domain()));
+        }
+        Ok(jid)
+    }
+}
+
+/// What the account keeps instead of the password: slow by intent, so on a thread of its own.
+async fn derive(password: Password) -> Result<Credentials, Refusal> {
+    let derived = tokio::task::spawn_blocking(move || derive_each(&password)).await;
+    let scram = derived.map_err(|error| error.to_string())??;
+    Ok(Credentials {
+        scram,
+        ..Credentials::default()
+    })
+}
+
+fn derive_each(password: &Password) -> Result<Vec<ScramCredentials>, Refusal> {
+    let derive = |hash: Hash| {
+        let mut salt = [0; SALT_BYTES];
+        getrandom::fill(&mut salt).map_err(|error| format!("no randomness: {error}"))?;
+        ScramCredentials::derive(hash, password.expose(), &salt, DEFAULT_ITERATIONS)
+            .map_err(|error| error.to_string())
+    };
+    Hash::ALL.into_iter().map(derive).collect()
+}
+
+fn about(jid: &BareJid, error: &StoreError) -> Refusal {
+    match error {
+        StoreError::NoSuchAccount => format!("there is no account {jid}"),
+        error => error.to_string(),
+    }
+}
+
+fn user(account: Account) -> User {
+    User {
+        jid: account.jid.to_string(),
+        admin: account.admin,
+        disabled: account.disabled,
+    }
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn accounts() -> Accounts {
+        let store = Store::open("memory:").await.unwrap();
+        let domains = ["a.example", "b.example"].map(|domain| BareJid::parse(domain).unwrap());
+        Accounts::new(store, domains.to_vec())
+    }
+
+    async fn add(accounts: &Accounts, jid: &str) -> Answer {
+        let password = Password::new("pencil");
+        let request = Request::UserAdd {
+            jid: jid.to_owned(),
+            password,
+            admin: false,
+        };
+        accounts.handle(request).await.unwrap()
+    }
+
+    async fn listed(accounts: &Accounts, domain: Option<&str>, after: Option<&str>) -> Vec<String> {
+        let (domain, after) = (domain.map(str::to_owned), after.map(str::to_owned));
+        let answer = accounts
+            .handle(Request::UserList { domain, after })
+            .await
+            .unwrap();
+        let Answer::Users(users) = answer else {
+            panic!("{answer:?}")
+        };
+        users.into_iter().map(|user| user.jid).collect()
+    }
+
+    #[tokio::test]
+    async fn account_is_made_with_every_hash_and_its_address_prepared() {
+        let accounts = accounts().await;
+        assert_eq!(add(&accounts, "Alice@A.example").await, Answer::Done(1));
+        let jid = BareJid::parse("alice@a.example").unwrap();
+        let credentials = accounts.store.credentials(&jid).await.unwrap().unwrap();
+        assert_eq!(credentials.scram.len(), Hash::ALL.len());
+        assert!(
+            credentials
+                .scram
+                .iter()
+                .all(|one| one.verify_password("pencil"))
+        );
+    }
+
+    #[tokio::test]
+    async fn account_that_is_there_stays_as_it_is() {
+        let accounts = accounts().await;
+        add(&accounts, "alice@a.example").await;
+        let again = add(&accounts, "alice@a.example").await;
+        assert_eq!(
+            again,
+            Answer::Refused("there is an account alice@a.example already".to_owned())
+        );
+    }
+
+    #[tokio::test]
+    async fn only_accounts_of_served_domains_are_made() {
+        let accounts = accounts().await;
+        for wrong in [
+            "a.example",
+            "alice@c.example",
+            "@a.example",
+            "a b@a.example",
+            "alice@a.example/r",
+        ] {
+            assert!(
+                matches!(add(&accounts, wrong).await, Answer::Refused(_)),
+                "{wrong}"
+            );
+        }
+        assert!(listed(&accounts, None, None).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn list_goes_through_the_domains_in_order_and_on_from_anywhere() {
+        let accounts = accounts().await;
+        for jid in ["b@a.example", "a@a.example", "a@b.example"] {
+            add(&accounts, jid).await;
+        }
+        let all = ["a@a.example", "b@a.example", "a@b.example"];
+        assert_eq!(listed(&accounts, None, None).await, all);
+        assert_eq!(listed(&accounts, None, Some(all[0])).await, all[1..]);
+        assert_eq!(listed(&accounts, None, Some(all[2])).await, [""; 0]);
+        assert_eq!(listed(&accounts, Some("b.example"), None).await, all[2..]);
+    }
+
+    #[tokio::test]
+    async fn password_is_changed_and_account_removed_only_where_there_is_one() {
+        let accounts = accounts().await;
+        add(&accounts, "alice@a.example").await;
+        let passwd = |jid: &str| Request::UserPasswd {
+            jid: jid.to_owned(),
+            password: Password::new("other"),
+        };
+        assert_eq!(
+            accounts.handle(passwd("alice@a.example")).await,
+            Ok(Answer::Done(1))
+        );
+        let jid = BareJid::parse("alice@a.example").unwrap();
+        let credentials = accounts.store.credentials(&jid).await.unwrap().unwrap();
+        assert!(
+            credentials
+                .scram
+                .iter()
+                .all(|one| one.verify_password("other"))
+        );
+        let nobody = Answer::Refused("there is no account bob@a.example".to_owned());
+        assert_eq!(accounts.handle(passwd("bob@a.example")).await, Ok(nobody));
+        let remove = || Request::UserRemove {
+            jid: "alice@a.example".to_owned(),
+        };
+        assert_eq!(accounts.handle(remove()).await, Ok(Answer::Done(1)));
+        assert!(matches!(
+            accounts.handle(remove()).await,
+            Ok(Answer::Refused(_))
+        ));
+    }
+
+    #[tokio::test]
+    async fn empty_or_forbidden_password_is_refused() {
+        let accounts = accounts().await;
+        for wrong in ["", "bell\u{7}"] {
+            let jid = "alice@a.example";
+            assert!(
+                accounts
+                    .add(jid, Password::new(wrong), false)
+                    .await
+                    .is_err()
+            );
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Who carries out what operators ask for: the server with its sessions, or the store alone.
+
+use crate::accounts::Accounts;
+use crate::admin::{AdminHandler, Answer, PAGE_MAX, Pending, Request, Session};
+use klatsch_actors::sessions::Sessions;
+use klatsch_protocol::jid::{BareJid, FullJid, Jid};
+use klatsch_protocol::stanza::{StreamCondition, StreamError};
+
+/// The running server.
+pub(super) struct ServerCommands {
+    accounts: Accounts,
+    sessions: Sessions,
+}
+
+/// A store at rest.
+pub(super) struct OfflineCommands {
+    accounts: Accounts,
+}
+
+impl AdminHandler for ServerCommands {
+    fn handle(&self, request: Request) -> Pending<'_> {
+        Box::pin(self.carry_out(request))
+    }
+}
+
+impl AdminHandler for OfflineCommands {
+    fn handle(&self, request: Request) -> Pending<'_> {
+        Box::pin(async {
+            let answer = self.accounts.handle(request).await;
+            answer.unwrap_or_else(|_| {
+                Answer::Refused("no server runs on this data directory".to_owned())
+            })
+        })
+    }
+}
+
+impl OfflineCommands {
+    pub(super) fn new(accounts: Accounts) -> Self {
+        Self { accounts }
+    }
+}
+
+impl ServerCommands {
+    pub(super) fn new(accounts: Accounts, sessions: Sessions) -> Self {
+        Self { accounts, sessions }
+    }
+
+    async fn carry_out(&self, request: Request) -> Answer {
+        match request {
+            Request::Ping => Answer::Done(0),
+            Request::SessionList { jid } => self.list(jid).await.unwrap_or_else(Answer::Refused),
+            Request::SessionKick { jid } => self.kick(&jid).unwrap_or_else(Answer::Refused),
+            request => self.change_account(request).await,
+        }
+    }
+
+    /// Changes an account, and ends its sessions where it is gone or has another password (row A14).
+    async fn change_account(&self, request: Request) -> Answer {
+        let ended = match &request {
+            Request::UserRemove { jid } | Request::UserPasswd { jid, .. } => {
+                BareJid::parse(jid).ok()
+            }
+            _ => None,
+        };
+        let answer = self.accounts.handle(request).await;
+        let answer =
+            answer.unwrap_or_else(|_| Answer::Refused("not a command of the server".to_owned()));
+        if let (Some(account), Answer::Done(_)) = (ended, &answer) {
+            self.sessions
+                .kick_account(&account, StreamError::new(StreamCondition::NotAuthorized));
+        }
+        answer
+    }
+
+    async fn list(&self, jid: Option<String>) -> Result<Answer, String> {
+        let account =
+            jid.map(|jid| BareJid::parse(&jid).map_err(|error| format!("\"{jid}\": {error}")));
+        let mut found = self.sessions.list(account.transpose()?.as_ref());
+        found.sort();
+        let mut sessions = Vec::new();
+        for jid in found.iter().take(PAGE_MAX) {
+            sessions.extend(self.look_at(jid).await);
+        }
+        Ok(Answer::Sessions(sessions))
+    }
+
+    /// A session; nothing when it has ended meanwhile.
+    async fn look_at(&self, jid: &FullJid) -> Option<Session> {
+        let session = self.sessions.inspect(jid).await?;
+        Some(Session {
+            jid: jid.to_string(),
+            available: session.facts.presence.is_some(),
+            inactive: session.facts.inactive,
+            resumable: session.sm.is_some(),
+        })
+    }
+
+    fn kick(&self, jid: &str) -> Result<Answer, String> {
+        let parsed = Jid::parse(jid).map_err(|error| format!("\"{jid}\": {error}"))?;
+        let ended = match parsed.to_full() {
+            Some(full) => usize::from(self.sessions.kick(&full, kicked())),
+            None => self.kick_account(&parsed.bare()),
+        };
+        match ended {
+            0 => Err(format!("{jid} has no session")),
+            ended => Ok(Answer::Done(ended as u64)),
+        }
+    }
+
+    fn kick_account(&self, account: &BareJid) -> usize {
+        let sessions = self.sessions.list(Some(account)).len();
+        self.sessions.kick_account(account, kicked());
+        sessions
+    }
+}
+
+/// RFC 6120 §4.9.3.14: the operator ends it, and nothing says that it may not come back.
+fn kicked() -> StreamError {
+    StreamError::new(StreamCondition::PolicyViolation).with_text("ended by an administrator")
+}
