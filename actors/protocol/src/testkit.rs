@@ -47,6 +47,11 @@ impl Views for Online {
 
 /// A server `example.org` with an account `romeo` whose session `balcony` has just been bound.
 pub(crate) fn facts() -> Given {
+    facts_of(ME)
+}
+
+/// The same with another session of another account.
+pub(crate) fn facts_of(session: &str) -> Given {
     let host = Host {
         domains: vec![bare("example.org")],
         version: "test",
@@ -57,21 +62,22 @@ pub(crate) fn facts() -> Given {
     let given = Given {
         now: Timestamp(1_000_000),
         host,
-        account: bare(ACCOUNT),
+        account: full(session).bare(),
         data: AccountData::default(),
-        session: SessionFacts::new(full(ME)),
+        session: SessionFacts::new(full(session)),
         online: Online::default(),
     };
-    given.online(ME, None)
+    given.online(session, None)
 }
 
 impl Given {
     /// The session has sent this presence.
     pub(crate) fn with_presence(mut self, xml: &str) -> Self {
         let mut presence = parse_presence(xml);
-        presence.head.from = Some(jid(ME));
+        presence.head.from = Some(self.session.jid.clone().into());
         self.session.presence = Some(Box::new(presence));
-        self.online(ME, Some(xml))
+        let me = self.session.jid.as_str().to_owned();
+        self.online(&me, Some(xml))
     }
 
     /// The session has sent its initial presence.

@@ -9,13 +9,13 @@ pub mod directed;
 
 pub(crate) use announce::{show_current, show_unavailable};
 
-use super::{Feature, Spec};
+use super::{Feature, Spec, Status};
 use crate::effect::{Answer, Effect, Query};
 use crate::facts::{Facts, SessionFacts};
 use crate::features::roster::set::tell;
 use crate::features::subscription::State;
 use crate::features::{blocking, subscription};
-use crate::jid::Jid;
+use crate::jid::{BareJid, Jid};
 use crate::ns;
 use crate::pipeline::reply_error;
 use crate::stanza::{Head, Presence, PresenceKind, Stanza, StanzaError};
@@ -28,6 +28,9 @@ pub const FEATURE: Feature = Feature {
         number: 6121,
         section: "4",
     },
+    status: Status::Partial(
+        "a probe of one who was shown directed presence is answered by the roster alone",
+    ),
     ..Feature::NONE
 };
 
@@ -66,9 +69,7 @@ fn has_good_priority(presence: &Presence) -> bool {
 /// Initial presence (§4.2.2) and presence updates (§4.4.2).
 fn decide_available(presence: &Presence, session: &SessionFacts, facts: &Facts<'_>) -> Vec<Effect> {
     let mut effects = vec![Effect::Publish(Some(Box::new(presence.clone())))];
-    effects.extend(announce::tell_everybody(presence, session, facts));
-    // An entity is subscribed to its own presence, the sending resource included.
-    effects.push(announce::reply_to(presence.clone(), session));
+    effects.extend(announce::tell_everybody(presence, facts));
     if session.presence.is_none() {
         effects.extend(welcome(session, facts));
     }
@@ -85,55 +86,49 @@ fn decide_available(presence: &Presence, session: &SessionFacts, facts: &Facts<'
 
 /// What a resource that has just become available is shown.
 fn welcome(session: &SessionFacts, facts: &Facts<'_>) -> Vec<Effect> {
-    // §4.2.2: the account's other available resources.
-    let mut effects = announce::own_others(session, facts);
     // §4.3.1: contacts elsewhere are asked, those of this server are looked up.
-    let seen = || {
-        facts
-            .data
-            .roster
-            .items
-            .values()
-            .filter(|item| item.subscription.sees())
-    };
-    let elsewhere = seen().filter(|item| !facts.host.serves(item.jid.domain()));
-    effects.extend(
-        elsewhere
-            .map(|item| Jid::from(item.jid.clone()))
-            .filter(|contact| !blocking::is_blocked(contact, facts))
-            .map(|contact| probe(&contact, session)),
-    );
-    if seen().any(|item| facts.host.serves(item.jid.domain())) {
-        effects.push(Effect::Load(Query::Viewers, show_contacts));
-    }
+    let contacts = facts.data.roster.items.values();
+    let mut effects: Vec<Effect> = contacts
+        .filter(|item| item.subscription.sees() && !facts.host.serves(item.jid.domain()))
+        .map(|item| Jid::from(item.jid.clone()))
+        .filter(|contact| !blocking::is_blocked(contact, facts))
+        .map(|contact| probe(&contact, session))
+        .collect();
+    effects.push(Effect::Load(Query::Viewers, show_contacts));
     // §3.1.3: requests nobody has answered come up again.
     effects.extend(subscription::waiting(facts));
     effects
 }
 
 /// Goes on with an initial presence when it is known whose presence the account may see.
+///
+/// By now the presence is published: whoever comes later finds it, and whoever came before is
+/// found here.
 pub fn show_contacts(_stanza: &Stanza, answer: Answer, facts: &Facts<'_>) -> Vec<Effect> {
     let Some(session) = facts.session else {
         return vec![Effect::Trace("presence", "the session is gone")];
     };
-    let Answer::Viewers(shown) = answer else {
-        return vec![Effect::Trace("presence", "it is not known who may be seen")];
-    };
+    // §4.2.2: the account's other available resources.
+    let mut effects = announce::own_others(session, facts);
+    match answer {
+        Answer::Viewers(shown) => effects.extend(contacts_shown(&shown, session, facts)),
+        _ => effects.push(Effect::Trace("presence", "it is not known who may be seen")),
+    }
+    effects
+}
+
+fn contacts_shown(shown: &[BareJid], session: &SessionFacts, facts: &Facts<'_>) -> Vec<Effect> {
     // Row R15: both rosters have to agree, ours that we see them and theirs that they let us.
     let agreed = shown.iter().filter(|contact| {
         let item = facts.data.roster.items.get(*contact);
         item.is_some_and(|item| item.subscription.sees())
-            && !blocking::is_blocked(&Jid::from((*contact).clone()), facts)
     });
     agreed
         .flat_map(|contact| announce::presences_of(&facts.views.view(contact)))
-        // Row R16: a single resource may be blocked where the contact is not.
+        // Row R16: the contact may be blocked, or one of its resources.
         .filter(|presence| {
-            !presence
-                .head
-                .from
-                .as_ref()
-                .is_some_and(|from| blocking::is_blocked(from, facts))
+            let from = presence.head.from.as_ref();
+            !from.is_some_and(|from| blocking::is_blocked(from, facts))
         })
         .map(|presence| announce::reply_to(presence, session))
         .collect()
@@ -158,7 +153,7 @@ fn say_goodbye(presence: &Presence, session: &SessionFacts, facts: &Facts<'_>) -
     let mut effects = Vec::new();
     if session.presence.is_some() {
         effects.push(Effect::Publish(None));
-        effects.extend(announce::tell_everybody(presence, session, facts));
+        effects.extend(announce::tell_everybody(presence, facts));
     }
     effects.extend(directed::take_back(presence, session, facts));
     effects

@@ -286,7 +286,13 @@ fn changes_since(roster: &Roster, known: u64) -> Option<Vec<(u64, Element)>> {
         .filter(|item| item.version > known)
         .map(|item| (item.version, item.to_element()))
         .collect();
-    let is_back = |jid: &BareJid| roster.items.get(jid).is_some_and(|item| item.listed);
+    // Of a contact who was removed a request may be left, and that is no contact either.
+    let unlisted = roster
+        .items
+        .values()
+        .filter(|item| !item.listed && item.version > known);
+    missed.extend(unlisted.map(|item| (item.version, removed_element(&item.jid))));
+    let is_back = |jid: &BareJid| roster.items.contains_key(jid);
     missed.extend(
         roster
             .removed

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 pub use table::{Request, State};
 
-use super::{Feature, Spec};
+use super::{Feature, Spec, Status};
 use crate::effect::{Change, Effect};
 use crate::facts::Facts;
 use crate::features::roster::set::{CONTACTS_MAX, tell};
@@ -27,6 +27,7 @@ pub const FEATURE: Feature = Feature {
         number: 6121,
         section: "3",
     },
+    status: Status::Partial("requests nobody elsewhere answers are not sent again"),
     ..Feature::NONE
 };
 

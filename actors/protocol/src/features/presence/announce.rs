@@ -12,23 +12,22 @@ use crate::stanza::{Head, Presence, PresenceKind, Stanza};
 use crate::xml::Payloads;
 
 /// A session's presence to all who see it: contacts with a subscription, and the account's
-/// other available resources.
-pub(super) fn tell_everybody(
-    presence: &Presence,
-    session: &SessionFacts,
-    facts: &Facts<'_>,
-) -> Vec<Effect> {
+/// available resources, for an account is subscribed to itself (§4.2.2).
+///
+/// Who these resources are is found out on the way, after the presence was published: two
+/// resources that come at the same moment would not know of each other here.
+pub(super) fn tell_everybody(presence: &Presence, facts: &Facts<'_>) -> Vec<Effect> {
     let partly = blocking::partly_blocked(facts);
     let contacts = facts
         .data
         .roster
         .viewers()
         .flat_map(|item| addresses_of(item, &partly, facts));
-    let mut effects: Vec<Effect> = contacts.map(|to| route(presence.clone(), to)).collect();
-    let view = facts.resources();
-    effects
-        .extend(others(&view, session).map(|own| route(presence.clone(), own.jid.clone().into())));
-    effects
+    let own = std::iter::once(Jid::from(facts.account.clone()));
+    contacts
+        .chain(own)
+        .map(|to| route(presence.clone(), to))
+        .collect()
 }
 
 /// The presence of the account's other available resources, for this one (§4.2.2).

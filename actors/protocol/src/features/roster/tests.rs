@@ -208,3 +208,19 @@ fn r04_pushes_of_others_never_reach_a_client() {
         }
     }
 }
+
+#[test]
+fn a_contact_of_whom_only_a_request_is_left_is_reported_as_removed() {
+    let request = RosterItem {
+        version: 7,
+        pending_in: Some(Bytes::from_static(b"<presence/>")),
+        ..RosterItem::new(bare("paris@example.org"))
+    };
+    let given = facts().item(at(3, "nurse@example.org")).item(request);
+    let expected = [
+        INTERESTED,
+        result(""),
+        pushed("roster-7-0", 7, "paris@example.org", "remove"),
+    ];
+    check(given, &get_with("5"), &expected);
+}

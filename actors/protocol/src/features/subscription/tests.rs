@@ -1,5 +1,7 @@
 //! Subscriptions, by section of RFC 6121 §3.
 
+mod two_accounts;
+
 use bytes::Bytes;
 
 use super::*;
