@@ -25,14 +25,14 @@ pub struct Malformed {
     /// What it wanted to be; `None`: no stanza at all (RFC 6120 §4.9.3.24,
     /// `unsupported-stanza-type`).
     pub kind: Option<StanzaName>,
-    /// Its `type`.
-    pub type_name: Option<String>,
+    /// It says it is an error or a result: nobody answers those.
+    pub is_answer: bool,
     /// Its id.
-    pub id: Option<String>,
+    pub id: Option<Box<str>>,
     /// Its `to` as it was written.
-    pub to: Option<String>,
+    pub to: Option<Box<str>>,
     /// Its `from` as it was written.
-    pub from: Option<String>,
+    pub from: Option<Box<str>>,
     /// What is wrong.
     pub error: StanzaError,
 }
@@ -42,7 +42,7 @@ impl Malformed {
     pub(super) fn unreadable() -> Self {
         Self {
             kind: None,
-            type_name: None,
+            is_answer: false,
             id: None,
             to: None,
             from: None,
@@ -54,12 +54,11 @@ impl Malformed {
     /// an error or is an answer.
     pub fn reply(&self) -> Option<Element> {
         let name = self.kind?.as_str();
-        let type_name = self.type_name.as_deref();
-        if type_name == Some("error") || (name == "iq" && type_name == Some("result")) {
+        if self.is_answer {
             return None;
         }
         let short =
-            |text: &Option<String>| text.clone().filter(|text| text.len() <= ECHO_BYTES_MAX);
+            |text: &Option<Box<str>>| text.clone().filter(|text| text.len() <= ECHO_BYTES_MAX);
         let reply = Element::new(name, ns::CLIENT)
             .attr_opt("to", short(&self.from))
             .attr_opt("from", short(&self.to))
@@ -97,10 +96,10 @@ impl StanzaName {
 pub(super) fn read(fragment: Fragment) -> Result<Stanza, Malformed> {
     let kind = StanzaName::of(&fragment);
     let refuse = |error: StanzaError| {
-        let attribute = |name| fragment.attr(name).map(str::to_owned);
+        let attribute = |name| fragment.attr(name).map(Box::from);
         Malformed {
             kind,
-            type_name: attribute("type"),
+            is_answer: is_answer(kind, fragment.attr("type")),
             id: attribute("id"),
             to: attribute("to"),
             from: attribute("from"),
@@ -137,6 +136,10 @@ pub(super) fn read(fragment: Fragment) -> Result<Stanza, Malformed> {
             None => Err(refuse(StanzaError::bad_request())),
         },
     }
+}
+
+fn is_answer(kind: Option<StanzaName>, type_name: Option<&str>) -> bool {
+    type_name == Some("error") || (kind == Some(StanzaName::Iq) && type_name == Some("result"))
 }
 
 /// RFC 6120 §8.2.3: an id and a type are obligatory (rules 1 and 2), and a request has

@@ -18,10 +18,16 @@ use crate::ns;
 /// An element with its attributes and content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Element {
+    /// Apart, so that an element is small where it is seldom there, as in a stanza error.
+    tag: Box<Tag>,
+    nodes: Vec<Node>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Tag {
     name: Cow<'static, str>,
     namespace: Cow<'static, str>,
     attributes: Vec<Attribute>,
-    nodes: Vec<Node>,
 }
 
 /// An attribute.
@@ -57,10 +63,14 @@ impl Element {
             super::reader::is_name(&name),
             "names are ours, never a peer's text"
         );
-        Self {
+        let namespace = namespace.into();
+        let tag = Tag {
             name,
-            namespace: namespace.into(),
+            namespace,
             attributes: Vec::new(),
+        };
+        Self {
+            tag: Box::new(tag),
             nodes: Vec::new(),
         }
     }
@@ -87,12 +97,13 @@ impl Element {
     pub fn set_attr(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<String>) {
         let (namespace, name) = expand(name.into());
         let known = self
+            .tag
             .attributes
             .iter_mut()
             .find(|known| known.name == name && known.namespace == namespace);
         match known {
             Some(known) => known.value = value.into(),
-            None => self.attributes.push(Attribute {
+            None => self.tag.attributes.push(Attribute {
                 namespace,
                 name,
                 value: value.into(),
@@ -103,7 +114,8 @@ impl Element {
     /// Takes an attribute away.
     pub fn without(mut self, name: &str) -> Self {
         let (namespace, name) = split_lang(name);
-        self.attributes
+        self.tag
+            .attributes
             .retain(|known| known.name != name || known.namespace != namespace);
         self
     }
@@ -135,30 +147,30 @@ impl Element {
 
     /// Its name.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.tag.name
     }
 
     /// Its namespace.
     pub fn namespace(&self) -> &str {
-        &self.namespace
+        &self.tag.namespace
     }
 
     /// The value of an attribute without namespace, or of `xml:lang`.
     pub fn get(&self, name: &str) -> Option<&str> {
         let (namespace, name) = split_lang(name);
-        let mut attributes = self.attributes.iter();
+        let mut attributes = self.tag.attributes.iter();
         let found = attributes.find(|known| known.name == name && known.namespace == namespace)?;
         Some(&found.value)
     }
 
     /// All attributes.
     pub fn attributes(&self) -> &[Attribute] {
-        &self.attributes
+        &self.tag.attributes
     }
 
     /// Tells whether it has this name in this namespace.
     pub fn is(&self, name: &str, namespace: &str) -> bool {
-        self.name == name && self.namespace == namespace
+        self.tag.name == name && self.tag.namespace == namespace
     }
 
     /// Its content.
@@ -192,12 +204,13 @@ impl Element {
 
     /// Writes it canonically into a parent whose namespace is this.
     pub fn write(&self, out: &mut Vec<u8>, parent_namespace: &str) {
-        let namespace = (self.namespace != parent_namespace).then_some(&*self.namespace);
+        let namespace = (self.tag.namespace != parent_namespace).then_some(&*self.tag.namespace);
         let attributes = self
+            .tag
             .attributes
             .iter()
             .map(|attribute| (&*attribute.namespace, &*attribute.name, &*attribute.value));
-        write_start(out, &self.name, namespace, attributes);
+        write_start(out, &self.tag.name, namespace, attributes);
         if self.nodes.is_empty() {
             out.extend_from_slice(b"/>");
             return;
@@ -205,12 +218,12 @@ impl Element {
         out.push(b'>');
         for node in &self.nodes {
             match node {
-                Node::Element(child) => child.write(out, &self.namespace),
+                Node::Element(child) => child.write(out, &self.tag.namespace),
                 Node::Text(text) => escape_text(out, text),
                 Node::Raw(bytes) => out.extend_from_slice(bytes),
             }
         }
-        write_end(out, &self.name);
+        write_end(out, &self.tag.name);
     }
 
     /// Writes it canonically by itself, for a stream of clients.
@@ -241,10 +254,13 @@ impl Element {
         attributes: Vec<Attribute>,
         nodes: Vec<Node>,
     ) -> Self {
-        Self {
+        let tag = Tag {
             name: name.into(),
             namespace: namespace.into(),
             attributes,
+        };
+        Self {
+            tag: Box::new(tag),
             nodes,
         }
     }
