@@ -40,8 +40,6 @@ settings! {
         http_header_bytes_max: usize = 16 * 1024;
         /// Seconds that the head of a request over HTTP may take.
         http_header_timeout: u64 = 10;
-        /// Bytes of a form sent over HTTP.
-        http_form_bytes_max: usize = 16 * 1024;
         /// WebSocket control frames a second.
         websocket_control_rate: u32 = 10;
         /// Logins a minute from one address (IPv6: one /64) before more are refused.
@@ -83,7 +81,6 @@ impl Limits {
             stanza_bytes_max: self.stanza_bytes_max,
             http_header_bytes_max: self.http_header_bytes_max,
             http_header_timeout: Duration::from_secs(self.http_header_timeout),
-            http_form_bytes_max: self.http_form_bytes_max,
             websocket_control_rate: self.websocket_control_rate,
             login_rate_per_address: self.login_rate_per_address,
             login_failures_max: self.login_failures_max,
