@@ -56,7 +56,11 @@ pub(super) async fn compose(foundation: &Foundation) -> Result<Running, Error> {
     // `config.http.settings()`, `foundation.certificate`, `foundation.secrets.fake_salt_key` and
     // `node.sessions`; the sign-up link while `store.has_admin()` is false, with
     // `Accounts::add(…, true)` behind its form; `reload` and `stop` go to them, too.
-    let _ = (&foundation.certificate, &foundation.secrets.fake_salt_key);
+    let _ = (
+        &foundation.certificate,
+        &foundation.secrets.fake_salt_key,
+        &foundation.health,
+    );
     let reload = Box::new(|_: &Certificate| Ok(()));
     let stop = async move { node.stop(SESSIONS_STOP_MAX).await };
     // =============================================================================================
