@@ -40,7 +40,6 @@ settings! {
         http_header_bytes_max: usize = 16 * 1024;
         /// Seconds that the head of a request over HTTP may take.
         http_header_timeout: u64 = 10;
-        /// Bytes of a form sent over HTTP.
         /// WebSocket control frames a second.
         websocket_control_rate: u32 = 10;
         /// Logins a minute from one address (IPv6: one /64) before more are refused.
