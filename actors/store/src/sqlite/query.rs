@@ -329,3 +329,18 @@ fn empty() -> Page {
         count: Some(0),
     }
 }
+
+/// Every statement that reads pages, for a test of their plans.
+#[cfg(test)]
+pub(super) const PAGES: &[&str] = &[
+    FORWARD,
+    BACKWARD,
+    FORWARD_WITH,
+    BACKWARD_WITH,
+    COUNT,
+    COUNT_WITH,
+];
+
+/// The other statements here, likewise.
+#[cfg(test)]
+pub(super) const SINGLE: &[&str] = &[FIND_STAMP, HEAD];
