@@ -7,11 +7,14 @@
 mod accounts;
 mod append;
 mod blocklist;
+#[cfg(test)]
+mod faults;
 mod log;
 mod open;
 mod purge;
 mod query;
 mod roster;
+mod statements;
 mod writer;
 
 use std::pin::Pin;

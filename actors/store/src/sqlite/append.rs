@@ -1,11 +1,10 @@
 //! Appending to logs in SQLite: many messages, one transaction, few statements.
 //!
 //! Every statement is a way to the connection's thread and back, so rows go in by the dozen:
-//! statements exist for the sizes of [`CHUNKS`] and are prepared once.
+//! statements exist for the sizes of `statements.rs` and are prepared once.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
-use std::sync::LazyLock;
 
 use klatsch_protocol::jid::{BareJid, Jid};
 use klatsch_protocol::time::Timestamp;
@@ -14,82 +13,15 @@ use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 
 use super::log::{OWN, RECEIVED, SENT, place};
+use super::statements::{
+    ADD_CONVERSATIONS, ADD_ENTRIES, ADD_REPLAYS, FIND_BLOCKS, FIND_CONVERSATIONS, FIND_HEADS,
+    FIND_REPLAYS, chunks,
+};
 use super::writer::{ConversationKey, Head, Writer};
 use super::{signed, unsigned};
 use crate::blocklist::forms;
 use crate::error::{Result, StoreError};
 use crate::log::{Append, Appended, Dedup, Placed};
-
-/// How many rows a statement takes.
-const CHUNKS: [usize; 4] = [64, 16, 4, 1];
-
-/// A statement in all its sizes.
-type Sizes = LazyLock<[String; CHUNKS.len()]>;
-
-/// Writes `start`, then `row` as often as the size says, then `end`.
-fn sizes(start: &str, row: &str, end: &str) -> [String; CHUNKS.len()] {
-    CHUNKS.map(|size| format!("{start}{}{end}", vec![row; size].join(",")))
-}
-
-static FIND_HEADS: Sizes = LazyLock::new(|| {
-    sizes(
-        "SELECT a.jid, a.id, a.blocks, l.head, l.stamp, e.place, e.stamp
-         FROM account a JOIN log l ON l.id = a.id
-         LEFT JOIN entry e ON e.place = (SELECT place FROM entry
-            WHERE place > a.id << 32 AND place < (a.id + 1) << 32 ORDER BY place DESC LIMIT 1)
-         WHERE a.removed IS NULL AND a.jid IN (",
-        "?",
-        ")",
-    )
-});
-static FIND_REPLAYS: Sizes = LazyLock::new(|| {
-    let start = "SELECT key, payload, id, stamp, twin, twin_stamp FROM replay WHERE key IN (";
-    sizes(start, "?", ")")
-});
-static FIND_BLOCKS: Sizes = LazyLock::new(|| {
-    sizes(
-        "WITH wanted (account, jid) AS (VALUES ",
-        "(?,?)",
-        ") SELECT b.account, b.jid FROM wanted w
-           CROSS JOIN block b ON b.account = w.account AND b.jid = w.jid",
-    )
-});
-static FIND_CONVERSATIONS: Sizes = LazyLock::new(|| {
-    sizes(
-        "WITH wanted (log, jid) AS (VALUES ",
-        "(?,?)",
-        ") SELECT c.log, c.jid, c.id FROM wanted w
-           CROSS JOIN conversation c ON c.log = w.log AND c.jid = w.jid",
-    )
-});
-static ADD_CONVERSATIONS: Sizes = LazyLock::new(|| {
-    sizes(
-        "INSERT INTO conversation (id, log, jid) VALUES ",
-        "(?,?,?)",
-        "",
-    )
-});
-static ADD_ENTRIES: Sizes = LazyLock::new(|| {
-    sizes(
-        "INSERT INTO entry (place, stamp, conversation, direction, flags, resource, stanza) VALUES ",
-        "(?,?,?,?,?,?,?)",
-        "",
-    )
-});
-static ADD_REPLAYS: Sizes = LazyLock::new(|| {
-    let start = "INSERT INTO replay (key, payload, id, stamp, twin, twin_stamp) VALUES ";
-    sizes(start, "(?,?,?,?,?,?)", "")
-});
-
-/// Cuts a slice into the sizes there are statements for.
-fn chunks<T>(mut rows: &[T]) -> impl Iterator<Item = (usize, &[T])> {
-    std::iter::from_fn(move || {
-        let size = CHUNKS.iter().position(|size| *size <= rows.len())?;
-        let (chunk, rest) = rows.split_at(CHUNKS[size]);
-        rows = rest;
-        Some((size, chunk))
-    })
-}
 
 type Bound = Query<'static, Database, SqliteArguments>;
 

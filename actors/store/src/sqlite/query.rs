@@ -52,16 +52,12 @@ const BACKWARD_WITH: &str = visible!(
     "e.conversation = ?3",
     "ORDER BY e.place DESC LIMIT ?5"
 );
-const COUNT: &str = concat!(
-    "SELECT count(*) FROM (SELECT 1 FROM entry e
+const COUNT: &str = "SELECT count(*) FROM (SELECT 1 FROM entry e
      WHERE e.place >= ?1 AND e.place < ?2 AND e.flags & 1 = 0 AND ?3 IS NULL
-       AND (?4 IS NULL OR e.resource = ?4) LIMIT ?5)"
-);
-const COUNT_WITH: &str = concat!(
-    "SELECT count(*) FROM (SELECT 1 FROM entry e
+       AND (?4 IS NULL OR e.resource = ?4) LIMIT ?5)";
+const COUNT_WITH: &str = "SELECT count(*) FROM (SELECT 1 FROM entry e
      WHERE e.place >= ?1 AND e.place < ?2 AND e.flags & 1 = 0 AND e.conversation = ?3
-       AND (?4 IS NULL OR e.resource = ?4) LIMIT ?5)"
-);
+       AND (?4 IS NULL OR e.resource = ?4) LIMIT ?5)";
 
 /// Where the first entry stands that is stamped at ?3 or later: stamps grow with ids, so it
 /// is found by halving, in at most 32 steps.
@@ -329,3 +325,18 @@ fn empty() -> Page {
         count: Some(0),
     }
 }
+
+/// Every statement that reads pages, for a test of their plans.
+#[cfg(test)]
+pub(super) const PAGES: &[&str] = &[
+    FORWARD,
+    BACKWARD,
+    FORWARD_WITH,
+    BACKWARD_WITH,
+    COUNT,
+    COUNT_WITH,
+];
+
+/// The other statements here, likewise.
+#[cfg(test)]
+pub(super) const SINGLE: &[&str] = &[FIND_STAMP, HEAD];
