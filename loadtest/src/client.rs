@@ -26,6 +26,10 @@ pub(crate) mod archive;
 pub(crate) mod login;
 pub(crate) mod management;
 pub(crate) mod scram;
+#[cfg(test)]
+pub(crate) mod scripted;
+#[cfg(test)]
+mod tests;
 pub(crate) mod transport;
 
 use transport::Transport;

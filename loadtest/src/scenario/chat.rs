@@ -121,6 +121,11 @@ fn conclude(report: &mut Report, outcome: &Outcome) {
         report.latency("ack", &tally.ack_latency);
     }
     report.usage(outcome.before, outcome.after, outcome.delivered, "message");
+    let driver_us = outcome.driver_cpu.as_micros() as f64;
+    report.figure(
+        "driver_cpu_us_per_message",
+        driver_us / outcome.delivered.max(1) as f64,
+    );
 }
 
 /// A clock that all clients of a run share.

@@ -27,6 +27,8 @@ use crate::report::{Report, provision_note, say};
 
 mod sender;
 mod server;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 use sender::Sender;

@@ -65,6 +65,8 @@ pub(crate) struct Outcome {
     pub(crate) before: Option<Usage>,
     /// The server after it.
     pub(crate) after: Option<Usage>,
+    /// What the driver itself used meanwhile: on a shared machine it is part of the picture.
+    pub(crate) driver_cpu: Duration,
 }
 
 /// What the talkers of an exchange share.
@@ -167,6 +169,7 @@ async fn measure(shared: &Shared) -> Outcome {
     shared
         .measured_from
         .store(shared.clock.micros(), Ordering::Relaxed);
+    let driver = driver_cpu();
     let started = Instant::now();
     tokio::select! {
         () = tokio::time::sleep(shared.plan.seconds) => {}
@@ -180,7 +183,13 @@ async fn measure(shared: &Shared) -> Outcome {
         elapsed: started.elapsed(),
         before,
         after: usage_of(shared.plan.pid),
+        driver_cpu: driver_cpu().saturating_sub(driver),
     }
+}
+
+/// CPU time of this process.
+fn driver_cpu() -> Duration {
+    usage_of(Some(std::process::id())).map_or(Duration::ZERO, |usage| usage.cpu)
 }
 
 /// Returns once the whole budget of messages has been delivered.

@@ -35,7 +35,7 @@ pub(super) struct BindFloodOptions {
 /// What became of one attempt.
 enum Attempt {
     /// Held open until the end.
-    Bound(#[expect(dead_code, reason = "only its life counts")] Connection),
+    Bound(#[expect(dead_code, reason = "only its life counts")] Box<Connection>),
     Refused,
     Stuck,
 }
@@ -89,7 +89,7 @@ async fn attempt(target: Arc<Target>, number: usize) -> Result<Attempt> {
         Ok(connection)
     };
     match bind.await {
-        Ok(connection) => Ok(Attempt::Bound(connection)),
+        Ok(connection) => Ok(Attempt::Bound(Box::new(connection))),
         Err(LoadError::Refused(_) | LoadError::Closed(_)) => Ok(Attempt::Refused),
         Err(LoadError::Timeout(_)) => Ok(Attempt::Stuck),
         Err(error) => Err(error),

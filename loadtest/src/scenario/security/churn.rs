@@ -87,7 +87,7 @@ async fn open_and_close(target: &Arc<Target>, count: usize, deadline: Instant) -
             }
             let mut connection = Connection::connect(&target).await?;
             // Some never speak, some leave in the middle of the negotiation.
-            if number % 2 == 0 {
+            if number.is_multiple_of(2) {
                 connection.open_stream().await?;
             }
             Ok(true)
