@@ -43,7 +43,6 @@ impl Wire {
         Self {
             tls: None,
             state: State::Open,
-            pressed: false,
             pending: Vec::new(),
             sent: 0,
         }

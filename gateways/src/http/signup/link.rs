@@ -48,10 +48,11 @@ enum State {
 }
 
 impl SignupLink {
-    /// A link that opens for the token and calls `create` until that succeeds once.
-    pub fn new(token: &Token, create: Create) -> Self {
+    /// A link that opens for the token and calls `create` until that succeeds once. The token
+    /// is at least 128 random bits (row H05).
+    pub fn new(token: &str, create: Create) -> Self {
         Self {
-            token_hash: hash(&token.text()),
+            token_hash: hash(token),
             state: Mutex::new(State::Open),
             create,
         }
