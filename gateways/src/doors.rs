@@ -45,7 +45,13 @@ impl Gateways {
         let shutdown = self.clients.shutdown.clone();
         let gateways = self.clone();
         let serve = move |arrival| gateways.serve(door, arrival);
-        tokio::spawn(accept_loop(listener, door.name(), admission, shutdown, serve))
+        tokio::spawn(accept_loop(
+            listener,
+            door.name(),
+            admission,
+            shutdown,
+            serve,
+        ))
     }
 
     /// Waits until every connection is closed, at most this long; tells whether they are.

@@ -84,7 +84,7 @@ mod tests {
         };
         let pool = Derivations::new(&limits);
         let (release, hold) = std::sync::mpsc::channel::<()>();
-        let slow = pool.run(move || drop(hold.recv()));
+        let slow = pool.run(move || hold.recv().unwrap_or_default());
         let mut slow = std::pin::pin!(slow);
         assert!(futures_util::poll!(&mut slow).is_pending());
         let _second = pool.place().unwrap();

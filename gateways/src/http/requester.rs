@@ -31,10 +31,12 @@ impl Requester {
         let is_proxy = |address: IpAddr| proxies.iter().any(|proxy| proxy.contains(address));
         if !is_proxy(peer) {
             let encrypted = scheme == Scheme::Https;
+            // A proxy on this machine that nobody told us about speaks for strangers.
+            let is_local = peer.is_loopback() && !is_forwarded(headers);
             return Self {
                 address: peer,
                 encrypted,
-                secure: encrypted || peer.is_loopback(),
+                secure: encrypted || is_local,
             };
         }
         // The nearest address that is no proxy of ours: what stands left of it, anybody can
@@ -61,8 +63,13 @@ impl Requester {
 
 /// Tells whether a proxy has left its traces.
 fn is_forwarded(headers: &HeaderMap) -> bool {
-    const TRACES: [&str; 5] =
-        ["forwarded", "x-forwarded-for", "x-forwarded-proto", "x-real-ip", "via"];
+    const TRACES: [&str; 5] = [
+        "forwarded",
+        "x-forwarded-for",
+        "x-forwarded-proto",
+        "x-real-ip",
+        "via",
+    ];
     TRACES.iter().any(|name| headers.contains_key(*name))
 }
 

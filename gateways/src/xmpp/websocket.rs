@@ -69,7 +69,12 @@ async fn upgrade(
     let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
         return StatusCode::UPGRADE_REQUIRED.into_response();
     };
-    tokio::spawn(serve(Arc::clone(&gateway.clients), requester, place, upgrade));
+    tokio::spawn(serve(
+        Arc::clone(&gateway.clients),
+        requester,
+        place,
+        upgrade,
+    ));
     let headers = [
         (CONNECTION, "upgrade"),
         (UPGRADE, "websocket"),
@@ -87,11 +92,17 @@ async fn serve(
     upgrade: OnUpgrade,
 ) {
     let _place = place;
-    let Ok(Ok(stream)) = timeout(gateway.limits.http_header_timeout, upgrade).await else { return };
+    let Ok(Ok(stream)) = timeout(gateway.limits.http_header_timeout, upgrade).await else {
+        return;
+    };
     let _open = metrics::Open::new(TRANSPORT);
     let outbox = Arc::new(Outbox::new(&gateway.limits));
     let frames = Frames::new(TokioIo::new(stream), Arc::clone(&outbox), &gateway.limits).await;
-    let mut connection = Connection { frames, outbox, limits: XmlLimits::BEFORE_LOGIN };
+    let mut connection = Connection {
+        frames,
+        outbox,
+        limits: XmlLimits::BEFORE_LOGIN,
+    };
     // Boxed, so that the memory of a negotiation goes when it is over.
     let negotiated = Box::pin(connection.negotiate(&gateway, requester)).await;
     if let Some(hold) = negotiated {
@@ -114,8 +125,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     async fn negotiate(&mut self, gateway: &Arc<ClientGateway>, from: Requester) -> Option<Hold> {
         let deadline = Instant::now() + gateway.limits.negotiation_timeout;
         let settings = gateway.stream_settings(Carrier::WebSocket, TlsState::Active, false);
-        let peer = Peer { address: from.address, is_secure: from.secure };
-        let side = Side { outbox: Arc::clone(&self.outbox), is_logged_in: false };
+        let peer = Peer {
+            address: from.address,
+            is_secure: from.secure,
+        };
+        let side = Side {
+            outbox: Arc::clone(&self.outbox),
+            is_logged_in: false,
+        };
         let mut negotiation = Negotiation::new(Arc::clone(gateway), settings, side, peer);
         let mut shutdown = gateway.shutdown.clone();
         let last_event = tokio::select! {
@@ -151,7 +168,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             let step = negotiation.handle(event).await?;
             if negotiation.transport.is_logged_in {
                 let stanza_bytes = gateway.limits.stanza_bytes_max;
-                self.limits = XmlLimits { stanza_bytes, ..XmlLimits::AFTER_LOGIN };
+                self.limits = XmlLimits {
+                    stanza_bytes,
+                    ..XmlLimits::AFTER_LOGIN
+                };
             }
             match step {
                 Step::GoOn => {}
@@ -191,7 +211,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         }
         let session = hold.session();
         let inbound = session.inbound(fragment);
-        let taken = self.frames.send_while(inbound, || session.writable()).await?;
+        let taken = self
+            .frames
+            .send_while(inbound, || session.writable())
+            .await?;
         Ok((!taken).then_some(Detach::Lost))
     }
 

@@ -68,14 +68,19 @@ impl Client<TlsStream<TcpStream>> {
     pub(crate) fn binding(&self) -> ClientBinding {
         let label = b"EXPORTER-Channel-Binding";
         let (_, tls) = self.stream.get_ref();
-        let value = tls.export_keying_material([0; 32], label, Some(b"")).unwrap();
+        let value = tls
+            .export_keying_material([0; 32], label, Some(b""))
+            .unwrap();
         ClientBinding::Bound(BindingType::TlsExporter, value.to_vec())
     }
 }
 
 impl<S: Stream> Client<S> {
     pub(crate) fn over(stream: S) -> Self {
-        Self { stream, tokenizer: Tokenizer::new(Limits::S2S) }
+        Self {
+            stream,
+            tokenizer: Tokenizer::new(Limits::S2S),
+        }
     }
 
     pub(crate) async fn send(&mut self, text: &str) {
@@ -163,10 +168,14 @@ impl<S: Stream> Client<S> {
         let mut scram = ScramClient::new(Hash::Sha256, name, password, binding, &[7; 18]);
         let first = encoding::encode(&scram.first());
         let sasl = ns::SASL;
-        self.send(&format!("<auth xmlns='{sasl}' mechanism='{mechanism}'>{first}</auth>")).await;
+        self.send(&format!(
+            "<auth xmlns='{sasl}' mechanism='{mechanism}'>{first}</auth>"
+        ))
+        .await;
         let challenge = self.sasl_answer().await?;
         let last = encoding::encode(&scram.answer(&challenge, None).expect("a sound challenge"));
-        self.send(&format!("<response xmlns='{sasl}'>{last}</response>")).await;
+        self.send(&format!("<response xmlns='{sasl}'>{last}</response>"))
+            .await;
         let signature = self.sasl_answer().await?;
         scram.verify(&signature).expect("the server knows us");
         Ok(())
@@ -184,7 +193,10 @@ impl<S: Stream> Client<S> {
     pub(crate) async fn bind(&mut self, resource: &str) -> String {
         let bind = ns::BIND;
         let wanted = format!("<resource>{resource}</resource>");
-        self.send(&format!("<iq type='set' id='b'><bind xmlns='{bind}'>{wanted}</bind></iq>")).await;
+        self.send(&format!(
+            "<iq type='set' id='b'><bind xmlns='{bind}'>{wanted}</bind></iq>"
+        ))
+        .await;
         let result = self.expect(|it| it.attr("id") == Some("b")).await;
         assert_eq!(result.attr("type"), Some("result"), "{result:?}");
         let bind = result.payloads().element("bind", ns::BIND).expect("bind");
@@ -202,7 +214,10 @@ impl<S: Stream> Client<S> {
     /// Proves that the session lives: asks and waits for the answer.
     pub(crate) async fn ping(&mut self) {
         let ping = "<ping xmlns='urn:xmpp:ping'/>";
-        self.send(&format!("<iq type='get' id='ping' to='{DOMAIN}'>{ping}</iq>")).await;
+        self.send(&format!(
+            "<iq type='get' id='ping' to='{DOMAIN}'>{ping}</iq>"
+        ))
+        .await;
         let answer = self.expect(|it| it.attr("id") == Some("ping")).await;
         assert_eq!(answer.attr("type"), Some("result"), "{answer:?}");
     }
@@ -218,7 +233,12 @@ pub(crate) fn header() -> String {
 
 /// The first child of an error says what it is.
 pub(crate) fn condition(error: &Fragment) -> String {
-    error.payloads().iter().next().map(|child| child.name().to_owned()).unwrap_or_default()
+    error
+        .payloads()
+        .iter()
+        .next()
+        .map(|child| child.name().to_owned())
+        .unwrap_or_default()
 }
 
 /// Handshakes as a client that trusts anybody.
@@ -234,7 +254,9 @@ pub(crate) async fn tls(tcp: TcpStream, is_direct: bool) -> std::io::Result<TlsS
     }
     let name = ServerName::try_from(DOMAIN).unwrap();
     let handshake = TlsConnector::from(Arc::new(config)).connect(name, tcp);
-    timeout(PATIENCE, handshake).await.expect("the server shakes hands")
+    timeout(PATIENCE, handshake)
+        .await
+        .expect("the server shakes hands")
 }
 
 /// The certificate is made for the test, so there is nothing to verify.
@@ -272,6 +294,8 @@ impl ServerCertVerifier for Credulous {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        ring::default_provider().signature_verification_algorithms.supported_schemes()
+        ring::default_provider()
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }

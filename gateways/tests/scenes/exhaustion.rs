@@ -19,10 +19,18 @@ fn c13_server_survives_without_descriptors() {
     let test = std::env::current_exe().unwrap();
     let name = "exhaustion::c13_server_survives_without_descriptors";
     let script = format!("ulimit -n 96 && exec \"$0\" --exact {name} --nocapture");
-    let run = Command::new("sh").args(["-c", &script]).arg(test).env(INSIDE, "1").output();
+    let run = Command::new("sh")
+        .args(["-c", &script])
+        .arg(test)
+        .env(INSIDE, "1")
+        .output();
     let run = run.expect("a shell");
     let output = String::from_utf8_lossy(&run.stdout).into_owned();
-    assert!(run.status.success(), "{output}{}", String::from_utf8_lossy(&run.stderr));
+    assert!(
+        run.status.success(),
+        "{output}{}",
+        String::from_utf8_lossy(&run.stderr)
+    );
     assert!(output.contains("1 passed"), "{output}");
 }
 

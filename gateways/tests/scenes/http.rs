@@ -18,12 +18,19 @@ async fn ask(address: SocketAddr, request: &str) -> String {
     let mut tcp = TcpStream::connect(address).await.unwrap();
     tcp.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
-    timeout(PATIENCE, tcp.read_to_end(&mut answer)).await.expect("an answer").unwrap();
+    timeout(PATIENCE, tcp.read_to_end(&mut answer))
+        .await
+        .expect("an answer")
+        .unwrap();
     String::from_utf8(answer).unwrap()
 }
 
 async fn get(address: SocketAddr, path: &str) -> String {
-    ask(address, &format!("GET {path} HTTP/1.1\r\nHost: {DOMAIN}\r\nConnection: close\r\n\r\n")).await
+    ask(
+        address,
+        &format!("GET {path} HTTP/1.1\r\nHost: {DOMAIN}\r\nConnection: close\r\n\r\n"),
+    )
+    .await
 }
 
 async fn post(address: SocketAddr, path: &str, form: &str) -> String {
@@ -42,10 +49,20 @@ fn status(answer: &str) -> &str {
 #[tokio::test]
 async fn every_answer_is_armoured() {
     let server = Server::start().await;
-    for path in ["/", "/nowhere", "/signup/guess", "/xmpp-websocket", "/klatsch.css"] {
+    for path in [
+        "/",
+        "/nowhere",
+        "/signup/guess",
+        "/xmpp-websocket",
+        "/klatsch.css",
+    ] {
         let answer = get(server.http, path).await.to_lowercase();
-        for header in ["content-security-policy: default-src 'none'", "x-content-type-options: nosniff",
-            "referrer-policy: no-referrer", "x-frame-options: deny"] {
+        for header in [
+            "content-security-policy: default-src 'none'",
+            "x-content-type-options: nosniff",
+            "referrer-policy: no-referrer",
+            "x-frame-options: deny",
+        ] {
             assert!(answer.contains(header), "{path} lacks {header}:\n{answer}");
         }
         assert!(!answer.contains("<script"), "{path}");
@@ -57,9 +74,18 @@ async fn host_meta_names_the_websocket_in_both_forms() {
     let server = Server::start().await;
     let link = format!("ws://{DOMAIN}/xmpp-websocket");
     let xrd = get(server.http, "/.well-known/host-meta").await;
-    assert!(xrd.contains(&link) && xrd.contains("urn:xmpp:alt-connections:websocket"), "{xrd}");
+    assert!(
+        xrd.contains(&link) && xrd.contains("urn:xmpp:alt-connections:websocket"),
+        "{xrd}"
+    );
     let jrd = get(server.http, "/.well-known/host-meta.json").await;
-    assert!(jrd.contains(&link) && jrd.to_lowercase().contains("access-control-allow-origin: *"), "{jrd}");
+    assert!(
+        jrd.contains(&link)
+            && jrd
+                .to_lowercase()
+                .contains("access-control-allow-origin: *"),
+        "{jrd}"
+    );
 }
 
 #[tokio::test]
@@ -74,20 +100,30 @@ async fn unknown_paths_and_methods_have_answers() {
 async fn signup_link_makes_one_administrator() {
     let made = Arc::new(Mutex::new(Vec::new()));
     let list = Arc::clone(&made);
-    let link = SignupLink::new("s3cret", Box::new(move |account| {
-        let list = Arc::clone(&list);
-        Box::pin(async move {
-            if account.localpart == "taken" {
-                return Err(CreateError::NotThisName("<That> name is taken.".into()));
-            }
-            list.lock().unwrap().push(account.localpart);
-            Ok(())
-        })
-    }));
-    let server = Server::start_with(Setup { signup: Some(link), ..Setup::default() }).await;
+    let link = SignupLink::new(
+        "s3cret",
+        Box::new(move |account| {
+            let list = Arc::clone(&list);
+            Box::pin(async move {
+                if account.localpart == "taken" {
+                    return Err(CreateError::NotThisName("<That> name is taken.".into()));
+                }
+                list.lock().unwrap().push(account.localpart);
+                Ok(())
+            })
+        }),
+    );
+    let server = Server::start_with(Setup {
+        signup: Some(link),
+        ..Setup::default()
+    })
+    .await;
     assert_eq!(status(&get(server.http, "/signup/wrong").await), "404");
     let form = get(server.http, "/signup/s3cret").await;
-    assert!(status(&form) == "200" && form.contains("<form method=\"post\""), "{form}");
+    assert!(
+        status(&form) == "200" && form.contains("<form method=\"post\""),
+        "{form}"
+    );
 
     let sent = |name: &str, password: &str| {
         format!("name={name}&domain={DOMAIN}&password={password}&repeated={password}")
@@ -96,18 +132,36 @@ async fn signup_link_makes_one_administrator() {
     assert_eq!(status(&short), "422");
     assert!(!short.contains("short"), "a password is shown again");
     let taken = post(server.http, "/signup/s3cret", &sent("taken", "long+enough")).await;
-    assert!(status(&taken) == "422" && taken.contains("&#60;That&#62;"), "{taken}");
+    assert!(
+        status(&taken) == "422" && taken.contains("&#60;That&#62;"),
+        "{taken}"
+    );
     let made_it = post(server.http, "/signup/s3cret", &sent("anna", "long+enough")).await;
-    assert!(status(&made_it) == "201" && made_it.contains("anna@klatsch.test"), "{made_it}");
+    assert!(
+        status(&made_it) == "201" && made_it.contains("anna@klatsch.test"),
+        "{made_it}"
+    );
     assert_eq!(status(&get(server.http, "/signup/s3cret").await), "410");
-    assert_eq!(status(&post(server.http, "/signup/s3cret", &sent("eve", "long+enough")).await), "410");
+    assert_eq!(
+        status(&post(server.http, "/signup/s3cret", &sent("eve", "long+enough")).await),
+        "410"
+    );
     assert_eq!(*made.lock().unwrap(), ["anna"]);
 }
 
 #[tokio::test]
 async fn oversized_form_is_refused() {
     let link = SignupLink::new("t", Box::new(|_| Box::pin(async { Ok(()) })));
-    let server = Server::start_with(Setup { signup: Some(link), ..Setup::default() }).await;
-    let answer = post(server.http, "/signup/t", &format!("name={}", "a".repeat(20_000))).await;
+    let server = Server::start_with(Setup {
+        signup: Some(link),
+        ..Setup::default()
+    })
+    .await;
+    let answer = post(
+        server.http,
+        "/signup/t",
+        &format!("name={}", "a".repeat(20_000)),
+    )
+    .await;
     assert_eq!(status(&answer), "400");
 }

@@ -13,14 +13,21 @@ use crate::client::{Client, End, PATIENCE, condition, header, tls};
 use crate::server::{PASSWORD, Server, Setup};
 
 async fn strict_server() -> Server {
-    Server::start_with(Setup { require_tls: true, ..Setup::default() }).await
+    Server::start_with(Setup {
+        require_tls: true,
+        ..Setup::default()
+    })
+    .await
 }
 
 #[tokio::test]
 async fn client_logs_in_over_starttls_and_over_direct_tls() {
     let server = strict_server().await;
     let mut client = Client::connect(server.c2s).await.start_tls().await;
-    assert_eq!(client.session("anna", "home").await, "anna@klatsch.test/home");
+    assert_eq!(
+        client.session("anna", "home").await,
+        "anna@klatsch.test/home"
+    );
     client.ping().await;
     let mut direct = Client::connect_tls(server.c2s_tls).await;
     direct.session("bert", "home").await;
@@ -33,9 +40,16 @@ async fn large_stanzas_pass_through_tls() {
     let mut client = Client::connect_tls(server.c2s_tls).await;
     let address = client.session("anna", "home").await;
     let body = "x".repeat(200 * 1024);
-    client.send(&format!("<message to='{address}' type='headline' id='m'><body>{body}</body></message>")).await;
+    client
+        .send(&format!(
+            "<message to='{address}' type='headline' id='m'><body>{body}</body></message>"
+        ))
+        .await;
     let echo = client.expect(|it| it.attr("id") == Some("m")).await;
-    let text = echo.payloads().text_of("body", ns::CLIENT).or(echo.payloads().text_of("body", ""));
+    let text = echo
+        .payloads()
+        .text_of("body", ns::CLIENT)
+        .or(echo.payloads().text_of("body", ""));
     assert_eq!(text.expect("a body").len(), body.len());
 }
 
@@ -45,7 +59,9 @@ async fn both_sides_compute_the_same_channel_binding() {
     let mut client = Client::connect_tls(server.c2s_tls).await;
     let binding = client.binding();
     client.open().await;
-    let outcome = client.authenticate("anna", PASSWORD, ("SCRAM-SHA-256-PLUS", binding)).await;
+    let outcome = client
+        .authenticate("anna", PASSWORD, ("SCRAM-SHA-256-PLUS", binding))
+        .await;
     assert_eq!(outcome, Ok(()));
 }
 
@@ -56,7 +72,12 @@ async fn plain_needs_the_right_password() {
     client.open().await;
     for (password, expected) in [("wrong", "failure"), (PASSWORD, "success")] {
         let text = encoding::encode(&plain::plain_message("anna", &Secret::new(password)));
-        client.send(&format!("<auth xmlns='{}' mechanism='PLAIN'>{text}</auth>", ns::SASL)).await;
+        client
+            .send(&format!(
+                "<auth xmlns='{}' mechanism='PLAIN'>{text}</auth>",
+                ns::SASL
+            ))
+            .await;
         let answer = client.expect(|it| it.namespace() == ns::SASL).await;
         assert_eq!(answer.name(), expected, "{password}");
     }
@@ -81,7 +102,12 @@ async fn login_without_tls_is_refused_where_tls_is_required() {
     let features = client.open().await;
     assert!(features.payloads().has("starttls", ns::TLS));
     assert!(!features.payloads().has("mechanisms", ns::SASL));
-    client.send(&format!("<auth xmlns='{}' mechanism='SCRAM-SHA-256'>biws</auth>", ns::SASL)).await;
+    client
+        .send(&format!(
+            "<auth xmlns='{}' mechanism='SCRAM-SHA-256'>biws</auth>",
+            ns::SASL
+        ))
+        .await;
     let failure = client.expect(|it| it.is("failure", ns::SASL)).await;
     assert_eq!(condition(&failure), "encryption-required");
 }
@@ -92,12 +118,23 @@ async fn a01_bytes_behind_starttls_never_count() {
     let mut client = Client::connect(server.c2s).await;
     client.open().await;
     // One segment: the request, and what an attacker puts behind it.
-    let injected = format!("{}<auth xmlns='{}' mechanism='PLAIN'>AGEAYg==</auth>", header(), ns::SASL);
-    client.send(&format!("<starttls xmlns='{}'/>{injected}", ns::TLS)).await;
+    let injected = format!(
+        "{}<auth xmlns='{}' mechanism='PLAIN'>AGEAYg==</auth>",
+        header(),
+        ns::SASL
+    );
+    client
+        .send(&format!("<starttls xmlns='{}'/>{injected}", ns::TLS))
+        .await;
     // The connection ends without a word that was made from the injected ones.
     while let Some(token) = client.token().await {
-        let klatsch_protocol::xml::Token::Fragment(fragment) = token else { continue };
-        assert!(!fragment.is("failure", ns::SASL) && !fragment.is("features", ns::STREAMS), "{fragment:?}");
+        let klatsch_protocol::xml::Token::Fragment(fragment) = token else {
+            continue;
+        };
+        assert!(
+            !fragment.is("failure", ns::SASL) && !fragment.is("features", ns::STREAMS),
+            "{fragment:?}"
+        );
     }
     drop(client);
     server.emptied().await;
@@ -108,10 +145,15 @@ async fn a01_bytes_between_proceed_and_handshake_never_count() {
     let server = strict_server().await;
     let mut client = Client::connect(server.c2s).await;
     client.open().await;
-    client.send(&format!("<starttls xmlns='{}'/>", ns::TLS)).await;
+    client
+        .send(&format!("<starttls xmlns='{}'/>", ns::TLS))
+        .await;
     client.expect(|it| it.is("proceed", ns::TLS)).await;
     client.send("<presence/>").await;
-    assert!(tls(client.stream, false).await.is_err(), "handshake on top of plain text");
+    assert!(
+        tls(client.stream, false).await.is_err(),
+        "handshake on top of plain text"
+    );
     server.emptied().await;
 }
 
@@ -139,9 +181,14 @@ async fn a03_old_tls_is_refused() {
         tcp.write_all(&client_hello(version)).await.unwrap();
         let mut answer = Vec::new();
         // The server may reset after its alert.
-        let _ = tokio::time::timeout(PATIENCE, tcp.read_to_end(&mut answer)).await.expect("an end");
+        let _ = tokio::time::timeout(PATIENCE, tcp.read_to_end(&mut answer))
+            .await
+            .expect("an end");
         // RFC 8446 §6: an alert record, fatal.
-        assert!(answer.is_empty() || (answer[0] == 21 && answer[5] == 2), "{version:?}: {answer:?}");
+        assert!(
+            answer.is_empty() || (answer[0] == 21 && answer[5] == 2),
+            "{version:?}: {answer:?}"
+        );
     }
 }
 
@@ -158,8 +205,15 @@ async fn a03_renegotiation_does_not_exist() {
 #[tokio::test]
 async fn a04_handshake_in_pieces_of_a_byte_succeeds_or_ends_in_time() {
     let tls_handshake_timeout = Duration::from_millis(400);
-    let limits = Limits { tls_handshake_timeout, ..Setup::default().limits };
-    let server = Server::start_with(Setup { limits, ..Setup::default() }).await;
+    let limits = Limits {
+        tls_handshake_timeout,
+        ..Setup::default().limits
+    };
+    let server = Server::start_with(Setup {
+        limits,
+        ..Setup::default()
+    })
+    .await;
     // Half a ClientHello, and silence.
     let mut silent = TcpStream::connect(server.c2s_tls).await.unwrap();
     silent.write_all(&client_hello([3, 3])[..20]).await.unwrap();
@@ -203,7 +257,12 @@ async fn third_wrong_password_closes_the_stream() {
     client.open().await;
     for _ in 0..3 {
         let mechanism = ("SCRAM-SHA-256", ClientBinding::Unsupported);
-        assert!(client.authenticate("anna", "wrong", mechanism).await.is_err());
+        assert!(
+            client
+                .authenticate("anna", "wrong", mechanism)
+                .await
+                .is_err()
+        );
     }
     assert_ne!(client.end().await, End::Silent);
 }

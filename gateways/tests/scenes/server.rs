@@ -34,7 +34,10 @@ impl Default for Setup {
     fn default() -> Self {
         let close_timeout = Duration::from_millis(500);
         Self {
-            limits: Limits { close_timeout, ..Limits::default() },
+            limits: Limits {
+                close_timeout,
+                ..Limits::default()
+            },
             require_tls: false,
             http: HttpSettings::default(),
             signup: None,
@@ -72,11 +75,22 @@ impl Server {
             archive: true,
             stanza_bytes_max: limits.stanza_bytes_max,
         };
-        let node =
-            Node::start(host, Settings::default(), store.clone(), Wire::Direct).await.unwrap();
+        let node = Node::start(host, Settings::default(), store.clone(), Wire::Direct)
+            .await
+            .unwrap();
         let (trigger, shutdown) = ShutdownTrigger::new();
-        let clients = clients(&node, &store, &limits, domains, &shutdown, setup.require_tls);
-        let state = HttpState { domains: vec![DOMAIN.into()], signup: setup.signup.map(Arc::new) };
+        let clients = clients(
+            &node,
+            &store,
+            &limits,
+            domains,
+            &shutdown,
+            setup.require_tls,
+        );
+        let state = HttpState {
+            domains: vec![DOMAIN.into()],
+            signup: setup.signup.map(Arc::new),
+        };
         let sockets = WebSocketGateway {
             clients: Arc::clone(&clients),
             allowed_origins: setup.http.allowed_origins,
@@ -88,8 +102,11 @@ impl Server {
             limits: Arc::clone(&limits),
             shutdown,
         };
-        let gateways =
-            Gateways { clients, http: Arc::new(http), admission: Admission::new(limits) };
+        let gateways = Gateways {
+            clients,
+            http: Arc::new(http),
+            admission: Admission::new(limits),
+        };
         Self {
             c2s: open(&gateways, Door::C2s),
             c2s_tls: open(&gateways, Door::C2sTls),
@@ -123,9 +140,15 @@ fn open(gateways: &Gateways, door: Door) -> SocketAddr {
 async fn create(store: &Store, name: &str) {
     let scram = Hash::ALL
         .map(|hash| ScramCredentials::derive(hash, PASSWORD, name.as_bytes(), 4096).unwrap());
-    let credentials = Credentials { scram: scram.to_vec(), ..Credentials::default() };
+    let credentials = Credentials {
+        scram: scram.to_vec(),
+        ..Credentials::default()
+    };
     let account = BareJid::new(Some(name), DOMAIN).unwrap();
-    store.create_account(&account, &credentials, false, now()).await.unwrap();
+    store
+        .create_account(&account, &credentials, false, now())
+        .await
+        .unwrap();
 }
 
 fn clients(

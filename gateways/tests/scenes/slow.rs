@@ -9,8 +9,15 @@ use crate::server::{DOMAIN, Server, Setup};
 
 async fn hasty_server() -> Server {
     let negotiation_timeout = Duration::from_millis(400);
-    let limits = Limits { negotiation_timeout, ..Setup::default().limits };
-    Server::start_with(Setup { limits, ..Setup::default() }).await
+    let limits = Limits {
+        negotiation_timeout,
+        ..Setup::default().limits
+    };
+    Server::start_with(Setup {
+        limits,
+        ..Setup::default()
+    })
+    .await
 }
 
 fn timed_out() -> End {
@@ -66,7 +73,10 @@ async fn x13_session_has_no_deadline() {
 async fn x13_websocket_has_the_same_deadline() {
     let server = hasty_server().await;
     let mut socket = crate::websocket::Socket::connect(server.http).await;
-    assert_eq!(socket.end().await.error.as_deref(), Some("connection-timeout"));
+    assert_eq!(
+        socket.end().await.error.as_deref(),
+        Some("connection-timeout")
+    );
 }
 
 #[tokio::test]
@@ -90,14 +100,25 @@ async fn x14_pings_before_login_are_no_life() {
     let server = hasty_server().await;
     let mut client = Client::connect(server.c2s).await;
     client.open().await;
-    client.send(&format!("<iq type='get' id='1' to='{DOMAIN}'><ping xmlns='urn:xmpp:ping'/></iq>")).await;
+    client
+        .send(&format!(
+            "<iq type='get' id='1' to='{DOMAIN}'><ping xmlns='urn:xmpp:ping'/></iq>"
+        ))
+        .await;
     assert_eq!(client.end().await, End::Error("not-authorized".into()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn client_that_does_not_read_is_closed_and_nobody_else_notices() {
-    let limits = Limits { send_queue_bytes_max: 128 * 1024, ..Setup::default().limits };
-    let server = Server::start_with(Setup { limits, ..Setup::default() }).await;
+    let limits = Limits {
+        send_queue_bytes_max: 128 * 1024,
+        ..Setup::default().limits
+    };
+    let server = Server::start_with(Setup {
+        limits,
+        ..Setup::default()
+    })
+    .await;
     let mut deaf = Client::connect(server.c2s).await;
     let address = deaf.session("anna", "deaf").await;
     let mut loud = Client::connect(server.c2s).await;
@@ -106,13 +127,20 @@ async fn client_that_does_not_read_is_closed_and_nobody_else_notices() {
     let before = server.connections();
     // Far more than the kernel's buffers hold.
     for _ in 0..1000 {
-        loud.send(&format!("<message to='{address}' type='headline'><body>{body}</body></message>")).await;
+        loud.send(&format!(
+            "<message to='{address}' type='headline'><body>{body}</body></message>"
+        ))
+        .await;
         if server.connections() < before {
             break;
         }
     }
     loud.ping().await;
-    assert_eq!(server.connections(), before - 1, "the deaf client is still there");
+    assert_eq!(
+        server.connections(),
+        before - 1,
+        "the deaf client is still there"
+    );
 }
 
 #[tokio::test]

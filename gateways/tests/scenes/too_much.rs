@@ -24,7 +24,9 @@ async fn x04_oversized_auth_is_refused_long_before_it_is_read() {
     let server = Server::start().await;
     let mut client = Client::connect(server.c2s).await;
     client.open().await;
-    client.send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>").await;
+    client
+        .send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>")
+        .await;
     // A gibibyte is offered; the kernel's buffers are all that is taken.
     let sent = flood(&mut client, 1024 * KIB * KIB).await;
     assert!(sent < 64 * KIB * KIB, "{sent} bytes taken");
@@ -37,7 +39,11 @@ async fn x04_client_is_told_why() {
     let mut client = Client::connect(server.c2s).await;
     client.open().await;
     let text = "A".repeat(9 * KIB);
-    client.send(&format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>{text}")).await;
+    client
+        .send(&format!(
+            "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>{text}"
+        ))
+        .await;
     assert_eq!(client.end().await, policy_violation());
 }
 
@@ -55,7 +61,9 @@ async fn x04_many_elements_before_login_are_refused() {
     let server = Server::start().await;
     let mut client = Client::connect(server.c2s).await;
     client.open().await;
-    client.send(&format!("<x xmlns='y'>{}</x>", "<z/>".repeat(40))).await;
+    client
+        .send(&format!("<x xmlns='y'>{}</x>", "<z/>".repeat(40)))
+        .await;
     assert_eq!(client.end().await, policy_violation());
 }
 
@@ -82,7 +90,10 @@ async fn x05_stanza_beyond_the_limit_ends_the_stream() {
     let server = Server::start().await;
     let mut client = Client::connect(server.c2s).await;
     client.session("anna", "home").await;
-    client.send_bytes(message(256 * KIB + 1).as_bytes()).await.unwrap();
+    client
+        .send_bytes(message(256 * KIB + 1).as_bytes())
+        .await
+        .unwrap();
     assert_eq!(client.end().await, policy_violation());
     server.emptied().await;
 }

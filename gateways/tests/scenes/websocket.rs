@@ -57,14 +57,22 @@ async fn handshake(address: SocketAddr, changes: &[(&str, &str)]) -> (u16, TcpSt
     tcp.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     while !answer.ends_with(b"\r\n\r\n") {
-        let byte = timeout(PATIENCE, tcp.read_u8()).await.expect("an answer").expect("an answer");
+        let byte = timeout(PATIENCE, tcp.read_u8())
+            .await
+            .expect("an answer")
+            .expect("an answer");
         answer.push(byte);
     }
     let answer = String::from_utf8(answer).unwrap();
     let status: u16 = answer.split(' ').nth(1).unwrap().parse().unwrap();
     if status == 101 {
         assert!(answer.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "{answer}");
-        assert!(answer.to_lowercase().contains("sec-websocket-protocol: xmpp"), "{answer}");
+        assert!(
+            answer
+                .to_lowercase()
+                .contains("sec-websocket-protocol: xmpp"),
+            "{answer}"
+        );
     }
     (status, tcp)
 }
@@ -73,7 +81,9 @@ impl Socket {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
         let (status, tcp) = handshake(address, &[]).await;
         assert_eq!(status, 101);
-        Self { socket: WebSocketStream::from_raw_socket(tcp, Role::Client, None).await }
+        Self {
+            socket: WebSocketStream::from_raw_socket(tcp, Role::Client, None).await,
+        }
     }
 
     async fn send(&mut self, text: &str) {
@@ -81,14 +91,20 @@ impl Socket {
     }
 
     async fn open(&mut self) {
-        self.send(&format!("<open xmlns='{}' to='{DOMAIN}' version='1.0'/>", ns::FRAMING)).await;
+        self.send(&format!(
+            "<open xmlns='{}' to='{DOMAIN}' version='1.0'/>",
+            ns::FRAMING
+        ))
+        .await;
         self.expect(|it| it.is("open", ns::FRAMING)).await;
         self.expect(|it| it.is("features", ns::STREAMS)).await;
     }
 
     async fn fragment(&mut self) -> Fragment {
         loop {
-            let message = timeout(PATIENCE, self.socket.next()).await.expect("an answer");
+            let message = timeout(PATIENCE, self.socket.next())
+                .await
+                .expect("an answer");
             match message.expect("an open socket").expect("a sound frame") {
                 Message::Text(text) => {
                     return parse_fragment(text.as_bytes(), &Limits::S2S).expect("a document");
@@ -105,7 +121,11 @@ impl Socket {
             if fits(&fragment) {
                 return fragment;
             }
-            assert!(!fragment.is("error", ns::STREAMS), "{:?}", condition(&fragment));
+            assert!(
+                !fragment.is("error", ns::STREAMS),
+                "{:?}",
+                condition(&fragment)
+            );
         }
     }
 
@@ -130,16 +150,34 @@ impl Socket {
     async fn session(&mut self, name: &str) -> String {
         self.open().await;
         let password = Secret::new(PASSWORD);
-        let mut scram = ScramClient::new(Hash::Sha256, name, password, ClientBinding::Unsupported, &[3; 18]);
+        let mut scram = ScramClient::new(
+            Hash::Sha256,
+            name,
+            password,
+            ClientBinding::Unsupported,
+            &[3; 18],
+        );
         let (sasl, first) = (ns::SASL, encoding::encode(&scram.first()));
-        self.send(&format!("<auth xmlns='{sasl}' mechanism='SCRAM-SHA-256'>{first}</auth>")).await;
+        self.send(&format!(
+            "<auth xmlns='{sasl}' mechanism='SCRAM-SHA-256'>{first}</auth>"
+        ))
+        .await;
         let challenge = self.expect(|it| it.is("challenge", ns::SASL)).await;
-        let last = scram.answer(&encoding::decode(challenge.text()).unwrap(), None).unwrap();
-        self.send(&format!("<response xmlns='{sasl}'>{}</response>", encoding::encode(&last))).await;
+        let last = scram
+            .answer(&encoding::decode(challenge.text()).unwrap(), None)
+            .unwrap();
+        self.send(&format!(
+            "<response xmlns='{sasl}'>{}</response>",
+            encoding::encode(&last)
+        ))
+        .await;
         self.expect(|it| it.is("success", ns::SASL)).await;
         self.open().await;
         let bind = format!("<bind xmlns='{}'/>", ns::BIND);
-        self.send(&format!("<iq xmlns='jabber:client' type='set' id='b'>{bind}</iq>")).await;
+        self.send(&format!(
+            "<iq xmlns='jabber:client' type='set' id='b'>{bind}</iq>"
+        ))
+        .await;
         let result = self.expect(|it| it.attr("id") == Some("b")).await;
         let bind = result.payloads().element("bind", ns::BIND).expect("bind");
         bind.find("jid", ns::BIND).expect("jid").text_content()
@@ -147,7 +185,10 @@ impl Socket {
 
     async fn ping(&mut self) {
         let ping = "<ping xmlns='urn:xmpp:ping'/>";
-        self.send(&format!("<iq xmlns='jabber:client' type='get' id='p' to='{DOMAIN}'>{ping}</iq>")).await;
+        self.send(&format!(
+            "<iq xmlns='jabber:client' type='get' id='p' to='{DOMAIN}'>{ping}</iq>"
+        ))
+        .await;
         self.expect(|it| it.attr("id") == Some("p")).await;
     }
 }
@@ -157,17 +198,31 @@ async fn raw(tcp: &mut TcpStream, header: FrameHeader, payload: &[u8]) -> std::i
     let mut bytes = Vec::new();
     header.format(payload.len() as u64, &mut bytes).unwrap();
     let mask = header.mask.unwrap_or_default();
-    bytes.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    bytes.extend(
+        payload
+            .iter()
+            .zip(mask.iter().cycle())
+            .map(|(byte, mask)| byte ^ mask),
+    );
     tcp.write_all(&bytes).await
 }
 
 fn masked(opcode: OpCode, is_final: bool) -> FrameHeader {
-    FrameHeader { is_final, opcode, mask: Some([1, 2, 3, 4]), ..FrameHeader::default() }
+    FrameHeader {
+        is_final,
+        opcode,
+        mask: Some([1, 2, 3, 4]),
+        ..FrameHeader::default()
+    }
 }
 
 /// Goes on as a client that listens only.
 async fn end_of(tcp: TcpStream) -> SocketEnd {
-    Socket { socket: WebSocketStream::from_raw_socket(tcp, Role::Client, None).await }.end().await
+    Socket {
+        socket: WebSocketStream::from_raw_socket(tcp, Role::Client, None).await,
+    }
+    .end()
+    .await
 }
 
 #[tokio::test]
@@ -177,21 +232,38 @@ async fn client_chats_over_websocket_with_one_over_tcp() {
     let address = web.session("anna").await;
     let mut tcp = crate::client::Client::connect(server.c2s).await;
     tcp.session("bert", "home").await;
-    tcp.send(&format!("<message to='{address}' type='chat' id='m'><body>hi</body></message>")).await;
+    tcp.send(&format!(
+        "<message to='{address}' type='chat' id='m'><body>hi</body></message>"
+    ))
+    .await;
     let message = web.expect(|it| it.attr("id") == Some("m")).await;
     assert_eq!(message.namespace(), "jabber:client");
     web.send("<message xmlns='jabber:client' to='bert@klatsch.test/home' id='r'><body>ho</body></message>").await;
     tcp.expect(|it| it.attr("id") == Some("r")).await;
     web.send(&format!("<close xmlns='{}'/>", ns::FRAMING)).await;
     let end = web.end().await;
-    assert_eq!(end, SocketEnd { error: None, stream_closed: true, code: Some(1000) });
+    assert_eq!(
+        end,
+        SocketEnd {
+            error: None,
+            stream_closed: true,
+            code: Some(1000)
+        }
+    );
 }
 
 #[tokio::test]
 async fn w01_pages_from_elsewhere_may_not_connect() {
     let allowed_origins = vec!["https://intranet.example".to_owned()];
-    let http = HttpSettings { allowed_origins, ..HttpSettings::default() };
-    let server = Server::start_with(Setup { http, ..Setup::default() }).await;
+    let http = HttpSettings {
+        allowed_origins,
+        ..HttpSettings::default()
+    };
+    let server = Server::start_with(Setup {
+        http,
+        ..Setup::default()
+    })
+    .await;
     for (origin, expected) in [
         ("http://klatsch.test", 101),
         ("https://intranet.example", 101),
@@ -214,8 +286,15 @@ async fn plain_websocket_behind_an_unknown_proxy_is_refused() {
     let (status, _) = handshake(server.http, &[("X-Forwarded-For", "192.0.2.1")]).await;
     assert_eq!(status, 403);
     let trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
-    let http = HttpSettings { trusted_proxies, ..HttpSettings::default() };
-    let server = Server::start_with(Setup { http, ..Setup::default() }).await;
+    let http = HttpSettings {
+        trusted_proxies,
+        ..HttpSettings::default()
+    };
+    let server = Server::start_with(Setup {
+        http,
+        ..Setup::default()
+    })
+    .await;
     for (scheme, expected) in [("https", 101), ("http", 403)] {
         let (status, _) = handshake(server.http, &[("X-Forwarded-Proto", scheme)]).await;
         assert_eq!(status, expected, "{scheme}");
@@ -226,7 +305,9 @@ async fn plain_websocket_behind_an_unknown_proxy_is_refused() {
 async fn w02_header_bomb_ends_early() {
     let server = Server::start().await;
     let mut tcp = TcpStream::connect(server.http).await.unwrap();
-    tcp.write_all(b"GET /xmpp-websocket HTTP/1.1\r\nHost: x\r\nX-Bomb: ").await.unwrap();
+    tcp.write_all(b"GET /xmpp-websocket HTTP/1.1\r\nHost: x\r\nX-Bomb: ")
+        .await
+        .unwrap();
     let piece = [b'A'; 16 * 1024];
     let mut sent = 0;
     while sent < 64 * 1024 * 1024 && tcp.write_all(&piece).await.is_ok() {
@@ -239,12 +320,24 @@ async fn w02_header_bomb_ends_early() {
 #[tokio::test]
 async fn w02_slow_header_ends_at_the_deadline() {
     let http_header_timeout = std::time::Duration::from_millis(300);
-    let limits = klatsch_gateways::listener::Limits { http_header_timeout, ..Setup::default().limits };
-    let server = Server::start_with(Setup { limits, ..Setup::default() }).await;
+    let limits = klatsch_gateways::listener::Limits {
+        http_header_timeout,
+        ..Setup::default().limits
+    };
+    let server = Server::start_with(Setup {
+        limits,
+        ..Setup::default()
+    })
+    .await;
     let mut tcp = TcpStream::connect(server.http).await.unwrap();
-    tcp.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n").await.unwrap();
+    tcp.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n")
+        .await
+        .unwrap();
     let mut answer = Vec::new();
-    timeout(PATIENCE, tcp.read_to_end(&mut answer)).await.expect("an end").unwrap();
+    timeout(PATIENCE, tcp.read_to_end(&mut answer))
+        .await
+        .expect("an end")
+        .unwrap();
     server.emptied().await;
 }
 
@@ -252,14 +345,32 @@ async fn w02_slow_header_ends_at_the_deadline() {
 async fn w03_frames_against_the_rules_are_protocol_errors() {
     let server = Server::start().await;
     let text = OpCode::Data(Data::Text);
-    let unmasked = FrameHeader { mask: None, ..masked(text, true) };
-    let reserved = FrameHeader { rsv2: true, ..masked(text, true) };
+    let unmasked = FrameHeader {
+        mask: None,
+        ..masked(text, true)
+    };
+    let reserved = FrameHeader {
+        rsv2: true,
+        ..masked(text, true)
+    };
     let cases: [(&str, FrameHeader, &[u8]); 5] = [
         ("unmasked", unmasked, b"<open/>"),
         ("reserved bit", reserved, b"<open/>"),
-        ("reserved opcode", masked(OpCode::Data(Data::Reserved(3)), true), b""),
-        ("fragmented ping", masked(OpCode::Control(Control::Ping), false), b""),
-        ("continuation of nothing", masked(OpCode::Data(Data::Continue), true), b""),
+        (
+            "reserved opcode",
+            masked(OpCode::Data(Data::Reserved(3)), true),
+            b"",
+        ),
+        (
+            "fragmented ping",
+            masked(OpCode::Control(Control::Ping), false),
+            b"",
+        ),
+        (
+            "continuation of nothing",
+            masked(OpCode::Data(Data::Continue), true),
+            b"",
+        ),
     ];
     for (name, header, payload) in cases {
         let (_, mut tcp) = handshake(server.http, &[]).await;
@@ -267,7 +378,13 @@ async fn w03_frames_against_the_rules_are_protocol_errors() {
         assert_eq!(end_of(tcp).await.code, Some(1002), "{name}");
     }
     let (_, mut tcp) = handshake(server.http, &[]).await;
-    raw(&mut tcp, masked(OpCode::Control(Control::Ping), true), &[0; 126]).await.unwrap();
+    raw(
+        &mut tcp,
+        masked(OpCode::Control(Control::Ping), true),
+        &[0; 126],
+    )
+    .await
+    .unwrap();
     assert_eq!(end_of(tcp).await.code, Some(1002), "long ping");
 }
 
@@ -288,7 +405,9 @@ async fn w04_length_without_content_is_refused_before_it_is_stored() {
 async fn w04_empty_fragments_without_end_are_stopped() {
     let server = Server::start().await;
     let (_, mut tcp) = handshake(server.http, &[]).await;
-    raw(&mut tcp, masked(OpCode::Data(Data::Text), false), b"").await.unwrap();
+    raw(&mut tcp, masked(OpCode::Data(Data::Text), false), b"")
+        .await
+        .unwrap();
     let mut flood = Vec::new();
     for _ in 0..1000 {
         flood.extend_from_slice(&[0x00, 0x80, 1, 2, 3, 4]);
@@ -305,10 +424,16 @@ async fn w04_empty_fragments_without_end_are_stopped() {
 #[tokio::test]
 async fn w05_compression_is_not_negotiated_and_not_read() {
     let server = Server::start().await;
-    let offer = [("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits")];
+    let offer = [(
+        "Sec-WebSocket-Extensions",
+        "permessage-deflate; client_max_window_bits",
+    )];
     let (status, mut tcp) = handshake(server.http, &offer).await;
     assert_eq!(status, 101);
-    let compressed = FrameHeader { rsv1: true, ..masked(OpCode::Data(Data::Text), true) };
+    let compressed = FrameHeader {
+        rsv1: true,
+        ..masked(OpCode::Data(Data::Text), true)
+    };
     raw(&mut tcp, compressed, &[0xca, 0x49]).await.unwrap();
     assert_eq!(end_of(tcp).await.code, Some(1002));
 }
@@ -318,7 +443,10 @@ async fn w06_xml_is_as_strict_as_on_a_stream() {
     let server = Server::start().await;
     for (document, expected) in [
         ("<!DOCTYPE a [<!ENTITY b 'x'>]><open/>", "restricted-xml"),
-        ("<!-- hi --><open xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>", "restricted-xml"),
+        (
+            "<!-- hi --><open xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>",
+            "restricted-xml",
+        ),
         ("<?php hi ?><open/>", "restricted-xml"),
         ("<open>", "not-well-formed"),
         ("<a:open/>", "bad-namespace-prefix"),
@@ -337,24 +465,46 @@ async fn w06_depth_and_size_are_limited_after_login() {
     let mut socket = Socket::connect(server.http).await;
     socket.session("anna").await;
     let deep = "<a xmlns='b'>".repeat(100_000 / 13);
-    socket.send(&format!("<message xmlns='jabber:client'>{deep}")).await;
-    assert_eq!(socket.end().await.error.as_deref(), Some("policy-violation"));
+    socket
+        .send(&format!("<message xmlns='jabber:client'>{deep}"))
+        .await;
+    assert_eq!(
+        socket.end().await.error.as_deref(),
+        Some("policy-violation")
+    );
     let mut socket = Socket::connect(server.http).await;
     socket.session("anna").await;
     let text = "A".repeat(300 * 1024);
-    socket.send(&format!("<message xmlns='jabber:client'><body>{text}</body></message>")).await;
-    assert_eq!(socket.end().await.error.as_deref(), Some("policy-violation"));
+    socket
+        .send(&format!(
+            "<message xmlns='jabber:client'><body>{text}</body></message>"
+        ))
+        .await;
+    assert_eq!(
+        socket.end().await.error.as_deref(),
+        Some("policy-violation")
+    );
 }
 
 #[tokio::test]
 async fn w07_only_one_document_of_text_fits_in_a_frame() {
     let server = Server::start().await;
     let (_, mut tcp) = handshake(server.http, &[]).await;
-    raw(&mut tcp, masked(OpCode::Data(Data::Text), true), b"<a>\xff\xfe</a>").await.unwrap();
+    raw(
+        &mut tcp,
+        masked(OpCode::Data(Data::Text), true),
+        b"<a>\xff\xfe</a>",
+    )
+    .await
+    .unwrap();
     assert_eq!(end_of(tcp).await.code, Some(1007));
 
     let mut socket = Socket::connect(server.http).await;
-    socket.socket.send(Message::Binary(Bytes::from_static(b"<open/>"))).await.unwrap();
+    socket
+        .socket
+        .send(Message::Binary(Bytes::from_static(b"<open/>")))
+        .await
+        .unwrap();
     assert_eq!(socket.end().await.code, Some(1003));
 
     let mut socket = Socket::connect(server.http).await;
@@ -370,8 +520,16 @@ async fn w08_ping_flood_is_stopped_and_a_few_pings_are_answered() {
     let server = Server::start().await;
     let mut socket = Socket::connect(server.http).await;
     socket.session("anna").await;
-    socket.socket.send(Message::Ping(Bytes::from_static(b"1"))).await.unwrap();
-    let pong = timeout(PATIENCE, socket.socket.next()).await.unwrap().unwrap().unwrap();
+    socket
+        .socket
+        .send(Message::Ping(Bytes::from_static(b"1")))
+        .await
+        .unwrap();
+    let pong = timeout(PATIENCE, socket.socket.next())
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
     assert_eq!(pong, Message::Pong(Bytes::from_static(b"1")));
     socket.ping().await;
     for _ in 0..100 {

@@ -48,7 +48,8 @@ enum State {
 }
 
 impl SignupLink {
-    /// A link that opens for the token and calls `create` until that succeeds once.
+    /// A link that opens for the token and calls `create` until that succeeds once. The token
+    /// is at least 128 random bits (row H05).
     pub fn new(token: &str, create: Create) -> Self {
         Self {
             token_hash: hash(token),

@@ -58,9 +58,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
             .max_message_size(Some(message_bytes))
             .max_frame_size(Some(message_bytes))
             .accept_unmasked_frames(false);
-        let stream = Metered { stream, since: 0, max: message_bytes as u64 + FRAMING_BYTES };
-        let control_rate =
-            Rate::per_second(limits.websocket_control_rate, limits.websocket_control_rate * 2);
+        let stream = Metered {
+            stream,
+            since: 0,
+            max: message_bytes as u64 + FRAMING_BYTES,
+        };
+        let control_rate = Rate::per_second(
+            limits.websocket_control_rate,
+            limits.websocket_control_rate * 2,
+        );
         Self {
             socket: WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await,
             outbox,
@@ -125,17 +131,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
         while let Outgoing::Frame(frame) = self.outbox.next().await {
             self.send(frame).await?;
         }
-        let frame = CloseFrame { code: self.close_code, reason: Utf8Bytes::default() };
+        let frame = CloseFrame {
+            code: self.close_code,
+            reason: Utf8Bytes::default(),
+        };
         self.socket.close(Some(frame)).await.map_err(into_io)?;
         // What still comes is dropped; each message takes away from the client's time only.
-        while self.socket.next().await.is_some_and(|message| message.is_ok()) {
+        while self
+            .socket
+            .next()
+            .await
+            .is_some_and(|message| message.is_ok())
+        {
             self.socket.get_mut().since = 0;
         }
         Ok(())
     }
 
     async fn send(&mut self, frame: Utf8Bytes) -> io::Result<()> {
-        self.socket.send(Message::Text(frame)).await.map_err(into_io)
+        self.socket
+            .send(Message::Text(frame))
+            .await
+            .map_err(into_io)
     }
 
     /// What a message, or the lack of one, means; `None` is nothing to anybody.

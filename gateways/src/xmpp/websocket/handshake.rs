@@ -27,30 +27,55 @@ pub(super) fn check(
     allowed_origins: &[String],
 ) -> Result<String, Refusal> {
     if !has_token(headers, &UPGRADE, "websocket") || !has_token(headers, &CONNECTION, "upgrade") {
-        return Err(refuse(StatusCode::UPGRADE_REQUIRED, "this is a WebSocket for XMPP\n"));
+        return Err(refuse(
+            StatusCode::UPGRADE_REQUIRED,
+            "this is a WebSocket for XMPP\n",
+        ));
     }
-    if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
-        return Err(refuse(StatusCode::UPGRADE_REQUIRED, "speak WebSocket version 13\n"));
+    if headers
+        .get(SEC_WEBSOCKET_VERSION)
+        .is_none_or(|version| version != "13")
+    {
+        return Err(refuse(
+            StatusCode::UPGRADE_REQUIRED,
+            "speak WebSocket version 13\n",
+        ));
     }
-    let key = headers.get(SEC_WEBSOCKET_KEY).filter(|key| is_key(key.as_bytes()));
+    let key = headers
+        .get(SEC_WEBSOCKET_KEY)
+        .filter(|key| is_key(key.as_bytes()));
     let key = key.ok_or(refuse(StatusCode::BAD_REQUEST, "bad Sec-WebSocket-Key\n"))?;
     if !requester.secure {
-        return Err(refuse(StatusCode::FORBIDDEN, "use wss: XMPP does not travel unencrypted\n"));
+        return Err(refuse(
+            StatusCode::FORBIDDEN,
+            "use wss: XMPP does not travel unencrypted\n",
+        ));
     }
     // Row W01: a page elsewhere must not open a chat in its visitor's name.
     if !may_connect(headers, requester, allowed_origins) {
-        return Err(refuse(StatusCode::FORBIDDEN, "this origin may not connect\n"));
+        return Err(refuse(
+            StatusCode::FORBIDDEN,
+            "this origin may not connect\n",
+        ));
     }
     if !has_token(headers, &SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL) {
-        return Err(refuse(StatusCode::BAD_REQUEST, "ask for the subprotocol xmpp\n"));
+        return Err(refuse(
+            StatusCode::BAD_REQUEST,
+            "ask for the subprotocol xmpp\n",
+        ));
     }
     Ok(derive_accept_key(key.as_bytes()))
 }
 
 /// Tells whether a list header has a token, in any case of letters.
 fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
-    let lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(',')).any(|item| item.trim().eq_ignore_ascii_case(token))
+    let lines = headers
+        .get_all(name)
+        .iter()
+        .filter_map(|line| line.to_str().ok());
+    lines
+        .flat_map(|line| line.split(','))
+        .any(|item| item.trim().eq_ignore_ascii_case(token))
 }
 
 /// RFC 6455 §4.1: sixteen bytes in Base64.
@@ -62,8 +87,12 @@ fn is_key(key: &[u8]) -> bool {
 /// origin. Programs that are no browsers send no Origin, and could send any.
 fn may_connect(headers: &HeaderMap, requester: Requester, allowed: &[String]) -> bool {
     let mut origins = headers.get_all(ORIGIN).iter();
-    let Some(origin) = origins.next() else { return true };
-    let Ok(origin) = origin.to_str() else { return false };
+    let Some(origin) = origins.next() else {
+        return true;
+    };
+    let Ok(origin) = origin.to_str() else {
+        return false;
+    };
     if origins.next().is_some() {
         return false;
     }
@@ -71,8 +100,15 @@ fn may_connect(headers: &HeaderMap, requester: Requester, allowed: &[String]) ->
     if allowed.iter().any(|allowed| allowed == origin) {
         return true;
     }
-    let scheme = if requester.encrypted { "https://" } else { "http://" };
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).filter(|host| is_host(host));
+    let scheme = if requester.encrypted {
+        "https://"
+    } else {
+        "http://"
+    };
+    let host = headers
+        .get(HOST)
+        .and_then(|host| host.to_str().ok())
+        .filter(|host| is_host(host));
     match (origin.strip_prefix(scheme), host) {
         (Some(origin), Some(host)) => origin.eq_ignore_ascii_case(host),
         _ => false,
@@ -83,9 +119,15 @@ fn may_connect(headers: &HeaderMap, requester: Requester, allowed: &[String]) ->
 mod tests {
     use super::*;
 
-    const LOCAL: Requester =
-        Requester { address: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), encrypted: false, secure: true };
-    const ENCRYPTED: Requester = Requester { encrypted: true, ..LOCAL };
+    const LOCAL: Requester = Requester {
+        address: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+        encrypted: false,
+        secure: true,
+    };
+    const ENCRYPTED: Requester = Requester {
+        encrypted: true,
+        ..LOCAL
+    };
 
     fn headers(changes: &[(&'static str, Option<&str>)]) -> HeaderMap {
         let mut map = HeaderMap::new();
@@ -126,17 +168,39 @@ mod tests {
     #[test]
     fn incomplete_handshakes_are_refused() {
         assert_eq!(status(&[("upgrade", None)], ENCRYPTED), 426);
-        assert_eq!(status(&[("sec-websocket-version", Some("8"))], ENCRYPTED), 426);
-        assert_eq!(status(&[("sec-websocket-key", Some("c2hvcnQ="))], ENCRYPTED), 400);
+        assert_eq!(
+            status(&[("sec-websocket-version", Some("8"))], ENCRYPTED),
+            426
+        );
+        assert_eq!(
+            status(&[("sec-websocket-key", Some("c2hvcnQ="))], ENCRYPTED),
+            400
+        );
         assert_eq!(status(&[("sec-websocket-protocol", None)], ENCRYPTED), 400);
-        assert_eq!(status(&[("sec-websocket-protocol", Some("xmpp2"))], ENCRYPTED), 400);
-        assert_eq!(status(&[], Requester { secure: false, ..LOCAL }), 403);
+        assert_eq!(
+            status(&[("sec-websocket-protocol", Some("xmpp2"))], ENCRYPTED),
+            400
+        );
+        assert_eq!(
+            status(
+                &[],
+                Requester {
+                    secure: false,
+                    ..LOCAL
+                }
+            ),
+            403
+        );
     }
 
     #[test]
     fn w01_only_own_and_allowed_origins_connect() {
         let with = |origin: &str, requester| status(&[("origin", Some(origin))], requester);
-        for good in ["https://chat.example.org", "https://CHAT.example.org", "https://good.example"] {
+        for good in [
+            "https://chat.example.org",
+            "https://CHAT.example.org",
+            "https://good.example",
+        ] {
             assert_eq!(with(good, ENCRYPTED), 101, "{good}");
         }
         for evil in [
