@@ -99,8 +99,7 @@ impl Admission {
 
     /// Connections that are open now.
     pub fn connections(&self) -> usize {
-        self.places_total
-            .saturating_sub(self.places.available_permits())
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// Connections that may be open at once.
@@ -134,6 +133,7 @@ impl Admission {
         place: OwnedSemaphorePermit,
         now: Instant,
     ) -> Result<Ticket, Refusal> {
+        self.connections.fetch_add(1, Ordering::Relaxed);
         let mut ticket = Ticket {
             admission: Arc::clone(self),
             key: None,

@@ -55,6 +55,9 @@ pub(crate) enum Wake {
     Closing,
 }
 
+/// What a closing connection still reads.
+const LAST_BYTES_MAX: usize = 512 * 1024;
+
 /// What all handshakes share: turns at computing. A turn is held while computing and never
 /// while waiting for a peer, so that silent clients hold none (row A04); there is one turn less
 /// than cores, so that a storm of handshakes leaves one to those who are logged in.
@@ -255,18 +258,19 @@ impl Connection {
         self.lock().close_notify(&self.tcp);
         SockRef::from(&self.tcp).shutdown(std::net::Shutdown::Write)?;
         // Closing with unread bytes would reset the connection and could destroy our last
-        // words on their way (RFC 1122 §4.2.2.13), so the peer's rest is read and dropped.
-        loop {
+        // words on their way (RFC 1122 §4.2.2.13), so some of the peer's rest is read and
+        // dropped; who sends more than that does not listen.
+        let mut left = LAST_BYTES_MAX;
+        while left > 0 {
             self.tcp.readable().await?;
-            while with_read_buffer(|buffer| match self.tcp.try_read(buffer) {
-                Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(_) => Ok(true),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-                Err(error) => Err(error),
-            })? {
-                tokio::task::yield_now().await;
+            match with_read_buffer(|buffer| self.tcp.try_read(buffer)) {
+                Ok(0) => break,
+                Ok(count) => left = left.saturating_sub(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
             }
         }
+        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, Wire> {

@@ -165,3 +165,24 @@ async fn oversized_form_is_refused() {
     .await;
     assert_eq!(status(&answer), "400");
 }
+
+#[tokio::test]
+async fn https_tells_browsers_about_the_secure_websocket() {
+    let server = Server::start().await;
+    let tcp = TcpStream::connect(server.https).await.unwrap();
+    let mut client = crate::client::tls(tcp, false).await.unwrap();
+    let request = format!(
+        "GET /.well-known/host-meta HTTP/1.1\r\nHost: {DOMAIN}\r\nConnection: close\r\n\r\n"
+    );
+    client.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    timeout(PATIENCE, client.read_to_end(&mut answer))
+        .await
+        .expect("an answer")
+        .unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(
+        answer.contains(&format!("wss://{DOMAIN}/xmpp-websocket")),
+        "{answer}"
+    );
+}
