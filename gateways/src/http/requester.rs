@@ -45,9 +45,11 @@ impl Requester {
         let address = forwarded
             .filter_map(|line| line.to_str().ok())
             .flat_map(|line| line.split(','))
-            .map(|text| text.trim().parse::<IpAddr>().unwrap_or(peer))
-            .filter(|address| !is_proxy(*address))
-            .last()
+            .rev()
+            .map(|text| text.trim().parse::<IpAddr>().ok())
+            .find(|address| !address.is_some_and(is_proxy))
+            .flatten()
+            // What our proxy wrote cannot be read: its own address is at least true.
             .unwrap_or(peer);
         let says_https = last(headers, "x-forwarded-proto")
             .is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
@@ -124,6 +126,13 @@ mod tests {
         let seen = requester("10.0.0.1", Scheme::Http, &told);
         assert_eq!(seen.address, "198.51.100.7".parse::<IpAddr>().unwrap());
         assert!(!seen.encrypted);
+    }
+
+    #[test]
+    fn unreadable_address_does_not_give_way_to_a_forged_one() {
+        let told = [("x-forwarded-for", "127.0.0.9, unknown")];
+        let seen = requester("10.0.0.1", Scheme::Http, &told);
+        assert_eq!(seen.address, "10.0.0.1".parse::<IpAddr>().unwrap());
     }
 
     #[test]

@@ -2,8 +2,11 @@
 //!
 //! Tests named after a row (`x04_…`) are that row of the attack corpus.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod client;
 mod server;
+mod socket;
 
 mod exhaustion;
 mod http;

@@ -72,7 +72,7 @@ async fn x13_session_has_no_deadline() {
 #[tokio::test]
 async fn x13_websocket_has_the_same_deadline() {
     let server = hasty_server().await;
-    let mut socket = crate::websocket::Socket::connect(server.http).await;
+    let mut socket = crate::socket::Socket::connect(server.http).await;
     assert_eq!(
         socket.end().await.error.as_deref(),
         Some("connection-timeout")

@@ -7,7 +7,7 @@ const KIB: usize = 1024;
 
 /// Sends until the server has had enough; tells how much that was.
 async fn flood<S: Stream>(client: &mut Client<S>, most: usize) -> usize {
-    let piece = [b'A'; 16 * KIB];
+    let piece = vec![b'A'; 16 * KIB];
     let mut sent = 0;
     while sent < most && client.send_bytes(&piece).await.is_ok() {
         sent += piece.len();
