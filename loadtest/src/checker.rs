@@ -137,9 +137,11 @@ pub(crate) struct Coverage {
     pub(crate) foreign: u64,
     /// Times the server was killed.
     pub(crate) kills: u64,
-    /// Of these, with messages in flight.
-    pub(crate) kills_that_hit: u64,
-    /// Messages that were in flight at kills.
+    /// Times the disk was filled.
+    pub(crate) fills: u64,
+    /// Faults that came with messages in flight.
+    pub(crate) faults_that_hit: u64,
+    /// Messages that were in flight at faults.
     pub(crate) hit: u64,
     /// Sessions resumed.
     pub(crate) resumed: u64,
@@ -152,15 +154,24 @@ pub(crate) struct Coverage {
 }
 
 impl Coverage {
+    fn fault(&mut self, in_flight: u64) {
+        self.faults_that_hit += u64::from(in_flight > 0);
+        self.hit += in_flight;
+    }
+
     /// What must have happened, but did not.
     pub(crate) fn missing(&self) -> Vec<&'static str> {
         let needed = [
-            (self.kills, "the server was never killed"),
-            (self.kills_that_hit, "no kill hit a message in flight"),
+            (self.kills + self.fills, "no fault happened"),
+            (self.faults_that_hit, "no fault hit a message in flight"),
             (self.acked, "nothing was acknowledged"),
             (self.received, "nothing was delivered"),
             (self.archived, "no archive had anything"),
-            (self.resent, "nothing was sent again"),
+            // A full disk alone is answered with refusals; a kill is not.
+            (
+                self.resent + self.failed,
+                "nothing was sent again, nothing refused",
+            ),
         ];
         needed
             .into_iter()
@@ -286,10 +297,13 @@ impl Checker {
             Event::Dropped { .. } => coverage.dropped += 1,
             Event::Killed { in_flight } => {
                 coverage.kills += 1;
-                coverage.kills_that_hit += u64::from(in_flight > 0);
-                coverage.hit += in_flight;
+                coverage.fault(in_flight);
             }
-            Event::Started { .. } => {}
+            Event::Filled { in_flight } => {
+                coverage.fills += 1;
+                coverage.fault(in_flight);
+            }
+            Event::Started { .. } | Event::Freed => {}
             Event::Archived {
                 account,
                 id,

@@ -140,6 +140,13 @@ pub(crate) enum Event {
         /// Messages that were not acknowledged at that moment.
         in_flight: u64,
     },
+    /// The disk under the server's data is full.
+    Filled {
+        /// Messages that were not acknowledged at that moment.
+        in_flight: u64,
+    },
+    /// It has room again.
+    Freed,
     /// The server answers again.
     Started {
         /// Milliseconds since its process was started.

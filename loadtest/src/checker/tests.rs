@@ -310,6 +310,16 @@ fn a_run_whose_kills_hit_nothing_does_not_count() {
 }
 
 #[test]
+fn a_full_disk_is_a_fault_too() {
+    let mut events = without(|event| matches!(event, Event::Killed { .. }));
+    events.push(Event::Filled { in_flight: 2 });
+    events.push(Event::Freed);
+    let findings = check(events);
+    assert!(findings.coverage.missing().is_empty());
+    assert_eq!(findings.coverage.hit, 2);
+}
+
+#[test]
 fn a_history_that_answers_twice_is_no_history() {
     let mut events = sound();
     events.push(Event::Ok { op: op(1, 1) });
