@@ -48,12 +48,20 @@ pub struct Accounts {
 impl Accounts {
     /// No cells yet.
     pub fn new(store: Store) -> Self {
-        Self { store, cells: Mutex::default(), undelivered: Mutex::default() }
+        Self {
+            store,
+            cells: Mutex::default(),
+            undelivered: Mutex::default(),
+        }
     }
 
     /// The account's cell, if it is at hand.
     pub fn at_hand(&self, jid: &BareJid) -> Option<Arc<AccountCell>> {
-        self.cells.lock().expect("no holder panics").get(jid).cloned()
+        self.cells
+            .lock()
+            .expect("no holder panics")
+            .get(jid)
+            .cloned()
     }
 
     /// The account's cell for a session: it stays at hand until [`Accounts::release`].
@@ -79,7 +87,11 @@ impl Accounts {
         let data = Arc::new(self.load_data(jid).await?);
         let delivered = self.store.cursor(jid).await?.max(self.noted_cursor(jid));
         let delivered = AtomicU64::new(delivered);
-        Ok(Arc::new(AccountCell { jid: jid.clone(), data: RwLock::new(data), delivered }))
+        Ok(Arc::new(AccountCell {
+            jid: jid.clone(),
+            data: RwLock::new(data),
+            delivered,
+        }))
     }
 
     async fn load_data(&self, jid: &BareJid) -> Result<AccountData, StoreError> {
@@ -93,7 +105,9 @@ impl Accounts {
         let data = Arc::new(self.load_data(&cell.jid).await?);
         let mut held = cell.data.write().expect("no holder panics");
         // Whoever read last may have read earlier: versions only go up.
-        if data.roster.version >= held.roster.version && data.blocklist.version >= held.blocklist.version {
+        if data.roster.version >= held.roster.version
+            && data.blocklist.version >= held.blocklist.version
+        {
             *held = data;
         }
         Ok(())
@@ -111,11 +125,15 @@ impl Accounts {
     ) -> Result<(), StoreError> {
         let changed = match change {
             Change::Roster(changes) => {
-                self.store.change_roster(&cell.jid, decided_on.roster.version, changes).await
+                self.store
+                    .change_roster(&cell.jid, decided_on.roster.version, changes)
+                    .await
             }
             Change::Blocklist(change) => {
                 let version = decided_on.blocklist.version;
-                self.store.change_blocklist(&cell.jid, version, change.add, change.remove).await
+                self.store
+                    .change_blocklist(&cell.jid, version, change.add, change.remove)
+                    .await
             }
         };
         match changed {
@@ -160,7 +178,12 @@ impl Accounts {
     }
 
     fn noted_cursor(&self, jid: &BareJid) -> u64 {
-        self.undelivered.lock().expect("no holder panics").get(jid).copied().unwrap_or(0)
+        self.undelivered
+            .lock()
+            .expect("no holder panics")
+            .get(jid)
+            .copied()
+            .unwrap_or(0)
     }
 
     /// A session lets go of its cell.

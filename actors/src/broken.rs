@@ -31,8 +31,12 @@ pub(crate) enum Undo {
 
 /// Breaks a batch.
 pub(crate) fn sabotage(appends: &mut Vec<Append>) -> Undo {
-    let Some(fault) = fault() else { return Undo::Nothing };
-    let Some(index) = unlucky(appends.len()) else { return Undo::Nothing };
+    let Some(fault) = fault() else {
+        return Undo::Nothing;
+    };
+    let Some(index) = unlucky(appends.len()) else {
+        return Undo::Nothing;
+    };
     match fault {
         Fault::Drop => {
             appends.remove(index);
@@ -49,7 +53,8 @@ pub(crate) fn sabotage(appends: &mut Vec<Append>) -> Undo {
             let is_twin = |other: &Append| {
                 other.sender == appends[index].sender && other.recipient == appends[index].recipient
             };
-            let Some(other) = (index + 1..appends.len()).find(|&other| is_twin(&appends[other])) else {
+            let Some(other) = (index + 1..appends.len()).find(|&other| is_twin(&appends[other]))
+            else {
                 // No partner in this batch: the next message is unlucky.
                 COUNT.fetch_sub(1, Ordering::Relaxed);
                 return Undo::Nothing;
@@ -65,8 +70,17 @@ pub(crate) fn cover_up(undo: Undo, answers: &mut Vec<Appended>) {
     match undo {
         Undo::Nothing => {}
         Undo::Insert(index) => {
-            let placed = klatsch_store::Placed { id: 0, stamp: klatsch_protocol::time::Timestamp(0) };
-            answers.insert(index, Appended::Replay { sender: placed, recipient: None });
+            let placed = klatsch_store::Placed {
+                id: 0,
+                stamp: klatsch_protocol::time::Timestamp(0),
+            };
+            answers.insert(
+                index,
+                Appended::Replay {
+                    sender: placed,
+                    recipient: None,
+                },
+            );
         }
         Undo::Truncate(count) => answers.truncate(count),
         Undo::Swap(index, other) => answers.swap(index, other),

@@ -78,7 +78,9 @@ impl Directory {
     pub(crate) fn all(&self, wanted: impl Fn(&BareJid) -> bool) -> Vec<(BareJid, Arc<Published>)> {
         let accounts = self.accounts.pin();
         let chosen = accounts.iter().filter(|(account, _)| wanted(account));
-        chosen.map(|(account, published)| (account.clone(), published.clone())).collect()
+        chosen
+            .map(|(account, published)| (account.clone(), published.clone()))
+            .collect()
     }
 
     /// Tells whether nobody is bound.
@@ -89,14 +91,22 @@ impl Directory {
     /// The slot of a session here.
     pub fn slot(&self, jid: &FullJid) -> Option<Slot> {
         let published = self.published(jid.bare_str())?;
-        let index = published.view.resources.iter().position(|resource| resource.jid == *jid)?;
+        let index = published
+            .view
+            .resources
+            .iter()
+            .position(|resource| resource.jid == *jid)?;
         published.slots.get(index).copied()
     }
 
     /// Sends mail; tells whether anybody was there to get it.
     pub fn send(&self, to: &Address, mail: Mail) -> bool {
-        let Some(mail) = self.travel(mail) else { return true };
-        let Some(published) = self.published(to.account()) else { return false };
+        let Some(mail) = self.travel(mail) else {
+            return true;
+        };
+        let Some(published) = self.published(to.account()) else {
+            return false;
+        };
         match to {
             Address::Session(jid) => self.deliver_to_session(jid, mail, &published),
             Address::Account(_) => self.deliver_to_account(mail, &published),
@@ -130,7 +140,8 @@ impl Directory {
         let Some(index) = resources.iter().position(|resource| resource.jid == *jid) else {
             return false;
         };
-        self.slots.send(published.slots[index], SessionMsg::Mail(Box::new(mail)))
+        self.slots
+            .send(published.slots[index], SessionMsg::Mail(Box::new(mail)))
     }
 
     fn deliver_to_account(&self, mail: Mail, published: &Published) -> bool {
@@ -151,7 +162,10 @@ impl Directory {
                 resource,
                 &published.view,
             );
-            if !self.slots.send(*slot, SessionMsg::Committed(committed.clone(), share)) {
+            if !self
+                .slots
+                .send(*slot, SessionMsg::Committed(committed.clone(), share))
+            {
                 metrics::hint_without_session();
             }
         }
@@ -160,16 +174,21 @@ impl Directory {
     fn spread(&self, mail: &Mail, published: &Published) {
         for (resource, slot) in published.view.resources.iter().zip(&published.slots) {
             if wants(mail, resource) {
-                self.slots.send(*slot, SessionMsg::Mail(Box::new(mail.clone())));
+                self.slots
+                    .send(*slot, SessionMsg::Mail(Box::new(mail.clone())));
             }
         }
     }
 
     /// What this session gets of an entry it has read from the log itself.
     pub fn share_of(&self, committed: &Committed, me: &FullJid) -> Share {
-        let Some(published) = self.published(me.bare_str()) else { return Share::Nothing };
+        let Some(published) = self.published(me.bare_str()) else {
+            return Share::Nothing;
+        };
         let view = &published.view;
-        let Some(resource) = view.resource(me) else { return Share::Nothing };
+        let Some(resource) = view.resource(me) else {
+            return Share::Nothing;
+        };
         routing::share(&committed.message, committed.direction, resource, view)
     }
 }

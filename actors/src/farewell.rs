@@ -42,7 +42,11 @@ pub async fn farewell(
 
 async fn unbind(world: &World, slot: Slot, facts: &SessionFacts) {
     let (reply, unbound) = oneshot::channel();
-    let unbind = PresenceShardMsg::Unbind { jid: facts.jid.clone(), slot, reply: Some(reply) };
+    let unbind = PresenceShardMsg::Unbind {
+        jid: facts.jid.clone(),
+        slot,
+        reply: Some(reply),
+    };
     if world.shard(facts.jid.bare_str()).cast(unbind).is_ok() {
         // False: a successor has the name already.
         let _ = unbound.await;

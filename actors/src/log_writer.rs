@@ -104,7 +104,11 @@ impl Actor for LogWriter {
         _me: ActorRef<Self::Msg>,
         world: Arc<World>,
     ) -> Result<Gathering, ActorProcessingErr> {
-        Ok(Gathering { world, waiting: Vec::new(), is_committing: false })
+        Ok(Gathering {
+            world,
+            waiting: Vec::new(),
+            is_committing: false,
+        })
     }
 
     async fn handle(
@@ -147,7 +151,12 @@ impl Gathering {
             count <= BATCH_MAX
         };
         // The first request always fits: a session's batch is bounded by its credit.
-        let end = self.waiting.iter().take_while(|request| fits(request)).count().max(1);
+        let end = self
+            .waiting
+            .iter()
+            .take_while(|request| fits(request))
+            .count()
+            .max(1);
         metrics::log_writer_waiting(self.waiting.len() - end);
         self.waiting.drain(..end).collect()
     }
@@ -172,9 +181,19 @@ async fn commit(world: &Arc<World>, requests: Vec<Request>) {
 
 fn append_of(job: &Job, now: Timestamp) -> Append {
     Append {
-        sender: job.message.head.from.clone().unwrap_or_else(|| job.sender.clone().into()),
+        sender: job
+            .message
+            .head
+            .from
+            .clone()
+            .unwrap_or_else(|| job.sender.clone().into()),
         recipient: job.recipient.clone(),
-        with: job.message.head.to.clone().unwrap_or_else(|| job.sender.clone().into()),
+        with: job
+            .message
+            .head
+            .to
+            .clone()
+            .unwrap_or_else(|| job.sender.clone().into()),
         dedup: Some(job.dedup),
         stanza: message_bytes(&job.message),
         flags: 0,
@@ -225,7 +244,10 @@ async fn append(world: &World, mut appends: Vec<Append>) -> Result<Vec<Appended>
 }
 
 fn answer_all(world: &World, requests: Vec<Request>, appended: Vec<Appended>) {
-    debug_assert_eq!(requests.iter().map(|r| r.jobs.len()).sum::<usize>(), appended.len());
+    debug_assert_eq!(
+        requests.iter().map(|r| r.jobs.len()).sum::<usize>(),
+        appended.len()
+    );
     let mut appended = appended.into_iter();
     for request in requests {
         let outcomes = request
@@ -237,14 +259,20 @@ fn answer_all(world: &World, requests: Vec<Request>, appended: Vec<Appended>) {
                 outcome_of(&appended)
             })
             .collect();
-        world.directory.slots.send(request.slot, SessionMsg::Appended(request.batch, outcomes));
+        world
+            .directory
+            .slots
+            .send(request.slot, SessionMsg::Appended(request.batch, outcomes));
     }
 }
 
 fn refuse_all(world: &World, requests: Vec<Request>, outcome: Outcome) {
     for request in requests {
         let outcomes = vec![outcome; request.jobs.len()];
-        world.directory.slots.send(request.slot, SessionMsg::Appended(request.batch, outcomes));
+        world
+            .directory
+            .slots
+            .send(request.slot, SessionMsg::Appended(request.batch, outcomes));
     }
 }
 
@@ -259,16 +287,35 @@ fn outcome_of(appended: &Appended) -> Outcome {
 
 /// Tells the sessions of both accounts. A replay is not delivered again (D2).
 fn hint(world: &World, job: &Job, appended: &Appended) {
-    let Appended::Stored { sender, recipient } = appended else { return };
-    let direction = if job.recipient.is_some() { Direction::Sent } else { Direction::Own };
+    let Appended::Stored { sender, recipient } = appended else {
+        return;
+    };
+    let direction = if job.recipient.is_some() {
+        Direction::Sent
+    } else {
+        Direction::Own
+    };
     hint_account(world, &job.sender, *sender, direction, &job.message);
     if let (Some(account), Some(placed)) = (&job.recipient, recipient) {
         hint_account(world, account, *placed, Direction::Received, &job.message);
     }
 }
 
-fn hint_account(world: &World, account: &BareJid, placed: Placed, direction: Direction, message: &Message) {
-    let committed =
-        Committed { id: placed.id, stamp: placed.stamp, direction, message: message.clone() };
-    world.directory.send(&Address::Account(account.clone()), Mail::Committed(committed));
+fn hint_account(
+    world: &World,
+    account: &BareJid,
+    placed: Placed,
+    direction: Direction,
+    message: &Message,
+) {
+    let committed = Committed {
+        id: placed.id,
+        stamp: placed.stamp,
+        direction,
+        message: message.clone(),
+    };
+    world.directory.send(
+        &Address::Account(account.clone()),
+        Mail::Committed(committed),
+    );
 }

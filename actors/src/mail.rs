@@ -62,7 +62,14 @@ impl Committed {
     /// Reads an entry back from the store; `None` when its bytes are no message, which the
     /// store's writer never produces.
     pub fn from_entry(entry: &Entry) -> Option<Self> {
-        let Ok(Stanza::Message(message)) = Stanza::parse(&entry.stanza) else { return None };
-        Some(Self { id: entry.id, stamp: entry.stamp, direction: entry.direction, message })
+        let Ok(Stanza::Message(message)) = Stanza::parse(&entry.stanza) else {
+            return None;
+        };
+        Some(Self {
+            id: entry.id,
+            stamp: entry.stamp,
+            direction: entry.direction,
+            message,
+        })
     }
 }

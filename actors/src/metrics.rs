@@ -6,19 +6,40 @@ use klatsch_protocol::stanza::Stanza;
 
 /// Name and meaning of every metric of this crate.
 pub const ALL: &[(&str, &str)] = &[
-    (SESSIONS, "Sessions on this node, with or without a connection."),
+    (
+        SESSIONS,
+        "Sessions on this node, with or without a connection.",
+    ),
     (SESSIONS_ENDED, "Sessions that have ended."),
-    (SESSIONS_LOST, "Connections lost whose session waits for its client."),
-    (SESSIONS_RESUMED, "Sessions gone on with over another connection."),
+    (
+        SESSIONS_LOST,
+        "Connections lost whose session waits for its client.",
+    ),
+    (
+        SESSIONS_RESUMED,
+        "Sessions gone on with over another connection.",
+    ),
     (SESSIONS_FAILED, "Sessions ended by a defect of the server."),
     (STANZAS_RECEIVED, "Stanzas received from clients, by kind."),
     (STANZAS_SENT, "Stanzas written to clients, by kind."),
-    (COMMIT_SECONDS, "Time a batch of messages takes to be committed, seconds."),
+    (
+        COMMIT_SECONDS,
+        "Time a batch of messages takes to be committed, seconds.",
+    ),
     (COMMIT_MESSAGES, "Messages committed together."),
-    (LOG_WRITER_WAITING, "Batches that wait for the commit under way."),
-    (LOG_READS, "Pages read from logs because hints were missing or clients slow."),
+    (
+        LOG_WRITER_WAITING,
+        "Batches that wait for the commit under way.",
+    ),
+    (
+        LOG_READS,
+        "Pages read from logs because hints were missing or clients slow.",
+    ),
     (HINTS_LOST, "Hints that found no session."),
-    (HELD_DROPPED, "Stanzas dropped because too many waited for a client that was away."),
+    (
+        HELD_DROPPED,
+        "Stanzas dropped because too many waited for a client that was away.",
+    ),
     (ACTOR_RESTARTS, "Actors started again after a failure."),
 ];
 

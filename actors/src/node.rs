@@ -42,7 +42,12 @@ impl Node {
     ///
     /// # Errors
     /// An actor could not be started, which nothing but a defect causes.
-    pub async fn start(host: Host, settings: Settings, store: Store, wire: Wire) -> Result<Self, SpawnErr> {
+    pub async fn start(
+        host: Host,
+        settings: Settings,
+        store: Store,
+        wire: Wire,
+    ) -> Result<Self, SpawnErr> {
         let world = Arc::new(World {
             host,
             settings,
@@ -64,7 +69,13 @@ impl Node {
             tokio::spawn(wake_sessions(world.clone())),
             tokio::spawn(write_cursors(world.clone())),
         ];
-        Ok(Self { sessions: Sessions::new(world), root, tree, failure, errands })
+        Ok(Self {
+            sessions: Sessions::new(world),
+            root,
+            tree,
+            failure,
+            errands,
+        })
     }
 
     /// Becomes true when the tree of actors has ended by itself, which it does only when its
@@ -92,7 +103,10 @@ async fn wake_sessions(world: Arc<World>) {
             match wake {
                 Wake::TailCheck(account) => tails.entry(account).or_default().push(slot),
                 Wake::ResumeExpired(connection) => {
-                    world.directory.slots.send(slot, SessionMsg::ResumeExpired(connection));
+                    world
+                        .directory
+                        .slots
+                        .send(slot, SessionMsg::ResumeExpired(connection));
                 }
             }
         }

@@ -117,14 +117,24 @@ impl Actor for PresenceShard {
     ) -> Result<(), ActorProcessingErr> {
         // Nobody listening for an answer has ended meanwhile; that is theirs to know.
         match message {
-            PresenceShardMsg::Bind { jid, slot, resources_max, reply } => {
+            PresenceShardMsg::Bind {
+                jid,
+                slot,
+                resources_max,
+                reply,
+            } => {
                 let _ = reply.send(slice.bind(jid, slot, resources_max));
             }
             PresenceShardMsg::Unbind { jid, slot, reply } => {
                 let was_bound = slice.unbind(&jid, slot);
                 reply.map(|reply| reply.send(was_bound));
             }
-            PresenceShardMsg::Show { jid, slot, shown, reply } => {
+            PresenceShardMsg::Show {
+                jid,
+                slot,
+                shown,
+                reply,
+            } => {
                 slice.show(&jid, slot, shown);
                 let _ = reply.send(());
             }
@@ -138,9 +148,15 @@ impl Slice {
         let published = directory.all(|account| shard_of(account.as_str()) == shard);
         let accounts = published.into_iter().map(|(account, published)| {
             let resources = published.view.resources.iter().cloned();
-            (account, resources.zip(published.slots.iter().copied()).collect())
+            (
+                account,
+                resources.zip(published.slots.iter().copied()).collect(),
+            )
         });
-        Self { accounts: accounts.collect(), directory }
+        Self {
+            accounts: accounts.collect(),
+            directory,
+        }
     }
 
     /// Gives a resource to a session; the session that had it is answered.
@@ -152,7 +168,9 @@ impl Slice {
     ) -> Result<Option<Slot>, TooManyResources> {
         let account = jid.bare();
         let resources = self.accounts.entry(account.clone()).or_default();
-        let before = resources.iter().position(|(resource, _)| resource.jid == jid);
+        let before = resources
+            .iter()
+            .position(|(resource, _)| resource.jid == jid);
         if before.is_none() && resources.len() >= resources_max {
             return Err(TooManyResources);
         }
@@ -164,7 +182,9 @@ impl Slice {
 
     fn unbind(&mut self, jid: &FullJid, slot: Slot) -> bool {
         let account = jid.bare();
-        let Some(resources) = self.accounts.get_mut(&account) else { return false };
+        let Some(resources) = self.accounts.get_mut(&account) else {
+            return false;
+        };
         let count = resources.len();
         resources.retain(|(_, bound)| *bound != slot);
         let was_bound = resources.len() < count;
@@ -176,11 +196,16 @@ impl Slice {
 
     fn show(&mut self, jid: &FullJid, slot: Slot, shown: Shown) {
         let account = jid.bare();
-        let Some(resources) = self.accounts.get_mut(&account) else { return };
+        let Some(resources) = self.accounts.get_mut(&account) else {
+            return;
+        };
         let Some((resource, _)) = resources.iter_mut().find(|(_, bound)| *bound == slot) else {
             return;
         };
-        resource.priority = shown.presence.as_ref().map_or(0, |presence| presence.priority());
+        resource.priority = shown
+            .presence
+            .as_ref()
+            .map_or(0, |presence| presence.priority());
         resource.presence = shown.presence;
         resource.carbons = shown.carbons;
         resource.roster_interest = shown.roster_interest;
@@ -189,13 +214,16 @@ impl Slice {
     }
 
     fn publish(&mut self, account: &BareJid) {
-        let Some(resources) = self.accounts.get(account) else { return };
+        let Some(resources) = self.accounts.get(account) else {
+            return;
+        };
         let (resources, slots): (Vec<_>, Vec<_>) = resources.iter().cloned().unzip();
         if resources.is_empty() {
             self.accounts.remove(account);
         }
         let view = Arc::new(AccountView { resources });
-        self.directory.publish(account.clone(), Published { view, slots });
+        self.directory
+            .publish(account.clone(), Published { view, slots });
     }
 }
 
@@ -219,7 +247,10 @@ mod tests {
     use crate::directory::Wire;
 
     fn slice() -> Slice {
-        Slice { directory: Arc::new(Directory::new(Wire::Direct)), accounts: HashMap::new() }
+        Slice {
+            directory: Arc::new(Directory::new(Wire::Direct)),
+            accounts: HashMap::new(),
+        }
     }
 
     fn jid(text: &str) -> FullJid {
@@ -233,7 +264,10 @@ mod tests {
         let second = slice.directory.slots.reserve(1);
         assert_eq!(slice.bind(jid("a@x/r"), first, 10), Ok(None));
         assert_eq!(slice.bind(jid("a@x/r"), second, 10), Ok(Some(first)));
-        assert!(!slice.unbind(&jid("a@x/r"), first), "the old session no longer owns the name");
+        assert!(
+            !slice.unbind(&jid("a@x/r"), first),
+            "the old session no longer owns the name"
+        );
         assert_eq!(slice.directory.slot(&jid("a@x/r")), Some(second));
     }
 
@@ -256,6 +290,12 @@ mod tests {
         let shard = shard_of("a@x");
         let mut again = Slice::read_back(shard, slice.directory.clone());
         assert!(again.unbind(&jid("a@x/r"), slot));
-        assert!(again.directory.view(&jid("a@x/r").bare()).resources.is_empty());
+        assert!(
+            again
+                .directory
+                .view(&jid("a@x/r").bare())
+                .resources
+                .is_empty()
+        );
     }
 }

@@ -43,7 +43,9 @@ pub const STALE_MAX: u8 = 8;
 
 /// Finds the way of a stanza and sends it.
 pub fn route(world: &World, stanza: &Stanza) -> Way {
-    let Some(to) = stanza.to() else { return Way::Done };
+    let Some(to) = stanza.to() else {
+        return Way::Done;
+    };
     if !world.host.serves(to.domain()) {
         // Federation comes with a later version: nobody is reachable elsewhere.
         return Way::Refused(StanzaError::remote_server_not_found());
@@ -55,7 +57,9 @@ pub fn route(world: &World, stanza: &Stanza) -> Way {
     match routing::route(stanza, &world.directory.view(&account)) {
         Routed::Sessions(sessions) => {
             for session in sessions {
-                world.directory.send(&Address::Session(session), Mail::Deliver(stanza.clone()));
+                world
+                    .directory
+                    .send(&Address::Session(session), Mail::Deliver(stanza.clone()));
             }
             Way::Done
         }
@@ -152,7 +156,9 @@ async fn decide_once(
                 let answer = ask(world, &cell, &query).await;
                 let data = cell.data();
                 let more = go_on(stanza, answer, &world.facts(account, &data, None));
-                more.into_iter().rev().for_each(|effect| effects.push_front(effect));
+                more.into_iter()
+                    .rev()
+                    .for_each(|effect| effects.push_front(effect));
             }
             Effect::Push(interest, payload) => push(world, account, interest, payload),
             Effect::Trace(what, why) => tracing::trace!(what, why),
@@ -163,22 +169,33 @@ async fn decide_once(
 }
 
 /// Tells every resource of an account that asked for such pushes.
-pub fn push(world: &World, account: &BareJid, interest: Interest, payload: klatsch_protocol::xml::Element) {
+pub fn push(
+    world: &World,
+    account: &BareJid,
+    interest: Interest,
+    payload: klatsch_protocol::xml::Element,
+) {
     let mail = match interest {
         Interest::Roster => Mail::RosterPush(payload),
         Interest::Blocklist => Mail::BlocklistPush(payload),
     };
-    world.directory.send(&Address::Account(account.clone()), mail);
+    world
+        .directory
+        .send(&Address::Account(account.clone()), mail);
 }
 
 /// Asks the store.
 pub async fn ask(world: &World, cell: &AccountCell, query: &Query) -> Answer {
     let answered = match query {
-        Query::Archive(query) => {
-            patiently(world.store.query(&cell.jid, query)).await.map(Answer::Page)
-        }
-        Query::Bounds => patiently(world.store.bounds(&cell.jid)).await.map(Answer::Bounds),
-        Query::Viewers => patiently(world.store.who_shows(&cell.jid)).await.map(Answer::Viewers),
+        Query::Archive(query) => patiently(world.store.query(&cell.jid, query))
+            .await
+            .map(Answer::Page),
+        Query::Bounds => patiently(world.store.bounds(&cell.jid))
+            .await
+            .map(Answer::Bounds),
+        Query::Viewers => patiently(world.store.who_shows(&cell.jid))
+            .await
+            .map(Answer::Viewers),
     };
     match answered {
         Ok(answer) => answer,

@@ -29,7 +29,9 @@ use tokio::sync::oneshot;
 
 pub use self::cursor::Cursor;
 pub use self::life::Resumables;
-pub use self::message::{Answered, Detach, Peer, Pressure, ResumeAnswer, Resumption, SessionMsg, Sink};
+pub use self::message::{
+    Answered, Detach, Peer, Pressure, ResumeAnswer, Resumption, SessionMsg, Sink,
+};
 use crate::accounts::AccountCell;
 use crate::session::held::Held;
 use crate::session::inbound::{Batch, Current, Received};
@@ -132,7 +134,7 @@ impl Actor for SessionActor {
         match message {
             SessionMsg::Inbound(fragment, credit, connection) => {
                 live.receive(fragment, credit, connection);
-            },
+            }
             SessionMsg::Mail(mail) => live.take_mail(*mail),
             SessionMsg::Committed(committed, share) => live.take_hint(&committed, share),
             SessionMsg::Appended(batch, outcomes) => live.appended(batch, outcomes),

@@ -80,11 +80,19 @@ impl Sessions {
         let jid = account
             .with_resource(&resource.unwrap_or_else(random_id))
             .map_err(|_| StanzaError::bad_request())?;
-        let cell = patiently(self.world.accounts.hold(&account)).await.map_err(|e| refusal_of(&e))?;
-        let slot = self.world.directory.slots.reserve(xxh3_64(jid.as_str().as_bytes()));
+        let cell = patiently(self.world.accounts.hold(&account))
+            .await
+            .map_err(|e| refusal_of(&e))?;
+        let slot = self
+            .world
+            .directory
+            .slots
+            .reserve(xxh3_64(jid.as_str().as_bytes()));
         let bound = self.take_name(&jid, slot).await;
         let head = match bound {
-            Ok(()) => patiently(self.world.store.head(&account)).await.map_err(|e| refusal_of(&e)),
+            Ok(()) => patiently(self.world.store.head(&account))
+                .await
+                .map_err(|e| refusal_of(&e)),
             Err(error) => Err(error),
         };
         let started = match head {
@@ -107,8 +115,16 @@ impl Sessions {
     async fn take_name(&self, jid: &FullJid, slot: Slot) -> Result<(), StanzaError> {
         let (reply, bound) = oneshot::channel();
         let resources_max = self.world.settings.resources_max;
-        let bind = PresenceShardMsg::Bind { jid: jid.clone(), slot, resources_max, reply };
-        self.world.shard(jid.bare_str()).cast(bind).map_err(|_| StanzaError::resource_constraint())?;
+        let bind = PresenceShardMsg::Bind {
+            jid: jid.clone(),
+            slot,
+            resources_max,
+            reply,
+        };
+        self.world
+            .shard(jid.bare_str())
+            .cast(bind)
+            .map_err(|_| StanzaError::resource_constraint())?;
         let replaced = match bound.await {
             Ok(Ok(replaced)) => replaced,
             // Row A15; RFC 6120 §7.6.2.1.
@@ -116,7 +132,10 @@ impl Sessions {
         };
         if let Some(before) = replaced {
             let (ended, has_ended) = oneshot::channel();
-            self.world.directory.slots.send(before, SessionMsg::Replace(ended));
+            self.world
+                .directory
+                .slots
+                .send(before, SessionMsg::Replace(ended));
             let _ = timeout(REPLACE_PATIENCE, has_ended).await;
         }
         Ok(())
@@ -131,8 +150,18 @@ impl Sessions {
         head: u64,
     ) -> Result<ActorRef<SessionMsg>, StanzaError> {
         let world = self.world.clone();
-        let arguments = Arguments { world, slot, jid: jid.clone(), cell, sink, head };
-        let supervisor = self.world.registry.session_supervisor(xxh3_64(jid.as_str().as_bytes()));
+        let arguments = Arguments {
+            world,
+            slot,
+            jid: jid.clone(),
+            cell,
+            sink,
+            head,
+        };
+        let supervisor = self
+            .world
+            .registry
+            .session_supervisor(xxh3_64(jid.as_str().as_bytes()));
         let spawned = Actor::spawn_linked(None, SessionActor, arguments, supervisor).await;
         let (actor, _task) = spawned.map_err(|_| StanzaError::internal_server_error())?;
         self.world.directory.slots.fill(slot, actor.clone());
@@ -140,7 +169,11 @@ impl Sessions {
     }
 
     fn give_back(&self, jid: &FullJid, slot: Slot) {
-        let unbind = PresenceShardMsg::Unbind { jid: jid.clone(), slot, reply: None };
+        let unbind = PresenceShardMsg::Unbind {
+            jid: jid.clone(),
+            slot,
+            reply: None,
+        };
         // A shard that is being started again knows nothing of this session.
         let _ = self.world.shard(jid.bare_str()).cast(unbind);
         self.world.directory.slots.release(slot);
@@ -159,18 +192,31 @@ impl Sessions {
         sink: Arc<dyn Sink>,
     ) -> Result<Resumed, NothingToResume> {
         let slot = self.world.resumables.slot(previd).ok_or(NothingToResume)?;
-        let actor = self.world.directory.slots.get(slot).ok_or(NothingToResume)?;
+        let actor = self
+            .world
+            .directory
+            .slots
+            .get(slot)
+            .ok_or(NothingToResume)?;
         if !self.owns(account, slot) {
             return Err(NothingToResume);
         }
         let (reply, answer) = oneshot::channel();
         let resumption = Resumption { h, sink, reply };
-        actor.cast(SessionMsg::Resume(Box::new(resumption))).map_err(|_| NothingToResume)?;
+        actor
+            .cast(SessionMsg::Resume(Box::new(resumption)))
+            .map_err(|_| NothingToResume)?;
         let answer = timeout(crate::world::STORE_PATIENCE * 4, answer).await;
-        let Ok(Ok(Some(answer))) = answer else { return Err(NothingToResume) };
+        let Ok(Ok(Some(answer))) = answer else {
+            return Err(NothingToResume);
+        };
         let session = SessionHandle::new(actor, answer.connection);
         tracing::info!(jid = %answer.jid, "session resumed");
-        Ok(Resumed { jid: answer.jid, session, h: answer.h })
+        Ok(Resumed {
+            jid: answer.jid,
+            session,
+            h: answer.h,
+        })
     }
 
     /// Row A13: an id opens only its own account's session.
@@ -183,7 +229,13 @@ impl Sessions {
     pub fn list(&self, account: Option<&BareJid>) -> Vec<FullJid> {
         let all = match account {
             Some(account) => vec![self.world.directory.view(account)],
-            None => self.world.directory.all(|_| true).into_iter().map(|(_, it)| it.view.clone()).collect(),
+            None => self
+                .world
+                .directory
+                .all(|_| true)
+                .into_iter()
+                .map(|(_, it)| it.view.clone())
+                .collect(),
         };
         let resources = all.iter().flat_map(|view| &view.resources);
         resources.map(|resource| resource.jid.clone()).collect()
@@ -193,25 +245,35 @@ impl Sessions {
     pub async fn inspect(&self, jid: &FullJid) -> Option<Box<Session>> {
         let slot = self.world.directory.slot(jid)?;
         let (reply, session) = oneshot::channel();
-        self.world.directory.slots.send(slot, SessionMsg::Inspect(reply));
+        self.world
+            .directory
+            .slots
+            .send(slot, SessionMsg::Inspect(reply));
         timeout(REPLACE_PATIENCE, session).await.ok()?.ok()
     }
 
     /// Ends a session; tells whether it was there.
     pub fn kick(&self, jid: &FullJid, error: StreamError) -> bool {
-        self.world.directory.send(&Address::Session(jid.clone()), Mail::End(error))
+        self.world
+            .directory
+            .send(&Address::Session(jid.clone()), Mail::End(error))
     }
 
     /// Ends every session of an account.
     pub fn kick_account(&self, account: &BareJid, error: StreamError) -> bool {
-        self.world.directory.send(&Address::Account(account.clone()), Mail::End(error))
+        self.world
+            .directory
+            .send(&Address::Account(account.clone()), Mail::End(error))
     }
 
     /// Ends every session with `<system-shutdown/>` and waits until they have told their
     /// contacts, at most this long.
     pub async fn shut_down(&self, patience: Duration) {
         let error = || StreamError::new(StreamCondition::SystemShutdown);
-        self.world.directory.slots.send_all(|| SessionMsg::End(error()));
+        self.world
+            .directory
+            .slots
+            .send_all(|| SessionMsg::End(error()));
         let gone = async {
             while !self.world.directory.is_empty() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
@@ -238,7 +300,11 @@ impl From<&StoreError> for NothingToResume {
 
 impl SessionHandle {
     fn new(actor: ActorRef<SessionMsg>, connection: u32) -> Self {
-        Self { actor, connection, credit: Arc::new(Semaphore::new(CREDIT as usize)) }
+        Self {
+            actor,
+            connection,
+            credit: Arc::new(Semaphore::new(CREDIT as usize)),
+        }
     }
 
     /// Hands over what the client has sent; waits while the session has much of it to deal
@@ -246,7 +312,9 @@ impl SessionHandle {
     pub async fn inbound(&self, fragment: Fragment) -> bool {
         let size = fragment.payloads().bytes().len() as u32;
         let units = (1 + size / 4096).min(CREDIT);
-        let Ok(credit) = self.credit.clone().acquire_many_owned(units).await else { return false };
+        let Ok(credit) = self.credit.clone().acquire_many_owned(units).await else {
+            return false;
+        };
         let message = SessionMsg::Inbound(Box::new(fragment), credit, self.connection);
         self.actor.cast(message).is_ok()
     }

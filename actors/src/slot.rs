@@ -37,7 +37,9 @@ struct Cell {
 
 impl Default for Slots {
     fn default() -> Self {
-        Self { stripes: (0..STRIPES).map(|_| RwLock::default()).collect() }
+        Self {
+            stripes: (0..STRIPES).map(|_| RwLock::default()).collect(),
+        }
     }
 }
 
@@ -48,11 +50,17 @@ impl Slots {
         let stripe_index = (spread as usize % STRIPES) as u32;
         let mut stripe = self.stripe(stripe_index).write().expect("no holder panics");
         let cell_index = stripe.free.pop().unwrap_or_else(|| {
-            stripe.cells.push(Cell { generation: 0, actor: None });
+            stripe.cells.push(Cell {
+                generation: 0,
+                actor: None,
+            });
             stripe.cells.len() as u32 - 1
         });
         let generation = stripe.cells[cell_index as usize].generation;
-        Slot { index: cell_index * STRIPES as u32 + stripe_index, generation }
+        Slot {
+            index: cell_index * STRIPES as u32 + stripe_index,
+            generation,
+        }
     }
 
     /// Puts the session's actor into its slot.
@@ -69,19 +77,24 @@ impl Slots {
     pub fn get(&self, slot: Slot) -> Option<ActorRef<SessionMsg>> {
         let stripe = self.stripe(slot.index).read().expect("no holder panics");
         let cell = stripe.cells.get(slot.index as usize / STRIPES)?;
-        (cell.generation == slot.generation).then(|| cell.actor.clone()).flatten()
+        (cell.generation == slot.generation)
+            .then(|| cell.actor.clone())
+            .flatten()
     }
 
     /// Sends to the session; tells whether somebody was there.
     pub fn send(&self, slot: Slot, message: SessionMsg) -> bool {
-        self.get(slot).is_some_and(|actor| actor.cast(message).is_ok())
+        self.get(slot)
+            .is_some_and(|actor| actor.cast(message).is_ok())
     }
 
     /// Gives the slot back. Giving it back twice does nothing.
     pub fn release(&self, slot: Slot) {
         let mut stripe = self.stripe(slot.index).write().expect("no holder panics");
         let cell_index = slot.index / STRIPES as u32;
-        let Some(cell) = stripe.cells.get_mut(cell_index as usize) else { return };
+        let Some(cell) = stripe.cells.get_mut(cell_index as usize) else {
+            return;
+        };
         if cell.generation != slot.generation {
             return;
         }
@@ -92,13 +105,20 @@ impl Slots {
 
     /// The slot of an actor. Looks through all of them: for what hardly ever happens.
     pub fn find(&self, actor: ActorId) -> Option<Slot> {
-        self.stripes.iter().enumerate().find_map(|(stripe_index, stripe)| {
-            let stripe = stripe.read().expect("no holder panics");
-            let is_it = |cell: &Cell| cell.actor.as_ref().is_some_and(|it| it.get_id() == actor);
-            let index = stripe.cells.iter().position(is_it)?;
-            let generation = stripe.cells[index].generation;
-            Some(Slot { index: (index * STRIPES + stripe_index) as u32, generation })
-        })
+        self.stripes
+            .iter()
+            .enumerate()
+            .find_map(|(stripe_index, stripe)| {
+                let stripe = stripe.read().expect("no holder panics");
+                let is_it =
+                    |cell: &Cell| cell.actor.as_ref().is_some_and(|it| it.get_id() == actor);
+                let index = stripe.cells.iter().position(is_it)?;
+                let generation = stripe.cells[index].generation;
+                Some(Slot {
+                    index: (index * STRIPES + stripe_index) as u32,
+                    generation,
+                })
+            })
     }
 
     /// Sends a message of its own to every session on this node.
@@ -143,7 +163,8 @@ mod tests {
     #[test]
     fn slots_of_different_stripes_do_not_meet() {
         let slots = Slots::default();
-        let all: std::collections::HashSet<u32> = (0..1000).map(|n| slots.reserve(n).index).collect();
+        let all: std::collections::HashSet<u32> =
+            (0..1000).map(|n| slots.reserve(n).index).collect();
         assert_eq!(all.len(), 1000);
     }
 }

@@ -15,9 +15,7 @@ use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
 use klatsch_protocol::facts::SessionFacts;
-use ractor::{
-    Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent,
-};
+use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
 use tokio::time::Instant;
 
 use crate::farewell::farewell;
@@ -47,7 +45,10 @@ impl Registry {
     /// A presence shard.
     pub fn shard(&self, shard: u16) -> ActorRef<PresenceShardMsg> {
         let shards = self.shards.get().expect("started before anybody asks");
-        shards[usize::from(shard)].read().expect("no holder panics").clone()
+        shards[usize::from(shard)]
+            .read()
+            .expect("no holder panics")
+            .clone()
     }
 
     /// The log writer.
@@ -58,8 +59,14 @@ impl Registry {
 
     /// The supervisor for a session.
     pub fn session_supervisor(&self, spread: u64) -> ActorCell {
-        let all = self.session_supervisors.get().expect("started before anybody asks");
-        all[spread as usize % all.len()].read().expect("no holder panics").clone()
+        let all = self
+            .session_supervisors
+            .get()
+            .expect("started before anybody asks");
+        all[spread as usize % all.len()]
+            .read()
+            .expect("no holder panics")
+            .clone()
     }
 }
 
@@ -104,8 +111,16 @@ impl Actor for Root {
     type State = Tree;
     type Arguments = Arc<World>;
 
-    async fn pre_start(&self, me: ActorRef<RootMsg>, world: Arc<World>) -> Result<Tree, ActorProcessingErr> {
-        let mut tree = Tree { world, children: Vec::new(), failures: Failures::default() };
+    async fn pre_start(
+        &self,
+        me: ActorRef<RootMsg>,
+        world: Arc<World>,
+    ) -> Result<Tree, ActorProcessingErr> {
+        let mut tree = Tree {
+            world,
+            children: Vec::new(),
+            failures: Failures::default(),
+        };
         tree.grow(&me.get_cell()).await?;
         Ok(tree)
     }
@@ -151,7 +166,10 @@ impl Tree {
         let registry = &self.world.registry;
         let is_first = registry.shards.set(shards).is_ok()
             && registry.log_writer.set(RwLock::new(log_writer)).is_ok()
-            && registry.session_supervisors.set(session_supervisors).is_ok();
+            && registry
+                .session_supervisors
+                .set(session_supervisors)
+                .is_ok();
         debug_assert!(is_first, "a world has one root");
         Ok(())
     }
@@ -163,7 +181,9 @@ impl Tree {
             Child::Shard(shard) => {
                 let started = self.spawn_shard(shard, me).await?;
                 if let Some(shards) = registry.shards.get() {
-                    *shards[usize::from(shard)].write().expect("no holder panics") = started;
+                    *shards[usize::from(shard)]
+                        .write()
+                        .expect("no holder panics") = started;
                 }
             }
             Child::LogWriter => {
@@ -182,21 +202,36 @@ impl Tree {
         Ok(())
     }
 
-    async fn spawn_shard(&mut self, shard: u16, me: &ActorCell) -> Result<ActorRef<PresenceShardMsg>, SpawnErr> {
-        let arguments = ShardArguments { shard, directory: self.world.directory.clone() };
-        let (actor, _task) = Actor::spawn_linked(None, PresenceShard, arguments, me.clone()).await?;
+    async fn spawn_shard(
+        &mut self,
+        shard: u16,
+        me: &ActorCell,
+    ) -> Result<ActorRef<PresenceShardMsg>, SpawnErr> {
+        let arguments = ShardArguments {
+            shard,
+            directory: self.world.directory.clone(),
+        };
+        let (actor, _task) =
+            Actor::spawn_linked(None, PresenceShard, arguments, me.clone()).await?;
         self.children.push((actor.get_id(), Child::Shard(shard)));
         Ok(actor)
     }
 
-    async fn spawn_log_writer(&mut self, me: &ActorCell) -> Result<ActorRef<LogWriterMsg>, SpawnErr> {
+    async fn spawn_log_writer(
+        &mut self,
+        me: &ActorCell,
+    ) -> Result<ActorRef<LogWriterMsg>, SpawnErr> {
         let (actor, _task) =
             Actor::spawn_linked(None, LogWriter, self.world.clone(), me.clone()).await?;
         self.children.push((actor.get_id(), Child::LogWriter));
         Ok(actor)
     }
 
-    async fn spawn_session_supervisor(&mut self, index: usize, me: &ActorCell) -> Result<ActorCell, SpawnErr> {
+    async fn spawn_session_supervisor(
+        &mut self,
+        index: usize,
+        me: &ActorCell,
+    ) -> Result<ActorCell, SpawnErr> {
         let (actor, _task) =
             Actor::spawn_linked(None, SessionSupervisor, self.world.clone(), me.clone()).await?;
         self.children.push((actor.get_id(), Child::Sessions(index)));
@@ -246,11 +281,15 @@ impl Actor for SessionSupervisor {
 
 /// Does for a session that failed what it can no longer do itself.
 async fn bury(world: Arc<World>, actor: ActorId) {
-    let Some(slot) = world.directory.slots.find(actor) else { return };
+    let Some(slot) = world.directory.slots.find(actor) else {
+        return;
+    };
     metrics::session_ended();
     let everybody = world.directory.all(|_| true);
     for (account, published) in everybody {
-        let Some(index) = published.slots.iter().position(|bound| *bound == slot) else { continue };
+        let Some(index) = published.slots.iter().position(|bound| *bound == slot) else {
+            continue;
+        };
         let resource = &published.view.resources[index];
         let mut facts = SessionFacts::new(resource.jid.clone());
         facts.presence = resource.presence.as_deref().cloned().map(Box::new);
@@ -274,7 +313,9 @@ mod tests {
             assert!(!failures.is_over_budget(Instant::now()));
         }
         tokio::time::advance(Duration::from_secs(60)).await;
-        let spent: Vec<bool> = (0..6).map(|_| failures.is_over_budget(Instant::now())).collect();
+        let spent: Vec<bool> = (0..6)
+            .map(|_| failures.is_over_budget(Instant::now()))
+            .collect();
         assert_eq!(spent, [false, false, false, false, false, true]);
     }
 }

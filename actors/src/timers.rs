@@ -33,7 +33,9 @@ pub struct Timers {
 impl Timers {
     /// Wakes this session after a while.
     pub fn wake_after(&self, after: Duration, slot: Slot, wake: Wake) {
-        let number = self.count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let number = self
+            .count
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let mut notes = self.notes.lock().expect("no holder panics");
         notes.insert((Instant::now() + after, number), (slot, wake));
     }
@@ -42,7 +44,9 @@ impl Timers {
     pub fn due(&self, now: Instant) -> Vec<(Slot, Wake)> {
         let mut notes = self.notes.lock().expect("no holder panics");
         let later = notes.split_off(&(now, u64::MAX));
-        std::mem::replace(&mut *notes, later).into_values().collect()
+        std::mem::replace(&mut *notes, later)
+            .into_values()
+            .collect()
     }
 }
 
@@ -59,7 +63,11 @@ mod tests {
         timers.wake_after(Duration::from_secs(1), slot, Wake::ResumeExpired(0));
         assert!(timers.due(Instant::now()).is_empty());
         tokio::time::advance(Duration::from_secs(2)).await;
-        let due: Vec<Wake> = timers.due(Instant::now()).into_iter().map(|(_, wake)| wake).collect();
+        let due: Vec<Wake> = timers
+            .due(Instant::now())
+            .into_iter()
+            .map(|(_, wake)| wake)
+            .collect();
         assert_eq!(due, [Wake::ResumeExpired(0), Wake::ResumeExpired(1)]);
         assert!(timers.due(Instant::now()).is_empty());
     }

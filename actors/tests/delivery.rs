@@ -56,7 +56,9 @@ async fn d2_an_origin_id_used_for_another_message_is_an_error() {
     };
     alice.send(&with_id("one")).await;
     alice.send(&with_id("two")).await;
-    alice.expect_all(&["id='two'", "type='error'", "conflict"]).await;
+    alice
+        .expect_all(&["id='two'", "type='error'", "conflict"])
+        .await;
     assert_eq!(scene.log(BOB).await.len(), 1);
 }
 
@@ -70,10 +72,16 @@ async fn d3_messages_arrive_and_stand_in_the_order_they_were_sent() {
         }
         for n in 0..200 {
             let message = bob.expect("<body>").await;
-            assert!(message.contains(&format!("<body>{n}</body>")), "{n}: {message}");
+            assert!(
+                message.contains(&format!("<body>{n}</body>")),
+                "{n}: {message}"
+            );
         }
         let log = scene.log(BOB).await;
-        let in_order = log.iter().enumerate().all(|(n, s)| s.contains(&format!("<body>{n}</body>")));
+        let in_order = log
+            .iter()
+            .enumerate()
+            .all(|(n, s)| s.contains(&format!("<body>{n}</body>")));
         assert!(in_order);
     }
 }
@@ -87,7 +95,10 @@ async fn d4_a_connection_that_stays_misses_nothing_when_every_hint_is_lost() {
     }
     for n in 0..60 {
         let message = bob.expect("<body>").await;
-        assert!(message.contains(&format!("<body>{n}</body>")), "{n}: {message}");
+        assert!(
+            message.contains(&format!("<body>{n}</body>")),
+            "{n}: {message}"
+        );
     }
 }
 
@@ -102,14 +113,20 @@ async fn d4_what_came_while_nobody_was_there_waits_and_says_when_it_came() {
         let bob = scene.online(BOB, "b").await;
         for body in ["one", "two"] {
             let message = bob.expect("<body>").await;
-            assert!(message.contains(body) && message.contains("urn:xmpp:delay"), "{message}");
+            assert!(
+                message.contains(body) && message.contains("urn:xmpp:delay"),
+                "{message}"
+            );
         }
         // What has been taken does not wait for the next one.
         bob.close();
         scene.gone(BOB).await;
         let bob = scene.online(BOB, "again").await;
         let written = bob.sync().await;
-        assert!(!written.iter().any(|line| line.contains("<body>")), "{written:?}");
+        assert!(
+            !written.iter().any(|line| line.contains("<body>")),
+            "{written:?}"
+        );
     }
 }
 
@@ -126,7 +143,10 @@ async fn d4_a_slow_client_gets_everything_once_it_reads_again() {
     bob.session.writable();
     for n in 0..120 {
         let message = bob.expect("<body>").await;
-        assert!(message.contains(&format!("<body>{n}</body>")), "{n}: {message}");
+        assert!(
+            message.contains(&format!("<body>{n}</body>")),
+            "{n}: {message}"
+        );
     }
 }
 
@@ -143,11 +163,17 @@ async fn a_resumed_session_gets_what_was_not_acknowledged_and_what_came_meanwhil
         bob.lose();
         alice.send(&chat(BOB, "three")).await;
         alice.sync().await;
-        let (bob, h) = scene.resume(BOB, &previd, 1).await.expect("the session is there");
+        let (bob, h) = scene
+            .resume(BOB, &previd, 1)
+            .await
+            .expect("the session is there");
         assert_eq!(h, 0);
         for body in ["two", "three"] {
             let message = bob.expect("<body>").await;
-            assert!(message.contains(&format!("<body>{body}</body>")), "{body}: {message}");
+            assert!(
+                message.contains(&format!("<body>{body}</body>")),
+                "{body}: {message}"
+            );
         }
     }
 }
@@ -161,8 +187,15 @@ async fn what_a_client_sends_again_after_a_resumption_is_what_never_came() {
         alice.send(&chat(BOB, &n.to_string())).await;
     }
     alice.lose();
-    let (_alice, h) = scene.resume(ALICE, &previd, 0).await.expect("the session is there");
-    assert_eq!(h as usize, scene.log(BOB).await.len(), "h is what stands in the log");
+    let (_alice, h) = scene
+        .resume(ALICE, &previd, 0)
+        .await
+        .expect("the session is there");
+    assert_eq!(
+        h as usize,
+        scene.log(BOB).await.len(),
+        "h is what stands in the log"
+    );
 }
 
 #[tokio::test]
@@ -178,7 +211,11 @@ async fn a13_a_resumption_id_opens_only_its_own_accounts_session() {
 
 #[tokio::test]
 async fn a_message_nobody_took_is_delivered_to_the_next_session() {
-    let settings = klatsch_actors::world::Settings { resume_seconds: 0, tail_check_seconds: 1, ..Default::default() };
+    let settings = klatsch_actors::world::Settings {
+        resume_seconds: 0,
+        tail_check_seconds: 1,
+        ..Default::default()
+    };
     let scene = Scene::with(Wire::Direct, settings).await;
     let (alice, bob) = (scene.online(ALICE, "a").await, scene.online(BOB, "b").await);
     bob.enable_sm().await;
@@ -188,16 +225,21 @@ async fn a_message_nobody_took_is_delivered_to_the_next_session() {
     bob.lose();
     scene.gone(BOB).await;
     let bob = scene.online(BOB, "again").await;
-    bob.expect_all(&["<body>one</body>", "urn:xmpp:delay"]).await;
+    bob.expect_all(&["<body>one</body>", "urn:xmpp:delay"])
+        .await;
 }
 
 #[tokio::test]
 async fn another_device_gets_a_copy_of_what_was_sent_and_received() {
     for wire in WIRES {
         let scene = Scene::new(wire).await;
-        let (phone, desk) = (scene.online(ALICE, "phone").await, scene.online(ALICE, "desk").await);
+        let (phone, desk) = (
+            scene.online(ALICE, "phone").await,
+            scene.online(ALICE, "desk").await,
+        );
         let bob = scene.online(BOB, "b").await;
-        desk.send("<iq type='set' id='c'><enable xmlns='urn:xmpp:carbons:2'/></iq>").await;
+        desk.send("<iq type='set' id='c'><enable xmlns='urn:xmpp:carbons:2'/></iq>")
+            .await;
         desk.expect("id='c'").await;
         phone.send(&chat(BOB, "sent")).await;
         let copy = desk.expect("<body>sent</body>").await;
@@ -205,7 +247,10 @@ async fn another_device_gets_a_copy_of_what_was_sent_and_received() {
         bob.send(&chat(&format!("{ALICE}/phone"), "received")).await;
         phone.expect("<body>received</body>").await;
         let copy = desk.expect("<body>received</body>").await;
-        assert!(copy.contains("<received xmlns='urn:xmpp:carbons:2'"), "{copy}");
+        assert!(
+            copy.contains("<received xmlns='urn:xmpp:carbons:2'"),
+            "{copy}"
+        );
     }
 }
 
@@ -214,9 +259,13 @@ async fn a_message_to_an_account_that_is_not_there_is_refused_and_kept_nowhere()
     let scene = Scene::new(Wire::Direct).await;
     let alice = scene.online(ALICE, "a").await;
     alice.send(&chat("nobody@example.org", "one")).await;
-    alice.expect_all(&["type='error'", "service-unavailable"]).await;
+    alice
+        .expect_all(&["type='error'", "service-unavailable"])
+        .await;
     alice.send(&chat("bob@elsewhere.net", "two")).await;
-    alice.expect_all(&["type='error'", "remote-server-not-found"]).await;
+    alice
+        .expect_all(&["type='error'", "remote-server-not-found"])
+        .await;
     assert!(scene.log(ALICE).await.is_empty());
 }
 
@@ -238,10 +287,14 @@ async fn contacts_see_a_session_come_and_go_however_it_goes() {
         scene.befriend().await;
         let bob = scene.online(BOB, "b").await;
         let alice = scene.online(ALICE, "a").await;
-        bob.expect_all(&["<presence", "from='alice@example.org/a'"]).await;
-        alice.expect_all(&["<presence", "from='bob@example.org/b'"]).await;
+        bob.expect_all(&["<presence", "from='alice@example.org/a'"])
+            .await;
+        alice
+            .expect_all(&["<presence", "from='bob@example.org/b'"])
+            .await;
         alice.lose();
-        bob.expect_all(&["from='alice@example.org/a'", "type='unavailable'"]).await;
+        bob.expect_all(&["from='alice@example.org/a'", "type='unavailable'"])
+            .await;
     }
 }
 

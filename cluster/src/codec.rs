@@ -73,7 +73,10 @@ mod tests {
     }
 
     fn sample() -> Sample {
-        Sample::Text { name: "room".into(), values: vec![1, 300] }
+        Sample::Text {
+            name: "room".into(),
+            values: vec![1, 300],
+        }
     }
 
     #[test]
@@ -86,26 +89,43 @@ mod tests {
 
     #[test]
     fn the_bytes_on_the_wire_stay_what_they_are() {
-        assert_eq!(encode(&sample()).unwrap(), b"\x01\x01\x04room\x02\x01\xfb\x2c\x01");
+        assert_eq!(
+            encode(&sample()).unwrap(),
+            b"\x01\x01\x04room\x02\x01\xfb\x2c\x01"
+        );
     }
 
     #[test]
     fn another_version_is_refused_by_its_number() {
-        assert!(matches!(decode::<Sample>(&[9, 0, 0]), Err(CodecError::Version(9))));
+        assert!(matches!(
+            decode::<Sample>(&[9, 0, 0]),
+            Err(CodecError::Version(9))
+        ));
     }
 
     #[test]
     fn bytes_behind_a_message_are_refused() {
         let mut bytes = encode(&sample()).unwrap();
         bytes.push(0);
-        assert!(matches!(decode::<Sample>(&bytes), Err(CodecError::Trailing(1))));
+        assert!(matches!(
+            decode::<Sample>(&bytes),
+            Err(CodecError::Trailing(1))
+        ));
     }
 
     #[test]
     fn c04_a_length_the_bytes_do_not_hold_is_refused_without_allocating() {
         // A vector of 2^40 elements is announced.
-        let bytes = [&[VERSION, 1, 0][..], &[0xfd], &(1u64 << 40).to_le_bytes()[..]].concat();
-        assert!(matches!(decode::<Sample>(&bytes), Err(CodecError::Decode(_))));
+        let bytes = [
+            &[VERSION, 1, 0][..],
+            &[0xfd],
+            &(1u64 << 40).to_le_bytes()[..],
+        ]
+        .concat();
+        assert!(matches!(
+            decode::<Sample>(&bytes),
+            Err(CodecError::Decode(_))
+        ));
     }
 
     #[test]

@@ -31,7 +31,11 @@ pub enum Hint {
 impl Cursor {
     /// Of a session bound when the log ended here: what comes behind is for it.
     pub fn at(head: u64) -> Self {
-        Self { next: head + 1, tail: head, late_until: 0 }
+        Self {
+            next: head + 1,
+            tail: head,
+            late_until: 0,
+        }
     }
 
     /// Takes a hint; `can_take` says whether the client can take an entry now.

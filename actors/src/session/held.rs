@@ -18,7 +18,12 @@ pub(super) struct Held {
 impl Held {
     /// Holds a stanza back in the place of the one with the same key. Answers the oldest one
     /// when there are more than `max`.
-    pub(super) fn push(&mut self, key: Option<HoldKey>, stanza: Stanza, max: usize) -> Option<Stanza> {
+    pub(super) fn push(
+        &mut self,
+        key: Option<HoldKey>,
+        stanza: Stanza,
+        max: usize,
+    ) -> Option<Stanza> {
         if key.is_some() {
             self.stanzas.retain(|(held, _)| *held != key);
         }

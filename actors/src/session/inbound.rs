@@ -18,8 +18,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Duration, Instant};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-use super::message::{Answered, Next};
 use super::Live;
+use super::message::{Answered, Next};
 use crate::log_writer::{Job, LogWriterMsg, Outcome};
 use crate::metrics;
 use crate::router::STALE_MAX;
@@ -69,7 +69,8 @@ impl Batch {
 
     /// Tells whether the log writer owes an answer for longer than it may.
     pub(super) fn is_overdue(&self) -> bool {
-        self.in_flight_since.is_some_and(|since| since.elapsed() > COMMIT_PATIENCE)
+        self.in_flight_since
+            .is_some_and(|since| since.elapsed() > COMMIT_PATIENCE)
     }
 }
 
@@ -161,7 +162,10 @@ impl Live {
             What::Stanza(stanza) => self.decide(stanza, credit, 1),
             // What does not wait for the store still waits for what was sent before it.
             other if !self.batch.jobs.is_empty() => {
-                self.inbox.push_front(Received { what: other, credit });
+                self.inbox.push_front(Received {
+                    what: other,
+                    credit,
+                });
                 self.send_batch();
             }
             What::Malformed(malformed) => {
@@ -176,10 +180,19 @@ impl Live {
 
     fn decide(&mut self, stanza: Arc<Stanza>, credit: OwnedSemaphorePermit, decisions: u8) {
         let data = self.cell.data();
-        let facts = self.world.facts(&self.cell.jid, &data, Some(&self.session.facts));
+        let facts = self
+            .world
+            .facts(&self.cell.jid, &data, Some(&self.session.facts));
         let effects = pipeline::decide_sent(&stanza, &facts).into();
         let is_waiting = false;
-        self.current = Some(Box::new(Current { stanza, data, effects, is_waiting, decisions, credit }));
+        self.current = Some(Box::new(Current {
+            stanza,
+            data,
+            effects,
+            is_waiting,
+            decisions,
+            credit,
+        }));
     }
 
     /// Carries out the next effect of a stanza.
@@ -187,7 +200,10 @@ impl Live {
         match current.effects.pop_front() {
             None => self.finish(*current),
             Some(Effect::Keep(keep)) => {
-                debug_assert!(current.effects.is_empty(), "nothing is decided behind a commit");
+                debug_assert!(
+                    current.effects.is_empty(),
+                    "nothing is decided behind a commit"
+                );
                 self.batch_up(keep, *current);
             }
             Some(effect) if !self.batch.jobs.is_empty() => {
@@ -214,10 +230,19 @@ impl Live {
     }
 
     fn batch_up(&mut self, keep: Keep, current: Current) {
-        let Keep { message, recipient, dedup } = keep;
+        let Keep {
+            message,
+            recipient,
+            dedup,
+        } = keep;
         let dedup = self.dedup(&message, &dedup);
         let sender = self.cell.jid.clone();
-        self.batch.jobs.push(Job { sender, recipient, message, dedup });
+        self.batch.jobs.push(Job {
+            sender,
+            recipient,
+            message,
+            dedup,
+        });
         self.batch.kept.push((current.stanza, current.credit));
     }
 
@@ -230,7 +255,10 @@ impl Live {
             DedupKey::Stanza(id) => format!("stanza\0{account}\0{id}\0{payload}"),
             DedupKey::Counted => self.counted_key(),
         };
-        Dedup { key: xxh3_128(text.as_bytes()).to_be_bytes(), payload }
+        Dedup {
+            key: xxh3_128(text.as_bytes()).to_be_bytes(),
+            payload,
+        }
     }
 
     /// Without any id the place in the session tells a stanza: a client that resumes sends
@@ -250,10 +278,17 @@ impl Live {
         self.batch.number += 1;
         self.batch.in_flight_since = Some(Instant::now());
         let jobs = std::mem::take(&mut self.batch.jobs);
-        let append = LogWriterMsg::Append { slot: self.slot, batch: self.batch.number, jobs };
+        let append = LogWriterMsg::Append {
+            slot: self.slot,
+            batch: self.batch.number,
+            jobs,
+        };
         if self.world.log_writer().cast(append).is_err() {
             // It is being started again; it has not seen this batch.
-            self.appended(self.batch.number, vec![Outcome::Refused; self.batch.kept.len()]);
+            self.appended(
+                self.batch.number,
+                vec![Outcome::Refused; self.batch.kept.len()],
+            );
         }
     }
 
@@ -275,7 +310,9 @@ impl Live {
     fn settle(&mut self, stanza: &Stanza, outcome: Outcome) {
         let refusal = match outcome {
             Outcome::Kept => None,
-            Outcome::OtherPayload => Some(StanzaError::conflict().with_text("origin-id used for another message")),
+            Outcome::OtherPayload => {
+                Some(StanzaError::conflict().with_text("origin-id used for another message"))
+            }
             // Row A11: an account that blocks and one that is not there answer alike.
             Outcome::NoSuchAccount | Outcome::Blocked => Some(StanzaError::service_unavailable()),
             Outcome::Refused => Some(wait()),
@@ -293,19 +330,26 @@ impl Live {
 
     /// What the current stanza was waiting for has come.
     pub(super) fn answered(&mut self, answered: Answered) {
-        let Some(mut current) = self.current.take() else { return };
+        let Some(mut current) = self.current.take() else {
+            return;
+        };
         if !current.is_waiting {
             self.current = Some(current);
             return;
         }
         current.is_waiting = false;
         let data = self.cell.data();
-        let facts = self.world.facts(&self.cell.jid, &data, Some(&self.session.facts));
+        let facts = self
+            .world
+            .facts(&self.cell.jid, &data, Some(&self.session.facts));
         let stanza = current.stanza.clone();
         match answered.effects(&stanza, |answer, go_on| go_on(&stanza, answer, &facts)) {
             Next::GoOn => self.current = Some(current),
             Next::Prepend(effects) => {
-                effects.into_iter().rev().for_each(|effect| current.effects.push_front(effect));
+                effects
+                    .into_iter()
+                    .rev()
+                    .for_each(|effect| current.effects.push_front(effect));
                 current.data = data.clone();
                 self.current = Some(current);
             }
@@ -332,7 +376,10 @@ impl Live {
 
 /// D5: `<resource-constraint type='wait'/>`.
 fn wait() -> StanzaError {
-    StanzaError { kind: ErrorKind::Wait, ..StanzaError::resource_constraint() }
+    StanzaError {
+        kind: ErrorKind::Wait,
+        ..StanzaError::resource_constraint()
+    }
 }
 
 /// What makes a message another message: where it goes, its kind and its content. Not its
@@ -343,7 +390,11 @@ fn payload_hash(message: &Message) -> u64 {
     let mut text = Vec::with_capacity(to.len() + 2 + message.payloads.bytes().len());
     text.extend_from_slice(to.as_bytes());
     text.extend_from_slice(&[0, message.kind as u8]);
-    for child in message.payloads.iter().filter(|child| !child.is("delay", delay::NS)) {
+    for child in message
+        .payloads
+        .iter()
+        .filter(|child| !child.is("delay", delay::NS))
+    {
         text.extend_from_slice(child.bytes());
     }
     xxh3_64(&text)

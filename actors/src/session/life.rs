@@ -18,9 +18,20 @@ use crate::timers::Wake;
 
 impl Live {
     pub(super) fn new(arguments: Arguments) -> Self {
-        let Arguments { world, slot, jid, cell, sink, head } = arguments;
+        let Arguments {
+            world,
+            slot,
+            jid,
+            cell,
+            sink,
+            head,
+        } = arguments;
         metrics::session_began();
-        let session = Session { facts: SessionFacts::new(jid), sm: None, cursor: Cursor::at(head) };
+        let session = Session {
+            facts: SessionFacts::new(jid),
+            sm: None,
+            cursor: Cursor::at(head),
+        };
         Self {
             world,
             slot,
@@ -43,7 +54,9 @@ impl Live {
 
     /// The client knows that it is bound or resumed: what waits for it is written.
     pub(super) fn start(&mut self) {
-        let Connection::Arriving(sink) = &self.connection else { return };
+        let Connection::Arriving(sink) = &self.connection else {
+            return;
+        };
         self.connection = Connection::Here(sink.clone());
         // XEP-0198 §5: what the client has not handled is sent again, first of all.
         for stanza in self.unacked_stanzas() {
@@ -98,7 +111,9 @@ impl Live {
         self.connection = Connection::Away;
         metrics::session_lost();
         let patience = Duration::from_secs(self.world.settings.resume_seconds);
-        self.world.timers.wake_after(patience, self.slot, Wake::ResumeExpired(connection));
+        self.world
+            .timers
+            .wake_after(patience, self.slot, Wake::ResumeExpired(connection));
     }
 
     /// The client has not come back in time.
@@ -130,7 +145,9 @@ impl Live {
         if self.resumption.is_none() || !self.is_quiet() || self.has_ended {
             return;
         }
-        let Some(resumption) = self.resumption.take() else { return };
+        let Some(resumption) = self.resumption.take() else {
+            return;
+        };
         let Resumption { h, sink, reply } = *resumption;
         let answer = match self.take_ack(Some(&h.to_string())) {
             Ok(()) => self.session.sm.as_ref().map(|sm| ResumeAnswer {

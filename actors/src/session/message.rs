@@ -69,7 +69,11 @@ pub enum Answered {
 
 impl Answered {
     /// What this means for the effects that wait.
-    pub(super) fn effects(self, stanza: &Stanza, go_on: impl FnOnce(Answer, Continue) -> Vec<Effect>) -> Next {
+    pub(super) fn effects(
+        self,
+        stanza: &Stanza,
+        go_on: impl FnOnce(Answer, Continue) -> Vec<Effect>,
+    ) -> Next {
         match self {
             Self::Loaded(answer, continued) => Next::Prepend(go_on(answer, continued)),
             Self::Changed | Self::Done => Next::GoOn,

@@ -4,7 +4,9 @@ use klatsch_protocol::archive::{Direction, Entry};
 use klatsch_protocol::effect::{Effect, HoldKey};
 use klatsch_protocol::pipeline;
 use klatsch_protocol::routing::{self, Share};
-use klatsch_protocol::stanza::{Head, Iq, IqKind, Malformed, Stanza, StanzaError, StreamCondition, StreamError};
+use klatsch_protocol::stanza::{
+    Head, Iq, IqKind, Malformed, Stanza, StanzaError, StreamCondition, StreamError,
+};
 use klatsch_protocol::stream::sm::{self, Unacked};
 use klatsch_protocol::xml::Element;
 use klatsch_store::StoreError;
@@ -35,7 +37,9 @@ impl Live {
 
     fn deliver(&mut self, stanza: &Stanza) {
         let data = self.cell.data();
-        let facts = self.world.facts(&self.cell.jid, &data, Some(&self.session.facts));
+        let facts = self
+            .world
+            .facts(&self.cell.jid, &data, Some(&self.session.facts));
         let effects = pipeline::decide_delivered(stanza, &facts);
         for effect in effects {
             match effect {
@@ -54,7 +58,11 @@ impl Live {
             ..Head::default()
         };
         let payloads = [payload].into_iter().collect();
-        self.hand_over(Stanza::Iq(Iq { head, kind: IqKind::Set, payloads }));
+        self.hand_over(Stanza::Iq(Iq {
+            head,
+            kind: IqKind::Set,
+            payloads,
+        }));
     }
 
     fn perform_delivery(&mut self, effect: Effect) {
@@ -71,7 +79,11 @@ impl Live {
     /// Writes a stanza that stands in no log, or holds it back for a client that is away.
     pub(super) fn hand_over(&mut self, stanza: Stanza) {
         if matches!(self.connection, Connection::Here(_)) {
-            let unacked = self.session.sm.is_some().then(|| Unacked::Stanza(Box::new(stanza.clone())));
+            let unacked = self
+                .session
+                .sm
+                .is_some()
+                .then(|| Unacked::Stanza(Box::new(stanza.clone())));
             self.write(&stanza, unacked);
             return;
         }
@@ -83,7 +95,9 @@ impl Live {
     }
 
     fn hold(&mut self, key: Option<HoldKey>, stanza: Stanza) {
-        let too_much = self.held.push(key, stanza, self.world.settings.held_stanzas_max);
+        let too_much = self
+            .held
+            .push(key, stanza, self.world.settings.held_stanzas_max);
         if let Some(oldest) = too_much {
             metrics::held_stanza_dropped();
             self.bounce(&oldest);
@@ -114,7 +128,9 @@ impl Live {
 
     /// Writes the refusal of something that was no stanza, whose addresses may be none.
     pub(super) fn refuse_malformed(&mut self, malformed: &Malformed) {
-        let Some(refusal) = malformed.reply() else { return };
+        let Some(refusal) = malformed.reply() else {
+            return;
+        };
         write_nonza(&self.connection, &refusal);
         if let Some(sm) = &mut self.session.sm {
             sm.count_sent(Unacked::Refusal(Box::new(refusal)));
@@ -122,11 +138,15 @@ impl Live {
     }
 
     fn write(&mut self, stanza: &Stanza, unacked: Option<Unacked>) {
-        let Connection::Here(sink) = &self.connection else { return };
+        let Connection::Here(sink) = &self.connection else {
+            return;
+        };
         // A closed connection says so by itself; what was not taken is not acknowledged.
         let _: Pressure = sink.stanza(stanza);
         metrics::stanza_sent(stanza);
-        let (Some(sm), Some(unacked)) = (&mut self.session.sm, unacked) else { return };
+        let (Some(sm), Some(unacked)) = (&mut self.session.sm, unacked) else {
+            return;
+        };
         sm.count_sent(unacked);
         if sm.unacked_len() > sm::UNACKED_MAX {
             let error = StreamError::new(StreamCondition::PolicyViolation);
@@ -158,7 +178,9 @@ impl Live {
     }
 
     fn can_take_entries(&self) -> bool {
-        let Connection::Here(sink) = &self.connection else { return false };
+        let Connection::Here(sink) = &self.connection else {
+            return false;
+        };
         let unacked = self.session.sm.as_ref().map_or(0, |sm| sm.unacked_len());
         sink.queued() < QUEUED_PAUSE && unacked < sm::UNACKED_ENTRIES_PAUSE
     }
@@ -209,7 +231,9 @@ impl Live {
         let share = if self.session.cursor.is_late(entry.id) {
             routing::share_of_waiting(&committed.message, committed.direction)
         } else {
-            self.world.directory.share_of(&committed, &self.session.facts.jid)
+            self.world
+                .directory
+                .share_of(&committed, &self.session.facts.jid)
         };
         self.deliver_entry(&committed, share);
     }
@@ -221,12 +245,19 @@ impl Live {
             return;
         }
         let data = self.cell.data();
-        let facts = self.world.facts(&self.cell.jid, &data, Some(&self.session.facts));
-        let effects = pipeline::decide_entry(id, committed.stamp, &committed.message, share, &facts);
+        let facts = self
+            .world
+            .facts(&self.cell.jid, &data, Some(&self.session.facts));
+        let effects =
+            pipeline::decide_entry(id, committed.stamp, &committed.message, share, &facts);
         for effect in effects {
             match effect {
                 Effect::Reply(stanza) => {
-                    let unacked = self.session.sm.is_some().then_some(Unacked::Entry { id, share });
+                    let unacked = self
+                        .session
+                        .sm
+                        .is_some()
+                        .then_some(Unacked::Entry { id, share });
                     self.write(&stanza, unacked);
                     if self.session.sm.is_none() {
                         // Without stream management, written is as much as can be known.
@@ -255,7 +286,9 @@ impl Live {
 
     /// The client acknowledges (XEP-0198 §4).
     pub(super) fn take_ack(&mut self, h: Option<&str>) -> Result<(), StreamError> {
-        let Some(sm) = &mut self.session.sm else { return Ok(()) };
+        let Some(sm) = &mut self.session.sm else {
+            return Ok(());
+        };
         let Some(h) = h.and_then(sm::parse_h) else {
             let error = StreamError::new(StreamCondition::BadFormat);
             return Err(error.with_text("h is no number of 32 bits"));
@@ -291,4 +324,3 @@ pub(super) fn write_nonza(connection: &Connection, element: &Element) {
         let _: Pressure = sink.nonza(element);
     }
 }
-

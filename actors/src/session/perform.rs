@@ -26,7 +26,9 @@ impl Live {
             Effect::Route(stanza) => return self.route(stanza),
             Effect::Load(query, go_on) => {
                 let (world, cell) = (self.world.clone(), self.cell.clone());
-                self.later(async move { Answered::Loaded(ask(&world, &cell, &query).await, go_on) });
+                self.later(
+                    async move { Answered::Loaded(ask(&world, &cell, &query).await, go_on) },
+                );
                 return true;
             }
             Effect::Change(change) => {
@@ -50,7 +52,9 @@ impl Live {
             Effect::Close(error) => self.end(Some(error)),
             Effect::Kick(sessions, error) => {
                 for session in sessions {
-                    self.world.directory.send(&Address::Session(session), Mail::End(error.clone()));
+                    self.world
+                        .directory
+                        .send(&Address::Session(session), Mail::End(error.clone()));
                 }
             }
             Effect::Trace(what, why) => tracing::trace!(what, why),
@@ -135,7 +139,12 @@ impl Live {
         let (reply, published) = oneshot::channel();
         let (jid, slot) = (facts.jid.clone(), self.slot);
         let shard = self.world.shard(self.cell.jid.as_str());
-        let sent = shard.cast(PresenceShardMsg::Show { jid, slot, shown, reply });
+        let sent = shard.cast(PresenceShardMsg::Show {
+            jid,
+            slot,
+            shown,
+            reply,
+        });
         self.later(async move {
             // A shard that is being started again publishes what the directory has: the
             // presence is late by a restart, not lost, since the next one carries it.
@@ -151,13 +160,18 @@ impl Live {
         let (world, slot) = (self.world.clone(), self.slot);
         tokio::spawn(async move {
             let answered = answer.await;
-            world.directory.slots.send(slot, SessionMsg::Answered(Box::new(answered)));
+            world
+                .directory
+                .slots
+                .send(slot, SessionMsg::Answered(Box::new(answered)));
         });
     }
 
     /// What has been written and not acknowledged, other than entries of the log.
     pub(super) fn unacked_stanzas(&mut self) -> Vec<Stanza> {
-        let Some(sm) = &mut self.session.sm else { return Vec::new() };
+        let Some(sm) = &mut self.session.sm else {
+            return Vec::new();
+        };
         let mut stanzas = Vec::new();
         for unacked in sm.take_unacked() {
             match unacked {

@@ -1,6 +1,9 @@
 //! What every backend promises, as tests; each runs on all of them.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail loudly, also in its helpers")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test may fail loudly, also in its helpers"
+)]
 
 #[path = "contract/accounts.rs"]
 mod accounts;

@@ -35,7 +35,14 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) async fn new(wire: Wire) -> Self {
-        Self::with(wire, Settings { tail_check_seconds: 1, ..Settings::default() }).await
+        Self::with(
+            wire,
+            Settings {
+                tail_check_seconds: 1,
+                ..Settings::default()
+            },
+        )
+        .await
     }
 
     pub(crate) async fn with(wire: Wire, settings: Settings) -> Self {
@@ -53,7 +60,9 @@ impl Scene {
             archive: true,
             stanza_bytes_max: 262_144,
         };
-        let node = Node::start(host, settings, store.clone(), wire).await.unwrap();
+        let node = Node::start(host, settings, store.clone(), wire)
+            .await
+            .unwrap();
         Self { node, store }
     }
 
@@ -65,11 +74,17 @@ impl Scene {
     pub(crate) async fn bind(&self, account: &str, resource: &str) -> Client {
         let wire = Arc::new(Line::default());
         let sink: Arc<dyn Sink> = wire.clone();
-        let bound =
-            self.sessions().bind(bare(account), Some(resource.into()), sink, peer()).await;
+        let bound = self
+            .sessions()
+            .bind(bare(account), Some(resource.into()), sink, peer())
+            .await;
         let (jid, session) = bound.unwrap();
         session.start();
-        Client { jid, session, line: wire }
+        Client {
+            jid,
+            session,
+            line: wire,
+        }
     }
 
     /// A client that has bound a resource and is available.
@@ -81,27 +96,46 @@ impl Scene {
     }
 
     /// A client that comes back.
-    pub(crate) async fn resume(&self, account: &str, previd: &str, h: u32) -> Option<(Client, u32)> {
+    pub(crate) async fn resume(
+        &self,
+        account: &str,
+        previd: &str,
+        h: u32,
+    ) -> Option<(Client, u32)> {
         let line = Arc::new(Line::default());
         let sink: Arc<dyn Sink> = line.clone();
-        let resumed = self.sessions().resume(&bare(account), previd, h, sink).await.ok()?;
+        let resumed = self
+            .sessions()
+            .resume(&bare(account), previd, h, sink)
+            .await
+            .ok()?;
         resumed.session.start();
-        Some((Client { jid: resumed.jid, session: resumed.session, line }, resumed.h))
+        Some((
+            Client {
+                jid: resumed.jid,
+                session: resumed.session,
+                line,
+            },
+            resumed.h,
+        ))
     }
 
     /// Makes alice and bob see each other's presence.
     pub(crate) async fn befriend(&self) {
         let (alice, bob) = (self.online(ALICE, "a").await, self.online(BOB, "b").await);
         for client in [&alice, &bob] {
-            client.send("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>").await;
+            client
+                .send("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>")
+                .await;
             client.expect("id='r'").await;
         }
-        for (asks, answers, who, whom) in
-            [(&alice, &bob, ALICE, BOB), (&bob, &alice, BOB, ALICE)]
-        {
-            asks.send(&format!("<presence type='subscribe' to='{whom}'/>")).await;
+        for (asks, answers, who, whom) in [(&alice, &bob, ALICE, BOB), (&bob, &alice, BOB, ALICE)] {
+            asks.send(&format!("<presence type='subscribe' to='{whom}'/>"))
+                .await;
             answers.expect("type='subscribe'").await;
-            answers.send(&format!("<presence type='subscribed' to='{who}'/>")).await;
+            answers
+                .send(&format!("<presence type='subscribed' to='{who}'/>"))
+                .await;
             asks.expect("type='subscribed'").await;
         }
         for client in [alice, bob] {
@@ -125,7 +159,10 @@ impl Scene {
     /// What stands in an account's log.
     pub(crate) async fn log(&self, account: &str) -> Vec<String> {
         let entries = self.store.entries(&bare(account), 0, 250).await.unwrap();
-        entries.iter().map(|entry| String::from_utf8(entry.stanza.to_vec()).unwrap()).collect()
+        entries
+            .iter()
+            .map(|entry| String::from_utf8(entry.stanza.to_vec()).unwrap())
+            .collect()
     }
 }
 
@@ -134,7 +171,10 @@ pub(crate) fn bare(text: &str) -> BareJid {
 }
 
 fn peer() -> Peer {
-    Peer { address: [127, 0, 0, 1].into(), is_secure: true }
+    Peer {
+        address: [127, 0, 0, 1].into(),
+        is_secure: true,
+    }
 }
 
 /// A message with a body and an origin-id of its own.
@@ -156,7 +196,11 @@ impl Client {
     /// Sends a stanza or another element.
     pub(crate) async fn send(&self, xml: &str) {
         let end = xml.find([' ', '/', '>']).unwrap();
-        let namespace = if xml.contains("xmlns") && !xml.starts_with("<message") && !xml.starts_with("<presence") && !xml.starts_with("<iq") {
+        let namespace = if xml.contains("xmlns")
+            && !xml.starts_with("<message")
+            && !xml.starts_with("<presence")
+            && !xml.starts_with("<iq")
+        {
             String::new()
         } else {
             " xmlns='jabber:client'".into()
@@ -192,7 +236,10 @@ impl Client {
     /// Answers everything written until now; everything sent before has been dealt with.
     pub(crate) async fn sync(&self) -> Vec<String> {
         let id = klatsch_actors::sessions::random_id();
-        self.send(&format!("<iq type='get' id='{id}'><ping xmlns='urn:xmpp:ping'/></iq>")).await;
+        self.send(&format!(
+            "<iq type='get' id='{id}'><ping xmlns='urn:xmpp:ping'/></iq>"
+        ))
+        .await;
         let mut before = Vec::new();
         let find = async {
             loop {
@@ -212,9 +259,14 @@ impl Client {
 
     /// Turns stream management on; answers the resumption id.
     pub(crate) async fn enable_sm(&self) -> String {
-        self.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>").await;
+        self.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
+            .await;
         let enabled = self.expect("<enabled").await;
-        Element::parse(enabled.as_bytes()).unwrap().get("id").unwrap().to_owned()
+        Element::parse(enabled.as_bytes())
+            .unwrap()
+            .get("id")
+            .unwrap()
+            .to_owned()
     }
 
     /// The connection takes nothing more: so many bytes are waiting.
@@ -271,7 +323,10 @@ impl Line {
         if *self.is_cut.lock().unwrap() {
             return Pressure::Closed;
         }
-        self.lines.lock().unwrap().push_back(String::from_utf8(bytes.to_vec()).unwrap());
+        self.lines
+            .lock()
+            .unwrap()
+            .push_back(String::from_utf8(bytes.to_vec()).unwrap());
         self.written.notify_waiters();
         Pressure::Free
     }

@@ -66,7 +66,9 @@ pub(super) async fn compose(foundation: &Foundation) -> Result<Running, Error> {
         store: &store,
         sessions: &node.sessions,
         domains: domains(config)?,
-        sign_up: sign_up.as_ref().map(|token| SignupLink::new(token, create())),
+        sign_up: sign_up
+            .as_ref()
+            .map(|token| SignupLink::new(token, create())),
     })?;
     let certificates = gates.certificates();
     let admin = Arc::new(ServerCommands::new(accounts, node.sessions.clone()));

@@ -52,9 +52,17 @@ impl Gates {
         let clients = clients(&ground, &certificates, &limits, &shutdown);
         let http = http(ground, &clients, &limits, shutdown);
         let admission = Admission::new(limits);
-        let gateways = Gateways { clients, http, admission };
+        let gateways = Gateways {
+            clients,
+            http,
+            admission,
+        };
         open_doors(&gateways, &config)?;
-        Ok(Self { gateways, certificates, trigger })
+        Ok(Self {
+            gateways,
+            certificates,
+            trigger,
+        })
     }
 
     /// Takes another certificate for new handshakes.
@@ -76,7 +84,10 @@ impl Gates {
 }
 
 /// Reads a certificate again.
-pub(super) fn reload(certificates: &CertificateStore, certificate: &Certificate) -> Result<(), Error> {
+pub(super) fn reload(
+    certificates: &CertificateStore,
+    certificate: &Certificate,
+) -> Result<(), Error> {
     certificates
         .reload(&certificate.chain, &certificate.key, SystemTime::now())
         .map_err(|error| Error::Certificate(error.to_string()))
@@ -108,7 +119,9 @@ fn clients(
         mechanisms: Mechanism::ALL.to_vec(),
         fake_salt_key,
         features: vec![caps::stream_feature()],
-        settings: C2sSettings { require_tls: ground.foundation.config.c2s.require_tls },
+        settings: C2sSettings {
+            require_tls: ground.foundation.config.c2s.require_tls,
+        },
     })
 }
 
@@ -120,7 +133,10 @@ fn http(
 ) -> Arc<HttpServer> {
     let settings = ground.foundation.config.http.settings();
     let domains = ground.domains.iter().map(ToString::to_string).collect();
-    let state = HttpState { domains, signup: ground.sign_up.map(Arc::new) };
+    let state = HttpState {
+        domains,
+        signup: ground.sign_up.map(Arc::new),
+    };
     let sockets = WebSocketGateway {
         clients: Arc::clone(clients),
         allowed_origins: settings.allowed_origins,
@@ -142,7 +158,9 @@ fn open_doors(gateways: &Gateways, config: &Config) -> Result<(), Error> {
         (Door::Http, listen.http),
         (Door::Https, listen.https),
     ];
-    doors.into_iter().try_for_each(|(door, addresses)| open_door(gateways, door, addresses))
+    doors
+        .into_iter()
+        .try_for_each(|(door, addresses)| open_door(gateways, door, addresses))
 }
 
 /// Opens a door at every address; one may fail as long as another does not, as on a host

@@ -192,11 +192,15 @@ impl StanzaError {
             .next();
         let condition = condition.unwrap_or(Condition::UndefinedCondition);
         let kind = error.get("type").and_then(ErrorKind::parse);
-        let application = error.children().find(|child| child.namespace() != ns::STANZAS);
+        let application = error
+            .children()
+            .find(|child| child.namespace() != ns::STANZAS);
         Self {
             kind: kind.unwrap_or(condition.usual_kind()),
             condition,
-            text: error.find("text", ns::STANZAS).map(|text| Cow::Owned(text.text_content())),
+            text: error
+                .find("text", ns::STANZAS)
+                .map(|text| Cow::Owned(text.text_content())),
             application: application.cloned().map(Box::new),
         }
     }
