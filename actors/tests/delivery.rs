@@ -286,7 +286,8 @@ async fn contacts_see_a_session_come_and_go_however_it_goes() {
         let scene = Scene::new(wire).await;
         scene.befriend().await;
         let bob = scene.online(BOB, "b").await;
-        let alice = scene.online(ALICE, "a").await;
+        let alice = scene.bind(ALICE, "a").await;
+        alice.send("<presence/>").await;
         bob.expect_all(&["<presence", "from='alice@example.org/a'"])
             .await;
         alice
