@@ -80,6 +80,8 @@ pub struct Live {
     connections: u32,
     tail_checks: u8,
     pushes: u32,
+    /// It has become available and not everybody sees it yet.
+    is_appearing: bool,
     /// A client that has come back and waits for its answer.
     resumption: Option<Box<Resumption>>,
     /// Who takes the name when this session has ended.

@@ -307,3 +307,30 @@ async fn a_stopping_node_tells_every_client_and_leaves_nobody_behind() {
     let error = alice.closed().await.expect("it is told why");
     assert!(format!("{error:?}").contains("SystemShutdown"));
 }
+
+#[tokio::test]
+async fn d3_what_waited_comes_before_what_comes_and_neither_comes_twice() {
+    for round in 0..20 {
+        let scene = Scene::new(Wire::Direct).await;
+        let alice = scene.online(ALICE, "a").await;
+        for n in 0..10 {
+            alice.send(&chat(BOB, &n.to_string())).await;
+        }
+        alice.sync().await;
+        let bob = scene.bind(BOB, "b").await;
+        // The messages of a lively chat meet the presence on its way.
+        bob.send("<presence/>").await;
+        for n in 10..20 {
+            alice.send(&chat(BOB, &n.to_string())).await;
+        }
+        for n in 0..20 {
+            let message = bob.expect("<body>").await;
+            assert!(
+                message.contains(&format!("<body>{n}</body>")),
+                "round {round}, {n}: {message}"
+            );
+        }
+        let more = bob.sync().await;
+        assert!(!more.iter().any(|line| line.contains("<body>")), "{more:?}");
+    }
+}

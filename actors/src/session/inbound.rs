@@ -338,6 +338,7 @@ impl Live {
             return;
         }
         current.is_waiting = false;
+        self.is_appearing = false;
         let data = self.cell.data();
         let facts = self
             .world
@@ -359,6 +360,7 @@ impl Live {
             }
             Next::Again => self.decide_again(*current),
         }
+        self.go_on_reading();
         self.drive();
     }
 

@@ -41,6 +41,7 @@ impl Live {
             connections: 0,
             tail_checks: 0,
             pushes: 0,
+            is_appearing: false,
             resumption: None,
             inbox: Default::default(),
             current: None,

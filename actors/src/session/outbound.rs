@@ -182,7 +182,7 @@ impl Live {
             return false;
         };
         let unacked = self.session.sm.as_ref().map_or(0, |sm| sm.unacked_len());
-        sink.queued() < QUEUED_PAUSE && unacked < sm::UNACKED_ENTRIES_PAUSE
+        !self.is_appearing && sink.queued() < QUEUED_PAUSE && unacked < sm::UNACKED_ENTRIES_PAUSE
     }
 
     /// Reads on from the log, if there is something and the client can take it.

@@ -44,7 +44,6 @@ impl Live {
                 return true;
             }
             Effect::DeliverOffline => {
-                self.session.cursor.go_back_to(self.cell.delivered());
                 self.go_on_reading();
             }
             Effect::Release => self.release_held(),
@@ -122,7 +121,20 @@ impl Live {
     }
 
     fn publish(&mut self, presence: Option<Box<Presence>>) {
+        let takes = |presence: &Option<Box<Presence>>| {
+            presence
+                .as_ref()
+                .is_some_and(|presence| presence.priority() >= 0)
+        };
+        let appears = takes(&presence) && !takes(&self.session.facts.presence);
         self.session.facts.presence = presence;
+        if appears {
+            // XEP-0160: what waits comes first. From here on entries are for this session, so
+            // none may be taken before those that wait, nor before everybody sees that it
+            // takes them.
+            self.session.cursor.go_back_to(self.cell.delivered());
+            self.is_appearing = true;
+        }
         self.show();
     }
 

@@ -12,7 +12,7 @@ use klatsch_actors::node::Node;
 use klatsch_actors::session::{Detach, Peer, Pressure, Sink};
 use klatsch_actors::sessions::{SessionHandle, Sessions};
 use klatsch_actors::world::Settings;
-use klatsch_protocol::facts::Host;
+use klatsch_protocol::facts::{Host, Views};
 use klatsch_protocol::jid::{BareJid, FullJid};
 use klatsch_protocol::stanza::{Stanza, StreamError};
 use klatsch_protocol::time::Timestamp;
@@ -91,8 +91,26 @@ impl Scene {
     pub(crate) async fn online(&self, account: &str, resource: &str) -> Client {
         let client = self.bind(account, resource).await;
         client.send("<presence/>").await;
-        client.sync().await;
+        self.appeared(&client.jid).await;
         client
+    }
+
+    /// Waits until everybody sees a session as available.
+    async fn appeared(&self, jid: &FullJid) {
+        let directory = &self.sessions().world().directory;
+        let is_there = || {
+            let view = directory.view(&jid.bare());
+            view.resource(jid)
+                .is_some_and(|resource| resource.presence.is_some())
+        };
+        let appeared = async {
+            while !is_there() {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, appeared)
+            .await
+            .expect("the session appears");
     }
 
     /// A client that comes back.
