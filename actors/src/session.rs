@@ -135,7 +135,7 @@ impl Actor for SessionActor {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             SessionMsg::Inbound(fragment, credit, connection) => {
-                live.receive(fragment, credit, connection);
+                live.receive(*fragment, credit, connection);
             }
             SessionMsg::Mail(mail) => live.take_mail(*mail),
             SessionMsg::Committed(committed, share) => live.take_hint(&committed, share),

@@ -66,10 +66,10 @@ impl Slots {
     /// Puts the session's actor into its slot.
     pub fn fill(&self, slot: Slot, actor: ActorRef<SessionMsg>) {
         let mut stripe = self.stripe(slot.index).write().expect("no holder panics");
-        if let Some(cell) = stripe.cells.get_mut(slot.index as usize / STRIPES) {
-            if cell.generation == slot.generation {
-                cell.actor = Some(actor);
-            }
+        if let Some(cell) = stripe.cells.get_mut(slot.index as usize / STRIPES)
+            && cell.generation == slot.generation
+        {
+            cell.actor = Some(actor);
         }
     }
 

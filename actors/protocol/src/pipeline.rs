@@ -41,10 +41,11 @@ fn decide_sent_message(message: &Message, facts: &Facts<'_>) -> Vec<Effect> {
     // XEP-0280 §11 and row R03: carbons come from the server alone.
     message = carbons::strip_forged(message);
     // What stands in the log is decided last, when the message is what it will be.
-    if facts.host.archive && hints::is_kept(&message) {
-        if let Some(keep) = keep(message.clone(), facts) {
-            return vec![Effect::Keep(keep)];
-        }
+    if facts.host.archive
+        && hints::is_kept(&message)
+        && let Some(keep) = keep(message.clone(), facts)
+    {
+        return vec![Effect::Keep(keep)];
     }
     let mut effects = carbons::copy_unkept(&message, facts);
     effects.insert(0, Effect::Route(Stanza::Message(message)));

@@ -96,11 +96,14 @@ fn route_to_account(stanza: &Stanza, view: &AccountView) -> Routed {
 /// RFC 6121 §8.5.2.1.1, for messages that are not kept.
 fn message_to_account(message: &Message, view: &AccountView) -> Routed {
     let takers = || {
-        sessions(
-            view.resources
-                .iter()
-                .filter(|resource| resource.takes_messages()),
-        )
+        let takes = |resource: &&Resource| resource.takes_messages();
+        match sessions(view.resources.iter().filter(takes)) {
+            // §8.5.2.2.1: text that nobody takes and nothing keeps is not lost in silence.
+            Routed::Dropped(_) if message.has_body() && message.kind != MessageKind::Headline => {
+                Routed::Refused(StanzaError::service_unavailable())
+            }
+            routed => routed,
+        }
     };
     match message.kind {
         // All non-negative resources, which is one of the two ways the RFC allows: the user

@@ -78,7 +78,7 @@ impl Live {
     /// Takes what the client sends.
     pub(super) fn receive(
         &mut self,
-        fragment: Box<Fragment>,
+        fragment: Fragment,
         credit: OwnedSemaphorePermit,
         connection: u32,
     ) {
@@ -86,7 +86,7 @@ impl Live {
             // The client has come back since: it sends this again over its new connection.
             return;
         }
-        match self.read(*fragment) {
+        match self.read(fragment) {
             Ok(Some(what)) => self.inbox.push_back(Received { what, credit }),
             Ok(None) => {}
             Err(error) => self.end(Some(error)),
