@@ -26,7 +26,7 @@ LOADTEST=${LOADTEST:-$target/release/klatsch-loadtest}
 PEERS=${PEERS:-$root/../shared/lab/peers}
 WORK=${WORK:-${TMPDIR:-/tmp}/klatsch-bench}
 RESULTS=${RESULTS:-$here/results/$(date -u +%Y-%m-%d).jsonl}
-TABLE=$here/RESULTS.md
+TABLE=${TABLE:-$here/RESULTS.md}
 if [ -n "${QUICK:-}" ]; then
     SESSIONS=${SESSIONS:-50} CLIENTS=${CLIENTS:-20} SECONDS_EACH=${SECONDS_EACH:-3} LOGINS=${LOGINS:-100} FILL=${FILL:-1000}
     RESULTS=$WORK/quick/results.jsonl TABLE=$WORK/quick/RESULTS.md
