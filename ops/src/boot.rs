@@ -1,7 +1,7 @@
 //! Builds everything, in order, and takes it down again.
 //!
 //! Settings are checked, the data directory is taken, certificate and secrets are made or read; then
-//! [`compose`] starts what they are for. SIGTERM and SIGINT stop gracefully, SIGHUP reads the
+//! `compose` starts what they are for. SIGTERM and SIGINT stop gracefully, SIGHUP reads the
 //! certificate again.
 
 pub mod certificate;

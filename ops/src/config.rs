@@ -80,7 +80,7 @@ settings! {
         /// Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed: https there counts as TLS here.
         #[serde(deserialize_with = "one_or_many")]
         trusted_proxies: Vec<Network> = Vec::new();
-        /// Origins whose pages may open a WebSocket, as in "https://intranet.example.org", besides our own.
+        /// Origins whose pages may open a WebSocket, as in `https://intranet.example.org`, besides our own.
         #[serde(deserialize_with = "one_or_many")]
         allowed_origins: Vec<String> = Vec::new();
     }
