@@ -1,6 +1,6 @@
 //! Address → session here, or the node that has it. Nothing else resolves an address.
 //!
-//! Presence shards publish into the directory who is bound ([`Directory::publish`]); everybody
+//! Presence shards publish into the directory who is bound (`Directory::publish`); everybody
 //! reads without waiting. Mail goes out through [`Directory::send`] alone, so that a test can
 //! put every piece of it through encode and decode, or lose hints at random.
 

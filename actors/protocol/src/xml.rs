@@ -1,7 +1,7 @@
 //! XML as XMPP uses it: XML 1.0 without DTDs, comments and processing instructions
 //! (RFC 6120 §11.1), Namespaces in XML 1.0.
 //!
-//! What comes in passes three doors. The [`scanner`] finds the end of each first-level
+//! What comes in passes three doors. The `scanner` finds the end of each first-level
 //! element and enforces [`Limits`] before anything is built; quick-xml splits the complete
 //! element into tags and text; the strict reader on top of it checks what quick-xml leaves
 //! to its users (characters, names, namespaces, attributes). Then the element is written
