@@ -20,6 +20,7 @@ pub mod roster;
 pub mod rsm;
 pub mod session;
 pub mod stanza_id;
+pub mod streams;
 pub mod subscription;
 pub mod time;
 pub mod version;
@@ -32,6 +33,8 @@ use crate::stanza::{Iq, IqKind, StanzaError};
 pub struct Feature {
     /// The name of its file.
     pub name: &'static str,
+    /// What people call it.
+    pub title: &'static str,
     /// Where it is specified.
     pub spec: Spec,
     /// How much of it is there.
@@ -48,6 +51,7 @@ impl Feature {
     /// A feature that does nothing, to fill up with `..Feature::NONE`.
     pub const NONE: Self = Self {
         name: "",
+        title: "",
         spec: Spec::Rfc {
             number: 6121,
             section: "",

@@ -1,15 +1,23 @@
-//! Writes what is made from something else: the example configuration.
+//! Writes what is made from something else: the example configuration and the README's table
+//! of specifications.
 
+use crate::specs;
 use std::path::Path;
 use std::process::Command;
 
 /// The example configuration's place.
 const EXAMPLE: &str = "ops/klatsch.example.toml";
 
+/// The page with the table of specifications.
+const README: &str = "README.md";
+
 /// Writes every generated file.
 pub(crate) fn run(root: &Path) -> Result<String, String> {
     write(&root.join(EXAMPLE), &klatsch(root, &["config", "example"])?)?;
-    Ok(format!("written: {EXAMPLE}"))
+    let readme = root.join(README);
+    let text = std::fs::read_to_string(&readme).map_err(|error| format!("{README}: {error}"))?;
+    write(&readme, &specs::renew(&text)?)?;
+    Ok(format!("written: {EXAMPLE}, {README}"))
 }
 
 /// What the server's own command line answers.

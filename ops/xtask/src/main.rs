@@ -3,6 +3,7 @@
 //! `tidy` tests it; `generate` writes the files that are made from others.
 
 mod generate;
+mod specs;
 mod tidy;
 mod tree;
 

@@ -29,6 +29,7 @@ pub const NS_ERRORS: &str = "urn:xmpp:blocking:errors";
 /// The feature.
 pub const FEATURE: Feature = Feature {
     name: "blocking",
+    title: "Blocking Command",
     spec: Spec::Xep {
         number: 191,
         version: "1.3",

@@ -22,6 +22,7 @@ const NODE: &str = "https://kolab.org/klatsch";
 /// The feature.
 pub const FEATURE: Feature = Feature {
     name: "caps",
+    title: "Entity Capabilities",
     spec: Spec::Xep {
         number: 115,
         version: "1.6.0",

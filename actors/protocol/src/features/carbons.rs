@@ -24,6 +24,7 @@ const NS_CONFERENCE: &str = "jabber:x:conference";
 /// The feature.
 pub const FEATURE: Feature = Feature {
     name: "carbons",
+    title: "Message Carbons",
     spec: Spec::Xep {
         number: 280,
         version: "1.0.1",

@@ -36,6 +36,7 @@ const LASTING: &[&str] = &[
 /// The feature: carried by every server that carries messages, so nothing is announced.
 pub const FEATURE: Feature = Feature {
     name: "chat",
+    title: "Receipts, states, markers, reactions and their kin, carried and kept",
     spec: Spec::Xep {
         number: 184,
         version: "1.4.0",

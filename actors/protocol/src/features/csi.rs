@@ -17,6 +17,7 @@ pub const NS: &str = "urn:xmpp:csi:0";
 /// The feature.
 pub const FEATURE: Feature = Feature {
     name: "csi",
+    title: "Client State Indication",
     spec: Spec::Xep {
         number: 352,
         version: "1.0.0",

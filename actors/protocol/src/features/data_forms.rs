@@ -12,6 +12,7 @@ pub const NS: &str = "jabber:x:data";
 /// The feature.
 pub const FEATURE: Feature = Feature {
     name: "data_forms",
+    title: "Data Forms",
     spec: Spec::Xep {
         number: 4,
         version: "2.13.1",

@@ -12,6 +12,7 @@ pub const NS: &str = "urn:xmpp:delay";
 /// The feature.
 pub const FEATURE: Feature = Feature {
     name: "delay",
+    title: "Delayed Delivery",
     spec: Spec::Xep {
         number: 203,
         version: "2.0",

@@ -19,6 +19,7 @@ pub const NS_ITEMS: &str = "http://jabber.org/protocol/disco#items";
 /// The feature.
 pub const FEATURE: Feature = Feature {
     name: "disco",
+    title: "Service Discovery",
     spec: Spec::Xep {
         number: 30,
         version: "2.5.0",

@@ -14,6 +14,7 @@ pub const NS: &str = "urn:xmpp:hints";
 /// The feature.
 pub const FEATURE: Feature = Feature {
     name: "hints",
+    title: "Message Processing Hints",
     spec: Spec::Xep {
         number: 334,
         version: "0.4.0",

@@ -13,6 +13,7 @@ pub const NS: &str = "urn:xmpp:jingle-message:0";
 /// The feature.
 pub const FEATURE: Feature = Feature {
     name: "jingle",
+    title: "Jingle Message Initiation",
     spec: Spec::Xep {
         number: 353,
         version: "0.8.0",

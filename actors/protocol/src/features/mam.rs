@@ -4,7 +4,7 @@
 //! The archive of an account is its log. Results are ordinary stanzas to the client, read
 //! from the store a page at a time. Rooms have archives of their own, with rooms.
 
-use super::{Feature, Scope, Spec, carbons, data_forms, delay, get, refuse, rsm, set};
+use super::{Feature, Scope, Spec, Status, carbons, data_forms, delay, get, refuse, rsm, set};
 use crate::archive::{ArchiveQuery, Bounds, Entry, Page, PageFrom};
 use crate::effect::{Answer, Effect, Query};
 use crate::facts::Facts;
@@ -27,10 +27,12 @@ const PAGE_MAX: u32 = 250;
 /// The feature.
 pub const FEATURE: Feature = Feature {
     name: "mam",
+    title: "Message Archive Management",
     spec: Spec::Xep {
         number: 313,
         version: "1.1.3",
     },
+    status: Status::Partial("ids are consecutive, not unpredictable; rooms come later"),
     disco_account: &[NS, NS_EXTENDED],
     iq: &[
         set(Scope::Own, NS, "query", query),

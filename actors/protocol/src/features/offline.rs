@@ -13,6 +13,7 @@ use crate::time::Timestamp;
 /// The feature; its name in service discovery is older than namespaces (§4).
 pub const FEATURE: Feature = Feature {
     name: "offline",
+    title: "Offline messages",
     spec: Spec::Xep {
         number: 160,
         version: "1.0.1",

@@ -12,6 +12,7 @@ pub const NS: &str = "urn:xmpp:ping";
 /// The feature.
 pub const FEATURE: Feature = Feature {
     name: "ping",
+    title: "XMPP Ping",
     spec: Spec::Xep {
         number: 199,
         version: "2.0.1",

@@ -24,6 +24,7 @@ use crate::xml::Payloads;
 /// The feature.
 pub const FEATURE: Feature = Feature {
     name: "presence",
+    title: "Presence",
     spec: Spec::Rfc {
         number: 6121,
         section: "4",

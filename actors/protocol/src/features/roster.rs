@@ -24,6 +24,7 @@ pub const NS: &str = "jabber:iq:roster";
 /// The feature.
 pub const FEATURE: Feature = Feature {
     name: "roster",
+    title: "Roster",
     spec: Spec::Rfc {
         number: 6121,
         section: "2",

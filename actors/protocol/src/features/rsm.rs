@@ -14,6 +14,7 @@ pub const NS: &str = "http://jabber.org/protocol/rsm";
 /// The feature.
 pub const FEATURE: Feature = Feature {
     name: "rsm",
+    title: "Result Set Management",
     spec: Spec::Xep {
         number: 59,
         version: "1.0",

@@ -12,6 +12,7 @@ use crate::stanza::{Iq, Stanza};
 /// The feature.
 pub const FEATURE: Feature = Feature {
     name: "session",
+    title: "Session establishment",
     spec: Spec::Rfc {
         number: 3921,
         section: "3",

@@ -24,6 +24,7 @@ const ID_BYTES_MIN: usize = 8;
 /// The feature.
 pub const FEATURE: Feature = Feature {
     name: "stanza_id",
+    title: "Unique and Stable Stanza IDs",
     spec: Spec::Xep {
         number: 359,
         version: "0.7.0",

@@ -23,6 +23,7 @@ use crate::xml::Payloads;
 /// The feature.
 pub const FEATURE: Feature = Feature {
     name: "subscription",
+    title: "Presence subscriptions",
     spec: Spec::Rfc {
         number: 6121,
         section: "3",

@@ -15,6 +15,7 @@ pub const NS: &str = "urn:xmpp:time";
 /// The feature.
 pub const FEATURE: Feature = Feature {
     name: "time",
+    title: "Entity Time",
     spec: Spec::Xep {
         number: 202,
         version: "2.0",

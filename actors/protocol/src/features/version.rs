@@ -15,6 +15,7 @@ pub const NS: &str = "jabber:iq:version";
 /// The feature.
 pub const FEATURE: Feature = Feature {
     name: "version",
+    title: "Software Version",
     spec: Spec::Xep {
         number: 92,
         version: "1.1",
