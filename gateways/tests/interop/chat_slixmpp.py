@@ -232,7 +232,7 @@ class Day:
             expect(not second.had("carbon_sent"), "a copy")
         async with self.quiet_step("one message to the bare JID reaches both resources once"):
             self.say(bob, ALICE, "To both")
-            for person in (alice, second):
+            for person in (bob, alice, second):
                 await person.flush()
             await alice.got("message", body_is("To both"))
             direct = second.had("message", body_is("To both"))
