@@ -112,11 +112,21 @@ mod tests {
 
     #[test]
     fn only_this_machine_is_told_of_the_plain_socket() {
-        for host in ["localhost", "LOCALHOST:5280", "127.0.0.9:5280", "[::1]", "::1"] {
+        for host in [
+            "localhost",
+            "LOCALHOST:5280",
+            "127.0.0.9:5280",
+            "[::1]",
+            "::1",
+        ] {
             assert!(link(host, false).unwrap().starts_with("ws://"), "{host}");
         }
         // A proxy on this machine passes on who was asked.
-        for host in ["chat.example.org", "192.0.2.1:5280", "localhost.example.org"] {
+        for host in [
+            "chat.example.org",
+            "192.0.2.1:5280",
+            "localhost.example.org",
+        ] {
             assert!(link(host, false).unwrap().starts_with("wss://"), "{host}");
         }
     }
