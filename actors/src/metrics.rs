@@ -58,6 +58,25 @@ const HINTS_LOST: &str = "klatsch_hints_lost_total";
 const HELD_DROPPED: &str = "klatsch_held_stanzas_dropped_total";
 const ACTOR_RESTARTS: &str = "klatsch_actor_restarts_total";
 
+/// Shows what is counted without labels from the start: a series that appears with its first
+/// event hides that event from whoever computes rates.
+pub fn start() {
+    metrics::gauge!(SESSIONS).increment(0);
+    metrics::gauge!(LOG_WRITER_WAITING).set(0);
+    for name in [
+        SESSIONS_ENDED,
+        SESSIONS_LOST,
+        SESSIONS_RESUMED,
+        SESSIONS_FAILED,
+        LOG_READS,
+        HINTS_LOST,
+        HELD_DROPPED,
+        ACTOR_RESTARTS,
+    ] {
+        metrics::counter!(name).increment(0);
+    }
+}
+
 pub(crate) fn session_began() {
     metrics::gauge!(SESSIONS).increment(1);
 }

@@ -78,8 +78,10 @@ impl ClientGateway {
             bytes_after_login: self.limits.stanza_bytes_max,
             idle_seconds: 0,
         };
+        // RFC 7395 §3.9: a WebSocket cannot get TLS later, so its handshake has judged that.
+        let wants_tls = self.settings.require_tls && transport == Transport::Tcp;
         Arc::new(StreamSettings {
-            require_tls: self.settings.require_tls || !is_local,
+            require_tls: wants_tls || !is_local,
             tls,
             transport,
             mechanisms: self.mechanisms.clone(),

@@ -43,6 +43,7 @@ impl Metrics {
         let taken = |_| Error::Refused("metrics are counted already".to_owned());
         metrics::set_global_recorder(recorder).map_err(taken)?;
         describe();
+        klatsch_actors::metrics::start();
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();

@@ -293,7 +293,13 @@ impl Live {
             let error = StreamError::new(StreamCondition::BadFormat);
             return Err(error.with_text("h is no number of 32 bits"));
         };
-        for acked in sm.acknowledge(h)? {
+        let acked = sm.acknowledge(h)?;
+        // A client that acknowledges nothing new is not asked again at once: that could go on.
+        let asks_again = !acked.is_empty() && sm.wants_another_ack();
+        if asks_again {
+            write_nonza(&self.connection, &sm::request());
+        }
+        for acked in acked {
             if let Unacked::Entry { id, share } = acked {
                 self.note_delivery(id, share);
             }

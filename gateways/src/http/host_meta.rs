@@ -3,6 +3,8 @@
 //!
 //! Leaves out: BOSH, and RFC 6415 beyond what the extension needs.
 
+use std::net::IpAddr;
+
 use axum::Extension;
 use axum::response::{IntoResponse, Response};
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE, HOST};
@@ -58,14 +60,23 @@ fn websocket_link(requester: Requester, headers: &HeaderMap) -> Option<String> {
         .to_str()
         .ok()
         .filter(|host| is_host(host))?;
-    // §3.2 knows wss only. DEVIATION: a plain request from this machine is a developer's, and
-    // is told about the plain socket it can use.
-    let scheme = if requester.secure && !requester.encrypted {
-        "ws"
-    } else {
-        "wss"
-    };
+    // §3.2 knows wss only. DEVIATION: a plain request from this machine to this machine is a
+    // developer's, and is told about the plain socket it can use.
+    let is_plain = requester.secure && !requester.encrypted && is_this_machine(host);
+    let scheme = if is_plain { "ws" } else { "wss" };
     Some(format!("{scheme}://{host}/xmpp-websocket"))
+}
+
+/// Tells whether a Host header means the machine that asks. A proxy on this machine that adds
+/// no headers of its own is told apart by nothing else.
+fn is_this_machine(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    let is_loopback = |address: IpAddr| address.is_loopback();
+    name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(is_loopback)
 }
 
 /// Tells whether a Host header is a name or address with an optional port, and nothing else.
@@ -97,6 +108,27 @@ mod tests {
             link("[::1]:5280", false).unwrap(),
             "ws://[::1]:5280/xmpp-websocket"
         );
+    }
+
+    #[test]
+    fn only_this_machine_is_told_of_the_plain_socket() {
+        for host in [
+            "localhost",
+            "LOCALHOST:5280",
+            "127.0.0.9:5280",
+            "[::1]",
+            "::1",
+        ] {
+            assert!(link(host, false).unwrap().starts_with("ws://"), "{host}");
+        }
+        // A proxy on this machine passes on who was asked.
+        for host in [
+            "chat.example.org",
+            "192.0.2.1:5280",
+            "localhost.example.org",
+        ] {
+            assert!(link(host, false).unwrap().starts_with("wss://"), "{host}");
+        }
     }
 
     #[test]

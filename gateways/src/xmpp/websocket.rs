@@ -124,7 +124,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     /// Brings a client to its session within the absolute deadline (row X13).
     async fn negotiate(&mut self, gateway: &Arc<ClientGateway>, from: Requester) -> Option<Hold> {
         let deadline = Instant::now() + gateway.limits.negotiation_timeout;
-        let settings = gateway.stream_settings(Carrier::WebSocket, TlsState::Active, false);
+        // What is not encrypted comes from this very machine, or there would be no handshake; a
+        // password is not sent in the clear there either (row A05).
+        let tls = match from.encrypted {
+            true => TlsState::Active,
+            false => TlsState::Off,
+        };
+        let settings = gateway.stream_settings(Carrier::WebSocket, tls, from.secure);
         let peer = Peer {
             address: from.address,
             is_secure: from.secure,

@@ -77,8 +77,14 @@ for base in "$plain" "$secure"; do
     check "… is JSON" has_header content-type application/json
     check "… may be read by any page" has_header access-control-allow-origin '\*'
     check "… and names the same WebSocket" is "$(websocket_of json)" "$xml"
-    check "… which is encrypted" grep -qE '^wss://[^ ]+/xmpp-websocket$' <<<"$xml"
+    case $base in
+    "$plain") wanted="ws://localhost:5280/xmpp-websocket" ;; # a developer's own machine
+    *) wanted="wss://localhost:5443/xmpp-websocket" ;;
+    esac
+    check "… where it is" is "$xml" "$wanted"
 done
+check "a proxy that says nothing gets" is "$(get "$plain/.well-known/host-meta" -H 'Host: a.example')" 200
+check "… an encrypted WebSocket" is "$(websocket_of xml)" wss://a.example/xmpp-websocket
 
 # What is not there, and what is no handshake
 check "an unknown path is 404" is "$(get "$plain/no/such/page")" 404

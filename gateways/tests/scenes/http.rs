@@ -72,7 +72,7 @@ async fn every_answer_is_armoured() {
 #[tokio::test]
 async fn host_meta_names_the_websocket_in_both_forms() {
     let server = Server::start().await;
-    let link = format!("ws://{DOMAIN}/xmpp-websocket");
+    let link = format!("wss://{DOMAIN}/xmpp-websocket");
     let xrd = get(server.http, "/.well-known/host-meta").await;
     assert!(
         xrd.contains(&link) && xrd.contains("urn:xmpp:alt-connections:websocket"),

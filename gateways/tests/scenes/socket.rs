@@ -78,7 +78,11 @@ pub(crate) async fn handshake(address: SocketAddr, changes: &[(&str, &str)]) -> 
 
 impl Socket {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
-        let (status, tcp) = handshake(address, &[]).await;
+        Self::connect_with(address, &[]).await
+    }
+
+    pub(crate) async fn connect_with(address: SocketAddr, changes: &[(&str, &str)]) -> Self {
+        let (status, tcp) = handshake(address, changes).await;
         assert_eq!(status, 101);
         Self {
             socket: WebSocketStream::from_raw_socket(tcp, Role::Client, None).await,
@@ -89,14 +93,15 @@ impl Socket {
         self.socket.send(Message::text(text)).await.unwrap();
     }
 
-    pub(crate) async fn open(&mut self) {
+    /// Opens the stream and returns its features.
+    pub(crate) async fn open(&mut self) -> Fragment {
         self.send(&format!(
             "<open xmlns='{}' to='{DOMAIN}' version='1.0'/>",
             ns::FRAMING
         ))
         .await;
         self.expect(|it| it.is("open", ns::FRAMING)).await;
-        self.expect(|it| it.is("features", ns::STREAMS)).await;
+        self.expect(|it| it.is("features", ns::STREAMS)).await
     }
 
     async fn fragment(&mut self) -> Fragment {

@@ -91,6 +91,34 @@ async fn plain_websocket_behind_an_unknown_proxy_is_refused() {
 }
 
 #[tokio::test]
+async fn a05_plain_websocket_takes_logins_but_no_passwords() {
+    let server = Server::start_with(Setup {
+        require_tls: true,
+        ..Setup::default()
+    })
+    .await;
+    let features = Socket::connect(server.http).await.open().await;
+    let mechanisms = features.payloads().element("mechanisms", ns::SASL).unwrap();
+    let names: Vec<_> = mechanisms.children().map(|it| it.text_content()).collect();
+    assert_eq!(names, ["SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1"]);
+
+    let trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
+    let http = HttpSettings {
+        trusted_proxies,
+        ..HttpSettings::default()
+    };
+    let server = Server::start_with(Setup {
+        http,
+        ..Setup::default()
+    })
+    .await;
+    let proxied = Socket::connect_with(server.http, &[("X-Forwarded-Proto", "https")]);
+    let features = proxied.await.open().await;
+    let mechanisms = features.payloads().element("mechanisms", ns::SASL).unwrap();
+    assert!(mechanisms.children().any(|it| it.text_content() == "PLAIN"));
+}
+
+#[tokio::test]
 async fn w02_header_bomb_ends_early() {
     let server = Server::start().await;
     let mut tcp = TcpStream::connect(server.http).await.unwrap();

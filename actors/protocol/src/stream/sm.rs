@@ -134,6 +134,16 @@ impl Sm {
         self.request_is_open |= wanted;
         wanted
     }
+
+    /// The same behind an acknowledgement that has come: what was sent while it was on its
+    /// way is not covered by it, and perhaps nothing is sent that would ask for it.
+    pub fn wants_another_ack(&mut self) -> bool {
+        let entry_waits = self
+            .unacked
+            .iter()
+            .any(|unacked| matches!(unacked, Unacked::Entry { .. }));
+        !self.unacked.is_empty() && self.wants_ack(entry_waits)
+    }
 }
 
 /// `<r/>`: asks for an acknowledgement (§4).
@@ -238,6 +248,18 @@ mod tests {
         assert!(!sm.wants_ack(true));
         sm.acknowledge(1).unwrap();
         assert!(sm.wants_ack(true));
+    }
+
+    #[test]
+    fn what_was_sent_while_an_acknowledgement_was_on_its_way_is_asked_for() {
+        let mut sm = with_sent(1);
+        assert!(sm.wants_ack(true));
+        (2..=3).for_each(|id| sm.count_sent(entry(id)));
+        assert!(!sm.wants_ack(true));
+        sm.acknowledge(1).unwrap();
+        assert!(sm.wants_another_ack());
+        sm.acknowledge(3).unwrap();
+        assert!(!sm.wants_another_ack());
     }
 
     #[test]
