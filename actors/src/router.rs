@@ -12,10 +12,11 @@ use std::sync::Arc;
 
 use klatsch_protocol::effect::{Answer, Effect, Interest, Query};
 use klatsch_protocol::facts::Views;
-use klatsch_protocol::jid::BareJid;
+use klatsch_protocol::jid::{BareJid, Jid};
 use klatsch_protocol::pipeline;
 use klatsch_protocol::routing::{self, Routed};
-use klatsch_protocol::stanza::{Stanza, StanzaError};
+use klatsch_protocol::stanza::{Head, Presence, PresenceKind, Stanza, StanzaError};
+use klatsch_protocol::xml::Payloads;
 use klatsch_store::StoreError;
 use tokio::time::timeout;
 
@@ -111,6 +112,12 @@ pub async fn decide_for_account(world: &Arc<World>, account: &BareJid, stanza: &
         match decide_once(world, account, stanza, depth).await {
             Ok(()) => return,
             Err(StoreError::Conflict) => {}
+            Err(StoreError::NoSuchAccount) => {
+                if let Some(reply) = answer_for_nobody(account, stanza) {
+                    boxed_route(world, reply, depth + 1).await;
+                }
+                return;
+            }
             Err(error) => {
                 let refusal = refusal_of(&error);
                 if let Some(reply) = stanza.error_reply(&refusal) {
@@ -124,6 +131,30 @@ pub async fn decide_for_account(world: &Arc<World>, account: &BareJid, stanza: &
     if let Some(reply) = stanza.error_reply(&StanzaError::resource_constraint()) {
         boxed_route(world, reply, depth + 1).await;
     }
+}
+
+/// What is said for an account that does not exist: what an account of strangers would say,
+/// so that nobody learns which names are taken (row A11).
+fn answer_for_nobody(account: &BareJid, stanza: &Stanza) -> Option<Stanza> {
+    let Stanza::Presence(presence) = stanza else {
+        return stanza.error_reply(&StanzaError::service_unavailable());
+    };
+    // RFC 6121 §4.3.2: the probe of one without a subscription. A request for one waits for
+    // an answer that never comes (§3.1.3), and all else is dropped silently.
+    if presence.kind != PresenceKind::Probe {
+        return None;
+    }
+    let from = presence.head.from.as_ref()?;
+    Some(Stanza::Presence(Presence {
+        head: Head {
+            to: Some(from.bare().into()),
+            from: Some(account.clone().into()),
+            id: None,
+            lang: None,
+        },
+        kind: PresenceKind::Unsubscribed,
+        payloads: Payloads::default(),
+    }))
 }
 
 /// What a sender is told when the store refuses.
@@ -153,7 +184,7 @@ async fn decide_once(
                 patiently(world.accounts.change(&cell, &data, change)).await?;
             }
             Effect::Load(query, go_on) => {
-                let answer = ask(world, &cell, &query).await;
+                let answer = ask(world, &cell, &account.clone().into(), &query).await;
                 let data = cell.data();
                 let more = go_on(stanza, answer, &world.facts(account, &data, None));
                 more.into_iter()
@@ -184,8 +215,8 @@ pub fn push(
         .send(&Address::Account(account.clone()), mail);
 }
 
-/// Asks the store.
-pub async fn ask(world: &World, cell: &AccountCell, query: &Query) -> Answer {
+/// Asks the store about an account, for the account itself or one of its resources.
+pub async fn ask(world: &World, cell: &AccountCell, asker: &Jid, query: &Query) -> Answer {
     let answered = match query {
         Query::Archive(query) => patiently(world.store.query(&cell.jid, query))
             .await
@@ -193,7 +224,7 @@ pub async fn ask(world: &World, cell: &AccountCell, query: &Query) -> Answer {
         Query::Bounds => patiently(world.store.bounds(&cell.jid))
             .await
             .map(Answer::Bounds),
-        Query::Viewers => patiently(world.store.who_shows(&cell.jid))
+        Query::Viewers => patiently(world.store.who_shows(asker))
             .await
             .map(Answer::Viewers),
     };
