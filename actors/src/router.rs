@@ -11,12 +11,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use klatsch_protocol::effect::{Answer, Effect, Interest, Query};
-use klatsch_protocol::facts::Views;
+use klatsch_protocol::facts::{AccountData, Views};
 use klatsch_protocol::jid::{BareJid, Jid};
 use klatsch_protocol::pipeline;
 use klatsch_protocol::routing::{self, Routed};
-use klatsch_protocol::stanza::{Head, Presence, PresenceKind, Stanza, StanzaError};
-use klatsch_protocol::xml::Payloads;
+use klatsch_protocol::stanza::{PresenceKind, Stanza, StanzaError};
 use klatsch_store::StoreError;
 use tokio::time::timeout;
 
@@ -113,7 +112,7 @@ pub async fn decide_for_account(world: &Arc<World>, account: &BareJid, stanza: &
             Ok(()) => return,
             Err(StoreError::Conflict) => {}
             Err(StoreError::NoSuchAccount) => {
-                if let Some(reply) = answer_for_nobody(account, stanza) {
+                for reply in answers_for_nobody(world, account, stanza) {
                     boxed_route(world, reply, depth + 1).await;
                 }
                 return;
@@ -133,28 +132,27 @@ pub async fn decide_for_account(world: &Arc<World>, account: &BareJid, stanza: &
     }
 }
 
-/// What is said for an account that does not exist: what an account of strangers would say,
-/// so that nobody learns which names are taken (row A11).
-fn answer_for_nobody(account: &BareJid, stanza: &Stanza) -> Option<Stanza> {
-    let Stanza::Presence(presence) = stanza else {
-        return stanza.error_reply(&StanzaError::service_unavailable());
+/// What is said for an account that does not exist: the word for word answers of one that the
+/// asker is a stranger to, so that nobody learns which names are taken (row A11).
+fn answers_for_nobody(world: &World, account: &BareJid, stanza: &Stanza) -> Vec<Stanza> {
+    let is_question = match stanza {
+        Stanza::Presence(presence) => presence.kind == PresenceKind::Probe,
+        Stanza::Iq(_) => true,
+        Stanza::Message(_) => false,
     };
-    // RFC 6121 §4.3.2: the probe of one without a subscription. A request for one waits for
-    // an answer that never comes (§3.1.3), and all else is dropped silently.
-    if presence.kind != PresenceKind::Probe {
-        return None;
+    if !is_question {
+        // RFC 6121 §3.1.3: a request to subscribe waits for an answer that never comes.
+        return Vec::new();
     }
-    let from = presence.head.from.as_ref()?;
-    Some(Stanza::Presence(Presence {
-        head: Head {
-            to: Some(from.bare().into()),
-            from: Some(account.clone().into()),
-            id: None,
-            lang: None,
-        },
-        kind: PresenceKind::Unsubscribed,
-        payloads: Payloads::default(),
-    }))
+    let strangers = AccountData::default();
+    let effects = pipeline::decide_account(stanza, &world.facts(account, &strangers, None));
+    effects
+        .into_iter()
+        .filter_map(|effect| match effect {
+            Effect::Reply(reply) | Effect::Route(reply) => Some(reply),
+            _ => None,
+        })
+        .collect()
 }
 
 /// What a sender is told when the store refuses.
