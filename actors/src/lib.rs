@@ -25,4 +25,5 @@ pub mod sessions;
 pub mod slot;
 pub mod supervisor;
 pub mod timers;
+mod upkeep;
 pub mod world;

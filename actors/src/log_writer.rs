@@ -136,11 +136,10 @@ impl Gathering {
         }
         self.is_committing = true;
         let requests = self.take_batch();
-        let world = self.world.clone();
+        let (world, turn) = (self.world.clone(), Turn(me));
         tokio::spawn(async move {
             commit(&world, requests).await;
-            // The writer is gone only when the node is.
-            let _ = me.cast(LogWriterMsg::Done);
+            drop(turn);
         });
     }
 
@@ -159,6 +158,16 @@ impl Gathering {
             .max(1);
         metrics::log_writer_waiting(self.waiting.len() - end);
         self.waiting.drain(..end).collect()
+    }
+}
+
+/// Says that a commit has ended, also one that panicked: the next one may begin.
+struct Turn(ActorRef<LogWriterMsg>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // A writer that is gone has a successor, which begins anew.
+        let _ = self.0.cast(LogWriterMsg::Done);
     }
 }
 

@@ -1,5 +1,5 @@
-//! Starts the actors of a node and its two errand runners: the timers, and the cursors that
-//! go to the store.
+//! Starts the actors of a node and its errand runners: the timers, the cursors that go to the
+//! store, and the store's upkeep.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,6 +21,7 @@ use crate::sessions::Sessions;
 use crate::slot::Slot;
 use crate::supervisor::{Root, RootMsg};
 use crate::timers::{TICK, Timers, Wake};
+use crate::upkeep;
 use crate::world::{Settings, World};
 
 /// How often delivery cursors are written: what a crash loses of them is delivered again, so
@@ -68,6 +69,7 @@ impl Node {
         let errands = vec![
             tokio::spawn(wake_sessions(world.clone())),
             tokio::spawn(write_cursors(world.clone())),
+            tokio::spawn(upkeep::run(world.store.clone())),
         ];
         Ok(Self {
             sessions: Sessions::new(world),

@@ -11,11 +11,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use klatsch_protocol::effect::{Answer, Effect, Interest, Query};
-use klatsch_protocol::facts::Views;
-use klatsch_protocol::jid::BareJid;
+use klatsch_protocol::facts::{AccountData, Views};
+use klatsch_protocol::jid::{BareJid, Jid};
 use klatsch_protocol::pipeline;
 use klatsch_protocol::routing::{self, Routed};
-use klatsch_protocol::stanza::{Stanza, StanzaError};
+use klatsch_protocol::stanza::{PresenceKind, Stanza, StanzaError};
 use klatsch_store::StoreError;
 use tokio::time::timeout;
 
@@ -111,6 +111,12 @@ pub async fn decide_for_account(world: &Arc<World>, account: &BareJid, stanza: &
         match decide_once(world, account, stanza, depth).await {
             Ok(()) => return,
             Err(StoreError::Conflict) => {}
+            Err(StoreError::NoSuchAccount) => {
+                for reply in answers_for_nobody(world, account, stanza) {
+                    boxed_route(world, reply, depth + 1).await;
+                }
+                return;
+            }
             Err(error) => {
                 let refusal = refusal_of(&error);
                 if let Some(reply) = stanza.error_reply(&refusal) {
@@ -124,6 +130,29 @@ pub async fn decide_for_account(world: &Arc<World>, account: &BareJid, stanza: &
     if let Some(reply) = stanza.error_reply(&StanzaError::resource_constraint()) {
         boxed_route(world, reply, depth + 1).await;
     }
+}
+
+/// What is said for an account that does not exist: the word for word answers of one that the
+/// asker is a stranger to, so that nobody learns which names are taken (row A11).
+fn answers_for_nobody(world: &World, account: &BareJid, stanza: &Stanza) -> Vec<Stanza> {
+    let is_question = match stanza {
+        Stanza::Presence(presence) => presence.kind == PresenceKind::Probe,
+        Stanza::Iq(_) => true,
+        Stanza::Message(_) => false,
+    };
+    if !is_question {
+        // RFC 6121 §3.1.3: a request to subscribe waits for an answer that never comes.
+        return Vec::new();
+    }
+    let strangers = AccountData::default();
+    let effects = pipeline::decide_account(stanza, &world.facts(account, &strangers, None));
+    effects
+        .into_iter()
+        .filter_map(|effect| match effect {
+            Effect::Reply(reply) | Effect::Route(reply) => Some(reply),
+            _ => None,
+        })
+        .collect()
 }
 
 /// What a sender is told when the store refuses.
@@ -153,7 +182,7 @@ async fn decide_once(
                 patiently(world.accounts.change(&cell, &data, change)).await?;
             }
             Effect::Load(query, go_on) => {
-                let answer = ask(world, &cell, &query).await;
+                let answer = ask(world, &cell, &account.clone().into(), &query).await;
                 let data = cell.data();
                 let more = go_on(stanza, answer, &world.facts(account, &data, None));
                 more.into_iter()
@@ -184,8 +213,8 @@ pub fn push(
         .send(&Address::Account(account.clone()), mail);
 }
 
-/// Asks the store.
-pub async fn ask(world: &World, cell: &AccountCell, query: &Query) -> Answer {
+/// Asks the store about an account, for the account itself or one of its resources.
+pub async fn ask(world: &World, cell: &AccountCell, asker: &Jid, query: &Query) -> Answer {
     let answered = match query {
         Query::Archive(query) => patiently(world.store.query(&cell.jid, query))
             .await
@@ -193,7 +222,7 @@ pub async fn ask(world: &World, cell: &AccountCell, query: &Query) -> Answer {
         Query::Bounds => patiently(world.store.bounds(&cell.jid))
             .await
             .map(Answer::Bounds),
-        Query::Viewers => patiently(world.store.who_shows(&cell.jid))
+        Query::Viewers => patiently(world.store.who_shows(asker))
             .await
             .map(Answer::Viewers),
     };

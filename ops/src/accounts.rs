@@ -295,6 +295,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn emoji_password_is_refused_with_advice() {
+        let accounts = accounts().await;
+        let jid = "alice@a.example";
+        let password = Password::new("pencil \u{1f512}");
+        let refusal = accounts.add(jid, password, false).await.unwrap_err();
+        assert!(
+            refusal.contains("emoji") && refusal.contains("letters"),
+            "{refusal}"
+        );
+        assert!(listed(&accounts, None, None).await.is_empty());
+    }
+
+    #[tokio::test]
     async fn empty_or_forbidden_password_is_refused() {
         let accounts = accounts().await;
         for wrong in ["", "bell\u{7}"] {

@@ -13,6 +13,7 @@ pub mod open_files;
 pub mod secrets;
 mod sign_up;
 mod signals;
+mod store_watch;
 
 pub use compose::offline;
 

@@ -39,9 +39,30 @@ pub enum Error {
 }
 
 impl Error {
+    /// What the process ends with: 70 (`EX_SOFTWARE` of sysexits) says that the server could
+    /// not go on and wants to be started again, 1 that a person has something to mend.
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Self::Failed(_) => 70,
+            _ => 1,
+        }
+    }
+
     /// Tells where an input or output failed; for `map_err`.
     pub(crate) fn io(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { what, path, source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn server_that_could_not_go_on_says_so_in_its_exit_status() {
+        assert_eq!(Error::Failed("actors".to_owned()).exit_status(), 70);
+        assert_eq!(Error::Config("no".to_owned()).exit_status(), 1);
+        assert_eq!(Error::Locked(PathBuf::new()).exit_status(), 1);
     }
 }

@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_forges_a_line_or_moves_a_cursor() {
+    fn c12_nobody_forges_a_line_or_moves_a_cursor() {
         let evil = "x\r\nforged \u{1b}[2J\u{9b}31m";
         for format in [LogFormat::Text, LogFormat::Json] {
             let line = logged(

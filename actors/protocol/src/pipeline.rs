@@ -6,7 +6,7 @@
 use crate::effect::{Effect, Keep};
 use crate::facts::Facts;
 use crate::features::{
-    Scope, blocking, carbons, csi, decide_request, hints, offline, presence, refuse, roster,
+    Scope, blocking, carbons, csi, decide_request, hints, mam, offline, presence, refuse, roster,
     stanza_id, subscription,
 };
 use crate::jid::Jid;
@@ -40,6 +40,8 @@ fn decide_sent_message(message: &Message, facts: &Facts<'_>) -> Vec<Effect> {
     message = stanza_id::strip_forged(message, facts);
     // XEP-0280 §11 and row R03: carbons come from the server alone.
     message = carbons::strip_forged(message);
+    // XEP-0313 §11 and row R05: results come from archives, and no client is one.
+    message = mam::strip_forged(message);
     // What stands in the log is decided last, when the message is what it will be.
     if facts.host.archive
         && hints::is_kept(&message)

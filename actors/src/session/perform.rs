@@ -26,9 +26,10 @@ impl Live {
             Effect::Route(stanza) => return self.route(stanza),
             Effect::Load(query, go_on) => {
                 let (world, cell) = (self.world.clone(), self.cell.clone());
-                self.later(
-                    async move { Answered::Loaded(ask(&world, &cell, &query).await, go_on) },
-                );
+                let asker = self.session.facts.jid.clone().into();
+                self.later(async move {
+                    Answered::Loaded(ask(&world, &cell, &asker, &query).await, go_on)
+                });
                 return true;
             }
             Effect::Change(change) => {

@@ -254,11 +254,14 @@ impl Rosters for Memory {
         })
     }
 
-    async fn who_shows(&self, to: &BareJid) -> Result<Vec<BareJid>> {
+    async fn who_shows(&self, to: &Jid) -> Result<Vec<BareJid>> {
+        let account = to.bare();
         let shows = |life: &Life| {
-            life.roster.items.get(to).is_some_and(|item| {
+            let item = life.roster.items.get(&account);
+            let is_shown = item.is_some_and(|item| {
                 matches!(item.subscription, Subscription::From | Subscription::Both)
-            })
+            });
+            is_shown && !log::is_blocked(&life.blocklist.jids, to)
         };
         let state = self.state();
         Ok(state

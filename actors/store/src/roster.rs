@@ -3,7 +3,7 @@
 //! Who may be in a roster, and which change follows from which stanza, is the protocol's.
 
 use klatsch_protocol::features::roster::{Roster, RosterChange};
-use klatsch_protocol::jid::BareJid;
+use klatsch_protocol::jid::{BareJid, Jid};
 
 use crate::store::subject;
 
@@ -29,11 +29,12 @@ subject! {
         /// # Errors
         /// `Conflict` when the version is another; `NoSuchAccount`, `Unavailable`, `Uncertain`.
         fn change_roster(&self, account: &BareJid, expected: u64, changes: Vec<RosterChange>) -> u64;
-        /// The accounts here whose roster lets this address see their presence (subscription
-        /// from or both), in order of their addresses.
+        /// The accounts here whose roster lets this address's account see their presence
+        /// (subscription from or both), in order of their addresses; without those whose
+        /// block list has the address in any of its forms (row R16).
         ///
         /// # Errors
         /// `Unavailable`, `Corrupt`.
-        fn who_shows(&self, to: &BareJid) -> Vec<BareJid>;
+        fn who_shows(&self, to: &Jid) -> Vec<BareJid>;
     }
 }

@@ -292,6 +292,23 @@ impl Client {
         *self.line.queued.lock().unwrap() = bytes;
     }
 
+    /// Waits, however long, for something written that contains this text; nothing comes when
+    /// the server closes instead.
+    pub(crate) async fn expect_unless_closed(&self, text: &str) -> Option<String> {
+        loop {
+            let notified = self.line.written.notified();
+            while let Some(written) = self.line.next() {
+                if written.contains(text) {
+                    return Some(written);
+                }
+            }
+            if self.line.closed.lock().unwrap().is_some() {
+                return None;
+            }
+            notified.await;
+        }
+    }
+
     /// The client closes its stream.
     pub(crate) fn close(&self) {
         self.session.detach(Detach::Closed);

@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn full_queue_is_refused_at_once_and_recovers() {
+    async fn a09_full_queue_is_refused_at_once_and_recovers() {
         let limits = Limits {
             password_queue_max: 2,
             ..Limits::default()
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_that_waits_too_long_is_given_up() {
+    async fn a09_work_that_waits_too_long_is_given_up() {
         let limits = Limits {
             password_timeout: Duration::from_millis(20),
             ..Limits::default()

@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn hundred_failures_are_a_ban_and_other_addresses_are_unaffected() {
+    fn a12_hundred_failures_are_a_ban_and_other_addresses_are_unaffected() {
         let throttle = throttle();
         let now = Instant::now();
         let (bad, good) = (address("2001:db8::1"), address("2001:db8:1::1"));
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn office_of_two_hundred_comes_back_at_once() {
+    fn a12_office_of_two_hundred_comes_back_at_once() {
         let throttle = throttle();
         let now = Instant::now();
         for n in 0..200 {
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn guessed_account_answers_later_and_its_owner_resets_it() {
+    fn a12_guessed_account_answers_later_and_its_owner_resets_it() {
         let throttle = throttle();
         let now = Instant::now();
         for n in 0..20 {
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn trusted_networks_are_never_banned_but_their_guesses_are_slowed() {
+    fn a12_trusted_networks_are_never_banned_but_their_guesses_are_slowed() {
         let throttle = throttle();
         let now = Instant::now();
         for _ in 0..1000 {
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded_whatever_is_tried() {
+    fn a12_memory_is_bounded_whatever_is_tried() {
         let throttle = throttle();
         let now = Instant::now();
         for n in 0..100_000_u32 {

@@ -15,7 +15,7 @@ fn main() -> ExitCode {
         Err(error) => {
             // Nobody is left to be told when this fails.
             let _ = writeln!(std::io::stderr(), "{error}");
-            ExitCode::FAILURE
+            ExitCode::from(error.exit_status())
         }
     }
 }

@@ -6,6 +6,7 @@ use super::Foundation;
 use super::certificate::Certificate;
 use super::commands::{OfflineCommands, ServerCommands};
 use super::gates::{self, Gates, Ground};
+use super::store_watch;
 use crate::accounts::Accounts;
 use crate::admin::AdminHandler;
 use crate::config::Config;
@@ -75,7 +76,9 @@ pub(super) async fn compose(foundation: &Foundation) -> Result<Running, Error> {
     let reload =
         Box::new(move |certificate: &Certificate| gates::reload(&certificates, certificate));
     let failed = node.failure();
+    let watch = tokio::spawn(store_watch::run(store, foundation.health.clone()));
     let stop = async move {
+        watch.abort();
         // Nobody new; then sessions say why they end; then their connections close.
         gates.close();
         node.stop(SESSIONS_STOP_MAX).await;

@@ -13,7 +13,7 @@ use crate::features::rsm::PageRequest;
 use crate::jid::Jid;
 use crate::stanza::{Iq, Message, MessageKind, Stanza, StanzaError, framed};
 use crate::time::Timestamp;
-use crate::xml::{Element, Payloads};
+use crate::xml::{Child, Element, Payloads};
 
 /// The namespace.
 pub const NS: &str = "urn:xmpp:mam:2";
@@ -209,6 +209,26 @@ fn offer_form(iq: &Iq, _facts: &Facts<'_>) -> Vec<Effect> {
     vec![Effect::Reply(Stanza::Iq(iq.result(Some(answer))))]
 }
 
+/// Every version's namespace begins so.
+const NS_ALL: &str = "urn:xmpp:mam:";
+
+/// Takes archive results out of what a client sends (row R05). Clients are to ignore results
+/// that they have not asked for or that others send, and some did not (CVE-2019-16237,
+/// CVE-2020-26547): what never reaches them fools nobody. Archives of rooms and other servers
+/// are no clients, so nothing honest is lost.
+pub fn strip_forged(message: Message) -> Message {
+    let is_result =
+        |child: &Child<'_>| child.name() == "result" && child.namespace().starts_with(NS_ALL);
+    if !message.payloads.iter().any(|child| is_result(&child)) {
+        return message;
+    }
+    let payloads = message.payloads.without(is_result);
+    Message {
+        payloads,
+        ..message
+    }
+}
+
 /// §5.
 fn metadata(_iq: &Iq, _facts: &Facts<'_>) -> Vec<Effect> {
     vec![Effect::Load(Query::Bounds, tell_bounds)]
@@ -322,6 +342,21 @@ mod tests {
                 format!("<set xmlns='http://jabber.org/protocol/rsm'><after>{id}</after></set>");
             let answer = condition(&asks(&page));
             assert!(answer.contains("item-not-found"), "{answer}");
+        }
+    }
+
+    #[test]
+    fn r05_a_clients_own_archive_result_is_taken_out() {
+        for version in [NS, "urn:xmpp:mam:1", "urn:xmpp:mam:0", "urn:xmpp:mam:tmp"] {
+            let forged = format!(
+                "<message to='juliet@example.org/b'><result xmlns='{version}' id='1'>\
+                 <forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client' \
+                 from='nurse@example.org'><body>poison</body></message></forwarded></result>\
+                 <body>hi</body></message>"
+            );
+            let effects = format!("{:?}", facts().sends(&forged));
+            assert!(effects.contains("hi"), "{effects}");
+            assert!(!effects.contains("poison"), "{effects}");
         }
     }
 

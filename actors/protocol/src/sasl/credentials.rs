@@ -25,7 +25,10 @@ pub enum PasswordError {
     #[error("the password is empty")]
     Empty,
     /// SASLprep (RFC 4013 §2.3) forbids a character of it.
-    #[error("the password has characters that SASLprep forbids")]
+    #[error(
+        "the password has a character that not every app can log in with, such as an emoji: \
+         please use letters, digits, spaces and punctuation"
+    )]
     Prohibited,
     /// PBKDF2 without a round, or more rounds than any honest peer asks for.
     #[error("the iteration count is out of bounds")]
@@ -157,6 +160,16 @@ mod tests {
         assert!(derive("I\u{ad}X").unwrap().verify_password("IX"));
         assert!(derive("\u{aa}").unwrap().verify_password("a"));
         assert_eq!(derive("\u{7}"), Err(PasswordError::Prohibited));
+    }
+
+    /// RFC 3454 §7: stored strings have no code points that Unicode 3.2 had not assigned. A
+    /// client that keeps to it could never log in with one.
+    #[test]
+    fn emoji_are_refused_in_words_that_people_understand() {
+        let refusal = derive("correct horse \u{1f40e}").unwrap_err();
+        assert_eq!(refusal, PasswordError::Prohibited);
+        assert!(refusal.to_string().contains("emoji"), "{refusal}");
+        assert!(derive("p\u{e4}ssw\u{f6}rter \u{20ac} \u{5bc6}\u{7801}").is_ok());
     }
 
     #[test]

@@ -118,7 +118,7 @@ impl State {
     }
 }
 
-fn is_blocked(blocked: &BTreeSet<Jid>, sender: &Jid) -> bool {
+pub(super) fn is_blocked(blocked: &BTreeSet<Jid>, sender: &Jid) -> bool {
     !blocked.is_empty()
         && forms(sender)
             .iter()

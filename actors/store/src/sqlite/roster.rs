@@ -1,11 +1,14 @@
 //! Rosters in SQLite.
 
+use std::iter::repeat;
+
 use klatsch_protocol::features::roster::{Roster, RosterChange, RosterItem, Subscription};
-use klatsch_protocol::jid::BareJid;
+use klatsch_protocol::jid::{BareJid, Jid};
 use sqlx::sqlite::SqliteConnection;
 
 use super::writer::Writer;
 use super::{Sqlite, bare, signed, unsigned};
+use crate::blocklist::forms;
 use crate::error::{Result, StoreError};
 use crate::roster::{REMOVED_MAX, Rosters};
 
@@ -39,12 +42,22 @@ impl Rosters for Sqlite {
         .await
     }
 
-    async fn who_shows(&self, to: &BareJid) -> Result<Vec<BareJid>> {
+    async fn who_shows(&self, to: &Jid) -> Result<Vec<BareJid>> {
+        // An address without a resource has fewer forms: NULL is in no block list.
+        let mut forms = forms(to).into_iter().map(Some).chain(repeat(None));
+        let mut form = || forms.next().flatten();
         let accounts: Vec<String> = sqlx::query_scalar(
             "SELECT a.jid FROM roster_item i CROSS JOIN account a ON a.id = i.account
-             WHERE i.jid = ? AND i.subscription >= 2 AND a.removed IS NULL ORDER BY a.jid",
+             WHERE i.jid = ? AND i.subscription >= 2 AND a.removed IS NULL
+             AND (a.blocks = 0 OR NOT EXISTS (SELECT 1 FROM block b
+                WHERE b.account = a.id AND b.jid IN (?, ?, ?, ?)))
+             ORDER BY a.jid",
         )
-        .bind(to.as_str())
+        .bind(to.bare_str())
+        .bind(form())
+        .bind(form())
+        .bind(form())
+        .bind(form())
         .fetch_all(&self.readers)
         .await?;
         accounts.iter().map(|text| bare(text)).collect()

@@ -5,7 +5,7 @@ use klatsch_protocol::features::roster::{RosterChange, RosterItem, Subscription}
 use klatsch_store::roster::REMOVED_MAX;
 use klatsch_store::{Store, StoreError};
 
-use crate::support::{at, bare, couple, create, on_every_backend};
+use crate::support::{at, bare, couple, create, jid, on_every_backend};
 
 on_every_backend!(
     items_come_back_as_they_went_in,
@@ -15,6 +15,7 @@ on_every_backend!(
     removals_are_remembered_until_the_contact_is_back,
     only_the_latest_removals_are_remembered,
     viewers_are_those_who_show_themselves,
+    r16_who_blocks_the_viewer_is_not_shown,
     c08_text_is_never_code,
 );
 
@@ -173,7 +174,7 @@ async fn viewers_are_those_who_show_themselves(store: &Store) {
             .await
             .unwrap();
     }
-    let me = bare("me@example.org");
+    let me = jid("me@example.org");
     let shown = store.who_shows(&me).await.unwrap();
     assert_eq!(shown, [bare("both@example.org"), bare("from@example.org")]);
     store
@@ -184,6 +185,41 @@ async fn viewers_are_those_who_show_themselves(store: &Store) {
         store.who_shows(&me).await.unwrap(),
         [bare("from@example.org")]
     );
+}
+
+async fn r16_who_blocks_the_viewer_is_not_shown(store: &Store) {
+    create(store, &["me@example.org", "shy@example.org"]).await;
+    let (me, shy) = (jid("me@example.org/phone"), bare("shy@example.org"));
+    let mine = RosterItem {
+        subscription: Subscription::Both,
+        ..item("me@example.org")
+    };
+    let change = vec![RosterChange::Put(mine)];
+    store.change_roster(&shy, 0, change).await.unwrap();
+    let forms = [
+        ("me@example.org", true),
+        ("example.org", true),
+        ("me@example.org/phone", true),
+        ("example.org/phone", true),
+        ("me@example.org/desk", false),
+        ("other@example.org", false),
+        ("sub.example.org", false),
+    ];
+    let mut version = 0;
+    for (form, hides) in forms {
+        let blocked = vec![jid(form)];
+        version = store
+            .change_blocklist(&shy, version, blocked.clone(), vec![])
+            .await
+            .unwrap();
+        let expected = if hides { vec![] } else { vec![shy.clone()] };
+        assert_eq!(store.who_shows(&me).await.unwrap(), expected, "{form}");
+        version = store
+            .change_blocklist(&shy, version, vec![], blocked)
+            .await
+            .unwrap();
+    }
+    assert_eq!(store.who_shows(&me).await.unwrap(), [shy]);
 }
 
 async fn c08_text_is_never_code(store: &Store) {
