@@ -334,3 +334,17 @@ async fn d3_what_waited_comes_before_what_comes_and_neither_comes_twice() {
         assert!(!more.iter().any(|line| line.contains("<body>")), "{more:?}");
     }
 }
+
+#[tokio::test]
+async fn a_resumption_that_fails_does_not_keep_the_session_for_ever() {
+    let settings = klatsch_actors::world::Settings {
+        resume_seconds: 0,
+        ..Default::default()
+    };
+    let scene = Scene::with(Wire::Direct, settings).await;
+    let alice = scene.online(ALICE, "a").await;
+    let previd = alice.enable_sm().await;
+    // It acknowledges more than it was sent.
+    assert!(scene.resume(ALICE, &previd, 1000).await.is_none());
+    scene.gone(ALICE).await;
+}

@@ -109,12 +109,16 @@ impl Live {
             self.end(None);
             return;
         }
-        self.connection = Connection::Away;
         metrics::session_lost();
+        self.wait_for_client();
+    }
+
+    /// Keeps the session for as long as a lost one is kept.
+    fn wait_for_client(&mut self) {
+        self.connection = Connection::Away;
         let patience = Duration::from_secs(self.world.settings.resume_seconds);
-        self.world
-            .timers
-            .wake_after(patience, self.slot, Wake::ResumeExpired(connection));
+        let wake = Wake::ResumeExpired(self.connections);
+        self.world.timers.wake_after(patience, self.slot, wake);
     }
 
     /// The client has not come back in time.
@@ -163,6 +167,9 @@ impl Live {
         if reply.send(answer).is_ok() && is_resumed {
             self.connection = Connection::Arriving(sink);
             metrics::session_resumed();
+        } else {
+            // It may try once more, with another h or over another connection.
+            self.wait_for_client();
         }
     }
 

@@ -1,6 +1,7 @@
 //! A node with its sessions and clients that are no sockets: what a test sends goes to the
 //! session as a gateway would hand it over, what the session writes is read as XML.
 
+#![allow(dead_code, reason = "each test file uses its share")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::collections::VecDeque;
