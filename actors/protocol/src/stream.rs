@@ -186,6 +186,8 @@ pub struct Stream {
     header_is_sent: bool,
     headers: u8,
     attempts: u8,
+    /// How often the client wanted a channel-binding type that was not offered.
+    unbound: u8,
     refusals: u8,
 }
 
@@ -208,6 +210,7 @@ impl Stream {
             header_is_sent: false,
             headers: 0,
             attempts: 0,
+            unbound: 0,
             refusals: 0,
         }
     }

@@ -73,6 +73,17 @@ class Day:
                     expect(isinstance(person.socket, ssl.SSLObject), "no TLS")
                 finally:
                     await person.logout()
+        async with self.step("login with TLS 1.2, whose channel binding slixmpp knows another way"):
+            # It tries every -PLUS mechanism with tls-unique, which is not offered, before others.
+            person = Person(ALICE)
+            context = person.get_ssl_context()
+            context.maximum_version = ssl.TLSVersion.TLSv1_2
+            person.get_ssl_context = lambda: context
+            try:
+                await person.login(available=False)
+                expect(person.socket.version() == "TLSv1.2", person.socket.version())
+            finally:
+                await person.logout()
         async with self.step("login with direct TLS"):
             person = Person(ALICE)
             person.enable_direct_tls, person.enable_starttls = True, False

@@ -57,6 +57,11 @@ impl Failure {
     /// The one answer to wrong passwords, unknown accounts and forged proofs.
     pub const NOT_AUTHORIZED: Self = Self::of(FailureCondition::NotAuthorized);
 
+    /// The client wants to bind to the channel in a way that was not offered, as those do
+    /// that know `tls-unique` only. It has shown no credentials yet, so it is no guess.
+    pub const BINDING_TYPE: Self =
+        Self::channel_binding("this channel-binding type was not offered");
+
     /// A failure without a text.
     #[must_use]
     pub const fn of(condition: FailureCondition) -> Self {

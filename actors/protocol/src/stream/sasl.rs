@@ -15,6 +15,11 @@ use crate::sasl::{
 use crate::stanza::StreamCondition;
 use crate::xml::{Element, Fragment};
 
+/// So many wishes for a channel-binding type that was not offered cost no attempt, one for
+/// each -PLUS mechanism: clients that know `tls-unique` only (XEP-0440 §4) go through these
+/// before they try what they can.
+const UNBOUND_FREE: u8 = 3;
+
 /// How far an exchange is.
 #[derive(Debug)]
 pub(super) enum Exchange {
@@ -265,6 +270,10 @@ impl Stream {
     ) {
         self.phase = Phase::Negotiating;
         self.write_element(&failure_element(failure), actions);
+        if failure == Failure::BINDING_TYPE && self.unbound < UNBOUND_FREE {
+            self.unbound += 1;
+            return;
+        }
         actions.push(Action::LoginFailed {
             account,
             reason: failure.condition,

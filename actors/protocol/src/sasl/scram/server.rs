@@ -115,9 +115,7 @@ fn decide_binding<'a>(
         )),
         (true, BindingFlag::Required(name)) => BindingType::parse(name)
             .and_then(|kind| bindings.get(kind))
-            .ok_or(Failure::channel_binding(
-                "this channel-binding type was not offered",
-            )),
+            .ok_or(Failure::BINDING_TYPE),
         (true, _) => Err(Failure::malformed(
             "a -PLUS mechanism needs channel binding",
         )),

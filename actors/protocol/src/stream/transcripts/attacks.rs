@@ -237,6 +237,27 @@ fn a06_a_client_that_saw_no_plus_mechanism_is_stopped_when_there_was_one() {
 }
 
 #[test]
+fn a06_a_client_that_binds_in_a_way_not_offered_still_has_its_attempts() {
+    let mut script = secure();
+    let unbound = auth("SCRAM-SHA-256-PLUS", b"p=tls-unique,,n=juliet,r=abc");
+    for _ in 0..3 {
+        let answer = script.send(&unbound);
+        assert!(answer.contains("<not-authorized/>"), "{answer}");
+    }
+    let is_failed = |action: &Action| matches!(action, Action::LoginFailed { .. });
+    assert_eq!(script.count(is_failed), 0);
+    assert!(scram(&mut script, "juliet", PASSWORD).starts_with("<success"));
+
+    // But not for ever.
+    let mut script = secure();
+    let asked = (1..20).take_while(|_| {
+        script.send(&unbound);
+        !script.is_closed()
+    });
+    assert_eq!(asked.count(), 5);
+}
+
+#[test]
 fn a07_plain_authzid_of_another_account_is_refused() {
     let others = [
         "romeo",
