@@ -166,7 +166,7 @@ async fn chat_and_come_back(server: &Server) -> String {
     again.expect(|it| it.is("resumed", SM)).await;
     // Ends with XML that is none, around a body.
     again
-        .send(&format!("<message><body>{BODY}</message>"))
+        .send(&format!("<message><body>{BODY}</message></message>"))
         .await;
     again.end().await;
     let mut failing = Client::connect(server.c2s).await;

@@ -206,7 +206,9 @@ impl Caller {
                 self.asks_for_session(&account);
                 let wanted = resource.as_deref().unwrap_or("chosen");
                 let bound = match self.choice & 16 {
-                    0 => account.with_resource(wanted).map_err(|_| StanzaError::bad_request()),
+                    0 => account
+                        .with_resource(wanted)
+                        .map_err(|_| StanzaError::bad_request()),
                     _ => Err(StanzaError::conflict()),
                 };
                 Some(Event::Bound(bound))
