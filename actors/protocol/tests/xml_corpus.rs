@@ -2,6 +2,11 @@
 //!
 //! Each construct is tried in one piece and byte by byte, as a TCP peer may send it.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "what bad input costs is measured with the clock"
+)]
+
 use std::time::{Duration, Instant};
 
 use klatsch_protocol::ns;

@@ -2,6 +2,7 @@
 //! session as a gateway would hand it over, what the session writes is read as XML.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(dead_code, reason = "each test file uses its share")]
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
