@@ -1,7 +1,5 @@
 //! Rows of the attack corpus whose outcome shows at sessions: each test is named after its row.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod common;
 
 use std::sync::Arc;

@@ -4,8 +4,6 @@
 //! A session fails by a panic, through a connection that panics; the actors above it are
 //! killed, which their supervisor cannot tell from a panic.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod common;
 
 use std::sync::Arc;

@@ -285,6 +285,11 @@ where
 mod tests {
     use super::*;
 
+    #[test]
+    fn c11_metrics_and_health_are_for_this_machine_only_unless_somebody_says_otherwise() {
+        assert!(Config::default().listen.metrics.is_private());
+    }
+
     /// The example with its keys no longer commented out.
     fn uncommented() -> String {
         let is_key =

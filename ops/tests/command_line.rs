@@ -162,6 +162,47 @@ fn server_makes_what_it_needs_and_stops_when_asked() {
     assert!(!is_there(&place.data().join("admin.sock")));
 }
 
+/// How many series `/metrics` shows.
+fn series(port: u16) -> usize {
+    let answer = get(port, "/metrics").unwrap();
+    let lines = answer.lines().filter(|line| line.starts_with("klatsch_"));
+    lines.count()
+}
+
+/// Says hello to a domain as somebody, and hears how it ends.
+fn greet(port: u16, n: usize) {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let header = format!(
+        "<?xml version='1.0'?><stream:stream to='a.example' from='user{n}@host{n}.example' \
+         version='1.0' xml:lang='x-l{n}' xmlns='jabber:client' \
+         xmlns:stream='http://etherx.jabber.org/streams'><unknown{n} xmlns='urn:{n}'/>"
+    );
+    stream.write_all(header.as_bytes()).unwrap();
+    // A reset is an end, too.
+    let _ = stream.read_to_end(&mut Vec::new());
+}
+
+#[test]
+fn c10_what_strangers_write_makes_no_new_series() {
+    let place = Place::new();
+    let port = free_port();
+    let text = std::fs::read_to_string(place.folder.path().join("klatsch.toml")).unwrap();
+    let off = "c2s = \"off\"";
+    assert!(text.contains(off));
+    place.configure(&text.replace(off, &format!("c2s = \"127.0.0.1:{port}\"")));
+    let server = place.serve();
+    let strange = |n: usize| {
+        greet(port, n);
+        get(place.metrics_port, &format!("/path{n}?{n}"));
+    };
+    strange(0);
+    let before = series(place.metrics_port);
+    (1..100).for_each(strange);
+    assert_eq!(series(place.metrics_port), before);
+    assert_eq!(server.stop(), Some(0));
+}
+
 #[test]
 fn second_server_is_refused_by_name() {
     let place = Place::new();

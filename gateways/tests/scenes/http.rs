@@ -47,6 +47,21 @@ fn status(answer: &str) -> &str {
 }
 
 #[tokio::test]
+async fn c11_metrics_health_and_administration_are_not_on_the_public_listener() {
+    let server = Server::start().await;
+    for path in [
+        "/metrics",
+        "/health/live",
+        "/health/ready",
+        "/admin",
+        "/debug/pprof",
+        "/api/v1/users",
+    ] {
+        assert_eq!(status(&get(server.http, path).await), "404", "{path}");
+    }
+}
+
+#[tokio::test]
 async fn every_answer_is_armoured() {
     let server = Server::start().await;
     for path in [

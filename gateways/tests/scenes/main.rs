@@ -8,6 +8,7 @@ mod client;
 mod server;
 mod socket;
 
+mod crowd;
 mod exhaustion;
 mod http;
 mod login;

@@ -1,0 +1,9 @@
+//! See `tokenizer` in `targets.rs`.
+
+#![no_main]
+
+#[allow(dead_code)]
+#[path = "../targets.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::tokenizer(data));

@@ -1,0 +1,128 @@
+//! The attack corpus: every row this version must hold has a test that bears its name, and what
+//! of a row waits for a feature is said here.
+
+use crate::tree::Tree;
+
+/// The rows. A test's name begins with the row, or with several: `r03_r05_…`.
+const ROWS: &[&str] = &[
+    // XML and streams
+    "x01", "x02", "x03", "x04", "x05", "x06", "x07", "x08", "x09", "x10", "x11", "x12", "x13",
+    "x14", "x15", "x16", "x17", "x18", "x19", "x20", // TLS, logins, sessions
+    "a01", "a03", "a04", "a05", "a06", "a07", "a08", "a09", "a10", "a11", "a12", "a15", "a18",
+    // routing, stanzas, clients
+    "r01", "r03", "r04", "r05", "r06", "r12", "r15", "r16", "r19", "r21", // WebSocket
+    "w01", "w02", "w03", "w04", "w05", "w06", "w07", "w08", // storage and operations
+    "c08", "c09", "c10", "c11", "c12", "c13", "c15", "c16",
+];
+
+/// What of these rows is not tested yet: row, part, and what it waits for.
+const WAITING: &[(&str, &str, &str)] = &[
+    ("x01", "entities over s2s and BOSH", "federation, BOSH"),
+    ("x01", "entities in uploads and vCards", "upload, vCards"),
+    (
+        "x02",
+        "host-meta and XML fetched by the server",
+        "federation",
+    ),
+    (
+        "x05",
+        "too large a stanza over s2s is bounced",
+        "federation",
+    ),
+    ("x10", "invalid characters over BOSH", "BOSH"),
+    ("a04", "a chain of 500 certificates over s2s", "federation"),
+    ("a07", "the authzid in SASL2", "SASL2"),
+    (
+        "a08",
+        "moving to another domain with SASL2 and Bind 2",
+        "SASL2",
+    ),
+    ("a09", "a slow LDAP directory", "LDAP"),
+    (
+        "a11",
+        "rooms and in-band registration",
+        "rooms, registration",
+    ),
+    (
+        "a18",
+        "FAST tokens and the cluster's cookie",
+        "FAST, cluster",
+    ),
+    ("r03", "a forged carbon from another server", "federation"),
+    ("r05", "a forged result from another server", "federation"),
+    ("r06", "ids in the name of a room", "rooms"),
+    (
+        "r12",
+        "lookalikes at registration and of nicks",
+        "registration, rooms",
+    ),
+    (
+        "r16",
+        "private messages of rooms, notifications",
+        "rooms, push",
+    ),
+    (
+        "r19",
+        "answers to what the server asks others",
+        "federation",
+    ),
+    ("c08", "search and publish-subscribe", "search, PEP"),
+    ("c09", "the statement timeout of PostgreSQL", "PostgreSQL"),
+    ("c10", "other servers' domains", "federation"),
+    (
+        "c15",
+        "affiliations and tokens of an earlier life",
+        "rooms, FAST",
+    ),
+];
+
+/// Rows without a test, and waiting parts of no row.
+pub(super) fn untested(tree: &Tree) -> Vec<String> {
+    let tested: Vec<&str> = tree.rust().flat_map(|(_, text)| rows_in(text)).collect();
+    let missing = ROWS.iter().filter(|row| !tested.contains(row));
+    let stray = WAITING.iter().filter(|(row, ..)| !ROWS.contains(row));
+    missing
+        .map(|row| format!("{row} has no test"))
+        .chain(stray.map(|(row, what, _)| format!("{row}: {what} waits, but is no row")))
+        .collect()
+}
+
+/// The rows that functions of a file are named after.
+fn rows_in(text: &str) -> impl Iterator<Item = &str> {
+    let functions = text.lines().filter_map(|line| {
+        let (before, name) = line.split_once("fn ")?;
+        matches!(before.trim(), "" | "async").then_some(name)
+    });
+    functions.flat_map(|name| name.split('_').take_while(|word| is_row(word)))
+}
+
+fn is_row(word: &str) -> bool {
+    let mut letters = word.chars();
+    letters
+        .next()
+        .is_some_and(|first| first.is_ascii_lowercase())
+        && word.len() == 3
+        && letters.all(|digit| digit.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn row_counts_when_a_function_begins_with_it() {
+        let text = "fn x01_a() {}\n    async fn r03_r05_b(it: &It) {}\n// fn a01_c\n\
+                    fn d_w01() {}\nfn c1_e() {}\nlet x = \"fn c16_f\";\npub(crate) fn w02() {}";
+        assert_eq!(rows_in(text).collect::<Vec<_>>(), ["x01", "r03", "r05"]);
+    }
+
+    #[test]
+    fn row_without_a_test_is_named() {
+        let all_but_one = ROWS.iter().skip(1);
+        let text: String = all_but_one
+            .map(|row| format!("fn {row}_is() {{}}\n"))
+            .collect();
+        let tree = Tree::of(&[("ops/tests/corpus.rs", &text)]);
+        assert_eq!(untested(&tree), ["x01 has no test"]);
+    }
+}
