@@ -3,7 +3,6 @@
 
 #![allow(dead_code, reason = "each test file uses its share")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![allow(dead_code, reason = "each test file uses its share")]
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
