@@ -51,6 +51,11 @@ impl Submitted {
         self.value("FORM_TYPE")
     }
 
+    /// The names of its fields.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.fields.iter().map(|(name, _)| name.as_str())
+    }
+
     /// A field's first value; an empty one counts as not given.
     pub fn value(&self, name: &str) -> Option<&str> {
         self.values(name)

@@ -104,11 +104,27 @@ fn read_id(text: &str) -> Result<u64, StanzaError> {
         .ok_or_else(StanzaError::item_not_found)
 }
 
+/// What can be asked for, and the kind of each field.
+const FIELDS: [(&str, &str); 6] = [
+    ("with", "jid-single"),
+    ("start", "text-single"),
+    ("end", "text-single"),
+    ("before-id", "text-single"),
+    ("after-id", "text-single"),
+    ("ids", "list-multi"),
+];
+
 /// §4.1: the filters.
 fn read_filters(form: &Element) -> Result<ArchiveQuery, StanzaError> {
     let form = Submitted::read(form).ok_or_else(StanzaError::bad_request)?;
     if form.form_type() != Some(NS) {
         return Err(StanzaError::bad_request().with_text("the form is for something else"));
+    }
+    // §4.1.5: a filter that is passed over would give the client what it did not ask for.
+    let is_known =
+        |name: &str| name == "FORM_TYPE" || FIELDS.iter().any(|(known, _)| *known == name);
+    if !form.names().all(is_known) {
+        return Err(StanzaError::feature_not_implemented());
     }
     let time = |name| form.value(name).map(read_time).transpose();
     let id = |name| form.value(name).map(read_id).transpose();
@@ -197,14 +213,8 @@ fn end(page: &Page) -> Element {
 
 /// §4.2: what can be asked for.
 fn offer_form(iq: &Iq, _facts: &Facts<'_>) -> Vec<Effect> {
-    let field = data_forms::field;
-    let form = data_forms::form(NS)
-        .child(field("with", "jid-single"))
-        .child(field("start", "text-single"))
-        .child(field("end", "text-single"))
-        .child(field("before-id", "text-single"))
-        .child(field("after-id", "text-single"))
-        .child(field("ids", "list-multi"));
+    let add = |form: Element, (name, kind)| form.child(data_forms::field(name, kind));
+    let form = FIELDS.into_iter().fold(data_forms::form(NS), add);
     let answer = Element::new("query", NS).child(form);
     vec![Effect::Reply(Stanza::Iq(iq.result(Some(answer))))]
 }
@@ -358,6 +368,12 @@ mod tests {
             assert!(effects.contains("hi"), "{effects}");
             assert!(!effects.contains("poison"), "{effects}");
         }
+    }
+
+    #[test]
+    fn a_filter_nobody_knows_is_not_implemented() {
+        let search = filter(&[("with", "juliet@example.org"), ("{urn:x}search", "night")]);
+        assert!(condition(&asks(&search)).contains("feature-not-implemented"));
     }
 
     #[test]
