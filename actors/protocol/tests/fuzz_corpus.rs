@@ -26,7 +26,8 @@ fn feed(target: &str, run: fn(&[u8])) {
     let seeds = seeds(target);
     assert!(seeds.len() >= 10, "the corpus of {target} is there");
     for seed in &seeds {
-        for choice in 0..=u8::MAX {
+        // No target looks at more than six bits of the choice.
+        for choice in 0..64 {
             let mut chosen = seed.clone();
             chosen[0] = choice;
             run(&chosen);
