@@ -70,8 +70,10 @@ fn websocket_link(requester: Requester, headers: &HeaderMap) -> Option<String> {
 /// Tells whether a Host header means the machine that asks. A proxy on this machine that adds
 /// no headers of its own is told apart by nothing else.
 fn is_this_machine(host: &str) -> bool {
+    // An IPv6 address without brackets is no Host header, but nothing else either.
+    let is_address = host.parse::<IpAddr>().is_ok();
     let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        Some((name, port)) if !is_address && port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     };
     let name = name.trim_start_matches('[').trim_end_matches(']');
