@@ -7,7 +7,6 @@ use klatsch_protocol::facts::Views;
 use klatsch_protocol::jid::{BareJid, FullJid};
 use klatsch_protocol::stanza::{StanzaError, StreamCondition, StreamError};
 use klatsch_protocol::xml::Fragment;
-use klatsch_store::StoreError;
 use ractor::{Actor, ActorRef};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
@@ -291,12 +290,6 @@ impl Sessions {
 /// There is no such session to resume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NothingToResume;
-
-impl From<&StoreError> for NothingToResume {
-    fn from(_: &StoreError) -> Self {
-        Self
-    }
-}
 
 impl SessionHandle {
     fn new(actor: ActorRef<SessionMsg>, connection: u32) -> Self {
