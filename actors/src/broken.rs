@@ -29,40 +29,55 @@ pub(crate) enum Undo {
     Swap(usize, usize),
 }
 
-/// Breaks a batch.
+/// Breaks a batch, if a message is due to be broken and this batch has one that can be.
 pub(crate) fn sabotage(appends: &mut Vec<Append>) -> Undo {
     let Some(fault) = fault() else {
         return Undo::Nothing;
     };
-    let Some(index) = unlucky(appends.len()) else {
+    count(appends.len());
+    if DUE.load(Ordering::Relaxed) == 0 {
         return Undo::Nothing;
-    };
+    }
+    let undo = commit_fault(fault, appends);
+    if !matches!(undo, Undo::Nothing) {
+        DUE.fetch_sub(1, Ordering::Relaxed);
+    }
+    undo
+}
+
+fn commit_fault(fault: Fault, appends: &mut Vec<Append>) -> Undo {
     match fault {
         Fault::Drop => {
-            appends.remove(index);
-            Undo::Insert(index)
+            appends.remove(0);
+            Undo::Insert(0)
         }
         Fault::Double => {
             let count = appends.len();
-            let mut twin = appends[index].clone();
+            let mut twin = appends[0].clone();
             twin.dedup = None;
             appends.push(twin);
             Undo::Truncate(count)
         }
-        Fault::Swap => {
-            let is_twin = |other: &Append| {
-                other.sender == appends[index].sender && other.recipient == appends[index].recipient
-            };
-            let Some(other) = (index + 1..appends.len()).find(|&other| is_twin(&appends[other]))
-            else {
-                // No partner in this batch: the next message is unlucky.
-                COUNT.fetch_sub(1, Ordering::Relaxed);
-                return Undo::Nothing;
-            };
-            appends.swap(index, other);
-            Undo::Swap(index, other)
-        }
+        // It waits for a batch with two messages of one conversation.
+        Fault::Swap => match pair(appends) {
+            Some((first, second)) => {
+                appends.swap(first, second);
+                Undo::Swap(first, second)
+            }
+            None => Undo::Nothing,
+        },
     }
+}
+
+/// Two messages of one sender to one recipient.
+fn pair(appends: &[Append]) -> Option<(usize, usize)> {
+    let is_twin = |one: &Append, other: &Append| {
+        one.sender == other.sender && one.recipient == other.recipient
+    };
+    (0..appends.len()).find_map(|first| {
+        let second = (first + 1..appends.len()).find(|&it| is_twin(&appends[first], &appends[it]));
+        second.map(|second| (first, second))
+    })
 }
 
 /// Makes the answers fit the batch as it was.
@@ -88,12 +103,16 @@ pub(crate) fn cover_up(undo: Undo, answers: &mut Vec<Appended>) {
 }
 
 static COUNT: AtomicU64 = AtomicU64::new(0);
+static DUE: AtomicU64 = AtomicU64::new(0);
 
-/// The message of this batch that is the thousandth since the last one.
-fn unlucky(count: usize) -> Option<usize> {
-    let before = COUNT.fetch_add(count as u64, Ordering::Relaxed);
-    let next = (before / ONE_IN + 1) * ONE_IN;
-    (next < before + count as u64).then(|| (next - before) as usize)
+/// Counts messages; every thousandth makes one due to be broken.
+fn count(messages: usize) {
+    let messages = messages as u64;
+    let before = COUNT.fetch_add(messages, Ordering::Relaxed);
+    DUE.fetch_add(
+        (before + messages) / ONE_IN - before / ONE_IN,
+        Ordering::Relaxed,
+    );
 }
 
 fn fault() -> Option<Fault> {
