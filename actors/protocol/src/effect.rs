@@ -39,7 +39,8 @@ pub enum Effect {
     /// This session's presence is now this one, for everybody who looks (`None`: unavailable).
     /// Telling the contacts is said separately, by `Route`.
     Publish(Option<Box<Presence>>),
-    /// Deliver what the account's log holds beyond its delivery cursor (XEP-0160).
+    /// Deliver what the account's log holds beyond its delivery cursor (XEP-0160). The session
+    /// has gone back to that cursor when it published its presence, before anybody saw it.
     DeliverOffline,
     /// Release the stanzas held back while the client was inactive (XEP-0352).
     Release,
