@@ -79,7 +79,9 @@ impl Sessions {
         let jid = account
             .with_resource(&resource.unwrap_or_else(random_id))
             .map_err(|_| StanzaError::bad_request())?;
-        let cell = patiently(self.world.accounts.hold(&account))
+        // What is committed between this look at the log's end and the moment the name is
+        // known, the session finds when it compares its tail right after its start.
+        let (cell, head) = patiently(self.world.accounts.hold(&account))
             .await
             .map_err(|e| refusal_of(&e))?;
         let slot = self
@@ -88,14 +90,8 @@ impl Sessions {
             .slots
             .reserve(xxh3_64(jid.as_str().as_bytes()));
         let bound = self.take_name(&jid, slot).await;
-        let head = match bound {
-            Ok(()) => patiently(self.world.store.head(&account))
-                .await
-                .map_err(|e| refusal_of(&e)),
-            Err(error) => Err(error),
-        };
-        let started = match head {
-            Ok(head) => self.spawn(slot, &jid, cell.clone(), sink, head).await,
+        let started = match bound {
+            Ok(()) => self.spawn(slot, &jid, cell.clone(), sink, head).await,
             Err(error) => Err(error),
         };
         match started {
