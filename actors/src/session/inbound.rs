@@ -55,8 +55,16 @@ pub(super) struct Current {
 pub(super) struct Batch {
     number: u64,
     jobs: Vec<Job>,
-    kept: Vec<(Arc<Stanza>, OwnedSemaphorePermit)>,
+    kept: Vec<Kept>,
     in_flight_since: Option<Instant>,
+}
+
+/// What is settled with a batch, in the order in which the client sent it.
+enum Kept {
+    Message(Arc<Stanza>, OwnedSemaphorePermit),
+    /// Answered behind the messages before it: many clients ask after every one of them, and
+    /// that must not make a batch of each.
+    AckRequest,
 }
 
 /// A commit with no answer for so long has none to come: the log writer gives up after 30 s.
@@ -160,6 +168,9 @@ impl Live {
         let Received { what, credit } = received;
         match what {
             What::Stanza(stanza) => self.decide(stanza, credit, 1),
+            What::AckRequest if !self.batch.jobs.is_empty() => {
+                self.batch.kept.push(Kept::AckRequest);
+            }
             // What does not wait for the store still waits for what was sent before it.
             other if !self.batch.jobs.is_empty() => {
                 self.inbox.push_front(Received {
@@ -243,7 +254,8 @@ impl Live {
             message,
             dedup,
         });
-        self.batch.kept.push((current.stanza, current.credit));
+        let kept = Kept::Message(current.stanza, current.credit);
+        self.batch.kept.push(kept);
     }
 
     /// The key by which the store recognises a replay (D2).
@@ -264,7 +276,7 @@ impl Live {
     /// Without any id the place in the session tells a stanza: a client that resumes sends
     /// what was not acknowledged again, and it gets the same place.
     fn counted_key(&self) -> String {
-        let place = self.batch.kept.len() as u32;
+        let place = self.batch.jobs.len() as u32;
         match &self.session.sm {
             Some(sm) if sm.is_resumable() => {
                 format!("counted\0{}\0{}", sm.id, sm.handled().wrapping_add(place))
@@ -278,6 +290,7 @@ impl Live {
         self.batch.number += 1;
         self.batch.in_flight_since = Some(Instant::now());
         let jobs = std::mem::take(&mut self.batch.jobs);
+        let count = jobs.len();
         let append = LogWriterMsg::Append {
             slot: self.slot,
             batch: self.batch.number,
@@ -287,7 +300,7 @@ impl Live {
             // It is being started again; it has not seen this batch.
             self.appended(
                 self.batch.number,
-                vec![Outcome::Refused; self.batch.kept.len()],
+                vec![Outcome::Refused; count],
             );
         }
     }
@@ -299,9 +312,17 @@ impl Live {
         }
         self.batch.in_flight_since = None;
         let kept = std::mem::take(&mut self.batch.kept);
-        for ((stanza, credit), outcome) in kept.into_iter().zip(outcomes) {
-            self.settle(&stanza, outcome);
-            drop(credit);
+        let mut outcomes = outcomes.into_iter();
+        for kept in kept {
+            match kept {
+                Kept::AckRequest => self.answer_ack_request(),
+                Kept::Message(stanza, credit) => {
+                    // One answer for each job; what is missing was certainly not kept.
+                    let outcome = outcomes.next().unwrap_or(Outcome::Refused);
+                    self.settle(&stanza, outcome);
+                    drop(credit);
+                }
+            }
         }
         self.drive();
     }

@@ -1,8 +1,9 @@
 //! A connection as its reader task and everyone who sends on it share it.
 //!
-//! There is one task for each connection, the reader, and no writer: who sends, sends at once,
-//! and what the kernel does not take waits here, counted, until the reader finds room.
-//! Knows nothing of XMPP.
+//! There is one task for each connection, the reader, and no writer. What is sent waits here,
+//! counted, until the reader has its turn, which is as soon as whoever sends pauses: so what
+//! belongs together goes to the kernel together, and a page of an archive is one call and not
+//! fifty. Knows nothing of XMPP.
 
 use std::io;
 use std::net::SocketAddr;
@@ -55,6 +56,9 @@ pub(crate) enum Wake {
     Closing,
 }
 
+/// So much goes to the kernel at once, without waiting for the reader's turn: one record of TLS.
+const SEND_BYTES: usize = 16 * 1024;
+
 /// What a closing connection still reads.
 const LAST_BYTES_MAX: usize = 512 * 1024;
 
@@ -97,7 +101,7 @@ impl Connection {
         self.lock().queued()
     }
 
-    /// Sends bytes: all of them now, or the rest as soon as there is room.
+    /// Sends bytes, together with what else is sent about now.
     pub fn send(&self, bytes: &[u8]) -> Sent {
         let mut wire = self.lock();
         if wire.state != State::Open {
@@ -107,7 +111,8 @@ impl Connection {
             return Sent::Overflow;
         }
         let waited = wire.is_waiting();
-        if wire.send(&self.tcp, bytes).is_err() {
+        wire.queue(bytes);
+        if wire.queued() >= SEND_BYTES && wire.flush(&self.tcp).is_err() {
             wire.state = State::Dead;
             self.changed.notify_one();
             return Sent::Closed;
@@ -116,7 +121,10 @@ impl Connection {
             self.changed.notify_one();
         }
         match wire.queued() {
-            queued if queued > self.soft_bytes => Sent::Queued(queued),
+            queued if queued > self.soft_bytes => {
+                wire.is_pressed = true;
+                Sent::Queued(queued)
+            }
             _ => Sent::Taken,
         }
     }
@@ -125,7 +133,8 @@ impl Connection {
     pub fn end(&self, last: &[u8]) {
         let mut wire = self.lock();
         if wire.state == State::Open {
-            wire.state = match wire.send(&self.tcp, last) {
+            wire.queue(last);
+            wire.state = match wire.flush(&self.tcp) {
                 Ok(()) => State::Closing,
                 Err(_) => State::Dead,
             };
@@ -196,12 +205,11 @@ impl Connection {
         }
     }
 
-    /// Sends what the kernel takes; tells whether something waited and all of it is gone.
+    /// Sends what the kernel takes; tells whether all of it is gone and somebody holds back.
     fn flush(&self) -> io::Result<bool> {
         let mut wire = self.lock();
-        let waited = wire.is_waiting();
         wire.flush(&self.tcp)?;
-        Ok(waited && !wire.is_waiting())
+        Ok(!wire.is_waiting() && std::mem::take(&mut wire.is_pressed))
     }
 
     /// Reads at most one buffer and shows it to `take`.
@@ -223,6 +231,8 @@ impl Connection {
         turns: &HandshakeTurns,
     ) -> io::Result<ChannelBindings> {
         let tls = ServerConnection::new(Arc::clone(&identity.xmpp)).map_err(io::Error::other)?;
+        // What was said in the clear, that the handshake may begin, goes in the clear.
+        self.flush_all().await?;
         self.lock().tls = Some(Box::new(tls));
         let mut next = Handshake::WaitsForPeer;
         loop {
@@ -250,11 +260,16 @@ impl Connection {
         let _ = tokio::time::timeout(patience, self.finish_patiently()).await;
     }
 
-    async fn finish_patiently(&self) -> io::Result<()> {
+    async fn flush_all(&self) -> io::Result<()> {
         while self.lock().is_waiting() {
             self.tcp.writable().await?;
             self.flush()?;
         }
+        Ok(())
+    }
+
+    async fn finish_patiently(&self) -> io::Result<()> {
+        self.flush_all().await?;
         self.lock().close_notify(&self.tcp);
         SockRef::from(&self.tcp).shutdown(std::net::Shutdown::Write)?;
         // Closing with unread bytes would reset the connection and could destroy our last
