@@ -25,8 +25,9 @@ use crate::session::SessionMsg;
 use crate::slot::Slot;
 use crate::world::{World, now};
 
-/// A batch holds so many messages at most: about what SQLite commits in 10 ms.
-const BATCH_MAX: usize = 512;
+/// A batch holds so many messages at most: about what SQLite commits in 20 ms, most of which a
+/// smaller batch would take too.
+const BATCH_MAX: usize = 1024;
 
 /// So long it is tried to find out whether a commit took place (D5).
 const UNCERTAIN_FOR: Duration = Duration::from_secs(30);

@@ -298,10 +298,7 @@ impl Live {
         };
         if self.world.log_writer().cast(append).is_err() {
             // It is being started again; it has not seen this batch.
-            self.appended(
-                self.batch.number,
-                vec![Outcome::Refused; count],
-            );
+            self.appended(self.batch.number, vec![Outcome::Refused; count]);
         }
     }
 

@@ -37,8 +37,6 @@ pub(crate) struct Sqlite {
     writer: Arc<Mutex<Writer>>,
     readers: SqlitePool,
     tails: Tails,
-    /// Held by whoever puts recent messages away.
-    merging: Arc<Mutex<()>>,
 }
 
 /// What a change does inside its transaction.

@@ -10,7 +10,7 @@ use klatsch_protocol::jid::{BareJid, Jid};
 use klatsch_protocol::time::Timestamp;
 
 use super::log::{OWN, RECEIVED, SENT, place};
-use super::merge::Bound;
+use super::merge::{Bound, make_room};
 use super::recent::{Key, Line, Message, Said};
 use super::statements::{ADD_RECENT, FIND_BLOCKS, FIND_HEADS, FIND_REPLAYS, chunks};
 use super::unsigned;
@@ -59,6 +59,7 @@ pub(super) async fn append(writer: &mut Writer, batch: &[Append]) -> Result<Vec<
     let Plan {
         heads, messages, ..
     } = plan;
+    make_room(writer, messages.len()).await?;
     insert_recent(writer, &messages).await?;
     writer.pending.heads.extend(heads);
     writer.pending.recent = messages;

@@ -73,18 +73,8 @@ impl Logs for Sqlite {
             return Ok(Vec::new());
         }
         let batch = Arc::new(batch);
-        let (answers, is_full) = self
-            .write(move |writer| {
-                Box::pin(async move {
-                    let answers = append::append(writer, &batch).await?;
-                    Ok((answers, writer.recent.is_full()))
-                })
-            })
-            .await?;
-        if is_full {
-            self.put_away();
-        }
-        Ok(answers)
+        self.write(move |writer| Box::pin(async move { append::append(writer, &batch).await }))
+            .await
     }
 
     async fn head(&self, account: &BareJid) -> Result<u64> {

@@ -19,16 +19,14 @@ use crate::error::Result;
 
 pub(super) type Bound = Query<'static, Database, SqliteArguments>;
 
-/// Lines one transaction merges, more or less: appends wait behind it for some milliseconds.
-const LINES: usize = 1024;
-
-/// Merges the logs that have waited longest; true: it should go on.
-pub(super) async fn merge_some(writer: &mut Writer) -> Result<bool> {
-    let logs = writer.recent.longest_waiting(LINES);
-    let is_last = logs.is_empty();
-    let is_full = writer.recent.is_full();
-    merge(writer, logs).await?;
-    Ok(!is_last && is_full)
+/// Merges the logs that have waited longest, once enough has come together: twice as many lines
+/// as are about to come, so that it never becomes much more.
+pub(super) async fn make_room(writer: &mut Writer, messages: usize) -> Result<()> {
+    if !writer.recent.is_full() {
+        return Ok(());
+    }
+    let logs = writer.recent.longest_waiting(4 * messages);
+    merge(writer, logs).await
 }
 
 /// Merges everything.

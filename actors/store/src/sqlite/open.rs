@@ -79,7 +79,6 @@ impl Sqlite {
             writer: Arc::new(Mutex::new(writer)),
             readers,
             tails,
-            merging: Arc::default(),
         })
     }
 }

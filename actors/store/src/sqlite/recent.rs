@@ -3,8 +3,9 @@
 //! A message goes into two logs, their conversations and the list of replays: five places in
 //! five trees, five pages to write for a few hundred bytes. So a commit appends whole messages
 //! to the table `recent`, page after page, and only later they are put into the other tables,
-//! many of a log at a time: at leisure when enough have come together, and at once for a log
-//! that somebody reads. What is recent is also in memory, and nothing is ever only there.
+//! many of a log at a time: some with each commit once enough have come together, and at once
+//! those of a log that somebody reads. What is recent is also in memory, and nothing is ever
+//! only there.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -377,31 +378,6 @@ impl Sqlite {
         }
         self.write(move |writer| Box::pin(async move { merge::merge(writer, vec![log]).await }))
             .await
-    }
-
-    /// Puts away what has come together, unless somebody is at it; nobody waits for it.
-    pub(super) fn put_away(&self) {
-        let Ok(turn) = Arc::clone(&self.merging).try_lock_owned() else {
-            return;
-        };
-        let writer = Arc::clone(&self.writer);
-        tokio::spawn(async move {
-            let _turn = turn;
-            loop {
-                let mut writer = writer.lock().await;
-                let more = writer
-                    .transaction(|writer| Box::pin(merge::merge_some(writer)))
-                    .await;
-                match more {
-                    Ok(true) => {}
-                    Ok(false) => return,
-                    Err(error) => {
-                        tracing::warn!(%error, "recent messages stay where they are for now");
-                        return;
-                    }
-                }
-            }
-        });
     }
 }
 

@@ -142,6 +142,8 @@ impl Writer {
         }
         self.open = false;
         let pending = std::mem::take(&mut self.pending);
+        // First what is no longer recent: the same logs may have got something new.
+        self.recent.merged(&pending.merged);
         if !pending.recent.is_empty() {
             let heads = pending.heads.iter();
             let owners: HashMap<i64, &BareJid> =
@@ -152,7 +154,6 @@ impl Writer {
                 });
             }
         }
-        self.recent.merged(&pending.merged);
         pending
             .heads
             .into_iter()

@@ -111,10 +111,13 @@ async fn what_comes_together_is_put_away_by_itself() {
     for from in (1..messages).step_by(500) {
         send(&store, from..(from + 500).min(messages)).await;
     }
-    // Whoever puts away holds the turn until it is done.
-    drop(store.merging.lock().await);
     let left = store.writer.lock().await.recent.lines;
     assert!(left < LINES_MAX, "{left}");
+    let stored: i64 = sqlx::query_scalar("SELECT count(*) FROM entry")
+        .fetch_one(&store.readers)
+        .await
+        .unwrap();
+    assert_eq!(left as u64 + stored.unsigned_abs(), 2 * (messages - 1));
     let last = ArchiveQuery {
         page: klatsch_protocol::archive::PageFrom::End,
         max: 2,
