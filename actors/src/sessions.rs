@@ -8,7 +8,7 @@ use klatsch_protocol::jid::{BareJid, FullJid};
 use klatsch_protocol::stanza::{StanzaError, StreamCondition, StreamError};
 use klatsch_protocol::xml::Fragment;
 use ractor::{Actor, ActorRef};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
 use tokio::time::timeout;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -296,14 +296,34 @@ impl SessionHandle {
         }
     }
 
+    /// Hands over what the client has sent, if the session can take it now; false: the session
+    /// is gone.
+    ///
+    /// # Errors
+    /// The fragment, when the session has enough to deal with: [`SessionHandle::inbound`] waits.
+    pub fn try_inbound(&self, fragment: Fragment) -> Result<bool, Fragment> {
+        match self
+            .credit
+            .clone()
+            .try_acquire_many_owned(units_of(&fragment))
+        {
+            Ok(credit) => Ok(self.hand_over(fragment, credit)),
+            Err(TryAcquireError::NoPermits) => Err(fragment),
+            Err(TryAcquireError::Closed) => Ok(false),
+        }
+    }
+
     /// Hands over what the client has sent; waits while the session has much of it to deal
     /// with. False: the session is gone.
     pub async fn inbound(&self, fragment: Fragment) -> bool {
-        let size = fragment.payloads().bytes().len() as u32;
-        let units = (1 + size / 4096).min(CREDIT);
-        let Ok(credit) = self.credit.clone().acquire_many_owned(units).await else {
+        let credit = self.credit.clone();
+        let Ok(credit) = credit.acquire_many_owned(units_of(&fragment)).await else {
             return false;
         };
+        self.hand_over(fragment, credit)
+    }
+
+    fn hand_over(&self, fragment: Fragment, credit: OwnedSemaphorePermit) -> bool {
         let message = SessionMsg::Inbound(Box::new(fragment), credit, self.connection);
         self.actor.cast(message).is_ok()
     }
@@ -323,6 +343,12 @@ impl SessionHandle {
     pub fn detach(&self, how: Detach) {
         let _ = self.actor.cast(SessionMsg::Detach(how, self.connection));
     }
+}
+
+/// A large stanza counts for more than one.
+fn units_of(fragment: &Fragment) -> u32 {
+    let size = fragment.payloads().bytes().len() as u32;
+    (1 + size / 4096).min(CREDIT)
 }
 
 /// 128 random bits, for names nobody may guess.

@@ -192,9 +192,14 @@ async fn hand_over(
         match tokenizer.next() {
             Ok(None) => return None,
             Ok(Some(Token::Fragment(fragment))) => {
-                let taken = connection
-                    .flush_while(session.inbound(fragment), || session.writable())
-                    .await;
+                let taken = match session.try_inbound(fragment) {
+                    Ok(taken) => taken,
+                    // Boxed: waiting is rare, and every idle connection would hold room for it.
+                    Err(fragment) => {
+                        let inbound = session.inbound(fragment);
+                        Box::pin(connection.flush_while(inbound, || session.writable())).await
+                    }
+                };
                 if !taken {
                     return Some(Detach::Lost);
                 }
