@@ -4,6 +4,7 @@ mod buffer;
 pub mod c2s;
 mod hold;
 mod negotiation;
+mod pace;
 mod sink;
 pub mod socket;
 pub mod websocket;

@@ -172,24 +172,37 @@ impl Connection {
         drained: impl Fn(),
     ) -> T {
         let mut work = std::pin::pin!(work);
+        match self.flush_until_closing(&mut work, drained).await {
+            Some(done) => done,
+            None => work.await,
+        }
+    }
+
+    /// The same, but `None` as soon as the connection is to close or has failed: the reader
+    /// meets that when it comes back to the socket.
+    pub(crate) async fn flush_until_closing<T>(
+        &self,
+        work: impl Future<Output = T>,
+        drained: impl Fn(),
+    ) -> Option<T> {
+        let mut work = std::pin::pin!(work);
         loop {
             let waits = self.lock().is_waiting();
             tokio::select! {
                 biased;
-                done = &mut work => return done,
+                done = &mut work => return Some(done),
                 ready = self.tcp.writable(), if waits => {
                     match ready.and_then(|()| self.flush()) {
                         Ok(true) => drained(),
                         Ok(false) => {}
-                        // The reader will meet the error when it comes back to the socket.
-                        Err(_) => return work.await,
+                        Err(_) => return None,
                     }
                 }
                 () = self.changed.notified() => {
                     // A close that comes meanwhile is the reader's: leave it its wake-up.
                     if self.lock().state != State::Open {
                         self.changed.notify_one();
-                        return work.await;
+                        return None;
                     }
                 }
             }

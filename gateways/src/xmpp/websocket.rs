@@ -28,13 +28,14 @@ use klatsch_protocol::stream::websocket::{SUBPROTOCOL, is_close};
 use klatsch_protocol::stream::{Event, TlsState, Transport as Carrier};
 use klatsch_protocol::xml::{Fragment, Limits as XmlLimits, Token, XmlError, parse_fragment};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use self::frames::{Frame, Frames};
 use self::outbox::Outbox;
 use super::ClientGateway;
 use super::hold::Hold;
 use super::negotiation::{Negotiation, Step, Transport};
+use super::pace::{Pace, is_stanza};
 use crate::http::{Place, Requester};
 use crate::metrics;
 
@@ -102,10 +103,13 @@ async fn serve(
         frames,
         outbox,
         limits: XmlLimits::BEFORE_LOGIN,
+        pace: None,
     };
     // Boxed, so that the memory of a negotiation goes when it is over.
     let negotiated = Box::pin(connection.negotiate(&gateway, requester)).await;
     if let Some(hold) = negotiated {
+        let now = Instant::now().into_std();
+        connection.pace = Pace::of(&gateway.limits, requester.address, TRANSPORT, now);
         let how = connection.converse(&hold).await.unwrap_or(Detach::Lost);
         hold.release(how);
     }
@@ -118,6 +122,8 @@ struct Connection<S> {
     frames: Frames<S>,
     outbox: Arc<Outbox>,
     limits: XmlLimits,
+    /// How fast it may go on once it is bound.
+    pace: Option<Box<Pace>>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
@@ -193,7 +199,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         loop {
             let fragment = match self.frames.next().await? {
                 Frame::Text(text) => match parse_fragment(text.as_bytes(), &self.limits) {
-                    Ok(fragment) => fragment,
+                    Ok(fragment) => {
+                        self.count(text.len(), &fragment);
+                        fragment
+                    }
                     Err(error) => return Ok(self.refuse(error)),
                 },
                 Frame::Drained => {
@@ -216,12 +225,40 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             return Ok(Some(Detach::Closed));
         }
         let session = hold.session();
+        if !self.keep_pace(hold).await? {
+            return Ok(Some(Detach::Lost));
+        }
         let inbound = session.inbound(fragment);
         let taken = self
             .frames
             .send_while(inbound, || session.writable())
             .await?;
         Ok((!taken).then_some(Detach::Lost))
+    }
+
+    fn count(&mut self, bytes: usize, fragment: &Fragment) {
+        let Some(pace) = &mut self.pace else { return };
+        pace.count_bytes(bytes);
+        if is_stanza(fragment.name()) {
+            pace.count_stanza();
+        }
+    }
+
+    /// Waits while the client is too fast, sending what waits for it; false: the connection is
+    /// to close.
+    async fn keep_pace(&mut self, hold: &Hold) -> io::Result<bool> {
+        let Some(pace) = &mut self.pace else {
+            return Ok(true);
+        };
+        while let Some(wait) = pace.wait(|| Instant::now().into_std()) {
+            let waited = self
+                .frames
+                .send_until_closing(sleep(wait), || hold.session().writable());
+            if waited.await?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// A client that breaks the rules of XML ends its session: resuming would bring the same

@@ -107,13 +107,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
         drained: impl Fn(),
     ) -> io::Result<T> {
         let mut work = std::pin::pin!(work);
+        match self.send_until_closing(&mut work, drained).await? {
+            Some(done) => Ok(done),
+            None => Ok(work.await),
+        }
+    }
+
+    /// The same, but `None` as soon as we are closing and everything is sent.
+    pub(super) async fn send_until_closing<T>(
+        &mut self,
+        work: impl Future<Output = T>,
+        drained: impl Fn(),
+    ) -> io::Result<Option<T>> {
+        let mut work = std::pin::pin!(work);
         loop {
             let outbox = Arc::clone(&self.outbox);
             tokio::select! {
                 biased;
-                done = &mut work => return Ok(done),
+                done = &mut work => return Ok(Some(done)),
                 outgoing = outbox.next() => match outgoing {
-                    Outgoing::Closing => return Ok(work.await),
+                    Outgoing::Closing => return Ok(None),
                     Outgoing::Frame(frame) => {
                         self.send(frame).await?;
                         if outbox.is_empty() {
