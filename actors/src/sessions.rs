@@ -6,6 +6,7 @@ use std::time::Duration;
 use klatsch_protocol::facts::Views;
 use klatsch_protocol::jid::{BareJid, FullJid};
 use klatsch_protocol::stanza::{StanzaError, StreamCondition, StreamError};
+use klatsch_protocol::stream::NotResumed;
 use klatsch_protocol::xml::Fragment;
 use ractor::{Actor, ActorRef};
 use tokio::sync::{Semaphore, oneshot};
@@ -182,32 +183,38 @@ impl Sessions {
     /// [`SessionHandle::start`].
     ///
     /// # Errors
-    /// There is nothing to resume by this id for this account.
+    /// There is nothing to resume by this id for this account, or the client counts wrongly.
     pub async fn resume(
         &self,
         account: &BareJid,
         previd: &str,
         h: u32,
         sink: Arc<dyn Sink>,
-    ) -> Result<Resumed, NothingToResume> {
-        let slot = self.world.resumables.slot(previd).ok_or(NothingToResume)?;
+    ) -> Result<Resumed, NotResumed> {
+        let slot = self
+            .world
+            .resumables
+            .slot(previd)
+            .ok_or(NotResumed::Gone(None))?;
         let actor = self
             .world
             .directory
             .slots
             .get(slot)
-            .ok_or(NothingToResume)?;
+            .ok_or(NotResumed::Gone(None))?;
         if !self.owns(account, slot) {
-            return Err(NothingToResume);
+            return Err(NotResumed::Gone(None));
         }
         let (reply, answer) = oneshot::channel();
         let resumption = Resumption { h, sink, reply };
         actor
             .cast(SessionMsg::Resume(Box::new(resumption)))
-            .map_err(|_| NothingToResume)?;
+            .map_err(|_| NotResumed::Gone(None))?;
         let answer = timeout(crate::world::STORE_PATIENCE * 4, answer).await;
-        let Ok(Ok(Some(answer))) = answer else {
-            return Err(NothingToResume);
+        let answer = match answer {
+            Ok(Ok(Ok(answer))) => answer,
+            Ok(Ok(Err(Some(too_high)))) => return Err(NotResumed::TooHigh(too_high)),
+            _ => return Err(NotResumed::Gone(None)),
         };
         let session = SessionHandle::new(actor, answer.connection);
         tracing::info!(jid = %answer.jid, "session resumed");
@@ -286,10 +293,6 @@ impl Sessions {
         }
     }
 }
-
-/// There is no such session to resume.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NothingToResume;
 
 impl SessionHandle {
     fn new(actor: ActorRef<SessionMsg>, connection: u32) -> Self {

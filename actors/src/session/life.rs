@@ -132,7 +132,7 @@ impl Live {
     /// it then sends again is what never came here.
     pub(super) fn resume(&mut self, resumption: Resumption) {
         if !self.session.sm.as_ref().is_some_and(Sm::is_resumable) || self.has_ended {
-            let _ = resumption.reply.send(None);
+            let _ = resumption.reply.send(Err(None));
             return;
         }
         // §5: the stream that is still open is ended.
@@ -155,15 +155,15 @@ impl Live {
         };
         let Resumption { h, sink, reply } = *resumption;
         let answer = match self.take_ack(Some(&h.to_string())) {
-            Ok(()) => self.session.sm.as_ref().map(|sm| ResumeAnswer {
+            Ok(()) => Ok(ResumeAnswer {
                 jid: self.session.facts.jid.clone(),
-                h: sm.handled(),
+                h: self.session.sm.as_ref().map_or(0, Sm::handled),
                 connection: self.connections,
             }),
             // An h beyond what was sent resumes nothing; the session goes with its time.
-            Err(_) => None,
+            Err(too_high) => Err(Some(too_high)),
         };
-        let is_resumed = answer.is_some();
+        let is_resumed = answer.is_ok();
         if reply.send(answer).is_ok() && is_resumed {
             self.connection = Connection::Arriving(sink);
             metrics::session_resumed();

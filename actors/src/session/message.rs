@@ -103,8 +103,9 @@ pub struct Resumption {
     pub h: u32,
     /// Its new connection.
     pub sink: Arc<dyn Sink>,
-    /// The answer: what has been handled of its stanzas, or nothing when it may not resume.
-    pub reply: oneshot::Sender<Option<ResumeAnswer>>,
+    /// The answer: what has been handled of its stanzas; when it may not resume, why its stream
+    /// must end for it, if it must.
+    pub reply: oneshot::Sender<Result<ResumeAnswer, Option<StreamError>>>,
 }
 
 /// The session goes on.

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use crate::routing::Share;
-use crate::stanza::{Stanza, StreamCondition, StreamError};
+use crate::stanza::{Stanza, StreamCondition, StreamError, StreamErrorDetail};
 use crate::xml::Element;
 
 /// The namespace, and the stream feature that announces it.
@@ -110,7 +110,7 @@ impl Sm {
     /// The client has handled so many; what that acknowledges is answered.
     ///
     /// # Errors
-    /// §4: a client that acknowledges more than it was sent is told so and ended.
+    /// §6: a client that acknowledges more than it was sent is told so and ended.
     pub fn acknowledge(&mut self, h: u32) -> Result<Vec<Unacked>, StreamError> {
         self.request_is_open = false;
         let acked_before = self.sent.wrapping_sub(self.unacked.len() as u32);
@@ -183,9 +183,10 @@ pub fn parse_h(text: &str) -> Option<u32> {
     if is_number { text.parse().ok() } else { None }
 }
 
-/// §4: the application-specific condition for an `h` beyond what was sent.
+/// §6: the application-specific condition for an `h` beyond what was sent.
 fn handled_count_too_high(h: u32, sent: u32) -> StreamError {
     StreamError::new(StreamCondition::UndefinedCondition)
+        .with_detail(StreamErrorDetail::HandledCountTooHigh { h, sent })
         .with_text(format!("acknowledged {h} stanzas, only {sent} were sent"))
 }
 
@@ -218,6 +219,22 @@ mod tests {
     fn acknowledging_more_than_was_sent_ends_the_stream() {
         assert!(with_sent(3).acknowledge(4).is_err());
         assert!(with_sent(3).acknowledge(u32::MAX).is_err());
+    }
+
+    #[test]
+    fn client_that_acknowledges_too_much_is_told_both_counts() {
+        let mut written = Vec::new();
+        let error = with_sent(3).acknowledge(4).unwrap_err();
+        error.write(&mut written);
+        assert_eq!(
+            String::from_utf8(written).unwrap(),
+            "<stream:error>\
+             <undefined-condition xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>\
+             <text xmlns='urn:ietf:params:xml:ns:xmpp-streams'>\
+             acknowledged 4 stanzas, only 3 were sent</text>\
+             <handled-count-too-high xmlns='urn:xmpp:sm:3' h='4' send-count='3'/>\
+             </stream:error>"
+        );
     }
 
     #[test]
