@@ -60,7 +60,10 @@ pub async fn serve(gateway: Arc<ClientGateway>, arrival: Arrival, mode: Mode) {
         };
         hold.release(how);
     }
-    connection.finish(gateway.limits.close_timeout).await;
+    let patience = gateway.limits.close_timeout;
+    let mut shutdown = gateway.shutdown.clone();
+    let enough = shutdown.closing_is_over(patience);
+    connection.finish(patience, enough).await;
 }
 
 /// Brings a client to its session within the absolute deadline (row X13).

@@ -11,16 +11,17 @@ use std::time::Duration;
 
 use klatsch_protocol::sasl::ChannelBindings;
 use rustls::ServerConnection;
-use socket2::{SockRef, TcpKeepalive};
+use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use super::buffer::with_read_buffer;
 pub(crate) use super::wire::Received;
 use super::wire::{Handshake, State, Wire};
 use crate::listener::Limits;
-use crate::tls::{Identity, channel_binding};
+use crate::tls::{HandshakeTurns, Identity, channel_binding};
 
 /// One socket, plain or with TLS.
 pub struct Connection {
@@ -58,25 +59,9 @@ pub(crate) enum Wake {
 /// What a closing connection still reads.
 const LAST_BYTES_MAX: usize = 512 * 1024;
 
-/// What all handshakes share: turns at computing. A turn is held while computing and never
-/// while waiting for a peer, so that silent clients hold none (row A04); there is one turn less
-/// than cores, so that a storm of handshakes leaves one to those who are logged in.
-pub struct HandshakeTurns(Semaphore);
-
-impl Default for HandshakeTurns {
-    fn default() -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self(Semaphore::new(cores.saturating_sub(1).max(1)))
-    }
-}
-
 impl Connection {
-    /// Takes an accepted socket and sets its options.
+    /// Takes an accepted socket.
     pub fn new(tcp: TcpStream, peer: SocketAddr, limits: &Limits) -> Self {
-        // Options make things better; a socket that refuses one is still a socket.
-        if let Err(error) = set_options(&tcp, limits) {
-            tracing::debug!(peer = %peer, error = %error, "cannot set socket options");
-        }
         Self {
             tcp,
             peer,
@@ -245,7 +230,7 @@ impl Connection {
                 Handshake::WaitsForPeer => self.tcp.readable().await?,
                 Handshake::WaitsForRoom => self.tcp.writable().await?,
             }
-            let _turn = turns.0.acquire().await.map_err(io::Error::other)?;
+            let _turn = turns.turn().await;
             next = self.lock().handshake_step(&self.tcp)?;
         }
         Ok(ChannelBindings {
@@ -258,18 +243,29 @@ impl Connection {
         })
     }
 
-    /// Sends what is left, closes our side and waits for the peer's, at most `patience` long.
-    pub(crate) async fn finish(&self, patience: Duration) {
-        let _ = tokio::time::timeout(patience, self.finish_patiently()).await;
+    /// Sends what is left, at most `patience` long, closes our side and waits until the peer
+    /// has closed its own or `enough` has come.
+    pub(crate) async fn finish(&self, patience: Duration, enough: impl Future<Output = ()>) {
+        if !matches!(timeout(patience, self.send_the_rest()).await, Ok(Ok(()))) {
+            return;
+        }
+        tokio::select! {
+            // However the peer closes, it is gone.
+            _ = self.read_the_rest() => {}
+            () = enough => {}
+        }
     }
 
-    async fn finish_patiently(&self) -> io::Result<()> {
+    async fn send_the_rest(&self) -> io::Result<()> {
         while self.lock().is_waiting() {
             self.tcp.writable().await?;
             self.flush()?;
         }
         self.lock().close_notify(&self.tcp);
-        SockRef::from(&self.tcp).shutdown(std::net::Shutdown::Write)?;
+        SockRef::from(&self.tcp).shutdown(std::net::Shutdown::Write)
+    }
+
+    async fn read_the_rest(&self) -> io::Result<()> {
         // Closing with unread bytes would reset the connection and could destroy our last
         // words on their way (RFC 1122 §4.2.2.13), so some of the peer's rest is read and
         // dropped; who sends more than that does not listen.
@@ -290,13 +286,4 @@ impl Connection {
         // Who panicked while sending left at worst half a stanza, which ends this stream only.
         self.wire.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn set_options(tcp: &TcpStream, limits: &Limits) -> io::Result<()> {
-    tcp.set_nodelay(true)?;
-    let socket = SockRef::from(tcp);
-    // Experiment 13: a client whose network died is noticed whether or not we are sending.
-    socket.set_tcp_user_timeout(Some(limits.tcp_user_timeout))?;
-    let probe = TcpKeepalive::new().with_time(limits.tcp_keepalive);
-    socket.set_tcp_keepalive(&probe.with_interval(Duration::from_secs(10)).with_retries(3))
 }

@@ -114,7 +114,18 @@ async fn serve(
         hold.release(how);
     }
     // What waits is sent, then the WebSocket is closed (RFC 7395 §3.6.1).
-    let _ = timeout(gateway.limits.close_timeout, connection.frames.finish()).await;
+    let patience = gateway.limits.close_timeout;
+    if !matches!(
+        timeout(patience, connection.frames.send_the_rest()).await,
+        Ok(Ok(()))
+    ) {
+        return;
+    }
+    let mut shutdown = gateway.shutdown.clone();
+    tokio::select! {
+        () = connection.frames.read_the_rest() => {}
+        () = shutdown.closing_is_over(patience) => {}
+    }
 }
 
 /// A client's WebSocket.

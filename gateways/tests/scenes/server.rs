@@ -99,6 +99,7 @@ impl Server {
             router: router(Arc::new(state)).merge(websocket::router(Arc::new(sockets))),
             trusted_proxies: setup.http.trusted_proxies,
             certificates: clients.certificates.clone(),
+            turns: Arc::clone(&clients.turns),
             limits: Arc::clone(&limits),
             shutdown,
         };

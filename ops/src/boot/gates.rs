@@ -145,6 +145,7 @@ fn http(
         router: router(Arc::new(state)).merge(websocket::router(Arc::new(sockets))),
         trusted_proxies: settings.trusted_proxies,
         certificates: clients.certificates.clone(),
+        turns: Arc::clone(&clients.turns),
         limits: Arc::clone(limits),
         shutdown,
     })

@@ -138,8 +138,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
         }
     }
 
-    /// Sends what is left, then closes the WebSocket and waits for the client to do the same.
-    pub(super) async fn finish(&mut self) -> io::Result<()> {
+    /// Sends what is left, then closes our side of the WebSocket.
+    pub(super) async fn send_the_rest(&mut self) -> io::Result<()> {
         self.outbox.seal();
         while let Outgoing::Frame(frame) = self.outbox.next().await {
             self.send(frame).await?;
@@ -148,8 +148,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
             code: self.close_code,
             reason: Utf8Bytes::default(),
         };
-        self.socket.close(Some(frame)).await.map_err(into_io)?;
-        // What still comes is dropped; each message takes away from the client's time only.
+        self.socket.close(Some(frame)).await.map_err(into_io)
+    }
+
+    /// Waits for the client to close its side. What still comes is dropped; each message takes
+    /// away from the client's time only.
+    pub(super) async fn read_the_rest(&mut self) {
         while self
             .socket
             .next()
@@ -158,7 +162,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
         {
             self.socket.get_mut().since = 0;
         }
-        Ok(())
     }
 
     async fn send(&mut self, frame: Utf8Bytes) -> io::Result<()> {
