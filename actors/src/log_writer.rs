@@ -217,6 +217,10 @@ fn message_bytes(message: &Message) -> bytes::Bytes {
 /// Appends; when it is not known whether a commit took place, appends again: what is there
 /// already is recognised by its dedup key.
 async fn append_certainly(world: &World, appends: Vec<Append>) -> Result<Vec<Appended>, Outcome> {
+    if world.strain.disk_is_low() {
+        // Row C13: who watches the disk has said so in the log, once.
+        return Err(Outcome::Refused);
+    }
     let deadline = Instant::now() + UNCERTAIN_FOR;
     let mut is_uncertain = false;
     loop {
@@ -277,6 +281,7 @@ fn answer_all(world: &World, requests: Vec<Request>, appended: Vec<Appended>) {
 
 fn refuse_all(world: &World, requests: Vec<Request>, outcome: Outcome) {
     for request in requests {
+        metrics::messages_refused(request.jobs.len());
         let outcomes = vec![outcome; request.jobs.len()];
         world
             .directory

@@ -9,22 +9,27 @@ use klatsch_protocol::stanza::{StanzaError, StreamCondition, StreamError};
 use klatsch_protocol::stream::NotResumed;
 use klatsch_protocol::xml::Fragment;
 use ractor::{Actor, ActorRef};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::mail::{Address, Mail};
+use crate::metrics;
 use crate::presence_shard::PresenceShardMsg;
 use crate::router::{patiently, refusal_of};
 use crate::session::{
     Arguments, Detach, Peer, Resumption, Session, SessionActor, SessionMsg, Sink,
 };
 use crate::slot::Slot;
+use crate::strain::{Charge, Queue, Strain};
 use crate::world::World;
 
 /// What a client may have sent and not yet seen dealt with: this many units, a stanza costing
 /// one and another for each 4 KiB. While it has none left its socket is not read.
 const CREDIT: u32 = 64;
+
+/// What a stanza takes besides its content, about.
+pub(crate) const STANZA_BYTES: usize = 256;
 
 /// A session that is replaced has this long to tell its contacts.
 const REPLACE_PATIENCE: Duration = Duration::from_secs(2);
@@ -41,6 +46,13 @@ pub struct SessionHandle {
     actor: ActorRef<SessionMsg>,
     connection: u32,
     credit: Arc<Semaphore>,
+    strain: Arc<Strain>,
+}
+
+/// What a stanza of the client costs until it has been dealt with.
+pub struct Credit {
+    _units: OwnedSemaphorePermit,
+    _bytes: Charge,
 }
 
 /// A session goes on.
@@ -63,12 +75,24 @@ impl Sessions {
         &self.world
     }
 
+    /// How strained the node is.
+    pub fn strain(&self) -> Arc<Strain> {
+        Arc::clone(&self.world.strain)
+    }
+
+    /// Lets every client go for whom at least so many bytes wait: those who read too slowly
+    /// lose their connection and may resume, those who acknowledge too little their session.
+    pub fn let_go(&self, bytes: usize) {
+        let slots = &self.world.directory.slots;
+        slots.send_all(|| SessionMsg::LetGo(bytes));
+    }
+
     /// Binds a resource (RFC 6120 §7). Nothing is written to the connection until
     /// [`SessionHandle::start`]. A session that has this resource ends with `<conflict/>`.
     ///
     /// # Errors
     /// What the client is told: the resource is no resourcepart, the account has too many
-    /// resources, or the store does not answer.
+    /// resources, the node is short of memory, or the store does not answer.
     pub async fn bind(
         &self,
         account: BareJid,
@@ -76,6 +100,10 @@ impl Sessions {
         sink: Arc<dyn Sink>,
         peer: Peer,
     ) -> Result<(FullJid, SessionHandle), StanzaError> {
+        if self.world.strain.refuses_sessions() {
+            metrics::session_refused();
+            return Err(StanzaError::resource_constraint().with_text("short of memory"));
+        }
         let resource = resource.filter(|resource| !resource.is_empty());
         let jid = account
             .with_resource(&resource.unwrap_or_else(random_id))
@@ -102,7 +130,7 @@ impl Sessions {
         match started {
             Ok(actor) => {
                 tracing::info!(%jid, peer = %peer.address, secure = peer.is_secure, "session bound");
-                Ok((jid, SessionHandle::new(actor, 0)))
+                Ok((jid, SessionHandle::new(actor, 0, self.strain())))
             }
             Err(error) => {
                 self.give_back(&jid, slot);
@@ -216,7 +244,7 @@ impl Sessions {
             Ok(Ok(Err(Some(too_high)))) => return Err(NotResumed::TooHigh(too_high)),
             _ => return Err(NotResumed::Gone(None)),
         };
-        let session = SessionHandle::new(actor, answer.connection);
+        let session = SessionHandle::new(actor, answer.connection, self.strain());
         tracing::info!(jid = %answer.jid, "session resumed");
         Ok(Resumed {
             jid: answer.jid,
@@ -295,8 +323,9 @@ impl Sessions {
 }
 
 impl SessionHandle {
-    fn new(actor: ActorRef<SessionMsg>, connection: u32) -> Self {
+    fn new(actor: ActorRef<SessionMsg>, connection: u32, strain: Arc<Strain>) -> Self {
         Self {
+            strain,
             actor,
             connection,
             credit: Arc::new(Semaphore::new(CREDIT as usize)),
@@ -306,10 +335,16 @@ impl SessionHandle {
     /// Hands over what the client has sent; waits while the session has much of it to deal
     /// with. False: the session is gone.
     pub async fn inbound(&self, fragment: Fragment) -> bool {
-        let size = fragment.payloads().bytes().len() as u32;
-        let units = (1 + size / 4096).min(CREDIT);
-        let Ok(credit) = self.credit.clone().acquire_many_owned(units).await else {
+        let size = fragment.payloads().bytes().len();
+        let units = (1 + size as u32 / 4096).min(CREDIT);
+        let Ok(held) = self.credit.clone().acquire_many_owned(units).await else {
             return false;
+        };
+        let mut waiting = Charge::new(Arc::clone(&self.strain), Queue::Inbound);
+        waiting.set(STANZA_BYTES + size);
+        let credit = Credit {
+            _units: held,
+            _bytes: waiting,
         };
         let message = SessionMsg::Inbound(Box::new(fragment), credit, self.connection);
         self.actor.cast(message).is_ok()

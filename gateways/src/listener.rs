@@ -148,7 +148,7 @@ mod tests {
         let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let _client = TcpStream::connect(address).await.unwrap();
-        let admission = Admission::new(Arc::clone(&limits));
+        let admission = Admission::new(Arc::clone(&limits), Arc::default());
         let arrived = std::cell::Cell::new(None);
         let keep = |arrival| arrived.set(Some(arrival));
         accept_one(&listener, "test", &admission, &keep).await;

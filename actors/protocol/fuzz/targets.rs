@@ -215,8 +215,10 @@ impl Caller {
             }
             Action::Resume { account, h, .. } => {
                 self.asks_for_session(&account);
-                let resumed =
-                    [Err(NotResumed::Gone(None)), Ok(h)][usize::from(self.choice & 32 != 0)];
+                let resumed = match self.choice & 32 {
+                    0 => Err(NotResumed::Gone(None)),
+                    _ => Ok(h),
+                };
                 Some(Event::Resumed(resumed))
             }
             Action::Bound(jid) => {

@@ -1,5 +1,6 @@
 //! How a session begins, loses its client, gets it back and ends.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use klatsch_protocol::facts::SessionFacts;
@@ -14,6 +15,7 @@ use crate::farewell::farewell;
 use crate::metrics;
 use crate::sessions::random_id;
 use crate::slot::Slot;
+use crate::strain::{Charge, Queue};
 use crate::timers::Wake;
 
 impl Live {
@@ -27,6 +29,7 @@ impl Live {
             head,
         } = arguments;
         metrics::session_began();
+        let kept = Charge::new(Arc::clone(&world.strain), Queue::Resume);
         let session = Session {
             facts: SessionFacts::new(jid),
             sm: None,
@@ -47,6 +50,7 @@ impl Live {
             current: None,
             batch: Default::default(),
             held: Default::default(),
+            kept,
             pull: Default::default(),
             successor: None,
             has_ended: false,
@@ -170,6 +174,28 @@ impl Live {
         } else {
             // It may try once more, with another h or over another connection.
             self.wait_for_client();
+        }
+    }
+
+    /// Says how much is kept here for the client.
+    pub(super) fn weigh(&mut self) {
+        let unacked = self.session.sm.as_ref().map_or(0, Sm::unacked_bytes);
+        self.kept.set(unacked + self.held.bytes());
+    }
+
+    /// The node is short of memory. A connection that takes nothing is cut: what is in the log
+    /// waits there, and the client may resume. A session that keeps much itself ends.
+    pub(super) fn let_go(&mut self, bytes: usize) {
+        if self.kept.bytes() >= bytes {
+            metrics::session_let_go();
+            self.end(Some(StreamError::new(StreamCondition::ResourceConstraint)));
+            return;
+        }
+        if let Connection::Here(sink) | Connection::Arriving(sink) = &self.connection
+            && sink.queued() >= bytes
+        {
+            metrics::session_let_go();
+            sink.cut();
         }
     }
 

@@ -8,6 +8,7 @@ use std::io;
 use std::sync::Arc;
 
 use klatsch_actors::session::{Detach, Peer, Sink};
+use klatsch_actors::strain::Strain;
 use klatsch_protocol::sasl::ChannelBindings;
 use klatsch_protocol::stanza::StreamError;
 use klatsch_protocol::stream::{Event, TlsState, Transport as Carrier};
@@ -41,7 +42,9 @@ pub async fn serve(gateway: Arc<ClientGateway>, arrival: Arrival, mode: Mode) {
     let is_local = tcp
         .local_addr()
         .is_ok_and(|local| local.ip().to_canonical().is_loopback());
-    let connection = Arc::new(Connection::new(tcp, peer, &gateway.limits));
+    let strain = gateway.sessions.strain();
+    let connection = Connection::new(tcp, peer, &gateway.limits, Arc::clone(&strain));
+    let connection = Arc::new(connection);
     // Boxed, so that the memory of a negotiation goes when it is over.
     let negotiated = Box::pin(negotiate(&gateway, &connection, mode, is_local)).await;
     if let Some((hold, tokenizer)) = negotiated {
@@ -50,6 +53,7 @@ pub async fn serve(gateway: Arc<ClientGateway>, arrival: Arrival, mode: Mode) {
             connection: &connection,
             tokenizer,
             pace: Pace::of(&gateway.limits, peer.ip(), TRANSPORT, now),
+            strain: &strain,
         };
         let how = match reader.converse(&hold).await {
             Ok(how) => how,
@@ -165,6 +169,7 @@ struct Reader<'a> {
     connection: &'a Connection,
     tokenizer: Tokenizer,
     pace: Option<Box<Pace>>,
+    strain: &'a Strain,
 }
 
 impl Reader<'_> {
@@ -181,7 +186,7 @@ impl Reader<'_> {
                 // it has ended itself.
                 Wake::Closing => return Ok(Detach::Lost),
                 Wake::Readable => loop {
-                    if !self.keep_pace(hold).await {
+                    if !self.keep_pace(hold).await || !self.rest(hold).await {
                         return Ok(Detach::Lost);
                     }
                     let received = read(self.connection, &mut self.tokenizer)?;
@@ -216,6 +221,18 @@ impl Reader<'_> {
             }
         }
         true
+    }
+
+    /// Rests while the node is short of memory, sending what waits; false: the connection is to
+    /// close.
+    async fn rest(&self, hold: &Hold) -> bool {
+        let Some(rest) = self.strain.reader_rest() else {
+            return true;
+        };
+        let rested = self
+            .connection
+            .flush_until_closing(sleep(rest), || hold.session().writable());
+        rested.await.is_some()
     }
 
     /// Gives the session every complete fragment; tells when that was the end.

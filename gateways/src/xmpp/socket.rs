@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use klatsch_actors::strain::{Charge, Queue, Strain};
 use klatsch_protocol::sasl::ChannelBindings;
 use rustls::ServerConnection;
 use socket2::SockRef;
@@ -61,11 +62,11 @@ const LAST_BYTES_MAX: usize = 512 * 1024;
 
 impl Connection {
     /// Takes an accepted socket.
-    pub fn new(tcp: TcpStream, peer: SocketAddr, limits: &Limits) -> Self {
+    pub fn new(tcp: TcpStream, peer: SocketAddr, limits: &Limits, strain: Arc<Strain>) -> Self {
         Self {
             tcp,
             peer,
-            wire: Mutex::new(Wire::new()),
+            wire: Mutex::new(Wire::new(Charge::new(strain, Queue::Outbound))),
             changed: Notify::new(),
             soft_bytes: limits.send_queue_soft_bytes,
             bytes_max: limits.send_queue_bytes_max,
@@ -116,6 +117,12 @@ impl Connection {
             };
             self.changed.notify_one();
         }
+    }
+
+    /// Closes at once: what waits is not sent, and its memory goes now.
+    pub(crate) fn abandon(&self) {
+        self.lock().cut();
+        self.changed.notify_one();
     }
 
     /// Waits until there is something to do, sending what waits in the meantime.

@@ -18,10 +18,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
 use http::StatusCode;
-use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use http::header::{
+    CONNECTION, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use klatsch_actors::session::{Detach, Peer, Sink};
+use klatsch_actors::strain::Strain;
 use klatsch_protocol::sasl::ChannelBindings;
 use klatsch_protocol::stanza::StreamError;
 use klatsch_protocol::stream::websocket::{SUBPROTOCOL, is_close};
@@ -67,6 +70,9 @@ async fn upgrade(
         Ok(accept) => accept,
         Err(refusal) => return refusal.into_response(),
     };
+    if gateway.clients.sessions.strain().refuses_sessions() {
+        return come_back_later().into_response();
+    }
     let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
         return StatusCode::UPGRADE_REQUIRED.into_response();
     };
@@ -85,6 +91,17 @@ async fn upgrade(
     (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
 }
 
+/// Short of memory. Who is turned away together must not come back together.
+fn come_back_later() -> impl IntoResponse {
+    const SOONEST: u8 = 5;
+    const SPREAD: u8 = 55;
+    let mut random = [0];
+    getrandom::fill(&mut random).expect("the system has randomness");
+    let seconds = SOONEST + random[0] % SPREAD;
+    let headers = [(RETRY_AFTER, seconds.to_string())];
+    (StatusCode::SERVICE_UNAVAILABLE, headers)
+}
+
 /// Serves one client until its connection ends.
 async fn serve(
     gateway: Arc<ClientGateway>,
@@ -97,13 +114,15 @@ async fn serve(
         return;
     };
     let _open = metrics::Open::new(TRANSPORT);
-    let outbox = Arc::new(Outbox::new(&gateway.limits));
+    let strain = gateway.sessions.strain();
+    let outbox = Arc::new(Outbox::new(&gateway.limits, Arc::clone(&strain)));
     let frames = Frames::new(TokioIo::new(stream), Arc::clone(&outbox), &gateway.limits).await;
     let mut connection = Connection {
         frames,
         outbox,
         limits: XmlLimits::BEFORE_LOGIN,
         pace: None,
+        strain,
     };
     // Boxed, so that the memory of a negotiation goes when it is over.
     let negotiated = Box::pin(connection.negotiate(&gateway, requester)).await;
@@ -135,6 +154,7 @@ struct Connection<S> {
     limits: XmlLimits,
     /// How fast it may go on once it is bound.
     pace: Option<Box<Pace>>,
+    strain: Arc<Strain>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
@@ -236,7 +256,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             return Ok(Some(Detach::Closed));
         }
         let session = hold.session();
-        if !self.keep_pace(hold).await? {
+        if !self.keep_pace(hold).await? || !self.rest(hold).await? {
             return Ok(Some(Detach::Lost));
         }
         let inbound = session.inbound(fragment);
@@ -270,6 +290,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             }
         }
         Ok(true)
+    }
+
+    /// Rests while the node is short of memory, sending what waits; false: the connection is to
+    /// close.
+    async fn rest(&mut self, hold: &Hold) -> io::Result<bool> {
+        let Some(rest) = self.strain.reader_rest() else {
+            return Ok(true);
+        };
+        let rested = self
+            .frames
+            .send_until_closing(sleep(rest), || hold.session().writable());
+        Ok(rested.await?.is_some())
     }
 
     /// A client that breaks the rules of XML ends its session: resuming would bring the same

@@ -106,7 +106,7 @@ impl Server {
         let gateways = Gateways {
             clients,
             http: Arc::new(http),
-            admission: Admission::new(limits),
+            admission: Admission::new(limits, node.sessions.strain()),
         };
         Self {
             c2s: open(&gateways, Door::C2s),
