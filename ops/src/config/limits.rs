@@ -64,6 +64,12 @@ settings! {
         sessions_per_account_max: usize = 10;
         /// Stanzas that wait for a client that is away or in the background, other than messages.
         held_stanzas_max: usize = 256;
+        /// Bytes of memory that the server may use: from 70 % on connections trickle in, from 80 % on new
+        /// sessions are refused, from 90 % on the heaviest clients are let go. 0: what its control group
+        /// or the machine has.
+        memory_bytes_max: u64 = 0;
+        /// Bytes that may wait in all queues together, with the same steps; 0: a quarter of the memory.
+        queued_bytes_max: u64 = 0;
         /// Seconds between two looks whether a session has missed an entry of its log.
         tail_check_seconds: u64 = 30;
     }
