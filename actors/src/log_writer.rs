@@ -117,6 +117,8 @@ impl Actor for LogWriter {
         message: LogWriterMsg,
         gathering: &mut Gathering,
     ) -> Result<(), ActorProcessingErr> {
+        #[cfg(feature = "broken")]
+        crate::broken::panic_now_and_then(crate::broken::Fragile::LogWriter);
         match message {
             LogWriterMsg::Append { slot, batch, jobs } => {
                 gathering.waiting.push(Request { slot, batch, jobs });

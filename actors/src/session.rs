@@ -136,6 +136,8 @@ impl Actor for SessionActor {
         message: SessionMsg,
         live: &mut Live,
     ) -> Result<(), ActorProcessingErr> {
+        #[cfg(feature = "broken")]
+        crate::broken::panic_now_and_then(crate::broken::Fragile::Session);
         match message {
             SessionMsg::Inbound(fragment, credit, connection) => {
                 live.receive(*fragment, credit, connection);

@@ -84,6 +84,15 @@ impl Strain {
         self.level() >= Level::Scarce
     }
 
+    /// How long the last bytes may wait for a client that closes or is closed: so long usually,
+    /// and hardly at all while the node is short of memory.
+    pub fn closing_patience(&self, usual: Duration) -> Duration {
+        match self.refuses_sessions() {
+            true => usual.min(READER_REST),
+            false => usual,
+        }
+    }
+
     /// How long a reader rests before it reads on, if it must.
     pub fn reader_rest(&self) -> Option<Duration> {
         self.holds_readers_back

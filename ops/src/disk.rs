@@ -8,11 +8,13 @@ use crate::config::Config;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The reserve on a disk of some size: room for hours of everything but messages.
+/// The reserve on a disk of some size: twice the 32 MiB to which the write-ahead log grows, so
+/// that folding it into the database always fits, and room is left for everything but messages.
 const RESERVE: u64 = 64 * 1024 * 1024;
 
-/// On a smaller disk the reserve is this part of it.
-const PART: u64 = 20;
+/// On a smaller disk the reserve is this part of it: the write-ahead log may then fill the
+/// other, and still fits.
+const PART: u64 = 2;
 
 /// What a file system says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +71,7 @@ mod tests {
     fn reserve_fits_the_disk() {
         let of = |total| Disk { free: 0, total };
         assert_eq!(of(100 * 1024 * MIB).reserve(0), 64 * MIB);
-        assert_eq!(of(20 * MIB).reserve(0), MIB);
+        assert_eq!(of(20 * MIB).reserve(0), 10 * MIB);
         assert_eq!(of(20 * MIB).reserve(5), 5);
     }
 

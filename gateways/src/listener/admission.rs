@@ -70,7 +70,7 @@ pub struct Ticket {
 
 /// Between two connections that a listener takes while the node is short of memory. Some must
 /// get in: who resumes a session, which costs little, and who comes to mend things.
-const TRICKLE: Duration = Duration::from_millis(250);
+const TRICKLE: Duration = Duration::from_millis(100);
 
 /// Fewer remembered addresses are not worth a sweep.
 const ADDRESSES_SWEEP_MIN: usize = 4096;

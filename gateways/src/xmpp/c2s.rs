@@ -67,7 +67,9 @@ pub async fn serve(gateway: Arc<ClientGateway>, arrival: Arrival, mode: Mode) {
     let patience = gateway.limits.close_timeout;
     let mut shutdown = gateway.shutdown.clone();
     let enough = shutdown.closing_is_over(patience);
-    connection.finish(patience, enough).await;
+    connection
+        .finish(strain.closing_patience(patience), enough)
+        .await;
 }
 
 /// Brings a client to its session within the absolute deadline (row X13).

@@ -135,7 +135,11 @@ async fn serve(
     // What waits is sent, then the WebSocket is closed (RFC 7395 §3.6.1).
     let patience = gateway.limits.close_timeout;
     if !matches!(
-        timeout(patience, connection.frames.send_the_rest()).await,
+        timeout(
+            connection.strain.closing_patience(patience),
+            connection.frames.send_the_rest()
+        )
+        .await,
         Ok(Ok(()))
     ) {
         return;

@@ -102,13 +102,19 @@ fn watch(foundation: &Foundation, store: Store, sessions: &Sessions) -> Vec<Join
     let (config, health) = (&foundation.config, &foundation.health);
     let budget = memory::budget(&config.limits);
     let mut watches = vec![
-        tokio::spawn(store_watch::run(store, health.clone())),
+        tokio::spawn(store_watch::run(store.clone(), health.clone())),
         tokio::spawn(memory_watch::run(budget, sessions.clone(), health.clone())),
     ];
     if let Some(folder) = disk::folder(config) {
         let reserve = config.store.free_disk_bytes_min;
         let strain = sessions.strain();
-        watches.push(disk_watch::start(folder, reserve, strain, health.clone()));
+        watches.push(disk_watch::start(
+            folder,
+            reserve,
+            store.clone(),
+            strain,
+            health.clone(),
+        ));
     }
     watches
 }
