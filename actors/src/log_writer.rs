@@ -118,6 +118,8 @@ impl Actor for LogWriter {
         message: LogWriterMsg,
         gathering: &mut Gathering,
     ) -> Result<(), ActorProcessingErr> {
+        #[cfg(feature = "broken")]
+        crate::broken::panic_now_and_then(crate::broken::Fragile::LogWriter);
         match message {
             LogWriterMsg::Append { slot, batch, jobs } => {
                 gathering.waiting.push(Request { slot, batch, jobs });
@@ -218,6 +220,10 @@ fn message_bytes(message: &Message) -> bytes::Bytes {
 /// Appends; when it is not known whether a commit took place, appends again: what is there
 /// already is recognised by its dedup key.
 async fn append_certainly(world: &World, appends: Vec<Append>) -> Result<Vec<Appended>, Outcome> {
+    if world.strain.disk_is_low() {
+        // Row C13: who watches the disk has said so in the log, once.
+        return Err(Outcome::Refused);
+    }
     let deadline = Instant::now() + UNCERTAIN_FOR;
     let mut is_uncertain = false;
     loop {
@@ -278,6 +284,7 @@ fn answer_all(world: &World, requests: Vec<Request>, appended: Vec<Appended>) {
 
 fn refuse_all(world: &World, requests: Vec<Request>, outcome: Outcome) {
     for request in requests {
+        metrics::messages_refused(request.jobs.len());
         let outcomes = vec![outcome; request.jobs.len()];
         world
             .directory

@@ -56,6 +56,7 @@ impl Node {
             accounts: Accounts::new(store.clone()),
             store,
             timers: Timers::default(),
+            strain: Default::default(),
             resumables: Default::default(),
             registry: Default::default(),
         });

@@ -14,7 +14,6 @@ use klatsch_protocol::stanza::{
 use klatsch_protocol::stream::sm;
 use klatsch_protocol::xml::Fragment;
 use klatsch_store::Dedup;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Duration, Instant};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
@@ -23,11 +22,12 @@ use super::message::{Answered, Next};
 use crate::log_writer::{Job, LogWriterMsg, Outcome};
 use crate::metrics;
 use crate::router::STALE_MAX;
+use crate::sessions::Credit;
 
 /// Something received and not yet dealt with.
 pub(super) struct Received {
     what: What,
-    credit: OwnedSemaphorePermit,
+    credit: Credit,
 }
 
 enum What {
@@ -47,7 +47,7 @@ pub(super) struct Current {
     /// The effect before these is still under way.
     pub(super) is_waiting: bool,
     decisions: u8,
-    credit: OwnedSemaphorePermit,
+    credit: Credit,
 }
 
 /// Messages that are committed together.
@@ -61,7 +61,7 @@ pub(super) struct Batch {
 
 /// What is settled with a batch, in the order in which the client sent it.
 enum Kept {
-    Message(Arc<Stanza>, OwnedSemaphorePermit),
+    Message(Arc<Stanza>, Credit),
     /// Answered behind the messages before it: many clients ask after every one of them, and
     /// that must not make a batch of each.
     AckRequest,
@@ -84,12 +84,7 @@ impl Batch {
 
 impl Live {
     /// Takes what the client sends.
-    pub(super) fn receive(
-        &mut self,
-        fragment: Fragment,
-        credit: OwnedSemaphorePermit,
-        connection: u32,
-    ) {
+    pub(super) fn receive(&mut self, fragment: Fragment, credit: Credit, connection: u32) {
         if connection != self.connections {
             // The client has come back since: it sends this again over its new connection.
             return;
@@ -189,7 +184,7 @@ impl Live {
         }
     }
 
-    fn decide(&mut self, stanza: Arc<Stanza>, credit: OwnedSemaphorePermit, decisions: u8) {
+    fn decide(&mut self, stanza: Arc<Stanza>, credit: Credit, decisions: u8) {
         let data = self.cell.data();
         let facts = self
             .world

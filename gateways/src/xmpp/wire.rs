@@ -5,6 +5,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 
+use klatsch_actors::strain::Charge;
 use rustls::ServerConnection;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -19,6 +20,8 @@ pub(crate) struct Wire {
     pub(crate) is_pressed: bool,
     pending: Vec<u8>,
     sent: usize,
+    // What waits, as the node counts it.
+    waiting: Charge,
 }
 
 /// How far a connection is in its life.
@@ -42,8 +45,9 @@ pub(crate) enum Received {
 }
 
 impl Wire {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(waiting: Charge) -> Self {
         Self {
+            waiting,
             tls: None,
             state: State::Open,
             is_pressed: false,
@@ -78,7 +82,16 @@ impl Wire {
             self.pending.drain(..self.sent);
             self.sent = 0;
         }
+        self.waiting.set(self.pending.len());
         Ok(())
+    }
+
+    /// Sends nothing more, and gives back the memory of what waits.
+    pub(crate) fn cut(&mut self) {
+        self.state = State::Dead;
+        self.pending = Vec::new();
+        self.sent = 0;
+        self.waiting.set(0);
     }
 
     /// Reads at most one buffer.
