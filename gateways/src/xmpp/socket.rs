@@ -137,14 +137,18 @@ impl Connection {
     /// Waits until there is something to do, sending what waits in the meantime.
     pub(crate) async fn wake(&self) -> io::Result<Wake> {
         loop {
-            let (state, waits) = {
-                let wire = self.lock();
-                (wire.state, wire.is_waiting())
+            let (state, waits, is_unread) = {
+                let mut wire = self.lock();
+                let is_unread = std::mem::take(&mut wire.is_unread);
+                (wire.state, wire.is_waiting(), is_unread)
             };
             match state {
                 State::Open => {}
                 State::Closing => return Ok(Wake::Closing),
                 State::Dead => return Err(io::ErrorKind::ConnectionAborted.into()),
+            }
+            if is_unread {
+                return Ok(Wake::Readable);
             }
             let interest = if waits {
                 Interest::READABLE | Interest::WRITABLE
@@ -250,6 +254,9 @@ impl Connection {
             let _turn = turns.turn().await;
             next = self.lock().handshake_step(&self.tcp)?;
         }
+        // The client's first words may have come with the end of its handshake; the socket
+        // will say nothing about them any more.
+        self.lock().is_unread = true;
         Ok(ChannelBindings {
             exporter: self
                 .lock()

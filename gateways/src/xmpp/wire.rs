@@ -16,6 +16,8 @@ use super::buffer::READ_BYTES;
 pub(crate) struct Wire {
     pub(crate) tls: Option<Box<ServerConnection>>,
     pub(crate) state: State,
+    /// Bytes may have been taken from the socket that nobody has seen yet.
+    pub(crate) is_unread: bool,
     /// Somebody was told that too much waits, and wants to hear when it is gone.
     pub(crate) is_pressed: bool,
     pending: Vec<u8>,
@@ -50,6 +52,7 @@ impl Wire {
             waiting,
             tls: None,
             state: State::Open,
+            is_unread: false,
             is_pressed: false,
             pending: Vec::new(),
             sent: 0,

@@ -243,6 +243,15 @@ pub(crate) fn condition(error: &Fragment) -> String {
 
 /// Handshakes as a client that trusts anybody.
 pub(crate) async fn tls(tcp: TcpStream, is_direct: bool) -> std::io::Result<TlsStream<TcpStream>> {
+    let name = ServerName::try_from(DOMAIN).unwrap();
+    let connector = TlsConnector::from(Arc::new(credulous(is_direct)));
+    timeout(PATIENCE, connector.connect(name, tcp))
+        .await
+        .expect("the server shakes hands")
+}
+
+/// Settings of a client that trusts anybody.
+pub(crate) fn credulous(is_direct: bool) -> ClientConfig {
     let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -252,11 +261,7 @@ pub(crate) async fn tls(tcp: TcpStream, is_direct: bool) -> std::io::Result<TlsS
     if is_direct {
         config.alpn_protocols = vec![b"xmpp-client".to_vec()];
     }
-    let name = ServerName::try_from(DOMAIN).unwrap();
-    let handshake = TlsConnector::from(Arc::new(config)).connect(name, tcp);
-    timeout(PATIENCE, handshake)
-        .await
-        .expect("the server shakes hands")
+    config
 }
 
 /// The certificate is made for the test, so there is nothing to verify.

@@ -1,5 +1,7 @@
 //! TLS and logins (rows A01, A03, A04).
 
+use std::io::{Read, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
 use klatsch_gateways::listener::Limits;
@@ -8,9 +10,10 @@ use klatsch_protocol::sasl::scram::ClientBinding;
 use klatsch_protocol::sasl::{Secret, encoding, plain};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
-use crate::client::{Client, End, PATIENCE, condition, header, tls};
-use crate::server::{PASSWORD, Server, Setup};
+use crate::client::{Client, End, PATIENCE, condition, credulous, header, tls};
+use crate::server::{DOMAIN, PASSWORD, Server, Setup};
 
 async fn strict_server() -> Server {
     Server::start_with(Setup {
@@ -32,6 +35,47 @@ async fn client_logs_in_over_starttls_and_over_direct_tls() {
     let mut direct = Client::connect_tls(server.c2s_tls).await;
     direct.session("bert", "home").await;
     direct.ping().await;
+}
+
+#[tokio::test]
+async fn what_comes_with_the_end_of_a_handshake_is_read() {
+    let server = strict_server().await;
+    let name = rustls::pki_types::ServerName::try_from(DOMAIN).unwrap();
+    let mut client = rustls::ClientConnection::new(Arc::new(credulous(true)), name).unwrap();
+    let mut tcp = TcpStream::connect(server.c2s_tls).await.unwrap();
+    let mut hello = Vec::new();
+    client.write_tls(&mut hello).unwrap();
+    tcp.write_all(&hello).await.unwrap();
+    while client.is_handshaking() {
+        read_tls(&mut client, &mut tcp).await;
+    }
+    // The end of the handshake and the client's first words in one segment.
+    client.writer().write_all(header().as_bytes()).unwrap();
+    let mut last = Vec::new();
+    while client.wants_write() {
+        client.write_tls(&mut last).unwrap();
+    }
+    tcp.write_all(&last).await.unwrap();
+    let mut answer = String::new();
+    while !answer.contains("</stream:features>") {
+        read_tls(&mut client, &mut tcp).await;
+        // Nothing more now is no fault.
+        let _ = client.reader().read_to_string(&mut answer);
+    }
+}
+
+/// Reads some of what the server says.
+async fn read_tls(client: &mut rustls::ClientConnection, tcp: &mut TcpStream) {
+    let mut bytes = [0; 4096];
+    let count = timeout(PATIENCE, tcp.read(&mut bytes))
+        .await
+        .expect("the server goes on")
+        .unwrap();
+    let mut unread = &bytes[..count];
+    while !unread.is_empty() {
+        client.read_tls(&mut unread).unwrap();
+        client.process_new_packets().unwrap();
+    }
 }
 
 #[tokio::test]
