@@ -1,0 +1,1 @@
+//! Rules of [`super`], with the examples of the specification.
