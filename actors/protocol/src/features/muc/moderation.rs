@@ -57,9 +57,14 @@ pub const FEATURE: Feature = Feature {
 /// Loads what a message wants to retract (XEP-0424 §4); `None`: it retracts nothing of this
 /// room's archive.
 pub(super) fn load_retracted(message: &Message) -> Option<RoomEffect> {
-    let id = match message.payloads.element("retract", NS_RETRACT) {
+    // What will be taken out of the message does nothing either.
+    let honest = Message {
+        payloads: message.payloads.without(is_forged),
+        ..message.clone()
+    };
+    let id = match honest.payloads.element("retract", NS_RETRACT) {
         Some(retract) => retract.get("id").map(str::to_owned),
-        None => retracted_before(message),
+        None => retracted_before(&honest),
     };
     let id = read_id(&id?)?;
     Some(load_entry(message.clone().into(), id))

@@ -16,7 +16,7 @@ use super::room::{self, Room, answer, trace};
 use crate::features::data_forms;
 use crate::features::ping;
 use crate::jid::{BareJid, Jid};
-use crate::stanza::{Iq, MessageKind, Presence, PresenceKind, Stanza, StanzaError};
+use crate::stanza::{ErrorKind, Iq, MessageKind, Presence, PresenceKind, Stanza, StanzaError};
 use crate::xml::Element;
 
 /// What a submitted form changes.
@@ -35,7 +35,9 @@ pub fn decide_absent(jid: &BareJid, stanza: &Stanza) -> Vec<RoomEffect> {
             return trace("presence to a room that is not there");
         }
         // XEP-0410 §4: whoever pings themselves is not inside.
-        Stanza::Iq(iq) if is_self_ping(iq) => StanzaError::not_acceptable(),
+        Stanza::Iq(iq) if is_self_ping(iq) => {
+            StanzaError::not_acceptable().with_kind(ErrorKind::Cancel)
+        }
         _ => StanzaError::item_not_found(),
     };
     room::refuse(jid, stanza, &error)

@@ -15,7 +15,7 @@ use super::room::{Room, trace};
 use super::{avatar, disco};
 use crate::features::{Feature, Spec, ping};
 use crate::jid::{FullJid, Jid};
-use crate::stanza::{Head, Iq, IqKind, Stanza, StanzaError};
+use crate::stanza::{ErrorKind, Head, Iq, IqKind, Stanza, StanzaError};
 
 /// The room answers for an occupant who pings themselves (XEP-0410 §3.3).
 pub const NS_SELF_PING: &str = "http://jabber.org/protocol/muc#self-ping-optimization";
@@ -114,7 +114,7 @@ impl Room {
             let is_disco = payload.is_in(disco::NS_INFO) || payload.is_in(disco::NS_ITEMS);
             return Err(match is_disco {
                 true => StanzaError::bad_request(),
-                false => StanzaError::not_acceptable(),
+                false => StanzaError::not_acceptable().with_kind(ErrorKind::Cancel),
             });
         };
         let nick = iq

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn r05_receipts_states_reactions_and_corrections_are_carried() {
+    fn what_people_say_is_carried_receipts_states_reactions_and_corrections_are_carried() {
         for carried in [
             "<active xmlns='http://jabber.org/protocol/chatstates'/>",
             "<request xmlns='urn:xmpp:receipts'/>",
