@@ -166,13 +166,14 @@ impl Room {
     }
 
     fn hat_choice(&self) -> Element {
-        let option = |(uri, hat): (&Box<str>, &Hat)| {
-            let value = Element::new("value", data_forms::NS).text(&**uri);
+        let option = |(uri, hat): (&str, &Hat)| {
+            let value = Element::new("value", data_forms::NS).text(uri);
             Element::new("option", data_forms::NS)
                 .attr("label", &*hat.title)
                 .child(value)
         };
-        let options = self.record.hats.defined.iter().map(option);
+        let options = self.record.hats.defined.iter();
+        let options = options.map(|(uri, hat)| option((uri, hat)));
         value_field(URI, "list-single", "Hat", []).children_from(options)
     }
 

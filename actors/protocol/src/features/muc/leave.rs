@@ -79,7 +79,7 @@ impl Room {
             return effects;
         }
         let (nick, before) = (occupant.nick.clone(), occupant.shown.clone());
-        let mut effects = self.tell_own(occupant, &[session.clone()], &farewell);
+        let mut effects = self.tell_own(occupant, std::slice::from_ref(session), &farewell);
         self.occupants.take(session);
         self.refresh(&nick);
         effects.push(RoomEffect::Remember(session.clone(), None));

@@ -72,6 +72,12 @@ impl Room {
             Some(holder) => holder.nick.clone(),
             None => (*occupancy.nick).into(),
         };
+        // A hint that is late speaks of a nick the session has no more.
+        if let Some(known) = self.nick_of(session.as_jid())
+            && known != nick
+        {
+            return effects;
+        }
         self.put(&nick, session, &occupancy.presence, facts);
         self.restore(&nick, session, occupancy, affiliation);
         if is_news {

@@ -266,7 +266,9 @@ impl Room {
 
 /// The refusal of a stanza by a room, or in its name.
 pub(super) fn refuse(room: &BareJid, stanza: &Stanza, error: &StanzaError) -> Vec<RoomEffect> {
-    let Some(mut reply) = stanza.error_reply(error) else {
+    let reply = stanza.error_reply(error);
+    // What the room began by itself has nobody to answer.
+    let Some(mut reply) = reply.filter(|reply| reply.to().is_some()) else {
         return trace("refused, and not to be answered");
     };
     let is_for_occupant = stanza.to().is_some_and(|to| !to.is_bare());

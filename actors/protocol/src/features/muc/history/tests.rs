@@ -88,11 +88,7 @@ fn section_7_2_14_maxchars_counts_complete_stanzas() {
     assert_eq!(bodies(&mut talk(), "<history maxchars='65000'/>"), 4);
     let mut room = talk();
     let got = room.enters(HECATE, "hecate").to(HECATE);
-    let last = got
-        .iter()
-        .filter(|xml| xml.contains("<body"))
-        .next_back()
-        .unwrap();
+    let last = got.iter().rfind(|xml| xml.contains("<body")).unwrap();
     let chars = last.chars().count();
     assert_eq!(
         bodies(&mut talk(), &format!("<history maxchars='{chars}'/>")),

@@ -334,3 +334,16 @@ fn an_operator_ends_a_room() {
     assert!(out.raw[0].contains("<destroy><reason>Moved</reason></destroy>"));
     assert!(room.vanished);
 }
+
+#[test]
+fn defaults_that_could_not_be_saved_are_told_to_nobody_and_tried_again() {
+    let mut room = created();
+    room.now = room.now.plus(Duration::from_secs(300));
+    room.store_fails = Some(crate::stanza::StanzaError::resource_constraint());
+    let settings = room.settings.clone();
+    let facts = room.facts(&settings);
+    let effects = room.room().tick(&facts);
+    room.does(effects).is_nothing();
+    assert!(room.room().is_locked());
+    assert_eq!(room.room().tick(&facts).len(), 1);
+}

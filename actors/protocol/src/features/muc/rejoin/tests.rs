@@ -132,3 +132,14 @@ fn the_record_of_a_session_survives_writing_and_reading() {
     assert!(room.room().occupancy(&full(HAG)).is_none());
     assert_eq!(room.remembered[&full(CRONE)], known);
 }
+
+#[test]
+fn a_late_word_of_an_old_nick_moves_nobody() {
+    let mut room = room();
+    room.enters(HAG, "thirdwitch");
+    let old = room.remembered[&full(HAG)].clone();
+    room.gets(&format!("<presence from='{HAG}' to='{COVEN}/oldhag'/>"));
+    rejoins(&mut room, &full(HAG), &old, true).is_nothing();
+    assert!(room.room().occupants().get("thirdwitch").is_none());
+    assert_eq!(room.room().occupants().sessions(), 3);
+}
