@@ -180,10 +180,12 @@ pub const ALL: &[&Feature] = &[
     &jingle::FEATURE,
     &stanza_id::FEATURE,
     &muc::FEATURE,
+    &muc::DIRECT_INVITATIONS,
     &muc::hats::FEATURE,
     &muc::relay::FEATURE,
     &muc::occupant_id::FEATURE,
     &muc::moderation::FEATURE,
+    &muc::moderation::RETRACTION,
     &muc::search::FEATURE,
     &muc::avatar::FEATURE,
 ];

@@ -58,6 +58,20 @@ pub const NS_OWNER: &str = "http://jabber.org/protocol/muc#owner";
 /// Reflections carry the id the client gave (§7.4).
 pub const NS_STABLE_ID: &str = "http://jabber.org/protocol/muc#stable_id";
 
+/// What is missing of everything here: rooms have no actor yet.
+const NOT_SERVED: Status = Status::Partial("decided, not yet served");
+
+/// Invitations from one to the other (XEP-0249): the server only carries them.
+pub const DIRECT_INVITATIONS: Feature = Feature {
+    name: "muc",
+    title: "Direct MUC Invitations",
+    spec: Spec::Xep {
+        number: 249,
+        version: "1.2",
+    },
+    ..Feature::NONE
+};
+
 /// The feature.
 pub const FEATURE: Feature = Feature {
     name: "muc",
@@ -66,7 +80,7 @@ pub const FEATURE: Feature = Feature {
         number: 45,
         version: "1.35.5",
     },
-    status: Status::Partial("decided, not yet served"),
+    status: NOT_SERVED,
     disco_room: &[
         NS,
         NS_STABLE_ID,

@@ -1,7 +1,7 @@
 //! Affiliations: XEP-0045 §5.2, and who may change whose.
 //!
-//! Here are the values and the rules. Reading requests and telling the room: [`super::lists`],
-//! [`super::change`].
+//! Here are the values and the rules. Reading requests and telling the room: `lists.rs`,
+//! `role_change.rs`, `change.rs`.
 
 use serde::{Deserialize, Serialize};
 

@@ -2,7 +2,7 @@
 //!
 //! What people are in an organisation beside what they may do in a room: teacher, presenter.
 //! Admins define hats and put them on people; everybody sees them on their presence. How
-//! they are managed: [`super::hat_commands`].
+//! they are managed: `hat_commands.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,6 +26,7 @@ pub const FEATURE: Feature = Feature {
         number: 317,
         version: "0.3.1",
     },
+    status: super::NOT_SERVED,
     disco_room: &[NS, NS_COMMANDS],
     ..Feature::NONE
 };

@@ -43,14 +43,21 @@ pub const FEATURE: Feature = Feature {
         number: 425,
         version: "0.3.0",
     },
-    disco_room: &[
-        NS,
-        NS_0,
-        NS_RETRACT,
-        NS_RETRACT_0,
-        NS_TOMBSTONE,
-        NS_TOMBSTONE_0,
-    ],
+    status: super::NOT_SERVED,
+    disco_room: &[NS, NS_0],
+    ..Feature::NONE
+};
+
+/// Retraction by the author.
+pub const RETRACTION: Feature = Feature {
+    name: "muc::moderation",
+    title: "Message Retraction, with tombstones in rooms",
+    spec: Spec::Xep {
+        number: 424,
+        version: "0.4.2",
+    },
+    status: super::NOT_SERVED,
+    disco_room: &[NS_RETRACT, NS_RETRACT_0, NS_TOMBSTONE, NS_TOMBSTONE_0],
     ..Feature::NONE
 };
 

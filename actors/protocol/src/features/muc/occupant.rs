@@ -1,6 +1,6 @@
 //! Who is in a room: XEP-0045 §7.2.8, several sessions of one account under one nick.
 //!
-//! Soft state: it is rebuilt from what sessions remember ([`super::rejoin`]).
+//! Soft state: it is rebuilt from what sessions remember (`rejoin.rs`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
