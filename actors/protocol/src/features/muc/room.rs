@@ -16,7 +16,7 @@ use super::record::{RoomRecord, Subject};
 use super::relay::Relayed;
 use super::role::Role;
 use crate::jid::{BareJid, FullJid, Jid};
-use crate::stanza::{Iq, IqKind, Stanza, StanzaError};
+use crate::stanza::{Iq, IqKind, MessageKind, Stanza, StanzaError};
 use crate::time::Timestamp;
 use crate::xml::Element;
 
@@ -72,6 +72,15 @@ impl Room {
     /// Tells whether it waits for its owner's form.
     pub fn is_locked(&self) -> bool {
         self.locked_since.is_some()
+    }
+
+    /// Tells whether a stanza may be decided while earlier messages are being kept. What is
+    /// said to all changes neither who is inside nor what is remembered until it is committed,
+    /// so many messages can be kept at once; everything else waits its turn.
+    pub fn can_overlap(stanza: &Stanza) -> bool {
+        let is_for_all = stanza.to().is_some_and(Jid::is_bare);
+        is_for_all
+            && matches!(stanza, Stanza::Message(message) if message.kind == MessageKind::Groupchat)
     }
 
     /// Decides a stanza to the room or to an occupant. Its `from` is the sender's real

@@ -358,3 +358,44 @@ fn m06_no_address_is_shown_to_whoever_may_not_know_it() {
         }
     }
 }
+
+#[test]
+fn what_is_said_to_all_changes_nothing_before_it_is_committed() {
+    use crate::features::muc::room::Room;
+    use crate::testkit::parse;
+    for (stanza, can) in [
+        (line("1"), true),
+        (subject(HAG, "<subject>x</subject>"), true),
+        (
+            subject(HAG, "<retract id='1' xmlns='urn:xmpp:message-retract:1'/>"),
+            true,
+        ),
+        (
+            format!("<message from='{HAG}' to='{COVEN}/firstwitch' type='chat'/>"),
+            false,
+        ),
+        (
+            format!("<presence from='{HAG}' to='{COVEN}/thirdwitch'/>"),
+            false,
+        ),
+        (
+            format!("<iq from='{HAG}' id='1' to='{COVEN}' type='get'><x xmlns='any'/></iq>"),
+            false,
+        ),
+    ] {
+        let stanza = parse(&stanza);
+        assert_eq!(Room::can_overlap(&stanza), can);
+        if can {
+            let mut room = with_hag();
+            let settings = room.settings.clone();
+            let facts = room.facts(&settings);
+            let (record, inside) = (
+                room.room().record().clone(),
+                room.room().occupants().sessions(),
+            );
+            room.room_mut().decide(&stanza, &facts);
+            assert_eq!(*room.room().record(), record);
+            assert_eq!(room.room().occupants().sessions(), inside);
+        }
+    }
+}
