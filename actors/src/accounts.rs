@@ -10,8 +10,13 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use klatsch_protocol::effect::Change;
 use klatsch_protocol::facts::AccountData;
+use klatsch_protocol::features::avatar;
+use klatsch_protocol::features::pubsub::node::{Ask, Found};
 use klatsch_protocol::jid::BareJid;
+use klatsch_protocol::xml::Element;
 use klatsch_store::{Store, StoreError};
+
+use crate::world::now;
 
 /// What is at hand of one account.
 pub struct AccountCell {
@@ -97,7 +102,27 @@ impl Accounts {
     async fn load_data(&self, jid: &BareJid) -> Result<AccountData, StoreError> {
         let roster = self.store.roster(jid).await?;
         let blocklist = self.store.blocklist(jid).await?;
-        Ok(AccountData { roster, blocklist })
+        let avatar = self.load_avatar(jid).await?;
+        Ok(AccountData {
+            roster,
+            blocklist,
+            avatar,
+        })
+    }
+
+    /// What the account's presence says of its avatar (XEP-0398).
+    async fn load_avatar(&self, jid: &BareJid) -> Result<Option<Box<str>>, StoreError> {
+        let ask = Ask::LastItems {
+            services: vec![jid.clone()],
+            nodes: vec![avatar::NS_METADATA.to_owned()],
+            bytes_max: usize::MAX,
+        };
+        let Found::LastItems(found) = self.store.nodes(jid, &ask).await? else {
+            return Ok(None);
+        };
+        let item = found.into_iter().next().and_then(|last| last.item);
+        let metadata = item.and_then(|item| Element::parse(&item.payload).ok());
+        Ok(metadata.as_ref().and_then(avatar::shown))
     }
 
     /// Reads the account again: somebody else has changed it.
@@ -116,7 +141,8 @@ impl Accounts {
     /// Changes the account, if `decided_on` is still what the store has.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`]: the facts were stale; the cell has been read again.
+    /// [`StoreError::Conflict`]: the facts were stale; the cell has been read again, as far as
+    /// it has them.
     pub async fn change(
         &self,
         cell: &AccountCell,
@@ -134,6 +160,17 @@ impl Accounts {
                 self.store
                     .change_blocklist(&cell.jid, version, change.add, change.remove)
                     .await
+            }
+            Change::Pubsub(change) => {
+                self.store.change_node(&change, now()).await?;
+                // Of nodes nothing is at hand but what presence says of the avatar.
+                match change.node == avatar::NS_METADATA {
+                    true => return self.refresh(cell).await,
+                    false => return Ok(()),
+                }
+            }
+            Change::Kept(change) => {
+                return self.store.keep(&cell.jid, &change.name, change.value).await;
             }
         };
         match changed {

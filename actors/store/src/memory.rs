@@ -1,10 +1,12 @@
 //! The store in memory, for tests: the same promises, until the process ends.
 
 mod log;
+mod nodes;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use klatsch_protocol::features::blocking::Blocklist;
 use klatsch_protocol::features::roster::{Roster, RosterChange, Subscription};
 use klatsch_protocol::jid::{BareJid, Jid};
@@ -30,6 +32,8 @@ struct State {
     /// The versions of the roster and the block list that removed accounts had.
     past: HashMap<BareJid, (u64, u64)>,
     epoch: u64,
+    /// By service and name.
+    nodes: BTreeMap<(BareJid, String), nodes::Held>,
 }
 
 /// One life of an account.
@@ -39,6 +43,7 @@ struct Life {
     roster: Roster,
     blocklist: Blocklist,
     log: Log,
+    kept: BTreeMap<String, Bytes>,
 }
 
 impl Memory {
@@ -122,6 +127,7 @@ impl Accounts for Memory {
                 ..Blocklist::default()
             },
             log: Log::default(),
+            kept: BTreeMap::new(),
         };
         life.set_keys(credentials);
         state.accounts.insert(account.clone(), life);
@@ -154,6 +160,7 @@ impl Accounts for Memory {
             account.clone(),
             (life.roster.version, life.blocklist.version),
         );
+        state.forget_account(account);
         Ok(())
     }
 
