@@ -36,7 +36,10 @@ async fn the_last_items_come_with_presence_once_it_is_known_what_a_client_wants(
     for resource in ["first", "second"] {
         let mut bert = Client::connect(server.c2s).await;
         bert.session("bert", resource).await;
-        appear(&mut bert, &[MOOD]).await;
+        match resource {
+            "first" => appear(&mut bert, &[MOOD]).await,
+            _ => show(&mut bert, &[MOOD]).await,
+        }
         let (from, text) = event(&mut bert, MOOD).await;
         assert_eq!(from, "anna@klatsch.test", "{resource}");
         assert!(

@@ -409,7 +409,7 @@ async fn items_come_by_pages_and_the_oldest_go() {
 }
 
 #[tokio::test]
-async fn r10_a_cursor_is_an_item_and_nothing_else() {
+async fn c08_r10_a_cursor_is_an_item_and_nothing_else() {
     let server = Server::start().await;
     let mut anna = online(&server, "anna", "home", &[]).await;
     done(&mut anna, "set", SERVICE, &publish("n", "one", ENTRY)).await;

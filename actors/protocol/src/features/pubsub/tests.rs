@@ -159,7 +159,7 @@ fn requests() -> Vec<(Operation, &'static str, String)> {
 #[test]
 fn r10_no_request_does_what_the_access_of_its_operation_forbids() {
     for given in [facts_of("owner@example.org/x"), service()] {
-        for model in AccessModel::ALL {
+        for model in access_models(&given.account_facts()) {
             for affiliation in Affiliation::ALL {
                 let config = Config {
                     access_model: *model,
