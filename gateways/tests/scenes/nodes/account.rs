@@ -50,6 +50,27 @@ async fn the_last_items_come_with_presence_once_it_is_known_what_a_client_wants(
 }
 
 #[tokio::test]
+async fn a_new_contact_gets_the_last_items() {
+    let server = Server::start().await;
+    let mut anna = online(&server, "anna", "home", &[]).await;
+    let mut bert = online(&server, "bert", "home", &[MOOD]).await;
+    done(&mut anna, "set", "", &publish(MOOD, "a", HAPPY)).await;
+    let private = [("pubsub#access_model", "whitelist")];
+    done(
+        &mut anna,
+        "set",
+        "",
+        &publish_with("secret", "a", HAPPY, &private),
+    )
+    .await;
+    let_see(&mut bert, &mut anna, "anna").await;
+    let (from, text) = event(&mut bert, MOOD).await;
+    assert_eq!(from, "anna@klatsch.test");
+    assert!(text.contains("<happy/>"), "{text}");
+    no_event(&mut bert).await;
+}
+
+#[tokio::test]
 async fn omemo_devices_and_bundles_are_published_openly_and_fetched_by_strangers() {
     let server = Server::start().await;
     let mut anna = online(&server, "anna", "home", &[]).await;

@@ -6,13 +6,16 @@
 //! last items when they come online; what some nodes mean to other features is handed on.
 //! Persistent storage of public and private data (XEP-0222, XEP-0223) is nothing else.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use super::access::{Operation, Relation, allow};
 use super::config::{AccessModel, Config, SendLast};
 use super::node::{Affiliation, Ask, Found, Item, LastItem, Node};
 use super::request::{NewItem, Request};
 use super::{load, notify};
 use crate::effect::{Answer, Effect, Query};
-use crate::facts::{Facts, SessionFacts};
+use crate::facts::{Facts, Resource, SessionFacts};
 use crate::features::{Feature, Spec, avatar, blocking, bookmarks, caps, delay};
 use crate::jid::{BareJid, Jid};
 use crate::stanza::{Head, Iq, Message, MessageKind, Stanza};
@@ -185,28 +188,89 @@ fn deliver_last_items(_stanza: &Stanza, answer: Answer, facts: &Facts<'_>) -> Ve
 }
 
 fn last_item(last: &LastItem, session: &SessionFacts, facts: &Facts<'_>) -> Option<Effect> {
+    allow(
+        Operation::Retrieve,
+        &relation(last, facts),
+        &last.node.config,
+    )
+    .ok()?;
+    let message = message_of(last, session.jid.clone().into(), facts)?;
+    Some(Effect::Reply(Stanza::Message(message)))
+}
+
+/// A last item for somebody who has just come to hear of it.
+fn message_of(last: &LastItem, to: Jid, facts: &Facts<'_>) -> Option<Message> {
     let (node, item) = (&last.node, last.item.as_ref()?);
     if node.config.send_last != SendLast::OnSubAndPresence || !node.config.deliver_notifications {
         return None;
     }
-    let relation = relation(last, facts);
-    allow(Operation::Retrieve, &relation, &node.config).ok()?;
     let items = notify::items(&node.name, [notify::item(item, &node.config)]);
     let mut payloads: Payloads = [notify::event(items)].into_iter().collect();
     // §4.3.2: it is not new.
     payloads.push(&delay::delay(None, item.stamp));
     let head = Head {
         from: Some(last.service.clone().into()),
-        to: Some(session.jid.clone().into()),
+        to: Some(to),
         id: Some(format!("{:032x}", (facts.random)()).into()),
         lang: None,
     };
-    let kind = MessageKind::Headline;
-    Some(Effect::Reply(Stanza::Message(Message {
+    Some(Message {
         head,
-        kind,
+        kind: MessageKind::Headline,
         payloads,
-    })))
+    })
+}
+
+/// XEP-0163 §4.3.2: the last items of the deciding account, for a contact who sees it from
+/// now on and is there.
+pub(crate) fn introduce(contact: &BareJid, facts: &Facts<'_>) -> Vec<Effect> {
+    let view = facts.views.view(contact);
+    let known = view.available().filter_map(|it| capabilities_of(it, facts));
+    let nodes = known.flat_map(|it| it.notify().map(str::to_owned).collect::<Vec<_>>());
+    let nodes: BTreeSet<String> = nodes.collect();
+    if nodes.is_empty() {
+        return Vec::new();
+    }
+    let ask = Ask::LastItems {
+        services: vec![facts.account.clone()],
+        nodes: nodes.into_iter().collect(),
+        bytes_max: LAST_ITEMS_BYTES_MAX,
+    };
+    vec![load(ask, facts, deliver_introduction)]
+}
+
+fn capabilities_of(resource: &Resource, facts: &Facts<'_>) -> Option<Arc<caps::Capabilities>> {
+    let key = caps::Key::of(resource.presence.as_deref()?)?;
+    facts.views.capabilities(&key)
+}
+
+fn deliver_introduction(stanza: &Stanza, answer: Answer, facts: &Facts<'_>) -> Vec<Effect> {
+    let Answer::Pubsub(found) = answer else {
+        return Vec::new();
+    };
+    // The subscription is between the account and the other end of this stanza.
+    let ends = [stanza.to(), stanza.from()];
+    let other = |jid: &&Jid| jid.bare_str() != facts.account.as_str();
+    let (Found::LastItems(found), Some(contact)) = (
+        *found,
+        ends.into_iter().flatten().find(other).map(Jid::bare),
+    ) else {
+        return Vec::new();
+    };
+    let view = facts.views.view(&contact);
+    let mut effects = Vec::new();
+    for last in &found {
+        let relation = Relation::of(contact.as_jid(), &last.node, facts);
+        if allow(Operation::Retrieve, &relation, &last.node.config).is_err() {
+            continue;
+        }
+        let wanting = view
+            .available()
+            .filter(|it| caps::wants(it, &last.node.name, facts));
+        let messages = wanting.filter_map(|it| message_of(last, it.jid.clone().into(), facts));
+        effects.extend(messages.map(|message| Effect::Route(Stanza::Message(message))));
+    }
+    effects
 }
 
 /// What the deciding account is to somebody's node; they let it see their presence.
