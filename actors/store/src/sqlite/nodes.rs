@@ -263,7 +263,7 @@ async fn subscriptions(
 ) -> Result<Vec<(String, Subscription)>> {
     let rows: Vec<(String, String, bool, String)> = sqlx::query_as(
         "SELECT n.name, s.jid, s.pending, s.options FROM pubsub_subscription s
-         JOIN pubsub_node n ON n.id = s.node
+         CROSS JOIN pubsub_node n ON n.id = s.node
          WHERE s.account = ? AND n.service = ? ORDER BY n.name, s.jid LIMIT ?",
     )
     .bind(of.as_str())
@@ -283,7 +283,7 @@ async fn affiliations(
 ) -> Result<Vec<(String, Affiliation)>> {
     let rows: Vec<(String, i64)> = sqlx::query_as(
         "SELECT n.name, a.affiliation FROM pubsub_affiliation a
-         JOIN pubsub_node n ON n.id = a.node
+         CROSS JOIN pubsub_node n ON n.id = a.node
          WHERE a.jid = ? AND n.service = ? ORDER BY n.name LIMIT ?",
     )
     .bind(of.as_str())
@@ -296,10 +296,11 @@ async fn affiliations(
         .collect()
 }
 
-/// Nodes of these names of these services, in order of the services.
+/// Nodes of these names of these services, in order of the services. What is looked at is what
+/// the services have (`+`: no look-up for each name), not what somebody wishes to hear of.
 const LAST_ITEMS_OF: &str = "FROM json_each(?1) s
-    CROSS JOIN json_each(?2) w
-    CROSS JOIN pubsub_node n ON n.service = s.value AND n.name = w.value";
+    CROSS JOIN pubsub_node n ON n.service = s.value
+        AND +n.name IN (SELECT value FROM json_each(?2))";
 
 async fn last_items(
     connection: &mut SqliteConnection,

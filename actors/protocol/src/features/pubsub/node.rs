@@ -218,6 +218,10 @@ pub enum Wanted {
 
 /// What the store has found.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it travels in a box, one for each request"
+)]
 pub enum Found {
     /// To [`Ask::Node`].
     Node(FoundNode),

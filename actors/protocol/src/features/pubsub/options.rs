@@ -31,24 +31,21 @@ const DELIVER: &str = "pubsub#deliver";
 const SHOW_VALUES: &str = "pubsub#show-values";
 
 impl Options {
-    /// Takes over what a form says.
-    ///
-    /// # Errors
-    /// A value that is none.
-    pub fn apply(&mut self, form: &Submitted) -> Result<(), ()> {
+    /// Takes over what a form says; `None`: one of its values is none.
+    pub fn apply(&mut self, form: &Submitted) -> Option<()> {
         if let Some(deliver) = form.value(DELIVER) {
-            self.deliver = truth(deliver).ok_or(())?;
+            self.deliver = truth(deliver)?;
         }
         if form.names().any(|name| name == SHOW_VALUES) {
             let mut values = form.values(SHOW_VALUES).to_vec();
             values.sort();
             values.dedup();
             if values.iter().any(|value| !SHOWN.contains(&value.as_str())) {
-                return Err(());
+                return None;
             }
             self.show_values = values;
         }
-        Ok(())
+        Some(())
     }
 
     /// The form a subscriber fills in.

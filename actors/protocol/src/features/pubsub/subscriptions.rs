@@ -40,7 +40,7 @@ pub(super) fn subscribe(asked: &Asked<'_>, jid: &Jid, form: Option<&Submitted>) 
     };
     if let Some(form) = form {
         let applied = subscription.options.apply(form);
-        applied.map_err(|()| errors::invalid_options())?;
+        applied.ok_or_else(errors::invalid_options)?;
     }
     let shown = element(NS, Some(&node.name), &subscription);
     let mut effects = vec![
@@ -147,7 +147,7 @@ pub(super) fn set_options(asked: &Asked<'_>, jid: &Jid, form: &Submitted) -> Dec
     changed
         .options
         .apply(form)
-        .map_err(|()| errors::invalid_options())?;
+        .ok_or_else(errors::invalid_options)?;
     Ok(vec![
         asked.change(node, vec![Action::Subscribe(changed)]),
         asked.reply(None),
