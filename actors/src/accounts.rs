@@ -11,7 +11,6 @@ use std::sync::{Arc, Mutex, RwLock};
 use klatsch_protocol::effect::Change;
 use klatsch_protocol::facts::AccountData;
 use klatsch_protocol::features::avatar;
-use klatsch_protocol::features::pubsub::node::{Ask, Found};
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::xml::Element;
 use klatsch_store::{Store, StoreError};
@@ -112,15 +111,7 @@ impl Accounts {
 
     /// What the account's presence says of its avatar (XEP-0398).
     async fn load_avatar(&self, jid: &BareJid) -> Result<Option<Box<str>>, StoreError> {
-        let ask = Ask::LastItems {
-            services: vec![jid.clone()],
-            nodes: vec![avatar::NS_METADATA.to_owned()],
-            bytes_max: usize::MAX,
-        };
-        let Found::LastItems(found) = self.store.nodes(jid, &ask).await? else {
-            return Ok(None);
-        };
-        let item = found.into_iter().next().and_then(|last| last.item);
+        let item = self.store.last_item(jid, avatar::NS_METADATA).await?;
         let metadata = item.and_then(|item| Element::parse(&item.payload).ok());
         Ok(metadata.as_ref().and_then(avatar::shown))
     }

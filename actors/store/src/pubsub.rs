@@ -3,7 +3,7 @@
 //! Who may do what, and what a node is like, is the protocol's. Every answer is bounded: by
 //! what the question says, or by the bounds here.
 
-use klatsch_protocol::features::pubsub::node::{Ask, Found, NodeChange};
+use klatsch_protocol::features::pubsub::node::{Ask, Found, Item, NodeChange};
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::time::Timestamp;
 
@@ -22,6 +22,11 @@ subject! {
         /// `NoSuchItem` when the item that a page is next to is not there; `Unavailable`,
         /// `Corrupt`.
         fn nodes(&self, service: &BareJid, ask: &Ask) -> Found;
+        /// The last item of a node, in one query: every login asks for the avatar.
+        ///
+        /// # Errors
+        /// `Unavailable`, `Corrupt`.
+        fn last_item(&self, service: &BareJid, node: &str) -> Option<Item>;
         /// Changes a node, whole or not at all. A node that is made gets a version no node of
         /// this name has had; configuration and affiliations raise it.
         ///

@@ -51,6 +51,12 @@ impl Nodes for Memory {
         })
     }
 
+    async fn last_item(&self, service: &BareJid, node: &str) -> Result<Option<Item>> {
+        let state = self.state();
+        let held = state.nodes.get(&(service.clone(), node.to_owned()));
+        Ok(held.and_then(|held| held.items.last().cloned()))
+    }
+
     async fn change_node(&self, change: &NodeChange, now: Timestamp) -> Result<()> {
         self.state().change_node(change, now)
     }

@@ -49,6 +49,19 @@ impl Nodes for Sqlite {
         })
     }
 
+    async fn last_item(&self, service: &BareJid, node: &str) -> Result<Option<Item>> {
+        let row: Option<ItemRow> = sqlx::query_as(
+            "SELECT i.id, i.publisher, i.stamp, i.payload
+             FROM pubsub_node n CROSS JOIN pubsub_item i ON i.node = n.id
+             WHERE n.service = ? AND n.name = ? ORDER BY i.place DESC LIMIT 1",
+        )
+        .bind(service.as_str())
+        .bind(node)
+        .fetch_optional(&self.readers)
+        .await?;
+        row.map(item_of).transpose()
+    }
+
     async fn change_node(&self, change: &NodeChange, now: Timestamp) -> Result<()> {
         let change = change.clone();
         self.write(move |writer| {

@@ -326,6 +326,12 @@ async fn last_items_come_in_the_order_of_their_services_as_far_as_they_fit(store
     ];
     assert_eq!(last(store, 1000).await, both);
     assert_eq!(last(store, 4).await, both[..1]);
+    let one = |service| async move {
+        let item = store.last_item(&bare(service), "n").await.unwrap();
+        item.map(|item| item.id)
+    };
+    assert_eq!(one(JULIET).await.as_deref(), Some("b"));
+    assert_eq!(one("nobody@example.org").await, None);
     // A node without items is there all the same.
     let version = version(store, ROMEO).await;
     done(store, change(ROMEO, version, vec![Action::Purge])).await;
