@@ -4,7 +4,7 @@
 //! One element a name and namespace, for the account alone. `storage:bookmarks` is another
 //! face of the bookmarks ([`super::bookmarks`]). Left out: several elements in one request.
 
-use super::{Feature, Scope, Spec, bookmarks, get, refuse, set};
+use super::{Feature, Scope, Spec, Status, bookmarks, get, refuse, set};
 use crate::effect::{Answer, Change, Effect, KeptChange, Query};
 use crate::facts::Facts;
 use crate::features::pubsub::request::to_payload;
@@ -22,6 +22,7 @@ pub const FEATURE: Feature = Feature {
         number: 49,
         version: "1.2",
     },
+    status: Status::Partial("one element in a request"),
     disco: &[NS],
     disco_account: &[NS],
     iq: &[

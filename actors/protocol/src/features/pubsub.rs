@@ -68,7 +68,7 @@ pub const FEATURE: Feature = Feature {
         version: "1.30.0",
     },
     status: Status::Partial(
-        "no leases, no expiry of items, no collections, one subscription an address",
+        "no leases, no expiry of items, no collections, one subscription an address, no get-pending",
     ),
     services: &[(
         Service::Pubsub,
