@@ -10,8 +10,12 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use klatsch_protocol::effect::Change;
 use klatsch_protocol::facts::AccountData;
+use klatsch_protocol::features::avatar;
 use klatsch_protocol::jid::BareJid;
+use klatsch_protocol::xml::Element;
 use klatsch_store::{Snapshot, Store, StoreError};
+
+use crate::world::now;
 
 /// What is at hand of one account.
 pub struct AccountCell {
@@ -39,7 +43,12 @@ impl AccountCell {
 }
 
 fn data_of(snapshot: Snapshot) -> AccountData {
+    // What the account's presence says of its avatar (XEP-0398).
+    let metadata = snapshot
+        .avatar
+        .and_then(|payload| Element::parse(&payload).ok());
     AccountData {
+        avatar: metadata.as_ref().and_then(avatar::shown),
         roster: snapshot.roster,
         blocklist: snapshot.blocklist,
     }
@@ -121,7 +130,8 @@ impl Accounts {
     /// Changes the account, if `decided_on` is still what the store has.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`]: the facts were stale; the cell has been read again.
+    /// [`StoreError::Conflict`]: the facts were stale; the cell has been read again, as far as
+    /// it has them.
     pub async fn change(
         &self,
         cell: &AccountCell,
@@ -139,6 +149,17 @@ impl Accounts {
                 self.store
                     .change_blocklist(&cell.jid, version, change.add, change.remove)
                     .await
+            }
+            Change::Pubsub(change) => {
+                self.store.change_node(&change, now()).await?;
+                // Of nodes nothing is at hand but what presence says of the avatar.
+                match change.node == avatar::NS_METADATA {
+                    true => return self.refresh(cell).await,
+                    false => return Ok(()),
+                }
+            }
+            Change::Kept(change) => {
+                return self.store.keep(&cell.jid, &change.name, change.value).await;
             }
         };
         match changed {

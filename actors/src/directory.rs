@@ -9,9 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use klatsch_cluster::codec;
 use klatsch_protocol::facts::{AccountView, Resource, Views};
+use klatsch_protocol::features::caps;
 use klatsch_protocol::jid::{BareJid, FullJid};
 use klatsch_protocol::routing::{self, Share};
 
+use crate::capabilities::Known;
 use crate::mail::{Address, Committed, Mail};
 use crate::metrics;
 use crate::session::SessionMsg;
@@ -37,6 +39,7 @@ pub struct Directory {
     wire: Wire,
     hints: AtomicU64,
     nobody: Arc<AccountView>,
+    capabilities: Known,
 }
 
 /// What a shard has published of an account: its resources and, in the same order, their slots.
@@ -57,7 +60,13 @@ impl Directory {
             wire,
             hints: AtomicU64::new(0),
             nobody: Arc::default(),
+            capabilities: Known::default(),
         }
+    }
+
+    /// Remembers what software with this hash can do.
+    pub fn learn(&self, key: caps::Key, capabilities: caps::Capabilities) {
+        self.capabilities.learn(key, capabilities);
     }
 
     /// Publishes an account's bound resources. Called by the account's presence shard alone.
@@ -197,6 +206,7 @@ fn wants(mail: &Mail, resource: &Resource) -> bool {
     match mail {
         Mail::RosterPush(_) => resource.roster_interest,
         Mail::BlocklistPush(_) => resource.blocklist_interest,
+        Mail::Avatar(_) => resource.presence.is_some(),
         Mail::Deliver(_) | Mail::End(_) | Mail::Committed(_) => true,
     }
 }
@@ -205,5 +215,9 @@ impl Views for Directory {
     fn view(&self, account: &BareJid) -> Arc<AccountView> {
         self.published(account.as_str())
             .map_or_else(|| self.nobody.clone(), |published| published.view.clone())
+    }
+
+    fn capabilities(&self, key: &caps::Key) -> Option<Arc<caps::Capabilities>> {
+        self.capabilities.get(key)
     }
 }

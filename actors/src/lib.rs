@@ -6,6 +6,7 @@
 //! - [`log_writer`]: group commit
 //! - [`directory`]: address → session; [`slot`]: where sessions are; [`mail`]: what travels
 //! - [`router`]: stanza → session, account or refusal
+//! - [`capabilities`]: what clients can do
 //! - [`accounts`]: what the store remembers, at hand; [`world`]: what all of them share
 //! - [`supervisor`]: who restarts whom; [`timers`]: who is woken when
 //! - [`strain`]: how much waits in memory, and what is refused when it is too much
@@ -13,6 +14,7 @@
 pub mod accounts;
 #[cfg(feature = "broken")]
 mod broken;
+pub mod capabilities;
 pub mod directory;
 pub mod farewell;
 pub mod log_writer;

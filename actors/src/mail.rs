@@ -41,6 +41,8 @@ pub enum Mail {
     RosterPush(Element),
     /// The block list has changed: a push for those who asked (XEP-0191 §3.3).
     BlocklistPush(Element),
+    /// The account's avatar has this hash now, or it has none (XEP-0398 §4).
+    Avatar(Box<str>),
     /// The session has to end.
     End(StreamError),
 }

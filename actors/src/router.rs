@@ -10,8 +10,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use klatsch_protocol::effect::{Answer, Effect, Interest, Query};
+use klatsch_protocol::effect::{Answer, Change, Effect, Interest, Kept, Query};
 use klatsch_protocol::facts::{AccountData, Views};
+use klatsch_protocol::features::Service;
+use klatsch_protocol::features::pubsub::config::AccessModel;
+use klatsch_protocol::features::pubsub::node::{Ask, Found, LastItem};
 use klatsch_protocol::jid::{BareJid, Jid};
 use klatsch_protocol::pipeline;
 use klatsch_protocol::routing::{self, Routed};
@@ -21,7 +24,7 @@ use tokio::time::timeout;
 
 use crate::accounts::AccountCell;
 use crate::mail::{Address, Mail};
-use crate::world::{STORE_PATIENCE, World};
+use crate::world::{STORE_PATIENCE, World, now};
 
 /// What became of a stanza.
 #[derive(Debug, PartialEq)]
@@ -32,6 +35,8 @@ pub enum Way {
     Refused(StanzaError),
     /// The server has to act for this account: [`decide_for_account`].
     Account(BareJid),
+    /// A service of a domain has to answer: [`decide_for_service`].
+    Service(Service, BareJid),
 }
 
 /// A stanza that makes stanzas that make stanzas ends here (row R20): a subscription, the
@@ -46,6 +51,9 @@ pub fn route(world: &World, stanza: &Stanza) -> Way {
     let Some(to) = stanza.to() else {
         return Way::Done;
     };
+    if let Some((service, _)) = world.host.service(to.domain()) {
+        return route_to_service(service, to);
+    }
     if !world.host.serves(to.domain()) {
         // Federation comes with a later version: nobody is reachable elsewhere.
         return Way::Refused(StanzaError::remote_server_not_found());
@@ -80,6 +88,16 @@ fn route_to_host(stanza: &Stanza) -> Way {
     }
 }
 
+/// A service answers at its host's address; what lives below it is its own affair.
+fn route_to_service(service: Service, to: &Jid) -> Way {
+    match service {
+        Service::Pubsub if to.localpart().is_some() || to.resource().is_some() => {
+            Way::Refused(StanzaError::service_unavailable())
+        }
+        Service::Pubsub => Way::Service(service, to.bare()),
+    }
+}
+
 /// Routes a stanza of the server's own making to its end.
 pub async fn route_to_end(world: &Arc<World>, stanza: Stanza, depth: u8) {
     if depth > DEPTH_MAX {
@@ -94,6 +112,9 @@ pub async fn route_to_end(world: &Arc<World>, stanza: Stanza, depth: u8) {
             }
         }
         Way::Account(account) => decide_for_account(world, &account, &stanza, depth + 1).await,
+        Way::Service(service, host) => {
+            decide_for_service(world, service, &host, &stanza, depth + 1).await;
+        }
     }
 }
 
@@ -145,14 +166,78 @@ fn answers_for_nobody(world: &World, account: &BareJid, stanza: &Stanza) -> Vec<
         return Vec::new();
     }
     let strangers = AccountData::default();
-    let effects = pipeline::decide_account(stanza, &world.facts(account, &strangers, None));
-    effects
-        .into_iter()
-        .filter_map(|effect| match effect {
-            Effect::Reply(reply) | Effect::Route(reply) => Some(reply),
-            _ => None,
-        })
-        .collect()
+    let facts = world.facts(account, &strangers, None);
+    let mut effects: VecDeque<Effect> = pipeline::decide_account(stanza, &facts).into();
+    let mut replies = Vec::new();
+    while let Some(effect) = effects.pop_front() {
+        match effect {
+            Effect::Reply(reply) | Effect::Route(reply) => replies.push(reply),
+            // An account that is not there has what one has that has nothing.
+            Effect::Load(query, go_on) => {
+                if let Some(nothing) = query.nothing() {
+                    effects.extend(go_on(stanza, nothing, &facts));
+                }
+            }
+            _ => {}
+        }
+    }
+    replies
+}
+
+/// Answers for a service of a domain, on whichever node the sender is: what it changes goes
+/// to the store with the version it was decided on.
+pub async fn decide_for_service(
+    world: &Arc<World>,
+    service: Service,
+    host: &BareJid,
+    stanza: &Stanza,
+    depth: u8,
+) {
+    for _ in 0..STALE_MAX {
+        match decide_service_once(world, service, host, stanza, depth).await {
+            Ok(()) => return,
+            Err(StoreError::Conflict) => {}
+            Err(error) => {
+                tracing::warn!(%error, %host, "a service cannot answer");
+                break;
+            }
+        }
+    }
+    if let Some(reply) = stanza.error_reply(&StanzaError::resource_constraint()) {
+        boxed_route(world, reply, depth + 1).await;
+    }
+}
+
+async fn decide_service_once(
+    world: &Arc<World>,
+    service: Service,
+    host: &BareJid,
+    stanza: &Stanza,
+    depth: u8,
+) -> Result<(), StoreError> {
+    // A service is nobody's account: it has no roster and blocks nobody.
+    let nobody = AccountData::default();
+    let decided = pipeline::decide_service(stanza, service, &world.facts(host, &nobody, None));
+    let mut effects: VecDeque<Effect> = decided.into();
+    while let Some(effect) = effects.pop_front() {
+        match effect {
+            Effect::Reply(reply) | Effect::Route(reply) => boxed_route(world, reply, depth).await,
+            Effect::Change(Change::Pubsub(change)) => {
+                patiently(world.store.change_node(&change, now())).await?;
+            }
+            Effect::Load(Query::Pubsub(of, nodes), go_on) => {
+                let answer =
+                    answer_of(patiently(ask_nodes(world, &of, host.as_jid(), &nodes)).await);
+                let more = go_on(stanza, answer, &world.facts(host, &nobody, None));
+                more.into_iter()
+                    .rev()
+                    .for_each(|effect| effects.push_front(effect));
+            }
+            Effect::Trace(what, why) => tracing::trace!(what, why),
+            other => debug_assert!(false, "a service has nothing for {other:?}"),
+        }
+    }
+    Ok(())
 }
 
 /// What a sender is told when the store refuses.
@@ -190,6 +275,7 @@ async fn decide_once(
                     .for_each(|effect| effects.push_front(effect));
             }
             Effect::Push(interest, payload) => push(world, account, interest, payload),
+            Effect::ShowAvatar(hash) => show_avatar(world, account, hash),
             Effect::Trace(what, why) => tracing::trace!(what, why),
             other => debug_assert!(false, "an account has no session for {other:?}"),
         }
@@ -213,6 +299,12 @@ pub fn push(
         .send(&Address::Account(account.clone()), mail);
 }
 
+/// Lets every session of an account show its new avatar.
+pub fn show_avatar(world: &World, account: &BareJid, hash: Box<str>) {
+    let to = Address::Account(account.clone());
+    world.directory.send(&to, Mail::Avatar(hash));
+}
+
 /// Asks the store about an account, for the account itself or one of its resources.
 pub async fn ask(world: &World, cell: &AccountCell, asker: &Jid, query: &Query) -> Answer {
     let answered = match query {
@@ -225,12 +317,72 @@ pub async fn ask(world: &World, cell: &AccountCell, asker: &Jid, query: &Query) 
         Query::Viewers => patiently(world.store.who_shows(asker))
             .await
             .map(Answer::Viewers),
+        Query::Pubsub(of, nodes) => patiently(ask_nodes(world, of, asker, nodes))
+            .await
+            .map(|found| Answer::Pubsub(Box::new(found))),
+        Query::Kept(name, nodes) => patiently(ask_kept(world, cell, asker, name, nodes.as_deref()))
+            .await
+            .map(|kept| Answer::Kept(Box::new(kept))),
     };
+    failed_or(answered)
+}
+
+fn answer_of(found: Result<Found, StoreError>) -> Answer {
+    failed_or(found.map(|found| Answer::Pubsub(Box::new(found))))
+}
+
+fn failed_or(answered: Result<Answer, StoreError>) -> Answer {
     match answered {
         Ok(answer) => answer,
         Err(StoreError::NoSuchItem) => Answer::NoSuchItem,
         Err(error) => Answer::Failed(refusal_of(&error)),
     }
+}
+
+/// Asks about nodes; of those that go by groups it is found out in which ones the asker is.
+async fn ask_nodes(
+    world: &World,
+    service: &BareJid,
+    asker: &Jid,
+    ask: &Ask,
+) -> Result<Found, StoreError> {
+    let mut found = world.store.nodes(service, ask).await?;
+    if let Found::LastItems(items) = &mut found {
+        for last in items {
+            add_groups(world, asker, last).await?;
+        }
+    }
+    Ok(found)
+}
+
+async fn add_groups(world: &World, asker: &Jid, last: &mut LastItem) -> Result<(), StoreError> {
+    let by_groups = last.node.config.access_model == AccessModel::Roster;
+    if !by_groups || last.service.as_str() == asker.bare_str() {
+        return Ok(());
+    }
+    let data = match world.accounts.get(&last.service).await {
+        Ok(owner) => owner.data(),
+        Err(StoreError::NoSuchAccount) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if let Some(contact) = data.roster.items.get(asker.bare_str()) {
+        last.groups = contact.groups.iter().map(ToString::to_string).collect();
+    }
+    Ok(())
+}
+
+async fn ask_kept(
+    world: &World,
+    cell: &AccountCell,
+    asker: &Jid,
+    name: &str,
+    nodes: Option<&Ask>,
+) -> Result<Kept, StoreError> {
+    let mut kept = world.store.kept(&cell.jid, name).await?;
+    if let Some(nodes) = nodes {
+        kept.found = Some(ask_nodes(world, &cell.jid, asker, nodes).await?);
+    }
+    Ok(kept)
 }
 
 /// Waits for the store, but not for ever.

@@ -88,6 +88,7 @@ impl World {
             data,
             session,
             views: self.directory.as_ref(),
+            random,
         }
     }
 
@@ -104,6 +105,13 @@ impl World {
 
 /// Every question to the store is given this long: a client hears `wait` before it gives up.
 pub const STORE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A number nobody can guess.
+pub fn random() -> u128 {
+    let mut bytes = [0u8; 16];
+    getrandom::fill(&mut bytes).expect("the system has randomness");
+    u128::from_ne_bytes(bytes)
+}
 
 /// The wall clock. Clocks order nothing here: stamps in logs never run backwards because
 /// the store sees to it.

@@ -7,11 +7,13 @@ pub mod check;
 mod limits;
 mod listen;
 mod load;
+mod pubsub;
 mod settings;
 
 pub use limits::Limits;
 pub use listen::Listen;
 pub use load::{Loaded, Overrides, load};
+pub use pubsub::Pubsub;
 
 use klatsch_gateways::http::HttpSettings;
 use klatsch_gateways::listener::Network;
@@ -45,6 +47,8 @@ settings! {
         auth: Auth;
         /// Other nodes.
         cluster: Cluster;
+        /// Nodes and items.
+        pubsub: Pubsub;
         /// Budgets.
         limits: Limits;
         /// What the server tells of itself.
@@ -237,6 +241,7 @@ pub fn example() -> String {
     write_example::<Archive>(&mut out, "archive");
     write_example::<Auth>(&mut out, "auth");
     write_example::<Cluster>(&mut out, "cluster");
+    write_example::<Pubsub>(&mut out, "pubsub");
     write_example::<Limits>(&mut out, "limits");
     write_example::<Log>(&mut out, "log");
     out.truncate(out.trim_end().len());

@@ -4,9 +4,13 @@
 //! carries them out. An effect that waits (a commit, a change, a query) holds back the
 //! effects behind it, so that order is kept without anybody locking anything.
 
+use bytes::Bytes;
+
 use crate::archive::{ArchiveQuery, Bounds, Page};
 use crate::facts::Facts;
 use crate::features::blocking::BlocklistChange;
+use crate::features::caps;
+use crate::features::pubsub::node::{Ask, Found, NodeChange};
 use crate::features::roster::RosterChange;
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::stanza::{Message, Presence, Stanza, StanzaError, StreamError};
@@ -44,6 +48,11 @@ pub enum Effect {
     DeliverOffline,
     /// Release the stanzas held back while the client was inactive (XEP-0352).
     Release,
+    /// Remember what software with this hash can do (XEP-0115), for everybody.
+    Learn(caps::Key, caps::Capabilities),
+    /// The account's avatar has this hash now, or it has none: its sessions show that
+    /// (XEP-0398 §4).
+    ShowAvatar(Box<str>),
     /// Hold this stanza back until the client is active, keeping the last one of each key.
     Hold(HoldKey, Stanza),
     /// End this session with a stream error.
@@ -88,6 +97,38 @@ pub enum Query {
     /// The accounts whose roster lets this account see their presence, without those whose
     /// block list has it or its domain (row R16).
     Viewers,
+    /// Nodes of this account or host (XEP-0060).
+    Pubsub(BareJid, Box<Ask>),
+    /// What this account keeps under a name, and some of its nodes besides.
+    Kept(String, Option<Box<Ask>>),
+}
+
+impl Query {
+    /// The answer for an account that does not exist: that of one that has nothing. `None`:
+    /// such an account is not asked this.
+    pub fn nothing(&self) -> Option<Answer> {
+        match self {
+            Self::Pubsub(_, ask) => Some(Answer::Pubsub(Box::new(ask.nothing()))),
+            Self::Kept(_, ask) => Some(Answer::Kept(Box::new(Kept {
+                found: ask.as_ref().map(|ask| ask.nothing()),
+                ..Kept::default()
+            }))),
+            Self::Archive(_) | Self::Bounds | Self::Viewers => None,
+        }
+    }
+}
+
+/// What an account keeps under a name.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Kept {
+    /// It; `None` when nothing is kept.
+    pub value: Option<Bytes>,
+    /// How many values the account keeps in all.
+    pub count: u64,
+    /// How many bytes they have.
+    pub bytes: u64,
+    /// The nodes that were asked for besides.
+    pub found: Option<Found>,
 }
 
 /// What the store answers.
@@ -99,6 +140,10 @@ pub enum Answer {
     Bounds(Option<Bounds>),
     /// To [`Query::Viewers`].
     Viewers(Vec<BareJid>),
+    /// To [`Query::Pubsub`].
+    Pubsub(Box<Found>),
+    /// To [`Query::Kept`].
+    Kept(Box<Kept>),
     /// The archive has no entry with the id the client paged from (XEP-0059 §2.2).
     NoSuchItem,
     /// The store could not answer.
@@ -115,6 +160,19 @@ pub enum Change {
     Roster(Vec<RosterChange>),
     /// Addresses blocked or unblocked.
     Blocklist(BlocklistChange),
+    /// A node of this account or of a host; stale when the node has another version.
+    Pubsub(Box<NodeChange>),
+    /// What is kept under a name; the last one who says so is right.
+    Kept(KeptChange),
+}
+
+/// A value an account keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptChange {
+    /// The name.
+    pub name: String,
+    /// The value; `None`: it goes.
+    pub value: Option<Bytes>,
 }
 
 /// What a resource may ask to be told of.
@@ -135,6 +193,8 @@ pub enum Flag {
     Carbons(bool),
     /// The client is in the background (XEP-0352).
     Inactive(bool),
+    /// The client has been asked what it can do, by the request with this id.
+    CapabilitiesAsked(Option<Box<str>>),
     /// Directed presence was sent to this address, or taken back (RFC 6121 §4.6).
     Directed(Jid, bool),
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::features::blocking::Blocklist;
 use crate::features::roster::Roster;
+use crate::features::{Service, caps, pubsub};
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::stanza::Presence;
 use crate::time::Timestamp;
@@ -24,6 +25,8 @@ pub struct Facts<'a> {
     pub session: Option<&'a SessionFacts>,
     /// Who is connected, anywhere.
     pub views: &'a dyn Views,
+    /// Where names come from that nobody may guess.
+    pub random: fn() -> u128,
 }
 
 impl Facts<'_> {
@@ -46,12 +49,25 @@ pub struct Host {
     pub archive: bool,
     /// Largest stanza accepted, bytes (XEP-0478).
     pub stanza_bytes_max: usize,
+    /// Limits of nodes (XEP-0060).
+    pub pubsub: pubsub::Settings,
 }
 
 impl Host {
     /// Tells whether this domain is served here.
     pub fn serves(&self, domain: &str) -> bool {
         self.domains.iter().any(|served| served.as_str() == domain)
+    }
+
+    /// The service at this host, and the domain it belongs to.
+    pub fn service<'a>(&self, host: &'a str) -> Option<(Service, &'a str)> {
+        if self.serves(host) {
+            return None;
+        }
+        let (label, domain) = host.split_once('.')?;
+        let mut all = Service::ALL.iter();
+        let service = all.find(|service| service.label() == label)?;
+        self.serves(domain).then_some((*service, domain))
     }
 }
 
@@ -62,6 +78,8 @@ pub struct AccountData {
     pub roster: Roster,
     /// Whom it blocks.
     pub blocklist: Blocklist,
+    /// The hash of its avatar: empty when it shows none, `None` when it never has.
+    pub avatar: Option<Box<str>>,
 }
 
 /// What a session knows of itself.
@@ -81,6 +99,8 @@ pub struct SessionFacts {
     pub inactive: bool,
     /// Where directed presence went (RFC 6121 §4.6).
     pub directed: Vec<Jid>,
+    /// By which request the client was asked what it can do, as long as it has not answered.
+    pub capabilities_asked: Option<Box<str>>,
 }
 
 impl SessionFacts {
@@ -94,6 +114,7 @@ impl SessionFacts {
             carbons: false,
             inactive: false,
             directed: Vec::new(),
+            capabilities_asked: None,
         }
     }
 }
@@ -147,4 +168,6 @@ impl AccountView {
 pub trait Views {
     /// The bound resources of an account; empty when there are none.
     fn view(&self, account: &BareJid) -> Arc<AccountView>;
+    /// What software with this hash can do, if that is known (XEP-0115).
+    fn capabilities(&self, key: &caps::Key) -> Option<Arc<caps::Capabilities>>;
 }

@@ -2,7 +2,9 @@
 //!
 //! Disco answers, the table of specifications and `doap.xml` derive from this table.
 
+pub mod avatar;
 pub mod blocking;
+pub mod bookmarks;
 pub mod caps;
 pub mod carbons;
 pub mod chat;
@@ -13,10 +15,13 @@ pub mod disco;
 pub mod hints;
 pub mod jingle;
 pub mod mam;
+pub mod mds;
 pub mod muc;
 pub mod offline;
 pub mod ping;
 pub mod presence;
+pub mod private_xml;
+pub mod pubsub;
 pub mod roster;
 pub mod rsm;
 pub mod session;
@@ -24,6 +29,7 @@ pub mod stanza_id;
 pub mod streams;
 pub mod subscription;
 pub mod time;
+pub mod vcard;
 pub mod version;
 
 use crate::effect::Effect;
@@ -48,6 +54,10 @@ pub struct Feature {
     pub disco_room: &'static [&'static str],
     /// Announced by the service that hosts rooms.
     pub disco_service: &'static [&'static str],
+    /// Identities of an account's bare JID, as category and type.
+    pub identities_account: &'static [(&'static str, &'static str)],
+    /// Announced by the services of a domain.
+    pub services: &'static [(Service, &'static [&'static str])],
     /// The requests it answers.
     pub iq: &'static [IqRule],
 }
@@ -66,6 +76,8 @@ impl Feature {
         disco_account: &[],
         disco_room: &[],
         disco_service: &[],
+        identities_account: &[],
+        services: &[],
         iq: &[],
     };
 }
@@ -122,6 +134,35 @@ pub enum Scope {
     /// Any account's bare JID, also the sender's own. `facts.account` is the account asked;
     /// `facts.session` is `None` when it is somebody else's: look at the request's `from`.
     Account,
+    /// A service of a domain. `facts.account` is the service's address and has no data,
+    /// `facts.session` is `None`.
+    Service(Service),
+}
+
+/// What a domain serves at a host of its own (XEP-0030 §8: category `pubsub` and the like).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    /// Nodes of anybody's (XEP-0060).
+    Pubsub,
+}
+
+impl Service {
+    /// All of them.
+    pub const ALL: &[Self] = &[Self::Pubsub];
+
+    /// The first label of its host.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Pubsub => "pubsub",
+        }
+    }
+
+    /// Who it is: category, type and name.
+    pub fn identity(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Pubsub => ("pubsub", "service", "Publish-Subscribe"),
+        }
+    }
 }
 
 /// A rule for a get.
@@ -188,6 +229,20 @@ pub const ALL: &[&Feature] = &[
     &muc::moderation::RETRACTION,
     &muc::search::FEATURE,
     &muc::avatar::FEATURE,
+    &pubsub::FEATURE,
+    &pubsub::pep::FEATURE,
+    &pubsub::pep::public_data::FEATURE,
+    &pubsub::pep::private_data::FEATURE,
+    &pubsub::pep::nickname::FEATURE,
+    &pubsub::pep::vcard4::FEATURE,
+    &bookmarks::FEATURE,
+    &bookmarks::legacy::FEATURE,
+    &private_xml::FEATURE,
+    &vcard::FEATURE,
+    &avatar::FEATURE,
+    &avatar::user_avatar::FEATURE,
+    &avatar::vcard_avatar::FEATURE,
+    &mds::FEATURE,
 ];
 
 /// Answers a request that the server itself has to answer: the first matching rule decides.

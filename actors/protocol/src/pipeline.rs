@@ -6,8 +6,8 @@
 use crate::effect::{Effect, Keep};
 use crate::facts::Facts;
 use crate::features::{
-    Scope, blocking, carbons, csi, decide_request, hints, mam, offline, presence, refuse, roster,
-    stanza_id, subscription,
+    Scope, Service, avatar, blocking, caps, carbons, csi, decide_request, hints, mam, mds, offline,
+    presence, pubsub, refuse, roster, stanza_id, subscription,
 };
 use crate::jid::Jid;
 use crate::routing::Share;
@@ -42,15 +42,25 @@ fn decide_sent_message(message: &Message, facts: &Facts<'_>) -> Vec<Effect> {
     message = carbons::strip_forged(message);
     // XEP-0313 §11 and row R05: results come from archives, and no client is one.
     message = mam::strip_forged(message);
+    // XEP-0060 §8.6: an answer to what the account itself has asked is no message to anybody.
+    if message.head.to.as_ref().map(Jid::as_str) == Some(facts.account.as_str())
+        && let Some(effects) = pubsub::decide_message(&message, facts)
+    {
+        return effects;
+    }
+    // XEP-0490 §5.2: what the account's own devices are told is taken out before anything is
+    // kept or copied.
+    let assist = mds::assist(&mut message, facts);
     // What stands in the log is decided last, when the message is what it will be.
     if facts.host.archive
         && hints::is_kept(&message)
         && let Some(keep) = keep(message.clone(), facts)
     {
-        return vec![Effect::Keep(keep)];
+        return assist.into_iter().chain([Effect::Keep(keep)]).collect();
     }
     let mut effects = carbons::copy_unkept(&message, facts);
     effects.insert(0, Effect::Route(Stanza::Message(message)));
+    effects.splice(0..0, assist);
     effects
 }
 
@@ -76,7 +86,8 @@ fn decide_sent_presence(presence: &Presence, facts: &Facts<'_>) -> Vec<Effect> {
         | PresenceKind::Subscribed
         | PresenceKind::Unsubscribe
         | PresenceKind::Unsubscribed => subscription::decide_outbound(presence, facts),
-        _ => presence::decide_sent(presence, facts),
+        // XEP-0398 §4: with the hash of the avatar, before anybody sees it.
+        _ => presence::decide_sent(&avatar::inject(presence, facts), facts),
     }
 }
 
@@ -86,8 +97,9 @@ fn decide_sent_iq(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
     };
     match iq.kind {
         IqKind::Get | IqKind::Set => decide_request(iq, scope, facts),
-        // Answers to what the server itself has asked; it asks nothing but pushes.
-        IqKind::Result | IqKind::Error => vec![Effect::Trace("iq answer", "to the server: taken")],
+        // Answers to what the server itself has asked: pushes, and what a client can do.
+        IqKind::Result | IqKind::Error => caps::take_answer(iq, facts)
+            .unwrap_or_else(|| vec![Effect::Trace("iq answer", "to the server: taken")]),
     }
 }
 
@@ -119,6 +131,22 @@ pub fn decide_account(stanza: &Stanza, facts: &Facts<'_>) -> Vec<Effect> {
         }
         Stanza::Presence(presence) => subscription::decide_inbound(presence, facts),
         _ => vec![Effect::Trace("account", "nothing to do for the server")],
+    }
+}
+
+/// Decides a stanza addressed to a service of a domain. `facts.account` is the service.
+pub fn decide_service(stanza: &Stanza, service: Service, facts: &Facts<'_>) -> Vec<Effect> {
+    match stanza {
+        Stanza::Iq(iq) if matches!(iq.kind, IqKind::Get | IqKind::Set) => {
+            decide_request(iq, Scope::Service(service), facts)
+        }
+        Stanza::Message(message) => {
+            let decided = match service {
+                Service::Pubsub => pubsub::decide_message(message, facts),
+            };
+            decided.unwrap_or_else(|| vec![Effect::Trace("service", "a message it cannot read")])
+        }
+        _ => vec![Effect::Trace("service", "nothing to do")],
     }
 }
 

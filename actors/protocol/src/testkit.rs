@@ -14,6 +14,7 @@ use std::sync::Arc;
 use crate::effect::{Change, Effect, Flag, Interest};
 use crate::facts::{AccountData, AccountView, Facts, Host, Resource, SessionFacts, Views};
 use crate::features::blocking::BlocklistChange;
+use crate::features::caps;
 use crate::features::roster::{RosterChange, RosterItem, Subscription};
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::ns;
@@ -37,11 +38,18 @@ pub(crate) struct Given {
 
 /// Who is connected.
 #[derive(Default)]
-pub(crate) struct Online(BTreeMap<BareJid, AccountView>);
+pub(crate) struct Online(
+    BTreeMap<BareJid, AccountView>,
+    BTreeMap<Box<str>, Arc<caps::Capabilities>>,
+);
 
 impl Views for Online {
     fn view(&self, account: &BareJid) -> Arc<AccountView> {
         Arc::new(self.0.get(account).cloned().unwrap_or_default())
+    }
+
+    fn capabilities(&self, key: &caps::Key) -> Option<Arc<caps::Capabilities>> {
+        self.1.get(&key.ver).cloned()
     }
 }
 
@@ -58,6 +66,7 @@ pub(crate) fn facts_of(session: &str) -> Given {
         started: Timestamp(0),
         archive: true,
         stanza_bytes_max: 262_144,
+        pubsub: Default::default(),
     };
     let given = Given {
         now: Timestamp(1_000_000),
@@ -134,6 +143,14 @@ impl Given {
         self
     }
 
+    /// What software with this hash can do is known.
+    pub(crate) fn knows(mut self, ver: &str, features: &[&str]) -> Self {
+        let features = features.iter().map(ToString::to_string);
+        let capabilities = caps::Capabilities::of(features);
+        self.online.1.insert(ver.into(), Arc::new(capabilities));
+        self
+    }
+
     /// The account blocks this address.
     pub(crate) fn blocks(mut self, address: &str) -> Self {
         self.data.blocklist.jids.insert(jid(address));
@@ -169,6 +186,7 @@ impl Given {
             data: &self.data,
             session: None,
             views: &self.online,
+            random: || 7,
         }
     }
 

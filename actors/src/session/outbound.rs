@@ -2,6 +2,7 @@
 
 use klatsch_protocol::archive::{Direction, Entry};
 use klatsch_protocol::effect::{Effect, HoldKey};
+use klatsch_protocol::features::avatar;
 use klatsch_protocol::pipeline;
 use klatsch_protocol::routing::{self, Share};
 use klatsch_protocol::stanza::{
@@ -30,6 +31,7 @@ impl Live {
         match mail {
             Mail::Deliver(stanza) => self.deliver(&stanza),
             Mail::RosterPush(payload) | Mail::BlocklistPush(payload) => self.push(payload),
+            Mail::Avatar(hash) => self.show_avatar(&hash),
             Mail::End(error) => self.end(Some(error)),
             Mail::Committed(_) => debug_assert!(false, "hints come with the session's share"),
         }
@@ -44,6 +46,23 @@ impl Live {
         for effect in effects {
             match effect {
                 Effect::Reply(stanza) => self.hand_over(stanza),
+                other => self.perform_delivery(other),
+            }
+        }
+    }
+
+    /// XEP-0398 §4: who sees the account sees its new avatar, though its client says nothing.
+    fn show_avatar(&mut self, hash: &str) {
+        let data = self.cell.data();
+        let facts = self
+            .world
+            .facts(&self.cell.jid, &data, Some(&self.session.facts));
+        for effect in avatar::decide_shown(hash, &self.session.facts, &facts) {
+            match effect {
+                Effect::Publish(presence) => {
+                    self.session.facts.presence = presence;
+                    self.show_unheard();
+                }
                 other => self.perform_delivery(other),
             }
         }

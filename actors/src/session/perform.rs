@@ -57,6 +57,8 @@ impl Live {
                         .send(&Address::Session(session), Mail::End(error.clone()));
                 }
             }
+            Effect::Learn(key, capabilities) => self.world.directory.learn(key, capabilities),
+            Effect::ShowAvatar(hash) => router::show_avatar(&self.world, &self.cell.jid, hash),
             Effect::Trace(what, why) => tracing::trace!(what, why),
             Effect::Keep(_) => debug_assert!(false, "commits are batched"),
         }
@@ -85,6 +87,14 @@ impl Live {
                 });
                 true
             }
+            Way::Service(service, host) => {
+                let world = self.world.clone();
+                self.later(async move {
+                    router::decide_for_service(&world, service, &host, &stanza, 0).await;
+                    Answered::Done
+                });
+                true
+            }
         }
     }
 
@@ -107,6 +117,10 @@ impl Live {
             Flag::Carbons(is_on) => facts.carbons = is_on,
             Flag::Inactive(is_inactive) => {
                 facts.inactive = is_inactive;
+                return false;
+            }
+            Flag::CapabilitiesAsked(id) => {
+                facts.capabilities_asked = id;
                 return false;
             }
             Flag::Directed(to, is_available) => {
@@ -142,6 +156,19 @@ impl Live {
     /// Lets the presence shard publish what this session shows; goes on once it has, so that
     /// what the client sends next is decided with it.
     fn show(&self) {
+        let published = self.show_unheard();
+        self.later(async move {
+            // A shard that is being started again publishes what the directory has: the
+            // presence is late by a restart, not lost, since the next one carries it.
+            if let Some(published) = published {
+                let _ = published.await;
+            }
+            Answered::Done
+        });
+    }
+
+    /// The same for whoever need not wait until it is published.
+    pub(super) fn show_unheard(&self) -> Option<oneshot::Receiver<()>> {
         let facts = &self.session.facts;
         let shown = Shown {
             presence: facts.presence.as_deref().cloned().map(Arc::new),
@@ -158,14 +185,7 @@ impl Live {
             shown,
             reply,
         });
-        self.later(async move {
-            // A shard that is being started again publishes what the directory has: the
-            // presence is late by a restart, not lost, since the next one carries it.
-            if sent.is_ok() {
-                let _ = published.await;
-            }
-            Answered::Done
-        });
+        sent.is_ok().then_some(published)
     }
 
     /// Lets the current stanza go on with the answer of something that takes time.

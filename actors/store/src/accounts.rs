@@ -59,7 +59,8 @@ subject! {
         /// # Errors
         /// `Unavailable`, `Corrupt`.
         fn credentials(&self, account: &BareJid) -> Option<Credentials>;
-        /// Removes an account with its roster, block list and log. Rosters of others keep it:
+        /// Removes an account with its roster, block list, log and nodes, and takes it off the
+        /// lists of others' nodes. Rosters of others keep it:
         /// cleaning them is a matter of protocol.
         ///
         /// # Errors

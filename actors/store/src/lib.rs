@@ -1,4 +1,4 @@
-//! What klatsch remembers: accounts, rosters, block lists and logs.
+//! What klatsch remembers: accounts, rosters, block lists, logs, nodes and what people keep.
 //!
 //! [`Store`] is the handle everybody uses; one file per subject says what it can do and how
 //! that fails. `sqlite` keeps it on disk, `memory` in tests. The store never reads a
@@ -11,7 +11,9 @@ mod sqlite;
 pub mod accounts;
 pub mod blocklist;
 pub mod error;
+pub mod kept;
 pub mod log;
+pub mod pubsub;
 pub mod roster;
 pub mod snapshot;
 pub mod store;

@@ -1,10 +1,13 @@
 //! The store in memory, for tests: the same promises, until the process ends.
 
 mod log;
+mod nodes;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
+use klatsch_protocol::features::avatar::NS_METADATA;
 use klatsch_protocol::features::blocking::Blocklist;
 use klatsch_protocol::features::roster::{Roster, RosterChange, Subscription};
 use klatsch_protocol::jid::{BareJid, Jid};
@@ -31,6 +34,8 @@ struct State {
     /// The versions of the roster and the block list that removed accounts had.
     past: HashMap<BareJid, (u64, u64)>,
     epoch: u64,
+    /// By service and name.
+    nodes: BTreeMap<(BareJid, String), nodes::Held>,
 }
 
 /// One life of an account.
@@ -40,6 +45,7 @@ struct Life {
     roster: Roster,
     blocklist: Blocklist,
     log: Log,
+    kept: BTreeMap<String, Bytes>,
 }
 
 impl Memory {
@@ -123,6 +129,7 @@ impl Accounts for Memory {
                 ..Blocklist::default()
             },
             log: Log::default(),
+            kept: BTreeMap::new(),
         };
         life.set_keys(credentials);
         state.accounts.insert(account.clone(), life);
@@ -155,6 +162,7 @@ impl Accounts for Memory {
             account.clone(),
             (life.roster.version, life.blocklist.version),
         );
+        state.forget_account(account);
         Ok(())
     }
 
@@ -240,11 +248,15 @@ impl Life {
 
 impl Snapshots for Memory {
     async fn snapshot(&self, account: &BareJid) -> Result<Snapshot> {
-        self.read(account, |life| Snapshot {
+        let state = self.state();
+        let life = state.accounts.get(account);
+        let life = life.ok_or(StoreError::NoSuchAccount)?;
+        Ok(Snapshot {
             roster: life.roster.clone(),
             blocklist: life.blocklist.clone(),
             cursor: life.log.cursor(),
             head: life.log.head(),
+            avatar: state.last_payload(account, NS_METADATA),
         })
     }
 }

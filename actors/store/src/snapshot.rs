@@ -19,6 +19,8 @@ pub struct Snapshot {
     pub cursor: u64,
     /// The id of the last entry of its log.
     pub head: u64,
+    /// What it has published last of its avatar (XEP-0084 §3.3): the payload of the item.
+    pub avatar: Option<Vec<u8>>,
 }
 
 subject! {

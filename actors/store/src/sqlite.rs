@@ -9,8 +9,10 @@ mod append;
 mod blocklist;
 #[cfg(test)]
 mod faults;
+mod kept;
 mod log;
 mod merge;
+mod nodes;
 mod open;
 mod purge;
 mod query;
@@ -89,7 +91,9 @@ impl Upkeep for Sqlite {
     }
 
     async fn sweep(&self) -> Result<bool> {
-        self.write(|writer| Box::pin(purge::sweep(writer))).await
+        let accounts = self.write(|writer| Box::pin(purge::sweep(writer))).await?;
+        let nodes = self.write(|writer| Box::pin(nodes::sweep(writer))).await?;
+        Ok(accounts || nodes)
     }
 
     async fn integrity_check(&self) -> Result<()> {

@@ -13,6 +13,8 @@ mod archive;
 mod blocklist;
 #[path = "contract/log.rs"]
 mod log;
+#[path = "contract/nodes.rs"]
+mod nodes;
 #[path = "contract/replay.rs"]
 mod replay;
 #[path = "contract/roster.rs"]

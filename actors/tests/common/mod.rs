@@ -60,6 +60,7 @@ impl Scene {
             started: Timestamp(0),
             archive: true,
             stanza_bytes_max: 262_144,
+            pubsub: Default::default(),
         };
         let node = Node::start(host, settings, store.clone(), wire)
             .await

@@ -74,6 +74,7 @@ impl Server {
             started: now(),
             archive: true,
             stanza_bytes_max: limits.stanza_bytes_max,
+            pubsub: Default::default(),
         };
         let node = Node::start(host, Settings::default(), store.clone(), Wire::Direct)
             .await

@@ -161,6 +161,7 @@ fn host(config: &Config) -> Result<Host, Error> {
         started: Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX)),
         archive: config.archive.enabled,
         stanza_bytes_max: config.limits.stanza_bytes_max,
+        pubsub: config.pubsub.limits(),
     })
 }
 

@@ -4,8 +4,9 @@
 //! What is announced derives from [`super::ALL`]: a feature that is there is announced, one
 //! that is not cannot be.
 
-use super::{ALL, Feature, Scope, Spec, get, refuse};
-use crate::effect::Effect;
+use super::pubsub::disco as nodes;
+use super::{ALL, Feature, Scope, Service, Spec, get, refuse};
+use crate::effect::{Answer, Effect};
 use crate::facts::Facts;
 use crate::features::roster::Subscription;
 use crate::stanza::{Iq, Stanza, StanzaError};
@@ -26,9 +27,22 @@ pub const FEATURE: Feature = Feature {
     },
     disco: &[NS_INFO, NS_ITEMS],
     disco_account: &[NS_INFO, NS_ITEMS],
+    services: &[(Service::Pubsub, &[NS_INFO, NS_ITEMS])],
     iq: &[
         get(Scope::Server, NS_INFO, "query", server_info),
         get(Scope::Server, NS_ITEMS, "query", server_items),
+        get(
+            Scope::Service(Service::Pubsub),
+            NS_INFO,
+            "query",
+            pubsub_info,
+        ),
+        get(
+            Scope::Service(Service::Pubsub),
+            NS_ITEMS,
+            "query",
+            pubsub_items,
+        ),
         get(Scope::Account, NS_INFO, "query", account_info),
         get(Scope::Account, NS_ITEMS, "query", account_items),
     ],
@@ -43,21 +57,21 @@ const ACCOUNT_IDENTITY: (&str, &str, &str) = ("account", "registered", "");
 /// The server's identities and features, the same as its capabilities are computed from.
 pub fn server_description() -> Element {
     description(
-        SERVER_IDENTITY,
+        &[SERVER_IDENTITY],
         ALL.iter().flat_map(|feature| feature.disco),
     )
 }
 
 fn description<'a>(
-    (category, kind, name): (&str, &str, &str),
+    identities: &[(&str, &str, &str)],
     features: impl Iterator<Item = &'a &'static str>,
 ) -> Element {
-    let mut identity = Element::new("identity", NS_INFO)
-        .attr("category", category)
-        .attr("type", kind);
-    if !name.is_empty() {
-        identity = identity.attr("name", name);
-    }
+    let identities = identities.iter().map(|(category, kind, name)| {
+        let identity = Element::new("identity", NS_INFO)
+            .attr("category", *category)
+            .attr("type", *kind);
+        identity.attr_opt("name", Some(*name).filter(|name| !name.is_empty()))
+    });
     let mut features: Vec<&str> = features.copied().collect();
     features.sort_unstable();
     features.dedup();
@@ -65,12 +79,12 @@ fn description<'a>(
         .into_iter()
         .map(|var| Element::new("feature", NS_INFO).attr("var", var));
     Element::new("query", NS_INFO)
-        .child(identity)
+        .children_from(identities)
         .children_from(features)
 }
 
 fn server_info(iq: &Iq, _facts: &Facts<'_>) -> Vec<Effect> {
-    let node = node(iq);
+    let node = node_of(iq);
     // XEP-0115 §6.2: the node of our own capabilities is known, others are not.
     if node
         .as_deref()
@@ -81,10 +95,50 @@ fn server_info(iq: &Iq, _facts: &Facts<'_>) -> Vec<Effect> {
     answer(iq, server_description(), node)
 }
 
-fn server_items(iq: &Iq, _facts: &Facts<'_>) -> Vec<Effect> {
-    match node(iq) {
-        Some(_) => refuse(iq, StanzaError::item_not_found()),
-        None => answer(iq, Element::new("query", NS_ITEMS), None),
+/// The services of the domain that was asked.
+fn server_items(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
+    if node_of(iq).is_some() {
+        return refuse(iq, StanzaError::item_not_found());
+    }
+    let domain = iq
+        .head
+        .to
+        .as_ref()
+        .map_or(facts.account.domain(), |to| to.domain());
+    let services = Service::ALL.iter().map(|service| {
+        let (_, _, name) = service.identity();
+        Element::new("item", NS_ITEMS)
+            .attr("jid", format!("{}.{domain}", service.label()))
+            .attr("name", name)
+    });
+    answer(
+        iq,
+        Element::new("query", NS_ITEMS).children_from(services),
+        None,
+    )
+}
+
+/// What a service is and can.
+fn service_description(service: Service) -> Element {
+    let of = ALL.iter().flat_map(|feature| feature.services);
+    let of = of.filter(|(announced_by, _)| *announced_by == service);
+    description(
+        &[service.identity()],
+        of.flat_map(|(_, features)| *features),
+    )
+}
+
+fn pubsub_info(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
+    match node_of(iq) {
+        Some(node) => nodes::node_info(iq, node, facts),
+        None => answer(iq, service_description(Service::Pubsub), None),
+    }
+}
+
+fn pubsub_items(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
+    match node_of(iq) {
+        Some(node) => nodes::node_items(iq, node, facts),
+        None => nodes::nodes(iq, facts, nodes::list_nodes),
     }
 }
 
@@ -92,31 +146,47 @@ fn account_info(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
     if !may_ask(iq, facts) {
         return refuse(iq, StanzaError::service_unavailable());
     }
-    if node(iq).is_some() {
-        return refuse(iq, StanzaError::item_not_found());
+    if let Some(node) = node_of(iq) {
+        return nodes::node_info(iq, node, facts);
     }
     let features = ALL.iter().flat_map(|feature| feature.disco_account);
-    answer(iq, description(ACCOUNT_IDENTITY, features), None)
+    let more = ALL.iter().flat_map(|feature| feature.identities_account);
+    let more = more.map(|(category, kind)| (*category, *kind, ""));
+    let identities: Vec<_> = std::iter::once(ACCOUNT_IDENTITY).chain(more).collect();
+    answer(iq, description(&identities, features), None)
 }
 
 /// RFC 6121 does not ask for it, XEP-0030 §8 does: whoever sees the presence sees the
-/// connected resources.
+/// connected resources, and XEP-0163 §6 the nodes.
 fn account_items(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
     if !may_ask(iq, facts) {
         return refuse(iq, StanzaError::service_unavailable());
     }
-    if node(iq).is_some() {
-        return refuse(iq, StanzaError::item_not_found());
+    match node_of(iq) {
+        Some(node) => nodes::node_items(iq, node, facts),
+        None => nodes::nodes(iq, facts, resources_and_nodes),
     }
+}
+
+fn resources_and_nodes(stanza: &Stanza, found: Answer, facts: &Facts<'_>) -> Vec<Effect> {
+    let Stanza::Iq(iq) = stanza else {
+        return Vec::new();
+    };
     let view = facts.resources();
-    let items = view
+    let resources = view
         .available()
         .map(|it| Element::new("item", NS_ITEMS).attr("jid", it.jid.as_str()));
-    answer(
-        iq,
-        Element::new("query", NS_ITEMS).children_from(items),
-        None,
-    )
+    match nodes::items_of(iq, found, facts) {
+        Ok(nodes) => {
+            let query = Element::new("query", NS_ITEMS);
+            answer(
+                iq,
+                query.children_from(resources).children_from(nodes),
+                None,
+            )
+        }
+        Err(error) => refuse(iq, error),
+    }
 }
 
 /// §9: an account answers itself and those who see its presence. To all others it looks like
@@ -132,7 +202,8 @@ fn may_ask(iq: &Iq, facts: &Facts<'_>) -> bool {
     item.is_some_and(|item| matches!(item.subscription, Subscription::From | Subscription::Both))
 }
 
-fn node(iq: &Iq) -> Option<String> {
+/// The node a query is about (§3.2).
+pub(crate) fn node_of(iq: &Iq) -> Option<String> {
     let query = iq.payloads.iter().next()?;
     let query = Element::parse(query.bytes()).ok()?;
     query

@@ -1,7 +1,7 @@
 //! XMPP Ping: XEP-0199 version 2.0.1,
 //! <https://xmpp.org/extensions/xep-0199.html>
 
-use super::{Feature, Scope, Spec, get};
+use super::{Feature, Scope, Service, Spec, get};
 use crate::effect::Effect;
 use crate::facts::Facts;
 use crate::stanza::{Iq, Stanza};
@@ -19,9 +19,11 @@ pub const FEATURE: Feature = Feature {
     },
     disco: &[NS],
     disco_account: &[NS],
+    services: &[(Service::Pubsub, &[NS])],
     iq: &[
         get(Scope::Server, NS, "ping", pong),
         get(Scope::Own, NS, "ping", pong),
+        get(Scope::Service(Service::Pubsub), NS, "ping", pong),
     ],
     ..Feature::NONE
 };

@@ -14,7 +14,7 @@ use crate::effect::{Answer, Effect, Query};
 use crate::facts::{Facts, SessionFacts};
 use crate::features::roster::set::tell;
 use crate::features::subscription::State;
-use crate::features::{blocking, subscription};
+use crate::features::{blocking, caps, subscription};
 use crate::jid::{BareJid, Jid};
 use crate::ns;
 use crate::pipeline::reply_error;
@@ -74,6 +74,8 @@ fn decide_available(presence: &Presence, session: &SessionFacts, facts: &Facts<'
     if session.presence.is_none() {
         effects.extend(welcome(session, facts));
     }
+    // XEP-0115: what the client can do, and with that what it wants to hear.
+    effects.extend(caps::greet(presence, session, facts));
     // XEP-0160 §3: what has waited is due at the first presence that takes messages.
     let took_messages = session
         .presence

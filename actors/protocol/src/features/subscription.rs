@@ -12,6 +12,7 @@ pub use table::{Request, State};
 use super::{Feature, Spec, Status};
 use crate::effect::{Change, Effect};
 use crate::facts::Facts;
+use crate::features::pubsub::pep;
 use crate::features::roster::set::{CONTACTS_MAX, tell};
 use crate::features::roster::{RosterChange, RosterItem, push_of};
 use crate::features::{blocking, presence as presences};
@@ -106,6 +107,7 @@ fn pass_on(
     // §3.1.5: and then current presence from every resource.
     if !before.shows() && after.shows() {
         effects.extend(presences::show_current(&to, facts));
+        effects.extend(pep::introduce(contact, facts));
     }
     effects
 }
@@ -203,6 +205,7 @@ fn accept(
     facts: &Facts<'_>,
 ) -> Vec<Effect> {
     let to = Jid::from(contact.clone());
+    let introduction = pep::introduce(&contact, facts);
     let mut item = known.cloned().unwrap_or_else(|| RosterItem::new(contact));
     if !state.shows() {
         // As if the request had been delivered and the user had said yes.
@@ -214,6 +217,7 @@ fn accept(
     effects.push(tell(PresenceKind::Subscribed, &to, facts));
     // Also where they were subscribed before: that they ask says that they see nothing.
     effects.extend(presences::show_current(&to, facts));
+    effects.extend(introduction);
     effects
 }
 

@@ -6,7 +6,7 @@ use klatsch_protocol::time::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 
 use super::writer::Writer;
-use super::{Sqlite, bare, unsigned};
+use super::{Sqlite, bare, nodes, unsigned};
 use crate::accounts::{Account, Accounts, Credentials, LIST_MAX};
 use crate::error::{Result, StoreError};
 
@@ -256,12 +256,14 @@ async fn remove(writer: &mut Writer, account: &BareJid, now: Timestamp) -> Resul
         "DELETE FROM roster_item WHERE account = ?",
         "DELETE FROM roster_removed WHERE account = ?",
         "DELETE FROM block WHERE account = ?",
+        "DELETE FROM kept WHERE account = ?",
     ] {
         sqlx::query(sql)
             .bind(number)
             .execute(&mut *connection)
             .await?;
     }
+    nodes::forget_account(connection, account).await?;
     // Forgetting too early does no harm, should the commit fail.
     writer.heads.remove(account);
     Ok(())

@@ -1,6 +1,7 @@
 //! Accounts as sessions need them, in SQLite: one statement, so that its parts belong
 //! together without a transaction, and so that a login is one way to the connection's thread.
 
+use klatsch_protocol::features::avatar::NS_METADATA;
 use klatsch_protocol::features::roster::{RosterItem, Subscription};
 use klatsch_protocol::jid::BareJid;
 
@@ -11,7 +12,7 @@ use crate::snapshot::{Snapshot, Snapshots};
 /// Follows each group's name. XML 1.0 §2.2 has no such character, so no client can send it.
 pub(super) const UNIT_SEPARATOR: char = '\u{1f}';
 
-/// The account itself, its contacts, those it has removed, and whom it blocks; the first
+/// The account itself, its contacts, those it has removed, whom it blocks, its avatar; the first
 /// column tells which, the others mean what [`Row`] says.
 pub(super) const SNAPSHOT: &str = "
     WITH me AS MATERIALIZED (
@@ -32,7 +33,12 @@ pub(super) const SNAPSHOT: &str = "
     FROM me CROSS JOIN roster_removed r ON r.account = me.id
     UNION ALL
     SELECT 3, b.jid, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
-    FROM me CROSS JOIN block b ON b.account = me.id";
+    FROM me CROSS JOIN block b ON b.account = me.id
+    UNION ALL
+    SELECT 4, NULL, NULL, NULL, i.payload, NULL, NULL, NULL, NULL, NULL
+    FROM me CROSS JOIN pubsub_item i ON i.place =
+        (SELECT max(l.place) FROM pubsub_node n CROSS JOIN pubsub_item l ON l.node = n.id
+         WHERE n.service = ?1 AND n.name = ?2)";
 
 /// Which part, an address, a name, groups, a stanza, and five numbers.
 type Row = (
@@ -54,6 +60,7 @@ impl Snapshots for Sqlite {
         let recent = self.tails.get(account).unwrap_or(0);
         let rows: Vec<Row> = sqlx::query_as(SNAPSHOT)
             .bind(account.as_str())
+            .bind(NS_METADATA)
             .fetch_all(&self.readers)
             .await?;
         let mut snapshot = Snapshot::default();
@@ -75,6 +82,7 @@ impl Snapshots for Sqlite {
                     let removed = (bare(text(row.1.as_deref())?)?, number(row.5)?);
                     snapshot.roster.removed.push(removed);
                 }
+                4 => snapshot.avatar = row.4,
                 _ => {
                     let blocked = jid(text(row.1.as_deref())?)?;
                     snapshot.blocklist.jids.insert(blocked);

@@ -16,7 +16,7 @@ use crate::xml::Payloads;
 ///
 /// Who these resources are is found out on the way, after the presence was published: two
 /// resources that come at the same moment would not know of each other here.
-pub(super) fn tell_everybody(presence: &Presence, facts: &Facts<'_>) -> Vec<Effect> {
+pub(crate) fn tell_everybody(presence: &Presence, facts: &Facts<'_>) -> Vec<Effect> {
     let partly = blocking::partly_blocked(facts);
     let contacts = facts
         .data

@@ -1,0 +1,246 @@
+//! Subscribing, and what subscribers and owners do with subscriptions: XEP-0060 sections 5.6,
+//! 6.1 to 6.4 and 8.8.
+
+use super::access::{Operation, needs_approval};
+use super::errors;
+use super::node::{Action, Node, Subscription, SubscriptionState};
+use super::options::Options;
+use super::{Asked, Decided, NS, NS_EVENT, NS_OWNER, approval, notify};
+use crate::effect::Effect;
+use crate::facts::Facts;
+use crate::features::data_forms::Submitted;
+use crate::features::delay;
+use crate::features::pubsub::config::SendLast;
+use crate::jid::Jid;
+use crate::stanza::{ErrorKind, Iq, Stanza, StanzaError};
+use crate::xml::Element;
+
+/// §6.1, with options at once (§6.3.7).
+pub(super) fn subscribe(asked: &Asked<'_>, jid: &Jid, form: Option<&Submitted>) -> Decided {
+    // §6.1.3.1: for oneself.
+    if jid.bare_str() != asked.who.bare_str() {
+        return Err(errors::invalid_jid());
+    }
+    let node = asked.node_for(Operation::Subscribe)?;
+    let known = node.subscription(jid);
+    if known.is_some_and(|known| known.state == SubscriptionState::Pending) {
+        return Err(errors::pending_subscription());
+    }
+    if known.is_none() && node.subscriptions.len() >= asked.facts.host.pubsub.subscriptions_max {
+        return Err(errors::too_many_subscriptions());
+    }
+    let needs_approval = known.is_none() && needs_approval(&asked.relation(node), &node.config);
+    let mut subscription = Subscription {
+        jid: jid.clone(),
+        state: match needs_approval {
+            true => SubscriptionState::Pending,
+            false => SubscriptionState::Subscribed,
+        },
+        options: known.map(|known| known.options.clone()).unwrap_or_default(),
+    };
+    if let Some(form) = form {
+        let applied = subscription.options.apply(form);
+        applied.ok_or_else(errors::invalid_options)?;
+    }
+    let shown = element(NS, Some(&node.name), &subscription);
+    let mut effects = vec![
+        asked.change(node, vec![Action::Subscribe(subscription.clone())]),
+        asked.reply(Some(Element::new("pubsub", NS).child(shown))),
+    ];
+    match needs_approval {
+        true => effects.extend(approval::ask_owners(node, jid, asked.facts)),
+        false => {
+            effects.extend(last_item(asked, node, jid));
+            effects.extend(tell_owners(node, &subscription, asked.facts));
+        }
+    }
+    Ok(effects)
+}
+
+/// §6.1.7: what was published last, for who has just subscribed.
+fn last_item(asked: &Asked<'_>, node: &Node, jid: &Jid) -> Option<Effect> {
+    let item = asked.found.items.first()?;
+    if node.config.send_last == SendLast::Never || !node.config.deliver_notifications {
+        return None;
+    }
+    let items = notify::items(&node.name, [notify::item(item, &node.config)]);
+    let mut message = notify::message(notify::event(items), &node.config, asked.facts);
+    message.payloads.push(&delay::delay(None, item.stamp));
+    Some(notify::route(&message, jid.clone()))
+}
+
+/// `notify_sub`: owners hear of new subscribers and of those who go.
+fn tell_owners(node: &Node, subscription: &Subscription, facts: &Facts<'_>) -> Vec<Effect> {
+    if !node.config.notify_sub {
+        return Vec::new();
+    }
+    let shown = notify::event(element(NS_EVENT, Some(&node.name), subscription));
+    let message = notify::message(shown, &node.config, facts);
+    let owners = approval::owners(node);
+    owners.map(|owner| notify::route(&message, owner)).collect()
+}
+
+/// §8.8.4 and §12.14: whose subscription was changed by somebody else hears of it.
+pub(super) fn tell_subscriber(
+    node: &Node,
+    subscription: &Subscription,
+    facts: &Facts<'_>,
+) -> Effect {
+    let shown = notify::event(element(NS_EVENT, Some(&node.name), subscription));
+    let message = notify::message(shown, &node.config, facts);
+    notify::route(&message, subscription.jid.clone())
+}
+
+/// §6.2.
+pub(super) fn unsubscribe(asked: &Asked<'_>, jid: &Jid) -> Decided {
+    let node = asked.node_for(Operation::ManageOwnSubscription)?;
+    // §6.2.3.3: nobody ends what is somebody else's.
+    if jid.bare_str() != asked.who.bare_str() {
+        return Err(StanzaError::forbidden());
+    }
+    let known = node
+        .subscription(jid)
+        .ok_or_else(errors::no_such_subscription)?;
+    let ended = Subscription {
+        state: SubscriptionState::None,
+        ..known.clone()
+    };
+    let mut effects = vec![
+        asked.change(node, vec![Action::Unsubscribe(jid.clone())]),
+        asked.reply(None),
+    ];
+    effects.extend(tell_owners(node, &ended, asked.facts));
+    Ok(effects)
+}
+
+fn own_subscription<'a>(
+    asked: &Asked<'a>,
+    jid: &Jid,
+) -> Result<(&'a Node, &'a Subscription), StanzaError> {
+    let node = asked.node_for(Operation::ManageOwnSubscription)?;
+    if jid.bare_str() != asked.who.bare_str() {
+        return Err(StanzaError::forbidden());
+    }
+    // §6.3.4.2.
+    let known = node
+        .subscription(jid)
+        .ok_or_else(errors::no_such_subscription)?;
+    Ok((node, known))
+}
+
+/// §6.3.2.
+pub(super) fn options(asked: &Asked<'_>, jid: &Jid) -> Decided {
+    let (node, known) = own_subscription(asked, jid)?;
+    let options = Element::new("options", NS)
+        .attr("node", node.name.clone())
+        .attr("jid", jid.as_str())
+        .child(known.options.to_form());
+    Ok(vec![
+        asked.reply(Some(Element::new("pubsub", NS).child(options))),
+    ])
+}
+
+/// §6.3.5.
+pub(super) fn set_options(asked: &Asked<'_>, jid: &Jid, form: &Submitted) -> Decided {
+    let (node, known) = own_subscription(asked, jid)?;
+    let mut changed = known.clone();
+    changed
+        .options
+        .apply(form)
+        .ok_or_else(errors::invalid_options)?;
+    Ok(vec![
+        asked.change(node, vec![Action::Subscribe(changed)]),
+        asked.reply(None),
+    ])
+}
+
+/// §6.4.
+pub(super) fn default_options(iq: &Iq) -> Decided {
+    let default = Element::new("default", NS).child(Options::default().to_form());
+    let answer = Element::new("pubsub", NS).child(default);
+    Ok(vec![Effect::Reply(Stanza::Iq(iq.result(Some(answer))))])
+}
+
+/// §5.6: everything somebody has subscribed to.
+pub(super) fn answer_all(iq: &Iq, list: &[(String, Subscription)]) -> Vec<Effect> {
+    let list = list.iter().map(|(node, it)| element(NS, Some(node), it));
+    let list = Element::new("subscriptions", NS).children_from(list);
+    let answer = Element::new("pubsub", NS).child(list);
+    vec![Effect::Reply(Stanza::Iq(iq.result(Some(answer))))]
+}
+
+/// §5.6: what somebody has at one node.
+pub(super) fn own(asked: &Asked<'_>) -> Decided {
+    let node = asked.node_for(Operation::ManageOwnSubscription)?;
+    let own = node.subscriptions.iter();
+    let own = own.filter(|it| it.jid.bare_str() == asked.who.bare_str());
+    let list = Element::new("subscriptions", NS)
+        .attr("node", node.name.clone())
+        .children_from(own.map(|it| element(NS, Some(&node.name), it)));
+    Ok(vec![
+        asked.reply(Some(Element::new("pubsub", NS).child(list))),
+    ])
+}
+
+/// §8.8.1.
+pub(super) fn subscribers(asked: &Asked<'_>) -> Decided {
+    let node = asked.node_for(Operation::ManageSubscriptions)?;
+    let all = node.subscriptions.iter();
+    Ok(vec![asked.reply(Some(owners_list(node, all)))])
+}
+
+fn owners_list<'a>(node: &Node, list: impl Iterator<Item = &'a Subscription>) -> Element {
+    let list = Element::new("subscriptions", NS_OWNER)
+        .attr("node", node.name.clone())
+        .children_from(list.map(|it| element(NS_OWNER, None, it)));
+    Element::new("pubsub", NS_OWNER).child(list)
+}
+
+/// §8.8.2.
+pub(super) fn set_subscribers(asked: &Asked<'_>, changes: &[(Jid, SubscriptionState)]) -> Decided {
+    let node = asked.node_for(Operation::ManageSubscriptions)?;
+    let settings = &asked.facts.host.pubsub;
+    let is_new = |jid: &Jid| node.subscription(jid).is_none();
+    let new = changes.iter().filter(|(jid, _)| is_new(jid)).count();
+    if node.subscriptions.len() + new > settings.subscriptions_max {
+        return Err(errors::too_many_subscriptions());
+    }
+    let mut actions = Vec::new();
+    let mut told = Vec::new();
+    for (jid, state) in changes {
+        let known = node.subscription(jid);
+        let before = known.map_or(SubscriptionState::None, |known| known.state);
+        if before == *state {
+            continue;
+        }
+        // §8.8.2.3: nobody is made to wait by an owner.
+        if *state == SubscriptionState::Pending {
+            return Err(StanzaError::not_acceptable().with_kind(ErrorKind::Modify));
+        }
+        let subscription = Subscription {
+            jid: jid.clone(),
+            state: *state,
+            options: known.map(|known| known.options.clone()).unwrap_or_default(),
+        };
+        told.push(tell_subscriber(node, &subscription, asked.facts));
+        actions.push(match state {
+            SubscriptionState::None => Action::Unsubscribe(jid.clone()),
+            _ => Action::Subscribe(subscription),
+        });
+    }
+    let mut effects = Vec::new();
+    if !actions.is_empty() {
+        effects.push(asked.change(node, actions));
+    }
+    effects.push(asked.reply(None));
+    effects.extend(told);
+    Ok(effects)
+}
+
+/// A subscription as it is shown.
+fn element(namespace: &'static str, node: Option<&str>, it: &Subscription) -> Element {
+    Element::new("subscription", namespace)
+        .attr_opt("node", node)
+        .attr("jid", it.jid.as_str())
+        .attr("subscription", it.state.as_str())
+}

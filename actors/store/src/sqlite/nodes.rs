@@ -1,0 +1,377 @@
+//! Nodes in SQLite: what is read of them. How they change: [`change`].
+
+mod change;
+mod rows;
+
+pub(super) use change::{forget_account, sweep};
+
+use std::collections::{BTreeMap, HashMap};
+
+use klatsch_protocol::features::pubsub::node::{
+    Affiliation, Ask, Found, FoundNode, Item, LastItem, Node, NodeChange, Subscription, Usage,
+    Wanted,
+};
+use klatsch_protocol::jid::BareJid;
+use klatsch_protocol::time::Timestamp;
+use sqlx::sqlite::SqliteConnection;
+
+use self::rows::{
+    ItemRow, NODE_COLUMNS, NodeRow, SubscriptionRow, affiliation_of, item_of, node_of,
+    subscription_of,
+};
+use super::{Sqlite, bare, signed, unsigned};
+use crate::error::{Result, StoreError};
+use crate::pubsub::{LIST_MAX, Nodes};
+
+impl Nodes for Sqlite {
+    async fn nodes(&self, service: &BareJid, ask: &Ask) -> Result<Found> {
+        // Several queries of one transaction: what they find belongs together.
+        let mut reading = self.readers.begin().await?;
+        let reading = &mut *reading;
+        Ok(match ask {
+            Ask::Node {
+                node,
+                items,
+                creator,
+            } => Found::Node(find(reading, service, node, items, creator).await?),
+            Ask::Nodes { after, max } => {
+                Found::Nodes(list(reading, service, after.as_deref(), *max).await?)
+            }
+            Ask::Subscriptions(of) => {
+                Found::Subscriptions(subscriptions(reading, service, of).await?)
+            }
+            Ask::Affiliations(of) => Found::Affiliations(affiliations(reading, service, of).await?),
+            Ask::LastItems {
+                services,
+                nodes,
+                bytes_max,
+            } => Found::LastItems(last_items(reading, services, nodes, *bytes_max).await?),
+        })
+    }
+
+    async fn change_node(&self, change: &NodeChange, now: Timestamp) -> Result<()> {
+        let change = change.clone();
+        self.write(move |writer| {
+            Box::pin(async move { change::change(writer, &change, now).await })
+        })
+        .await
+    }
+}
+
+async fn find(
+    connection: &mut SqliteConnection,
+    service: &BareJid,
+    name: &str,
+    wanted: &Wanted,
+    creator: &BareJid,
+) -> Result<FoundNode> {
+    let sql = format!("SELECT {NODE_COLUMNS} FROM pubsub_node WHERE service = ? AND name = ?");
+    let row: Option<NodeRow> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(service.as_str())
+        .bind(name)
+        .fetch_optional(&mut *connection)
+        .await?;
+    let Some(row) = row else {
+        let usage = usage(connection, service, creator).await?;
+        return Ok(FoundNode {
+            usage,
+            ..FoundNode::default()
+        });
+    };
+    let number = row.id;
+    let count = unsigned(row.items)?;
+    let mut node = node_of(row, service)?;
+    node.affiliations = affiliations_of(connection, number).await?;
+    node.subscriptions = subscriptions_of(connection, number).await?;
+    let items = items(connection, number, wanted).await?;
+    let usage = usage(connection, service, &node.creator).await?;
+    Ok(FoundNode {
+        node: Some(node),
+        items,
+        count,
+        usage,
+    })
+}
+
+async fn usage(
+    connection: &mut SqliteConnection,
+    service: &BareJid,
+    creator: &BareJid,
+) -> Result<Usage> {
+    let (nodes, bytes): (i64, i64) = sqlx::query_as(
+        "SELECT count(*), coalesce(sum(bytes), 0) FROM pubsub_node
+         WHERE service = ? AND creator = ?",
+    )
+    .bind(service.as_str())
+    .bind(creator.as_str())
+    .fetch_one(connection)
+    .await?;
+    Ok(Usage {
+        nodes: unsigned(nodes)?,
+        bytes: unsigned(bytes)?,
+    })
+}
+
+async fn affiliations_of(
+    connection: &mut SqliteConnection,
+    node: i64,
+) -> Result<BTreeMap<BareJid, Affiliation>> {
+    let rows: Vec<(String, i64)> =
+        sqlx::query_as("SELECT jid, affiliation FROM pubsub_affiliation WHERE node = ?")
+            .bind(node)
+            .fetch_all(connection)
+            .await?;
+    rows.iter()
+        .map(|(jid, affiliation)| Ok((bare(jid)?, affiliation_of(*affiliation)?)))
+        .collect()
+}
+
+async fn subscriptions_of(
+    connection: &mut SqliteConnection,
+    node: i64,
+) -> Result<Vec<Subscription>> {
+    let rows: Vec<SubscriptionRow> = sqlx::query_as(
+        "SELECT jid, pending, options FROM pubsub_subscription WHERE node = ? ORDER BY jid",
+    )
+    .bind(node)
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(subscription_of).collect()
+}
+
+const ITEM: &str = "SELECT id, publisher, stamp, payload FROM pubsub_item";
+
+/// The items wanted, oldest first.
+async fn items(connection: &mut SqliteConnection, node: i64, wanted: &Wanted) -> Result<Vec<Item>> {
+    match wanted {
+        Wanted::Nothing => Ok(Vec::new()),
+        Wanted::Ids(ids) => {
+            let mut items = Vec::new();
+            for id in ids {
+                items.extend(item(connection, node, id).await?);
+            }
+            Ok(items)
+        }
+        Wanted::Replaced(id) => {
+            let known = match id {
+                Some(id) => item(connection, node, id).await?,
+                None => None,
+            };
+            match known {
+                Some(item) => Ok(vec![item]),
+                None => page(connection, node, 0, i64::MAX, 1, "ASC").await,
+            }
+        }
+        Wanted::After(id, max) => {
+            let after = place(connection, node, id.as_deref()).await?.unwrap_or(0);
+            page(connection, node, after, i64::MAX, *max, "ASC").await
+        }
+        Wanted::Before(id, max) => {
+            let before = place(connection, node, id.as_deref()).await?;
+            let mut items = page(
+                connection,
+                node,
+                0,
+                before.unwrap_or(i64::MAX),
+                *max,
+                "DESC",
+            )
+            .await?;
+            items.reverse();
+            Ok(items)
+        }
+    }
+}
+
+async fn page(
+    connection: &mut SqliteConnection,
+    node: i64,
+    after: i64,
+    before: i64,
+    max: u32,
+    order: &'static str,
+) -> Result<Vec<Item>> {
+    let sql =
+        format!("{ITEM} WHERE node = ? AND place > ? AND place < ? ORDER BY place {order} LIMIT ?");
+    let rows: Vec<ItemRow> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(node)
+        .bind(after)
+        .bind(before)
+        .bind(max)
+        .fetch_all(connection)
+        .await?;
+    rows.into_iter().map(item_of).collect()
+}
+
+async fn item(connection: &mut SqliteConnection, node: i64, id: &str) -> Result<Option<Item>> {
+    let sql = format!("{ITEM} WHERE node = ? AND id = ?");
+    let row: Option<ItemRow> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(node)
+        .bind(id)
+        .fetch_optional(connection)
+        .await?;
+    row.map(item_of).transpose()
+}
+
+/// Where the item is that a page is next to.
+async fn place(
+    connection: &mut SqliteConnection,
+    node: i64,
+    id: Option<&str>,
+) -> Result<Option<i64>> {
+    let Some(id) = id else { return Ok(None) };
+    let place: Option<i64> =
+        sqlx::query_scalar("SELECT place FROM pubsub_item WHERE node = ? AND id = ?")
+            .bind(node)
+            .bind(id)
+            .fetch_optional(connection)
+            .await?;
+    place.map(Some).ok_or(StoreError::NoSuchItem)
+}
+
+async fn list(
+    connection: &mut SqliteConnection,
+    service: &BareJid,
+    after: Option<&str>,
+    max: u32,
+) -> Result<Vec<Node>> {
+    let sql = format!(
+        "SELECT {NODE_COLUMNS} FROM pubsub_node WHERE service = ? AND name > ?
+         ORDER BY name LIMIT ?"
+    );
+    let rows: Vec<NodeRow> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(service.as_str())
+        .bind(after.unwrap_or(""))
+        .bind(max)
+        .fetch_all(&mut *connection)
+        .await?;
+    let mut nodes = Vec::with_capacity(rows.len());
+    for row in rows {
+        let affiliations = affiliations_of(connection, row.id).await?;
+        nodes.push(Node {
+            affiliations,
+            ..node_of(row, service)?
+        });
+    }
+    Ok(nodes)
+}
+
+async fn subscriptions(
+    connection: &mut SqliteConnection,
+    service: &BareJid,
+    of: &BareJid,
+) -> Result<Vec<(String, Subscription)>> {
+    let rows: Vec<(String, String, bool, String)> = sqlx::query_as(
+        "SELECT n.name, s.jid, s.pending, s.options FROM pubsub_subscription s
+         CROSS JOIN pubsub_node n ON n.id = s.node
+         WHERE s.account = ? AND n.service = ? ORDER BY n.name, s.jid LIMIT ?",
+    )
+    .bind(of.as_str())
+    .bind(service.as_str())
+    .bind(LIST_MAX)
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|(node, jid, pending, options)| Ok((node, subscription_of(&(jid, pending, options))?)))
+        .collect()
+}
+
+async fn affiliations(
+    connection: &mut SqliteConnection,
+    service: &BareJid,
+    of: &BareJid,
+) -> Result<Vec<(String, Affiliation)>> {
+    let rows: Vec<(String, i64)> = sqlx::query_as(
+        "SELECT n.name, a.affiliation FROM pubsub_affiliation a
+         CROSS JOIN pubsub_node n ON n.id = a.node
+         WHERE a.jid = ? AND n.service = ? ORDER BY n.name LIMIT ?",
+    )
+    .bind(of.as_str())
+    .bind(service.as_str())
+    .bind(LIST_MAX)
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|(node, affiliation)| Ok((node, affiliation_of(affiliation)?)))
+        .collect()
+}
+
+/// Nodes of these names of these services, in order of the services. What is looked at is what
+/// the services have (`+`: no look-up for each name), not what somebody wishes to hear of.
+const LAST_ITEMS_OF: &str = "FROM json_each(?1) s
+    CROSS JOIN pubsub_node n ON n.service = s.value
+        AND +n.name IN (SELECT value FROM json_each(?2))";
+
+async fn last_items(
+    connection: &mut SqliteConnection,
+    services: &[BareJid],
+    names: &[String],
+    bytes_max: usize,
+) -> Result<Vec<LastItem>> {
+    let services: Vec<&str> = services.iter().map(BareJid::as_str).collect();
+    let services = serde_json::to_string(&services).unwrap_or_default();
+    let names = serde_json::to_string(names).unwrap_or_default();
+    let mut affiliations = last_affiliations(connection, &services, &names).await?;
+    let sql = format!(
+        "SELECT n.service, n.id, n.name, n.version, n.creator, n.created, n.config, n.items,
+            i.id AS item, i.publisher, i.stamp, i.payload
+         {LAST_ITEMS_OF}
+         LEFT JOIN pubsub_item i ON i.place =
+            (SELECT max(place) FROM pubsub_item WHERE node = n.id)
+         ORDER BY s.key, n.name LIMIT {LAST_ITEMS_MAX}"
+    );
+    let rows: Vec<rows::LastRow> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(&services)
+        .bind(&names)
+        .fetch_all(connection)
+        .await?;
+    let mut bytes = 0;
+    let mut found = Vec::with_capacity(rows.len());
+    for row in rows {
+        bytes += row.payload.as_ref().map_or(0, Vec::len);
+        if bytes > bytes_max {
+            break;
+        }
+        let number = row.id;
+        let mut last = rows::last_item_of(row)?;
+        last.node.affiliations = affiliations.remove(&number).unwrap_or_default();
+        found.push(last);
+    }
+    Ok(found)
+}
+
+/// Nodes of one login, at most: some hundred contacts with all that clients show.
+const LAST_ITEMS_MAX: u32 = 4000;
+
+async fn last_affiliations(
+    connection: &mut SqliteConnection,
+    services: &str,
+    names: &str,
+) -> Result<HashMap<i64, BTreeMap<BareJid, Affiliation>>> {
+    let sql = format!(
+        "SELECT a.node, a.jid, a.affiliation {LAST_ITEMS_OF}
+         CROSS JOIN pubsub_affiliation a ON a.node = n.id"
+    );
+    let rows: Vec<(i64, String, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(services)
+        .bind(names)
+        .fetch_all(connection)
+        .await?;
+    let mut found: HashMap<i64, BTreeMap<BareJid, Affiliation>> = HashMap::new();
+    for (node, jid, affiliation) in rows {
+        let of = found.entry(node).or_default();
+        of.insert(bare(&jid)?, affiliation_of(affiliation)?);
+    }
+    Ok(found)
+}
+
+/// The version a new node begins with.
+fn first_version(number: i64) -> u64 {
+    // A node would have to be configured sixteen million times to meet the next number's.
+    unsigned(number).unwrap_or(0) << 24
+}
+
+/// As it is bound.
+fn bound(version: u64) -> i64 {
+    signed(version)
+}

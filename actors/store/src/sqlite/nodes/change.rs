@@ -1,0 +1,297 @@
+//! How nodes change in SQLite.
+
+use klatsch_protocol::features::pubsub::config::Config;
+use klatsch_protocol::features::pubsub::node::{
+    Action, Affiliation, Item, NodeChange, Subscription, SubscriptionState,
+};
+use klatsch_protocol::jid::{BareJid, Jid};
+use klatsch_protocol::time::Timestamp;
+use sqlx::sqlite::SqliteConnection;
+
+use super::rows::number_of;
+use super::{bound, first_version};
+use crate::error::{Result, StoreError};
+use crate::sqlite::accounts;
+use crate::sqlite::writer::Writer;
+
+/// Items that one transaction deletes at most, of nodes that are gone.
+const DELETE_MAX: i64 = 500;
+
+/// Carries a change out, if the node is what it was when the change was decided.
+pub(super) async fn change(writer: &mut Writer, change: &NodeChange, now: Timestamp) -> Result<()> {
+    let connection = writer.connection().await?;
+    if change.service.localpart().is_some() {
+        accounts::number(connection, &change.service).await?;
+    }
+    let known: Option<(i64, i64)> =
+        sqlx::query_as("SELECT id, version FROM pubsub_node WHERE service = ? AND name = ?")
+            .bind(change.service.as_str())
+            .bind(&change.node)
+            .fetch_optional(&mut *connection)
+            .await?;
+    let is_expected = match (known, change.expected) {
+        (None, None) => true,
+        (Some((_, version)), Some(expected)) => version == bound(expected),
+        _ => false,
+    };
+    if !is_expected {
+        return Err(StoreError::Conflict);
+    }
+    let mut node = known.map(|(node, _)| node);
+    for action in &change.actions {
+        match (action, node) {
+            (Action::Create(creator, config), None) => {
+                node = Some(create(connection, change, creator, config, now).await?);
+            }
+            (action, Some(node)) => act(connection, node, action).await?,
+            // Nothing can be done to a node that is neither there nor made.
+            (_, None) => return Err(StoreError::Conflict),
+        }
+    }
+    Ok(())
+}
+
+async fn create(
+    connection: &mut SqliteConnection,
+    change: &NodeChange,
+    creator: &BareJid,
+    config: &Config,
+    now: Timestamp,
+) -> Result<i64> {
+    let done = sqlx::query(
+        "INSERT INTO pubsub_node (service, name, version, creator, created, config)
+         VALUES (?, ?, 0, ?, ?, ?)",
+    )
+    .bind(change.service.as_str())
+    .bind(&change.node)
+    .bind(creator.as_str())
+    .bind(now.0)
+    .bind(config.to_values("submit").to_bytes().to_vec())
+    .execute(&mut *connection)
+    .await?;
+    let node = done.last_insert_rowid();
+    sqlx::query("UPDATE pubsub_node SET version = ? WHERE id = ?")
+        .bind(bound(first_version(node)))
+        .bind(node)
+        .execute(&mut *connection)
+        .await?;
+    affiliate(connection, node, creator, Affiliation::Owner).await?;
+    Ok(node)
+}
+
+async fn act(connection: &mut SqliteConnection, node: i64, action: &Action) -> Result<()> {
+    match action {
+        Action::Create(..) => Err(StoreError::Conflict),
+        Action::Configure(config) => configure(connection, node, config).await,
+        Action::Affiliate(changes) => {
+            for (jid, affiliation) in changes {
+                affiliate(connection, node, jid, *affiliation).await?;
+            }
+            raise(connection, node).await
+        }
+        Action::Subscribe(subscription) => subscribe(connection, node, subscription).await,
+        Action::Unsubscribe(jid) => unsubscribe(connection, node, jid).await,
+        Action::Publish(items, keep) => publish(connection, node, items, *keep).await,
+        Action::Retract(ids) => {
+            for id in ids {
+                let sql = "DELETE FROM pubsub_item WHERE node = ? AND id = ?";
+                run(connection, sql, node, id).await?;
+            }
+            count(connection, node).await
+        }
+        Action::Purge => {
+            let sql = "DELETE FROM pubsub_item WHERE node = ?";
+            sqlx::query(sql)
+                .bind(node)
+                .execute(&mut *connection)
+                .await?;
+            count(connection, node).await
+        }
+        Action::Delete => delete(connection, node).await,
+    }
+}
+
+async fn run(
+    connection: &mut SqliteConnection,
+    sql: &'static str,
+    node: i64,
+    text: &str,
+) -> Result<()> {
+    sqlx::query(sql)
+        .bind(node)
+        .bind(text)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn raise(connection: &mut SqliteConnection, node: i64) -> Result<()> {
+    sqlx::query("UPDATE pubsub_node SET version = version + 1 WHERE id = ?")
+        .bind(node)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn configure(connection: &mut SqliteConnection, node: i64, config: &Config) -> Result<()> {
+    sqlx::query("UPDATE pubsub_node SET config = ?, version = version + 1 WHERE id = ?")
+        .bind(config.to_values("submit").to_bytes().to_vec())
+        .bind(node)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn affiliate(
+    connection: &mut SqliteConnection,
+    node: i64,
+    jid: &BareJid,
+    affiliation: Affiliation,
+) -> Result<()> {
+    if affiliation == Affiliation::None {
+        let sql = "DELETE FROM pubsub_affiliation WHERE node = ? AND jid = ?";
+        return run(connection, sql, node, jid.as_str()).await;
+    }
+    sqlx::query("INSERT OR REPLACE INTO pubsub_affiliation VALUES (?, ?, ?)")
+        .bind(node)
+        .bind(jid.as_str())
+        .bind(number_of(affiliation))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn subscribe(
+    connection: &mut SqliteConnection,
+    node: i64,
+    subscription: &Subscription,
+) -> Result<()> {
+    sqlx::query("INSERT OR REPLACE INTO pubsub_subscription VALUES (?, ?, ?, ?, ?)")
+        .bind(node)
+        .bind(subscription.jid.as_str())
+        .bind(subscription.jid.bare_str())
+        .bind(subscription.state == SubscriptionState::Pending)
+        .bind(subscription.options.to_kept())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn unsubscribe(connection: &mut SqliteConnection, node: i64, jid: &Jid) -> Result<()> {
+    let sql = "DELETE FROM pubsub_subscription WHERE node = ? AND jid = ?";
+    run(connection, sql, node, jid.as_str()).await
+}
+
+async fn publish(
+    connection: &mut SqliteConnection,
+    node: i64,
+    items: &[Item],
+    keep: u32,
+) -> Result<()> {
+    for item in items {
+        let sql = "DELETE FROM pubsub_item WHERE node = ? AND id = ?";
+        run(connection, sql, node, &item.id).await?;
+        sqlx::query(
+            "INSERT INTO pubsub_item (node, id, publisher, stamp, payload) VALUES (?, ?, ?, ?, ?)",
+        )
+        .bind(node)
+        .bind(&item.id)
+        .bind(item.publisher.as_str())
+        .bind(item.stamp.0)
+        .bind(item.payload.to_vec())
+        .execute(&mut *connection)
+        .await?;
+    }
+    sqlx::query(
+        "DELETE FROM pubsub_item WHERE place IN
+            (SELECT place FROM pubsub_item WHERE node = ? ORDER BY place DESC LIMIT -1 OFFSET ?)",
+    )
+    .bind(node)
+    .bind(keep)
+    .execute(&mut *connection)
+    .await?;
+    count(connection, node).await
+}
+
+/// What the node holds now.
+async fn count(connection: &mut SqliteConnection, node: i64) -> Result<()> {
+    sqlx::query(
+        "UPDATE pubsub_node SET (items, bytes) =
+            (SELECT count(*), coalesce(sum(length(payload)), 0) FROM pubsub_item WHERE node = ?1)
+         WHERE id = ?1",
+    )
+    .bind(node)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The node is gone at once; its items may be many and go at leisure.
+async fn delete(connection: &mut SqliteConnection, node: i64) -> Result<()> {
+    for sql in [
+        "DELETE FROM pubsub_affiliation WHERE node = ?",
+        "DELETE FROM pubsub_subscription WHERE node = ?",
+        "UPDATE pubsub_node SET service = NULL WHERE id = ?",
+    ] {
+        sqlx::query(sql)
+            .bind(node)
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Takes a removed account's nodes away, and what it was to the nodes of others: who gets its
+/// name is somebody else (row C15).
+pub(in crate::sqlite) async fn forget_account(
+    connection: &mut SqliteConnection,
+    account: &BareJid,
+) -> Result<()> {
+    let gone: Vec<i64> = sqlx::query_scalar(
+        "SELECT id FROM pubsub_node n WHERE service = ?1
+         UNION SELECT id FROM pubsub_node n WHERE creator = ?1 AND service IS NOT NULL
+            AND NOT EXISTS (SELECT 1 FROM pubsub_affiliation a
+                WHERE a.node = n.id AND a.affiliation = 0 AND a.jid <> ?1)",
+    )
+    .bind(account.as_str())
+    .fetch_all(&mut *connection)
+    .await?;
+    for node in gone {
+        delete(connection, node).await?;
+    }
+    for sql in [
+        "DELETE FROM pubsub_affiliation WHERE jid = ?",
+        "DELETE FROM pubsub_subscription WHERE account = ?",
+    ] {
+        sqlx::query(sql)
+            .bind(account.as_str())
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Deletes some items of a node that is gone, or the node when it has none; true: there is more.
+pub(in crate::sqlite) async fn sweep(writer: &mut Writer) -> Result<bool> {
+    let connection = writer.connection().await?;
+    let node: Option<i64> =
+        sqlx::query_scalar("SELECT id FROM pubsub_node WHERE service IS NULL LIMIT 1")
+            .fetch_optional(&mut *connection)
+            .await?;
+    let Some(node) = node else { return Ok(false) };
+    let done = sqlx::query(
+        "DELETE FROM pubsub_item WHERE place IN
+            (SELECT place FROM pubsub_item WHERE node = ? LIMIT ?)",
+    )
+    .bind(node)
+    .bind(DELETE_MAX)
+    .execute(&mut *connection)
+    .await?;
+    if done.rows_affected() == 0 {
+        sqlx::query("DELETE FROM pubsub_node WHERE id = ?")
+            .bind(node)
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(true)
+}
