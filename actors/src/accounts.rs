@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use klatsch_protocol::effect::Change;
 use klatsch_protocol::facts::AccountData;
 use klatsch_protocol::jid::BareJid;
-use klatsch_store::{Store, StoreError};
+use klatsch_store::{Snapshot, Store, StoreError};
 
 /// What is at hand of one account.
 pub struct AccountCell {
@@ -35,6 +35,13 @@ impl AccountCell {
     /// Moves the delivery cursor up; it never goes back.
     fn raise_delivered(&self, id: u64) -> bool {
         self.delivered.fetch_max(id, Ordering::Relaxed) < id
+    }
+}
+
+fn data_of(snapshot: Snapshot) -> AccountData {
+    AccountData {
+        roster: snapshot.roster,
+        blocklist: snapshot.blocklist,
     }
 }
 
@@ -64,45 +71,43 @@ impl Accounts {
             .cloned()
     }
 
-    /// The account's cell for a session: it stays at hand until [`Accounts::release`].
-    pub async fn hold(&self, jid: &BareJid) -> Result<Arc<AccountCell>, StoreError> {
+    /// The account's cell for a session, which stays at hand until [`Accounts::release`], and
+    /// where the account's log ends.
+    pub async fn hold(&self, jid: &BareJid) -> Result<(Arc<AccountCell>, u64), StoreError> {
         if let Some(cell) = self.at_hand(jid) {
-            return Ok(cell);
+            let head = self.store.head(jid).await?;
+            return Ok((cell, head));
         }
-        let loaded = self.load(jid).await?;
+        let (loaded, head) = self.load(jid).await?;
         let mut cells = self.cells.lock().expect("no holder panics");
         // Two sessions may have loaded at once: the first cell is everybody's.
-        Ok(cells.entry(jid.clone()).or_insert(loaded).clone())
+        let cell = cells.entry(jid.clone()).or_insert(loaded).clone();
+        Ok((cell, head))
     }
 
     /// The account's cell for one decision: it is not kept.
     pub async fn get(&self, jid: &BareJid) -> Result<Arc<AccountCell>, StoreError> {
         match self.at_hand(jid) {
             Some(cell) => Ok(cell),
-            None => self.load(jid).await,
+            None => self.load(jid).await.map(|(cell, _)| cell),
         }
     }
 
-    async fn load(&self, jid: &BareJid) -> Result<Arc<AccountCell>, StoreError> {
-        let data = Arc::new(self.load_data(jid).await?);
-        let delivered = self.store.cursor(jid).await?.max(self.noted_cursor(jid));
-        let delivered = AtomicU64::new(delivered);
-        Ok(Arc::new(AccountCell {
+    async fn load(&self, jid: &BareJid) -> Result<(Arc<AccountCell>, u64), StoreError> {
+        let snapshot = self.store.snapshot(jid).await?;
+        let delivered = snapshot.cursor.max(self.noted_cursor(jid));
+        let head = snapshot.head;
+        let cell = AccountCell {
             jid: jid.clone(),
-            data: RwLock::new(data),
-            delivered,
-        }))
-    }
-
-    async fn load_data(&self, jid: &BareJid) -> Result<AccountData, StoreError> {
-        let roster = self.store.roster(jid).await?;
-        let blocklist = self.store.blocklist(jid).await?;
-        Ok(AccountData { roster, blocklist })
+            data: RwLock::new(Arc::new(data_of(snapshot))),
+            delivered: AtomicU64::new(delivered),
+        };
+        Ok((Arc::new(cell), head))
     }
 
     /// Reads the account again: somebody else has changed it.
     pub async fn refresh(&self, cell: &AccountCell) -> Result<(), StoreError> {
-        let data = Arc::new(self.load_data(&cell.jid).await?);
+        let data = Arc::new(data_of(self.store.snapshot(&cell.jid).await?));
         let mut held = cell.data.write().expect("no holder panics");
         // Whoever read last may have read earlier: versions only go up.
         if data.roster.version >= held.roster.version
@@ -159,11 +164,13 @@ impl Accounts {
     /// again: repeats are allowed, losses are not (D4).
     pub async fn write_cursors(&self) -> Result<(), StoreError> {
         let moved = self.undelivered.lock().expect("no holder panics").clone();
-        for (jid, id) in moved {
-            match self.store.set_cursor(&jid, id).await {
-                Ok(()) | Err(StoreError::NoSuchAccount) => self.forget_written(&jid, id),
-                Err(error) => return Err(error),
-            }
+        if moved.is_empty() {
+            return Ok(());
+        }
+        let cursors: Vec<(BareJid, u64)> = moved.into_iter().collect();
+        self.store.set_cursors(cursors.clone()).await?;
+        for (jid, id) in cursors {
+            self.forget_written(&jid, id);
         }
         Ok(())
     }

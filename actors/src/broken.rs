@@ -2,6 +2,8 @@
 //! of the load driver can fail. Built only with the feature `broken`, which no release has.
 //!
 //! `KLATSCH_BROKEN=drop|double|swap` says how; about one message in a thousand is concerned.
+//! `KLATSCH_BROKEN=panic` breaks nothing that is promised: actors panic now and then
+//! (experiment 17), and the checker must find nothing.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,6 +19,40 @@ enum Fault {
     Double,
     /// Kept in another order than sent (D3).
     Swap,
+    /// Actors panic.
+    Panic,
+}
+
+/// Who panics, and how seldom: sessions fail alone, the others spend a budget of restarts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Fragile {
+    Session,
+    PresenceShard,
+    LogWriter,
+}
+
+impl Fragile {
+    /// One piece of mail in so many.
+    fn one_in(self) -> u64 {
+        match self {
+            Self::Session => 1000,
+            Self::PresenceShard => 500,
+            Self::LogWriter => 2000,
+        }
+    }
+}
+
+/// Panics, if this actor's turn has come.
+pub(crate) fn panic_now_and_then(who: Fragile) {
+    static MAIL: [AtomicU64; 3] = [const { AtomicU64::new(1) }; 3];
+    if fault() != Some(Fault::Panic) {
+        return;
+    }
+    let count = MAIL[who as usize].fetch_add(1, Ordering::Relaxed);
+    assert!(
+        !count.is_multiple_of(who.one_in()),
+        "a defect, as wanted: {who:?}"
+    );
 }
 
 const ONE_IN: u64 = 1000;
@@ -31,7 +67,7 @@ pub(crate) enum Undo {
 
 /// Breaks a batch, if a message is due to be broken and this batch has one that can be.
 pub(crate) fn sabotage(appends: &mut Vec<Append>) -> Undo {
-    let Some(fault) = fault() else {
+    let Some(fault) = fault().filter(|fault| *fault != Fault::Panic) else {
         return Undo::Nothing;
     };
     count(appends.len());
@@ -66,6 +102,7 @@ fn commit_fault(fault: Fault, appends: &mut Vec<Append>) -> Undo {
             }
             None => Undo::Nothing,
         },
+        Fault::Panic => Undo::Nothing,
     }
 }
 
@@ -121,6 +158,7 @@ fn fault() -> Option<Fault> {
         Ok("drop") => Some(Fault::Drop),
         Ok("double") => Some(Fault::Double),
         Ok("swap") => Some(Fault::Swap),
+        Ok("panic") => Some(Fault::Panic),
         _ => None,
     })
 }

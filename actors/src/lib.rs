@@ -8,6 +8,7 @@
 //! - [`router`]: stanza → session, account or refusal
 //! - [`accounts`]: what the store remembers, at hand; [`world`]: what all of them share
 //! - [`supervisor`]: who restarts whom; [`timers`]: who is woken when
+//! - [`strain`]: how much waits in memory, and what is refused when it is too much
 
 pub mod accounts;
 #[cfg(feature = "broken")]
@@ -23,6 +24,7 @@ pub mod router;
 pub mod session;
 pub mod sessions;
 pub mod slot;
+pub mod strain;
 pub mod supervisor;
 pub mod timers;
 mod upkeep;

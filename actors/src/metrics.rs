@@ -20,6 +20,18 @@ pub const ALL: &[(&str, &str)] = &[
         "Sessions gone on with over another connection.",
     ),
     (SESSIONS_FAILED, "Sessions ended by a defect of the server."),
+    (
+        SESSIONS_REFUSED,
+        "Sessions refused because the node was short of memory.",
+    ),
+    (
+        SESSIONS_LET_GO,
+        "Sessions let go because the node was short of memory and much waited for them.",
+    ),
+    (
+        MESSAGES_REFUSED,
+        "Messages refused because the store could not take them.",
+    ),
     (STANZAS_RECEIVED, "Stanzas received from clients, by kind."),
     (STANZAS_SENT, "Stanzas written to clients, by kind."),
     (
@@ -48,6 +60,9 @@ const SESSIONS_ENDED: &str = "klatsch_sessions_ended_total";
 const SESSIONS_LOST: &str = "klatsch_sessions_lost_total";
 const SESSIONS_RESUMED: &str = "klatsch_sessions_resumed_total";
 const SESSIONS_FAILED: &str = "klatsch_sessions_failed_total";
+const SESSIONS_REFUSED: &str = "klatsch_sessions_refused_total";
+const SESSIONS_LET_GO: &str = "klatsch_sessions_let_go_total";
+const MESSAGES_REFUSED: &str = "klatsch_messages_refused_total";
 const STANZAS_RECEIVED: &str = "klatsch_stanzas_received_total";
 const STANZAS_SENT: &str = "klatsch_stanzas_sent_total";
 const COMMIT_SECONDS: &str = "klatsch_commit_seconds";
@@ -68,6 +83,9 @@ pub fn start() {
         SESSIONS_LOST,
         SESSIONS_RESUMED,
         SESSIONS_FAILED,
+        SESSIONS_REFUSED,
+        SESSIONS_LET_GO,
+        MESSAGES_REFUSED,
         LOG_READS,
         HINTS_LOST,
         HELD_DROPPED,
@@ -96,6 +114,18 @@ pub(crate) fn session_resumed() {
 
 pub(crate) fn session_failed() {
     metrics::counter!(SESSIONS_FAILED).increment(1);
+}
+
+pub(crate) fn session_refused() {
+    metrics::counter!(SESSIONS_REFUSED).increment(1);
+}
+
+pub(crate) fn session_let_go() {
+    metrics::counter!(SESSIONS_LET_GO).increment(1);
+}
+
+pub(crate) fn messages_refused(count: usize) {
+    metrics::counter!(MESSAGES_REFUSED).increment(count as u64);
 }
 
 pub(crate) fn stanza_received(stanza: &Stanza) {

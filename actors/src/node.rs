@@ -56,6 +56,7 @@ impl Node {
             accounts: Accounts::new(store.clone()),
             store,
             timers: Timers::default(),
+            strain: Default::default(),
             resumables: Default::default(),
             registry: Default::default(),
         });
@@ -103,6 +104,8 @@ async fn wake_sessions(world: Arc<World>) {
         let mut tails: HashMap<BareJid, Vec<Slot>> = HashMap::new();
         for (slot, wake) in world.timers.due(Instant::now()) {
             match wake {
+                // Of a session that has ended meanwhile nobody needs to know.
+                Wake::TailCheck(_) if world.directory.slots.get(slot).is_none() => {}
                 Wake::TailCheck(account) => tails.entry(account).or_default().push(slot),
                 Wake::ResumeExpired(connection) => {
                     world

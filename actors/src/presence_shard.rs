@@ -115,6 +115,8 @@ impl Actor for PresenceShard {
         message: PresenceShardMsg,
         slice: &mut Slice,
     ) -> Result<(), ActorProcessingErr> {
+        #[cfg(feature = "broken")]
+        crate::broken::panic_now_and_then(crate::broken::Fragile::PresenceShard);
         // Nobody listening for an answer has ended meanwhile; that is theirs to know.
         match message {
             PresenceShardMsg::Bind {

@@ -36,6 +36,7 @@ use crate::accounts::AccountCell;
 use crate::session::held::Held;
 use crate::session::inbound::{Batch, Current, Received};
 use crate::slot::Slot;
+use crate::strain::Charge;
 use crate::world::World;
 
 /// A session as data: what is handed over when another node goes on with it.
@@ -90,6 +91,8 @@ pub struct Live {
     current: Option<Box<Current>>,
     batch: Batch,
     held: Held,
+    /// The bytes of what is unacknowledged or held back.
+    kept: Charge,
     pull: Pull,
     has_ended: bool,
 }
@@ -133,6 +136,8 @@ impl Actor for SessionActor {
         message: SessionMsg,
         live: &mut Live,
     ) -> Result<(), ActorProcessingErr> {
+        #[cfg(feature = "broken")]
+        crate::broken::panic_now_and_then(crate::broken::Fragile::Session);
         match message {
             SessionMsg::Inbound(fragment, credit, connection) => {
                 live.receive(*fragment, credit, connection);
@@ -149,9 +154,11 @@ impl Actor for SessionActor {
             SessionMsg::Detach(how, connection) => live.detach(how, connection),
             SessionMsg::ResumeExpired(connection) => live.expire(connection),
             SessionMsg::Replace(ended) => live.replace(ended),
+            SessionMsg::LetGo(bytes) => live.let_go(bytes),
             SessionMsg::End(error) => live.end(Some(error)),
             SessionMsg::Inspect(reply) => live.inspect(reply),
         }
+        live.weigh();
         if live.has_ended {
             me.stop(None);
         }

@@ -6,24 +6,30 @@ use std::time::Duration;
 use klatsch_protocol::facts::Views;
 use klatsch_protocol::jid::{BareJid, FullJid};
 use klatsch_protocol::stanza::{StanzaError, StreamCondition, StreamError};
+use klatsch_protocol::stream::NotResumed;
 use klatsch_protocol::xml::Fragment;
 use ractor::{Actor, ActorRef};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
 use tokio::time::timeout;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::mail::{Address, Mail};
+use crate::metrics;
 use crate::presence_shard::PresenceShardMsg;
 use crate::router::{patiently, refusal_of};
 use crate::session::{
     Arguments, Detach, Peer, Resumption, Session, SessionActor, SessionMsg, Sink,
 };
 use crate::slot::Slot;
+use crate::strain::{Charge, Queue, Strain};
 use crate::world::World;
 
 /// What a client may have sent and not yet seen dealt with: this many units, a stanza costing
 /// one and another for each 4 KiB. While it has none left its socket is not read.
 const CREDIT: u32 = 64;
+
+/// What a stanza takes besides its content, about.
+pub(crate) const STANZA_BYTES: usize = 256;
 
 /// A session that is replaced has this long to tell its contacts.
 const REPLACE_PATIENCE: Duration = Duration::from_secs(2);
@@ -40,6 +46,13 @@ pub struct SessionHandle {
     actor: ActorRef<SessionMsg>,
     connection: u32,
     credit: Arc<Semaphore>,
+    strain: Arc<Strain>,
+}
+
+/// What a stanza of the client costs until it has been dealt with.
+pub struct Credit {
+    _units: OwnedSemaphorePermit,
+    _bytes: Charge,
 }
 
 /// A session goes on.
@@ -62,12 +75,24 @@ impl Sessions {
         &self.world
     }
 
+    /// How strained the node is.
+    pub fn strain(&self) -> Arc<Strain> {
+        Arc::clone(&self.world.strain)
+    }
+
+    /// Lets every client go for whom at least so many bytes wait: those who read too slowly
+    /// lose their connection and may resume, those who acknowledge too little their session.
+    pub fn let_go(&self, bytes: usize) {
+        let slots = &self.world.directory.slots;
+        slots.send_all(|| SessionMsg::LetGo(bytes));
+    }
+
     /// Binds a resource (RFC 6120 §7). Nothing is written to the connection until
     /// [`SessionHandle::start`]. A session that has this resource ends with `<conflict/>`.
     ///
     /// # Errors
     /// What the client is told: the resource is no resourcepart, the account has too many
-    /// resources, or the store does not answer.
+    /// resources, the node is short of memory, or the store does not answer.
     pub async fn bind(
         &self,
         account: BareJid,
@@ -75,11 +100,17 @@ impl Sessions {
         sink: Arc<dyn Sink>,
         peer: Peer,
     ) -> Result<(FullJid, SessionHandle), StanzaError> {
+        if self.world.strain.refuses_sessions() {
+            metrics::session_refused();
+            return Err(StanzaError::resource_constraint().with_text("short of memory"));
+        }
         let resource = resource.filter(|resource| !resource.is_empty());
         let jid = account
             .with_resource(&resource.unwrap_or_else(random_id))
             .map_err(|_| StanzaError::bad_request())?;
-        let cell = patiently(self.world.accounts.hold(&account))
+        // What is committed between this look at the log's end and the moment the name is
+        // known, the session finds when it compares its tail right after its start.
+        let (cell, head) = patiently(self.world.accounts.hold(&account))
             .await
             .map_err(|e| refusal_of(&e))?;
         let slot = self
@@ -88,20 +119,14 @@ impl Sessions {
             .slots
             .reserve(xxh3_64(jid.as_str().as_bytes()));
         let bound = self.take_name(&jid, slot).await;
-        let head = match bound {
-            Ok(()) => patiently(self.world.store.head(&account))
-                .await
-                .map_err(|e| refusal_of(&e)),
-            Err(error) => Err(error),
-        };
-        let started = match head {
-            Ok(head) => self.spawn(slot, &jid, cell.clone(), sink, head).await,
+        let started = match bound {
+            Ok(()) => self.spawn(slot, &jid, cell.clone(), sink, head).await,
             Err(error) => Err(error),
         };
         match started {
             Ok(actor) => {
                 tracing::info!(%jid, peer = %peer.address, secure = peer.is_secure, "session bound");
-                Ok((jid, SessionHandle::new(actor, 0)))
+                Ok((jid, SessionHandle::new(actor, 0, self.strain())))
             }
             Err(error) => {
                 self.give_back(&jid, slot);
@@ -182,34 +207,40 @@ impl Sessions {
     /// [`SessionHandle::start`].
     ///
     /// # Errors
-    /// There is nothing to resume by this id for this account.
+    /// There is nothing to resume by this id for this account, or the client counts wrongly.
     pub async fn resume(
         &self,
         account: &BareJid,
         previd: &str,
         h: u32,
         sink: Arc<dyn Sink>,
-    ) -> Result<Resumed, NothingToResume> {
-        let slot = self.world.resumables.slot(previd).ok_or(NothingToResume)?;
+    ) -> Result<Resumed, NotResumed> {
+        let slot = self
+            .world
+            .resumables
+            .slot(previd)
+            .ok_or(NotResumed::Gone(None))?;
         let actor = self
             .world
             .directory
             .slots
             .get(slot)
-            .ok_or(NothingToResume)?;
+            .ok_or(NotResumed::Gone(None))?;
         if !self.owns(account, slot) {
-            return Err(NothingToResume);
+            return Err(NotResumed::Gone(None));
         }
         let (reply, answer) = oneshot::channel();
         let resumption = Resumption { h, sink, reply };
         actor
             .cast(SessionMsg::Resume(Box::new(resumption)))
-            .map_err(|_| NothingToResume)?;
+            .map_err(|_| NotResumed::Gone(None))?;
         let answer = timeout(crate::world::STORE_PATIENCE * 4, answer).await;
-        let Ok(Ok(Some(answer))) = answer else {
-            return Err(NothingToResume);
+        let answer = match answer {
+            Ok(Ok(Ok(answer))) => answer,
+            Ok(Ok(Err(Some(too_high)))) => return Err(NotResumed::TooHigh(too_high)),
+            _ => return Err(NotResumed::Gone(None)),
         };
-        let session = SessionHandle::new(actor, answer.connection);
+        let session = SessionHandle::new(actor, answer.connection, self.strain());
         tracing::info!(jid = %answer.jid, "session resumed");
         Ok(Resumed {
             jid: answer.jid,
@@ -287,26 +318,49 @@ impl Sessions {
     }
 }
 
-/// There is no such session to resume.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NothingToResume;
-
 impl SessionHandle {
-    fn new(actor: ActorRef<SessionMsg>, connection: u32) -> Self {
+    fn new(actor: ActorRef<SessionMsg>, connection: u32, strain: Arc<Strain>) -> Self {
         Self {
+            strain,
             actor,
             connection,
             credit: Arc::new(Semaphore::new(CREDIT as usize)),
         }
     }
 
+    /// Hands over what the client has sent, if the session can take it now; false: the session
+    /// is gone.
+    ///
+    /// # Errors
+    /// The fragment, when the session has enough to deal with: [`SessionHandle::inbound`] waits.
+    pub fn try_inbound(&self, fragment: Fragment) -> Result<bool, Fragment> {
+        match self
+            .credit
+            .clone()
+            .try_acquire_many_owned(units_of(&fragment))
+        {
+            Ok(credit) => Ok(self.hand_over(fragment, credit)),
+            Err(TryAcquireError::NoPermits) => Err(fragment),
+            Err(TryAcquireError::Closed) => Ok(false),
+        }
+    }
+
     /// Hands over what the client has sent; waits while the session has much of it to deal
     /// with. False: the session is gone.
     pub async fn inbound(&self, fragment: Fragment) -> bool {
-        let size = fragment.payloads().bytes().len() as u32;
-        let units = (1 + size / 4096).min(CREDIT);
-        let Ok(credit) = self.credit.clone().acquire_many_owned(units).await else {
+        let credit = self.credit.clone();
+        let Ok(units) = credit.acquire_many_owned(units_of(&fragment)).await else {
             return false;
+        };
+        self.hand_over(fragment, units)
+    }
+
+    fn hand_over(&self, fragment: Fragment, units: OwnedSemaphorePermit) -> bool {
+        let mut waiting = Charge::new(Arc::clone(&self.strain), Queue::Inbound);
+        waiting.set(STANZA_BYTES + fragment.payloads().bytes().len());
+        let credit = Credit {
+            _units: units,
+            _bytes: waiting,
         };
         let message = SessionMsg::Inbound(Box::new(fragment), credit, self.connection);
         self.actor.cast(message).is_ok()
@@ -327,6 +381,12 @@ impl SessionHandle {
     pub fn detach(&self, how: Detach) {
         let _ = self.actor.cast(SessionMsg::Detach(how, self.connection));
     }
+}
+
+/// A large stanza counts for more than one.
+fn units_of(fragment: &Fragment) -> u32 {
+    let size = fragment.payloads().bytes().len() as u32;
+    (1 + size / 4096).min(CREDIT)
 }
 
 /// 128 random bits, for names nobody may guess.

@@ -15,6 +15,7 @@ use crate::directory::Directory;
 use crate::log_writer::LogWriterMsg;
 use crate::presence_shard::{PresenceShardMsg, shard_of};
 use crate::session::Resumables;
+use crate::strain::Strain;
 use crate::supervisor::Registry;
 use crate::timers::Timers;
 
@@ -59,6 +60,8 @@ pub struct World {
     pub accounts: Accounts,
     /// When sessions want to be woken.
     pub timers: Timers,
+    /// How strained the node is.
+    pub strain: Arc<Strain>,
     /// Which sessions may be resumed.
     pub resumables: Resumables,
     /// The actors that may be started again under another reference.

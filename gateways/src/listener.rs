@@ -15,13 +15,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 
 pub use admission::{Admission, Refusal, Ticket};
 pub(crate) use bucket::{Bucket, Rate};
 pub use limits::Limits;
 pub use network::{AddressKey, Network, NetworkError};
+pub(crate) use shutdown::STOP_PATIENCE;
 pub use shutdown::{Shutdown, ShutdownTrigger};
 
 use crate::metrics;
@@ -101,6 +102,10 @@ async fn accept_one(
     };
     match admission.admit(peer.ip(), place, Instant::now()) {
         Ok(ticket) => {
+            // Options make things better; a socket that refuses one is still a socket.
+            if let Err(error) = set_options(&tcp, admission.limits()) {
+                tracing::debug!(peer = %peer, error = %error, "cannot set socket options");
+            }
             metrics::accepted(name);
             serve(Arrival { tcp, peer, ticket });
         }
@@ -109,6 +114,16 @@ async fn accept_one(
             tracing::debug!(listener = name, peer = %peer, reason = refusal.as_str(), "refused");
         }
     }
+}
+
+/// The options of every client's socket, whatever is spoken on it.
+fn set_options(tcp: &TcpStream, limits: &Limits) -> io::Result<()> {
+    tcp.set_nodelay(true)?;
+    let socket = SockRef::from(tcp);
+    // Experiment 13: a client whose network died is noticed whether or not we are sending.
+    socket.set_tcp_user_timeout(Some(limits.tcp_user_timeout))?;
+    let probe = TcpKeepalive::new().with_time(limits.tcp_keepalive);
+    socket.set_tcp_keepalive(&probe.with_interval(Duration::from_secs(10)).with_retries(3))
 }
 
 /// Tells errors of the machine from those of one connection: EMFILE, ENFILE, ENOBUFS, ENOMEM.
@@ -121,4 +136,26 @@ fn is_exhaustion(error: &io::Error) -> bool {
         error.raw_os_error(),
         Some(ENOMEM | ENFILE | EMFILE | ENOBUFS)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn every_accepted_socket_notices_a_dead_network() {
+        let limits = Arc::new(Limits::default());
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let _client = TcpStream::connect(address).await.unwrap();
+        let admission = Admission::new(Arc::clone(&limits), Arc::default());
+        let arrived = std::cell::Cell::new(None);
+        let keep = |arrival| arrived.set(Some(arrival));
+        accept_one(&listener, "test", &admission, &keep).await;
+        let arrival: Arrival = arrived.take().unwrap();
+        let socket = SockRef::from(&arrival.tcp);
+        let timeout = socket.tcp_user_timeout().unwrap();
+        assert_eq!(timeout, Some(limits.tcp_user_timeout));
+        assert!(socket.keepalive().unwrap() && socket.tcp_nodelay().unwrap());
+    }
 }

@@ -22,6 +22,8 @@ pub const LOGINS: &str = "klatsch_logins_total";
 pub const STREAM_ERRORS: &str = "klatsch_stream_errors_total";
 /// Bytes from clients, by transport, after TLS.
 pub const BYTES_IN: &str = "klatsch_bytes_received_total";
+/// Connections whose client was faster than it may be and was read more slowly, by transport.
+pub const THROTTLED: &str = "klatsch_connections_throttled_total";
 /// Seconds a password check took with its wait.
 pub const PASSWORD_SECONDS: &str = "klatsch_password_check_seconds";
 /// HTTP answers, by status class.
@@ -43,6 +45,10 @@ pub fn describe() {
         "Streams the server closed with an error, by condition"
     );
     describe_counter!(BYTES_IN, Unit::Bytes, "Bytes from clients, by transport");
+    describe_counter!(
+        THROTTLED,
+        "Connections whose client sent faster than it may and was read more slowly, by transport"
+    );
     describe_histogram!(
         PASSWORD_SECONDS,
         Unit::Seconds,
@@ -73,6 +79,10 @@ pub(crate) fn login(outcome: &'static str) {
 
 pub(crate) fn stream_error(condition: &'static str) {
     counter!(STREAM_ERRORS, "condition" => condition).increment(1);
+}
+
+pub(crate) fn throttled(transport: &'static str) {
+    counter!(THROTTLED, "transport" => transport).increment(1);
 }
 
 pub(crate) fn received(transport: &'static str, bytes: usize) {

@@ -4,6 +4,7 @@
 //! Leaves out: where the PEM text comes from, and ACME.
 
 pub(crate) mod channel_binding;
+mod turns;
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
@@ -13,6 +14,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, ProducesTickets, ServerConfig};
 use x509_parser::prelude::{FromDer, X509Certificate};
+
+pub use turns::HandshakeTurns;
 
 /// What the listeners present; shared and replaceable.
 pub struct CertificateStore {

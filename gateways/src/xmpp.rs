@@ -4,6 +4,7 @@ mod buffer;
 pub mod c2s;
 mod hold;
 mod negotiation;
+mod pace;
 mod sink;
 pub mod socket;
 pub mod websocket;
@@ -20,8 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::auth::Authenticator;
 use crate::listener::{Limits, Shutdown};
-use crate::tls::CertificateStore;
-use socket::HandshakeTurns;
+use crate::tls::{CertificateStore, HandshakeTurns};
 
 /// `[c2s]` of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +51,7 @@ pub struct ClientGateway {
     /// When to stop.
     pub shutdown: Shutdown,
     /// Turns at TLS handshakes.
-    pub turns: HandshakeTurns,
+    pub turns: Arc<HandshakeTurns>,
     /// The domains served; the first answers clients that name another.
     pub domains: Vec<BareJid>,
     /// The mechanisms the backends can serve, in the order they are announced.

@@ -117,6 +117,11 @@ impl Connection {
         Ok(self.transport.read(&mut bytes).await?)
     }
 
+    /// The certificate that the server has shown, if there is TLS.
+    pub(crate) fn certificate(&self) -> Option<Vec<u8>> {
+        self.transport.certificate()
+    }
+
     /// Makes the kernel hold fewer bytes that nobody has read.
     pub(crate) fn limit_receive_buffer(&self, bytes: u32) -> Result<()> {
         self.transport.limit_receive_buffer(bytes)

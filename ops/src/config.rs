@@ -111,6 +111,9 @@ settings! {
     pub struct Store {
         /// "sqlite:FILE" in the data directory, or "memory:" to forget all at the end.
         url: String = "sqlite:klatsch.db".to_owned();
+        /// Bytes that stay free on its disk: with less, messages are refused until there is room again.
+        /// 0: 64 MiB, or half of a smaller disk.
+        free_disk_bytes_min: u64 = 0;
     }
 }
 

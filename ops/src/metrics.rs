@@ -4,6 +4,8 @@
 //! values from enums, so that the number of series is fixed (row C10).
 
 use crate::error::Error;
+use crate::memory::resident_bytes;
+use klatsch_actors::strain::{Queue, Strain};
 use metrics::{describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{
     Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
@@ -23,12 +25,31 @@ const PIECES: &[f64] = &[
 const RESIDENT_MEMORY: &str = "klatsch_resident_memory_bytes";
 const OPEN_FILES: &str = "klatsch_open_files";
 const START_TIME: &str = "klatsch_start_time";
+const MEMORY_BUDGET: &str = "klatsch_memory_budget_bytes";
+const MEMORY_LEVEL: &str = "klatsch_memory_level";
+const QUEUED: &str = "klatsch_queued_bytes";
+const DISK_FREE: &str = "klatsch_disk_free_bytes";
+const DISK_IS_LOW: &str = "klatsch_disk_is_low";
 
 /// Name and meaning of every metric of this crate.
 const OWN: &[(&str, &str)] = &[
     (RESIDENT_MEMORY, "Resident memory of the process."),
     (OPEN_FILES, "Open files of the process."),
     (START_TIME, "When the process started, seconds since 1970."),
+    (MEMORY_BUDGET, "Memory that the process may use."),
+    (
+        MEMORY_LEVEL,
+        "How short of memory the node is: 0 ample, 1 tight, 2 scarce, 3 critical.",
+    ),
+    (
+        QUEUED,
+        "Bytes that wait in queues, by queue: outbound, inbound, resume.",
+    ),
+    (DISK_FREE, "Bytes free on the disk of the store."),
+    (
+        DISK_IS_LOW,
+        "1 while messages are refused because the disk is nearly full.",
+    ),
 ];
 
 /// Renders the metrics.
@@ -105,14 +126,20 @@ fn kind(name: &str) -> Kind {
     }
 }
 
-/// Resident memory. `status` has it in KiB; `statm` has pages, whose size differs between machines.
-pub fn resident_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes * 1024)
+pub(crate) fn memory_budget(bytes: u64) {
+    gauge!(MEMORY_BUDGET).set(bytes as f64);
+}
+
+pub(crate) fn strain(strain: &Strain) {
+    gauge!(MEMORY_LEVEL).set(f64::from(strain.level() as u8));
+    for queue in Queue::ALL {
+        gauge!(QUEUED, "queue" => queue.as_str()).set(strain.queued(queue) as f64);
+    }
+}
+
+pub(crate) fn disk(free: u64, is_low: bool) {
+    gauge!(DISK_FREE).set(free as f64);
+    gauge!(DISK_IS_LOW).set(f64::from(u8::from(is_low)));
 }
 
 fn open_files() -> Option<usize> {
@@ -221,8 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn process_knows_its_memory_and_files() {
-        assert!(resident_bytes().unwrap() > 1024 * 1024);
+    fn process_knows_its_files() {
         assert!(open_files().unwrap() > 2);
     }
 }

@@ -8,7 +8,7 @@ use klatsch_protocol::ns;
 use klatsch_protocol::sasl::{ChannelBindings, ScramCredentials};
 use klatsch_protocol::stanza::{Stanza, StanzaError};
 use klatsch_protocol::stream::{
-    Action, Event, Stream, StreamSettings, TlsState, Transport, Verdict,
+    Action, Event, NotResumed, Stream, StreamSettings, TlsState, Transport, Verdict,
 };
 use klatsch_protocol::xml::{Element, Fragment, Limits, Token, Tokenizer, parse_fragment};
 
@@ -215,7 +215,10 @@ impl Caller {
             }
             Action::Resume { account, h, .. } => {
                 self.asks_for_session(&account);
-                let resumed = [Err(None), Ok(h)][usize::from(self.choice & 32 != 0)];
+                let resumed = match self.choice & 32 {
+                    0 => Err(NotResumed::Gone(None)),
+                    _ => Ok(h),
+                };
                 Some(Event::Resumed(resumed))
             }
             Action::Bound(jid) => {

@@ -18,7 +18,7 @@ pub use iq::{Iq, IqKind};
 pub use malformed::{Malformed, StanzaName};
 pub use message::{Message, MessageKind};
 pub use presence::{Presence, PresenceKind, Show};
-pub use stream_error::{StreamCondition, StreamError};
+pub use stream_error::{StreamCondition, StreamError, StreamErrorDetail};
 
 use crate::jid::Jid;
 use crate::ns;

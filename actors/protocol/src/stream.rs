@@ -70,13 +70,21 @@ pub enum Event {
     PasswordChecked(Verdict),
     /// Answer to [`Action::Bind`].
     Bound(Result<FullJid, StanzaError>),
-    /// Answer to [`Action::Resume`]: how many stanzas the server has handled; on failure the
-    /// same, if the session is gone and the number is still known (XEP-0198 §5).
-    Resumed(Result<u32, Option<u32>>),
+    /// Answer to [`Action::Resume`]: how many stanzas the server has handled.
+    Resumed(Result<u32, NotResumed>),
     /// The time for the whole negotiation is over.
     TimedOut,
     /// The server stops.
     ShuttingDown,
+}
+
+/// Why a session was not resumed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotResumed {
+    /// It is gone; how many stanzas it had handled, if that is still known (XEP-0198 §5).
+    Gone(Option<u32>),
+    /// The client acknowledges more than it was sent: its stream ends with this (§6).
+    TooHigh(StreamError),
 }
 
 /// What an account backend says about a password.

@@ -9,10 +9,13 @@ use std::collections::VecDeque;
 use klatsch_protocol::effect::HoldKey;
 use klatsch_protocol::stanza::Stanza;
 
+use crate::sessions::STANZA_BYTES;
+
 /// Stanzas held back, oldest first.
 #[derive(Default)]
 pub(super) struct Held {
     stanzas: VecDeque<(Option<HoldKey>, Stanza)>,
+    bytes: usize,
 }
 
 impl Held {
@@ -25,21 +28,39 @@ impl Held {
         max: usize,
     ) -> Option<Stanza> {
         if key.is_some() {
-            self.stanzas.retain(|(held, _)| *held != key);
+            let bytes = &mut self.bytes;
+            self.stanzas.retain(|(held, stanza)| {
+                let is_kept = *held != key;
+                *bytes -= if is_kept { 0 } else { size(stanza) };
+                is_kept
+            });
         }
+        self.bytes += size(&stanza);
         self.stanzas.push_back((key, stanza));
         if self.stanzas.len() <= max {
             return None;
         }
-        self.stanzas.pop_front().map(|(_, stanza)| stanza)
+        let (_, oldest) = self.stanzas.pop_front()?;
+        self.bytes -= size(&oldest);
+        Some(oldest)
     }
 
     /// Takes everything out.
     pub(super) fn take(&mut self) -> VecDeque<(Option<HoldKey>, Stanza)> {
+        self.bytes = 0;
         std::mem::take(&mut self.stanzas)
+    }
+
+    /// How much is held back, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.stanzas.is_empty()
     }
+}
+
+fn size(stanza: &Stanza) -> usize {
+    STANZA_BYTES + stanza.payloads().bytes().len()
 }

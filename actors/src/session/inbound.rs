@@ -14,7 +14,6 @@ use klatsch_protocol::stanza::{
 use klatsch_protocol::stream::sm;
 use klatsch_protocol::xml::Fragment;
 use klatsch_store::Dedup;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Duration, Instant};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
@@ -23,11 +22,12 @@ use super::message::{Answered, Next};
 use crate::log_writer::{Job, LogWriterMsg, Outcome};
 use crate::metrics;
 use crate::router::STALE_MAX;
+use crate::sessions::Credit;
 
 /// Something received and not yet dealt with.
 pub(super) struct Received {
     what: What,
-    credit: OwnedSemaphorePermit,
+    credit: Credit,
 }
 
 enum What {
@@ -47,7 +47,7 @@ pub(super) struct Current {
     /// The effect before these is still under way.
     pub(super) is_waiting: bool,
     decisions: u8,
-    credit: OwnedSemaphorePermit,
+    credit: Credit,
 }
 
 /// Messages that are committed together.
@@ -55,8 +55,16 @@ pub(super) struct Current {
 pub(super) struct Batch {
     number: u64,
     jobs: Vec<Job>,
-    kept: Vec<(Arc<Stanza>, OwnedSemaphorePermit)>,
+    kept: Vec<Kept>,
     in_flight_since: Option<Instant>,
+}
+
+/// What is settled with a batch, in the order in which the client sent it.
+enum Kept {
+    Message(Arc<Stanza>, Credit),
+    /// Answered behind the messages before it: many clients ask after every one of them, and
+    /// that must not make a batch of each.
+    AckRequest,
 }
 
 /// A commit with no answer for so long has none to come: the log writer gives up after 30 s.
@@ -76,12 +84,7 @@ impl Batch {
 
 impl Live {
     /// Takes what the client sends.
-    pub(super) fn receive(
-        &mut self,
-        fragment: Fragment,
-        credit: OwnedSemaphorePermit,
-        connection: u32,
-    ) {
+    pub(super) fn receive(&mut self, fragment: Fragment, credit: Credit, connection: u32) {
         if connection != self.connections {
             // The client has come back since: it sends this again over its new connection.
             return;
@@ -160,6 +163,9 @@ impl Live {
         let Received { what, credit } = received;
         match what {
             What::Stanza(stanza) => self.decide(stanza, credit, 1),
+            What::AckRequest if !self.batch.jobs.is_empty() => {
+                self.batch.kept.push(Kept::AckRequest);
+            }
             // What does not wait for the store still waits for what was sent before it.
             other if !self.batch.jobs.is_empty() => {
                 self.inbox.push_front(Received {
@@ -178,7 +184,7 @@ impl Live {
         }
     }
 
-    fn decide(&mut self, stanza: Arc<Stanza>, credit: OwnedSemaphorePermit, decisions: u8) {
+    fn decide(&mut self, stanza: Arc<Stanza>, credit: Credit, decisions: u8) {
         let data = self.cell.data();
         let facts = self
             .world
@@ -243,7 +249,8 @@ impl Live {
             message,
             dedup,
         });
-        self.batch.kept.push((current.stanza, current.credit));
+        let kept = Kept::Message(current.stanza, current.credit);
+        self.batch.kept.push(kept);
     }
 
     /// The key by which the store recognises a replay (D2).
@@ -264,7 +271,7 @@ impl Live {
     /// Without any id the place in the session tells a stanza: a client that resumes sends
     /// what was not acknowledged again, and it gets the same place.
     fn counted_key(&self) -> String {
-        let place = self.batch.kept.len() as u32;
+        let place = self.batch.jobs.len() as u32;
         match &self.session.sm {
             Some(sm) if sm.is_resumable() => {
                 format!("counted\0{}\0{}", sm.id, sm.handled().wrapping_add(place))
@@ -278,6 +285,7 @@ impl Live {
         self.batch.number += 1;
         self.batch.in_flight_since = Some(Instant::now());
         let jobs = std::mem::take(&mut self.batch.jobs);
+        let count = jobs.len();
         let append = LogWriterMsg::Append {
             slot: self.slot,
             batch: self.batch.number,
@@ -285,10 +293,7 @@ impl Live {
         };
         if self.world.log_writer().cast(append).is_err() {
             // It is being started again; it has not seen this batch.
-            self.appended(
-                self.batch.number,
-                vec![Outcome::Refused; self.batch.kept.len()],
-            );
+            self.appended(self.batch.number, vec![Outcome::Refused; count]);
         }
     }
 
@@ -299,9 +304,17 @@ impl Live {
         }
         self.batch.in_flight_since = None;
         let kept = std::mem::take(&mut self.batch.kept);
-        for ((stanza, credit), outcome) in kept.into_iter().zip(outcomes) {
-            self.settle(&stanza, outcome);
-            drop(credit);
+        let mut outcomes = outcomes.into_iter();
+        for kept in kept {
+            match kept {
+                Kept::AckRequest => self.answer_ack_request(),
+                Kept::Message(stanza, credit) => {
+                    // One answer for each job; what is missing was certainly not kept.
+                    let outcome = outcomes.next().unwrap_or(Outcome::Refused);
+                    self.settle(&stanza, outcome);
+                    drop(credit);
+                }
+            }
         }
         self.drive();
     }

@@ -1,5 +1,6 @@
 //! How a session begins, loses its client, gets it back and ends.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use klatsch_protocol::facts::SessionFacts;
@@ -14,6 +15,7 @@ use crate::farewell::farewell;
 use crate::metrics;
 use crate::sessions::random_id;
 use crate::slot::Slot;
+use crate::strain::{Charge, Queue};
 use crate::timers::Wake;
 
 impl Live {
@@ -27,6 +29,7 @@ impl Live {
             head,
         } = arguments;
         metrics::session_began();
+        let kept = Charge::new(Arc::clone(&world.strain), Queue::Resume);
         let session = Session {
             facts: SessionFacts::new(jid),
             sm: None,
@@ -47,6 +50,7 @@ impl Live {
             current: None,
             batch: Default::default(),
             held: Default::default(),
+            kept,
             pull: Default::default(),
             successor: None,
             has_ended: false,
@@ -132,7 +136,7 @@ impl Live {
     /// it then sends again is what never came here.
     pub(super) fn resume(&mut self, resumption: Resumption) {
         if !self.session.sm.as_ref().is_some_and(Sm::is_resumable) || self.has_ended {
-            let _ = resumption.reply.send(None);
+            let _ = resumption.reply.send(Err(None));
             return;
         }
         // §5: the stream that is still open is ended.
@@ -155,21 +159,43 @@ impl Live {
         };
         let Resumption { h, sink, reply } = *resumption;
         let answer = match self.take_ack(Some(&h.to_string())) {
-            Ok(()) => self.session.sm.as_ref().map(|sm| ResumeAnswer {
+            Ok(()) => Ok(ResumeAnswer {
                 jid: self.session.facts.jid.clone(),
-                h: sm.handled(),
+                h: self.session.sm.as_ref().map_or(0, Sm::handled),
                 connection: self.connections,
             }),
             // An h beyond what was sent resumes nothing; the session goes with its time.
-            Err(_) => None,
+            Err(too_high) => Err(Some(too_high)),
         };
-        let is_resumed = answer.is_some();
+        let is_resumed = answer.is_ok();
         if reply.send(answer).is_ok() && is_resumed {
             self.connection = Connection::Arriving(sink);
             metrics::session_resumed();
         } else {
             // It may try once more, with another h or over another connection.
             self.wait_for_client();
+        }
+    }
+
+    /// Says how much is kept here for the client.
+    pub(super) fn weigh(&mut self) {
+        let unacked = self.session.sm.as_ref().map_or(0, Sm::unacked_bytes);
+        self.kept.set(unacked + self.held.bytes());
+    }
+
+    /// The node is short of memory. A connection that takes nothing is cut: what is in the log
+    /// waits there, and the client may resume. A session that keeps much itself ends.
+    pub(super) fn let_go(&mut self, bytes: usize) {
+        if self.kept.bytes() >= bytes {
+            metrics::session_let_go();
+            self.end(Some(StreamError::new(StreamCondition::ResourceConstraint)));
+            return;
+        }
+        if let Connection::Here(sink) | Connection::Arriving(sink) = &self.connection
+            && sink.queued() >= bytes
+        {
+            metrics::session_let_go();
+            sink.cut();
         }
     }
 

@@ -7,20 +7,21 @@ use klatsch_protocol::archive::Entry;
 use klatsch_protocol::effect::{Answer, Continue, Effect};
 use klatsch_protocol::jid::FullJid;
 use klatsch_protocol::routing::Share;
-use klatsch_protocol::stanza::{Stanza, StanzaError, StreamError};
+use klatsch_protocol::stanza::{Stanza, StanzaError, StreamCondition, StreamError};
 use klatsch_protocol::xml::{Element, Fragment};
 use klatsch_store::StoreError;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
 use crate::log_writer::Outcome;
 use crate::mail::{Committed, Mail};
 use crate::session::Session;
+use crate::sessions::Credit;
 
 /// Mail of a session.
 pub enum SessionMsg {
     /// The client has sent this over its connection with this number; the credit is given
     /// back when it has been dealt with.
-    Inbound(Box<Fragment>, OwnedSemaphorePermit, u32),
+    Inbound(Box<Fragment>, Credit, u32),
     /// Mail from another address.
     Mail(Box<Mail>),
     /// An entry has been committed to the account's log; this is the session's share of it.
@@ -45,6 +46,8 @@ pub enum SessionMsg {
     ResumeExpired(u32),
     /// Another session takes this one's name; it is told when this one has ended.
     Replace(oneshot::Sender<()>),
+    /// The node is short of memory: go, if at least so many bytes wait for the client.
+    LetGo(usize),
     /// End with this error.
     End(StreamError),
     /// An operator looks.
@@ -103,8 +106,9 @@ pub struct Resumption {
     pub h: u32,
     /// Its new connection.
     pub sink: Arc<dyn Sink>,
-    /// The answer: what has been handled of its stanzas, or nothing when it may not resume.
-    pub reply: oneshot::Sender<Option<ResumeAnswer>>,
+    /// The answer: what has been handled of its stanzas; when it may not resume, why its stream
+    /// must end for it, if it must.
+    pub reply: oneshot::Sender<Result<ResumeAnswer, Option<StreamError>>>,
 }
 
 /// The session goes on.
@@ -145,6 +149,10 @@ pub trait Sink: Send + Sync {
     fn close(&self, error: Option<StreamError>);
     /// Bytes the client has not taken yet.
     fn queued(&self) -> usize;
+    /// Closes without sending what waits, and gives its memory back.
+    fn cut(&self) {
+        self.close(Some(StreamError::new(StreamCondition::ResourceConstraint)));
+    }
 }
 
 /// How a connection takes what is written.

@@ -2,7 +2,6 @@
 //!
 //! [`append`](crate::Store::append) asks them; what blocking means besides is the protocol's.
 
-use klatsch_protocol::features::blocking::Blocklist;
 use klatsch_protocol::jid::{BareJid, Jid};
 
 use crate::store::subject;
@@ -10,11 +9,6 @@ use crate::store::subject;
 subject! {
     /// Block lists.
     Blocklists {
-        /// Whom an account blocks.
-        ///
-        /// # Errors
-        /// `NoSuchAccount`, `Unavailable`, `Corrupt`.
-        fn blocklist(&self, account: &BareJid) -> Blocklist;
         /// Takes these addresses out and puts those in, if the list still has the expected
         /// version; an address in both is blocked. Answers the new version. Without a change
         /// asked for nothing happens and the version stays.

@@ -13,9 +13,11 @@ pub mod blocklist;
 pub mod error;
 pub mod log;
 pub mod roster;
+pub mod snapshot;
 pub mod store;
 
 pub use accounts::{Account, Credentials};
 pub use error::{Result, StoreError};
 pub use log::{Append, Appended, Dedup, Placed};
+pub use snapshot::Snapshot;
 pub use store::Store;

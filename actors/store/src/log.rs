@@ -135,12 +135,13 @@ subject! {
         /// # Errors
         /// `NoSuchAccount`, `Unavailable`.
         fn cursor(&self, account: &BareJid) -> u64;
-        /// Some client has taken delivery up to this id. A smaller id than before changes
-        /// nothing, one beyond the last entry counts as the last.
+        /// Clients of these accounts have taken delivery up to these ids. A smaller id than
+        /// before changes nothing, one beyond the last entry counts as the last; accounts that
+        /// do not exist are passed over.
         ///
         /// # Errors
-        /// `NoSuchAccount`, `Unavailable`, `Uncertain`.
-        fn set_cursor(&self, account: &BareJid, id: u64) -> ();
+        /// `Unavailable`, `Uncertain`; all of it is written or nothing.
+        fn set_cursors(&self, cursors: Vec<(BareJid, u64)>) -> ();
         /// Deletes the entries stamped before `stamp`, but none after `keep_after`, which is
         /// the lowest cursor into the log. Their ids are not used again. Answers how many.
         ///

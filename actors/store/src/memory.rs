@@ -15,6 +15,7 @@ use crate::accounts::{Account, Accounts, Credentials, LIST_MAX};
 use crate::blocklist::Blocklists;
 use crate::error::{Result, StoreError};
 use crate::roster::{REMOVED_MAX, Rosters};
+use crate::snapshot::{Snapshot, Snapshots};
 use crate::store::Upkeep;
 use log::Log;
 
@@ -237,11 +238,18 @@ impl Life {
     }
 }
 
-impl Rosters for Memory {
-    async fn roster(&self, account: &BareJid) -> Result<Roster> {
-        self.read(account, |life| life.roster.clone())
+impl Snapshots for Memory {
+    async fn snapshot(&self, account: &BareJid) -> Result<Snapshot> {
+        self.read(account, |life| Snapshot {
+            roster: life.roster.clone(),
+            blocklist: life.blocklist.clone(),
+            cursor: life.log.cursor(),
+            head: life.log.head(),
+        })
     }
+}
 
+impl Rosters for Memory {
     async fn change_roster(
         &self,
         account: &BareJid,
@@ -274,10 +282,6 @@ impl Rosters for Memory {
 }
 
 impl Blocklists for Memory {
-    async fn blocklist(&self, account: &BareJid) -> Result<Blocklist> {
-        self.read(account, |life| life.blocklist.clone())
-    }
-
     async fn change_blocklist(
         &self,
         account: &BareJid,

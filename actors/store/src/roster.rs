@@ -2,26 +2,19 @@
 //!
 //! Who may be in a roster, and which change follows from which stanza, is the protocol's.
 
-use klatsch_protocol::features::roster::{Roster, RosterChange};
+use klatsch_protocol::features::roster::RosterChange;
 use klatsch_protocol::jid::{BareJid, Jid};
 
 use crate::store::subject;
 
-/// Removal records an account keeps at most; older ones are forgotten, the oldest first. Who
-/// has a version before the first record that is kept can then no longer be told what was
-/// removed, and needs the whole roster.
+/// Removal records an account keeps at most; older ones are forgotten, the oldest first. A
+/// client's version `v` can be brought up to date by changes alone when no record is kept or
+/// the first one's version is at most `v + 1`; otherwise it needs the whole roster.
 pub const REMOVED_MAX: usize = 256;
 
 subject! {
     /// Rosters.
     Rosters {
-        /// The roster of an account; `removed` in order of versions, the latest
-        /// [`REMOVED_MAX`]. A client's version `v` can be brought up to date by changes alone
-        /// when `removed` is empty or its first version is at most `v + 1`.
-        ///
-        /// # Errors
-        /// `NoSuchAccount`, `Unavailable`, `Corrupt`.
-        fn roster(&self, account: &BareJid) -> Roster;
         /// Makes all these changes or none, if the roster still has the expected version.
         /// Answers the new version; items get it as theirs. Without changes nothing happens
         /// and the version stays.

@@ -10,10 +10,13 @@ mod blocklist;
 #[cfg(test)]
 mod faults;
 mod log;
+mod merge;
 mod open;
 mod purge;
 mod query;
+mod recent;
 mod roster;
+mod snapshot;
 mod statements;
 mod writer;
 
@@ -26,12 +29,14 @@ use tokio::sync::Mutex;
 
 use crate::error::{Result, StoreError};
 use crate::store::Upkeep;
+use recent::Tails;
 use writer::Writer;
 
 /// The SQLite backend.
 pub(crate) struct Sqlite {
     writer: Arc<Mutex<Writer>>,
     readers: SqlitePool,
+    tails: Tails,
 }
 
 /// What a change does inside its transaction.
@@ -60,6 +65,13 @@ impl Sqlite {
             .await?
             .ok_or(StoreError::NoSuchAccount)
     }
+
+    /// The number of an account's log, with everything in it that has been committed.
+    async fn settled(&self, account: &BareJid) -> Result<i64> {
+        let log = self.number(account).await?;
+        self.settle(account, log).await?;
+        Ok(log)
+    }
 }
 
 impl Upkeep for Sqlite {
@@ -71,6 +83,8 @@ impl Upkeep for Sqlite {
     }
 
     async fn checkpoint(&self) -> Result<()> {
+        self.write(|writer| Box::pin(merge::merge_all(writer)))
+            .await?;
         self.writer.lock().await.checkpoint().await
     }
 

@@ -18,9 +18,9 @@ use tokio_rustls::TlsAcceptor;
 
 use super::headers;
 use super::requester::Requester;
-use crate::listener::{Arrival, Limits, Network, Shutdown, Ticket};
+use crate::listener::{Arrival, Limits, Network, STOP_PATIENCE, Shutdown, Ticket};
 use crate::metrics;
-use crate::tls::CertificateStore;
+use crate::tls::{CertificateStore, HandshakeTurns};
 
 /// How a listener is spoken to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub struct HttpServer {
     pub trusted_proxies: Vec<Network>,
     /// The certificate of the TLS listener.
     pub certificates: Option<Arc<CertificateStore>>,
+    /// Turns at TLS handshakes, shared with the other listeners.
+    pub turns: Arc<HandshakeTurns>,
     /// Bounds.
     pub limits: Arc<Limits>,
     /// When to stop.
@@ -58,7 +60,6 @@ impl HttpServer {
     pub async fn serve(self: Arc<Self>, arrival: Arrival, scheme: Scheme) {
         let Arrival { tcp, peer, ticket } = arrival;
         let place = Place(Arc::new(ticket));
-        let _ = tcp.set_nodelay(true);
         match scheme {
             Scheme::Http => self.serve_on(tcp, peer, scheme, place).await,
             Scheme::Https => {
@@ -67,7 +68,7 @@ impl HttpServer {
                 };
                 let acceptor = TlsAcceptor::from(Arc::clone(&store.current().http));
                 let deadline = self.limits.tls_handshake_timeout;
-                match tokio::time::timeout(deadline, acceptor.accept(tcp)).await {
+                match tokio::time::timeout(deadline, self.turns.take(acceptor.accept(tcp))).await {
                     Ok(Ok(tls)) => {
                         metrics::tls_handshake("done");
                         self.serve_on(tls, peer, scheme, place).await;
@@ -104,7 +105,8 @@ impl HttpServer {
             ended = connection.as_mut() => ended,
             () = shutdown.triggered() => {
                 connection.as_mut().graceful_shutdown();
-                let patience = self.limits.close_timeout;
+                // What is being answered is answered; who does not read it has had a second.
+                let patience = self.limits.close_timeout.min(STOP_PATIENCE);
                 tokio::time::timeout(patience, connection).await.unwrap_or(Ok(()))
             }
         };

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use klatsch_actors::strain::{Level, Strain};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::bucket::{Bucket, Rate};
@@ -17,6 +18,7 @@ use super::network::AddressKey;
 /// Shared by all listeners of a node.
 pub struct Admission {
     limits: Arc<Limits>,
+    strain: Arc<Strain>,
     places: Arc<Semaphore>,
     places_total: usize,
     // Not what is missing of the places: a loop that waits for a client holds one, too.
@@ -66,12 +68,16 @@ pub struct Ticket {
     _place: OwnedSemaphorePermit,
 }
 
+/// Between two connections that a listener takes while the node is short of memory. Some must
+/// get in: who resumes a session, which costs little, and who comes to mend things.
+const TRICKLE: Duration = Duration::from_millis(100);
+
 /// Fewer remembered addresses are not worth a sweep.
 const ADDRESSES_SWEEP_MIN: usize = 4096;
 
 impl Admission {
     /// Reads the descriptor limit once and derives the number of places from it.
-    pub fn new(limits: Arc<Limits>) -> Arc<Self> {
+    pub fn new(limits: Arc<Limits>, strain: Arc<Strain>) -> Arc<Self> {
         let places = places(&limits, descriptors_max());
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
         let rate = if limits.accept_rate == 0 {
@@ -94,6 +100,7 @@ impl Admission {
                 sweep_at: ADDRESSES_SWEEP_MIN,
             }),
             limits,
+            strain,
         })
     }
 
@@ -112,9 +119,12 @@ impl Admission {
         &self.limits
     }
 
-    /// Waits for a free place, and as long as connections arrive too fast. Until then they
+    /// Waits for a free place, while the node is short of memory, and as long as connections arrive too fast. Until then they
     /// stay in the kernel's backlog, which costs nothing.
     pub(crate) async fn place(&self) -> OwnedSemaphorePermit {
+        if self.strain.level() >= Level::Tight {
+            tokio::time::sleep(TRICKLE).await;
+        }
         loop {
             let wait = lock(&self.arrivals).wait(self.arrival_rate, Instant::now());
             if wait.is_zero() {
@@ -234,7 +244,7 @@ mod tests {
     use super::*;
 
     fn admission(limits: Limits) -> Arc<Admission> {
-        Admission::new(Arc::new(limits))
+        Admission::new(Arc::new(limits), Arc::default())
     }
 
     async fn admit(at: &Arc<Admission>, address: &str, now: Instant) -> Result<Ticket, Refusal> {
@@ -298,6 +308,22 @@ mod tests {
         for _ in 0..20 {
             tickets.push(admit(&at, "127.0.0.1", Instant::now()).await.ok().unwrap());
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connections_trickle_in_while_memory_is_tight() {
+        let at = admission(Limits::default());
+        let start = tokio::time::Instant::now();
+        let _place = at.place().await;
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        at.strain.set_level(Level::Tight, false);
+        for _ in 0..4 {
+            let _place = at.place().await;
+        }
+        assert_eq!(start.elapsed(), 4 * TRICKLE);
+        at.strain.set_level(Level::Ample, false);
+        let _place = at.place().await;
+        assert_eq!(start.elapsed(), 4 * TRICKLE);
     }
 
     #[test]

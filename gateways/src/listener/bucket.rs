@@ -43,6 +43,14 @@ impl Bucket {
         true
     }
 
+    /// Takes so many tokens, or as many as there are; tells how many that was.
+    pub(crate) fn take_up_to(&mut self, wanted: f64, rate: Rate, now: Instant) -> f64 {
+        self.fill(rate, now);
+        let taken = wanted.min(self.tokens);
+        self.tokens -= taken;
+        taken
+    }
+
     /// How long until a token is there; zero if one is there now.
     pub(crate) fn wait(&mut self, rate: Rate, now: Instant) -> Duration {
         self.fill(rate, now);

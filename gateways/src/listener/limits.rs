@@ -47,6 +47,14 @@ pub struct Limits {
     pub send_queue_bytes_max: usize,
     /// Bytes of one stanza after login.
     pub stanza_bytes_max: usize,
+    /// Bytes a second that are read from a client once it is bound; 0 means no limit.
+    pub session_byte_rate: u32,
+    /// Bytes that a client may send at once before that rate holds.
+    pub session_byte_burst: u32,
+    /// Stanzas a second that are taken from a client once it is bound; 0 means no limit.
+    pub session_stanza_rate: u32,
+    /// Stanzas that a client may send at once before that rate holds.
+    pub session_stanza_burst: u32,
     /// Bytes of a request's header on the HTTP listeners.
     pub http_header_bytes_max: usize,
     /// Seconds a request's header may take to arrive.
@@ -85,6 +93,10 @@ impl Default for Limits {
             send_queue_soft_bytes: 64 * 1024,
             send_queue_bytes_max: 1024 * 1024,
             stanza_bytes_max: 256 * 1024,
+            session_byte_rate: 64 * 1024,
+            session_byte_burst: 512 * 1024,
+            session_stanza_rate: 50,
+            session_stanza_burst: 200,
             http_header_bytes_max: 16 * 1024,
             http_header_timeout: Duration::from_secs(10),
             websocket_control_rate: 10,

@@ -8,15 +8,17 @@ use std::io;
 use std::sync::Arc;
 
 use klatsch_actors::session::{Detach, Peer, Sink};
+use klatsch_actors::strain::Strain;
 use klatsch_protocol::sasl::ChannelBindings;
 use klatsch_protocol::stanza::StreamError;
 use klatsch_protocol::stream::{Event, TlsState, Transport as Carrier};
 use klatsch_protocol::xml::{Limits as XmlLimits, Token, Tokenizer, XmlError};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::ClientGateway;
 use super::hold::Hold;
 use super::negotiation::{Negotiation, Step, Transport};
+use super::pace::{Pace, is_stanza};
 use super::socket::{Connection, Received, Wake};
 use crate::listener::Arrival;
 use crate::metrics;
@@ -40,11 +42,20 @@ pub async fn serve(gateway: Arc<ClientGateway>, arrival: Arrival, mode: Mode) {
     let is_local = tcp
         .local_addr()
         .is_ok_and(|local| local.ip().to_canonical().is_loopback());
-    let connection = Arc::new(Connection::new(tcp, peer, &gateway.limits));
+    let strain = gateway.sessions.strain();
+    let connection = Connection::new(tcp, peer, &gateway.limits, Arc::clone(&strain));
+    let connection = Arc::new(connection);
     // Boxed, so that the memory of a negotiation goes when it is over.
     let negotiated = Box::pin(negotiate(&gateway, &connection, mode, is_local)).await;
     if let Some((hold, tokenizer)) = negotiated {
-        let how = match converse(&connection, tokenizer, &hold).await {
+        let now = Instant::now().into_std();
+        let mut reader = Reader {
+            connection: &connection,
+            tokenizer,
+            pace: Pace::of(&gateway.limits, peer.ip(), TRANSPORT, now),
+            strain: &strain,
+        };
+        let how = match reader.converse(&hold).await {
             Ok(how) => how,
             Err(error) => {
                 tracing::debug!(peer = %peer, error = %error, "connection lost");
@@ -53,7 +64,12 @@ pub async fn serve(gateway: Arc<ClientGateway>, arrival: Arrival, mode: Mode) {
         };
         hold.release(how);
     }
-    connection.finish(gateway.limits.close_timeout).await;
+    let patience = gateway.limits.close_timeout;
+    let mut shutdown = gateway.shutdown.clone();
+    let enough = shutdown.closing_is_over(patience);
+    connection
+        .finish(strain.closing_patience(patience), enough)
+        .await;
 }
 
 /// Brings a client to its session within the absolute deadline (row X13).
@@ -150,65 +166,129 @@ fn read(connection: &Connection, tokenizer: &mut Tokenizer) -> io::Result<Receiv
     Ok(received)
 }
 
-/// Carries what the client says to its session, until one of them ends.
-async fn converse(
-    connection: &Connection,
-    mut tokenizer: Tokenizer,
-    hold: &Hold,
-) -> io::Result<Detach> {
-    // What the client sent right behind its bind request is here already.
-    if let Some(ended) = hand_over(connection, &mut tokenizer, hold).await {
-        return Ok(ended);
-    }
-    loop {
-        match connection.wake().await? {
-            Wake::Drained => hold.session().writable(),
-            // Whoever closed, the session or a full queue, the session may be resumed unless it
-            // has ended itself.
-            Wake::Closing => return Ok(Detach::Lost),
-            Wake::Readable => loop {
-                let received = read(connection, &mut tokenizer)?;
-                if let Some(ended) = hand_over(connection, &mut tokenizer, hold).await {
-                    return Ok(ended);
-                }
-                match received {
-                    Received::Bytes(_) => {}
-                    Received::Nothing => break,
-                    Received::End => return Ok(Detach::Lost),
-                }
-            },
-        }
-    }
+/// Reads a bound client.
+struct Reader<'a> {
+    connection: &'a Connection,
+    tokenizer: Tokenizer,
+    pace: Option<Box<Pace>>,
+    strain: &'a Strain,
 }
 
-/// Gives the session every complete fragment; tells when that was the end.
-async fn hand_over(
-    connection: &Connection,
-    tokenizer: &mut Tokenizer,
-    hold: &Hold,
-) -> Option<Detach> {
-    let session = hold.session();
-    loop {
-        match tokenizer.next() {
-            Ok(None) => return None,
-            Ok(Some(Token::Fragment(fragment))) => {
-                let taken = connection
-                    .flush_while(session.inbound(fragment), || session.writable())
-                    .await;
-                if !taken {
-                    return Some(Detach::Lost);
+impl Reader<'_> {
+    /// Carries what the client says to its session, until one of them ends.
+    async fn converse(&mut self, hold: &Hold) -> io::Result<Detach> {
+        // What the client sent right behind its bind request is here already.
+        if let Some(ended) = self.hand_over(hold).await {
+            return Ok(ended);
+        }
+        loop {
+            match self.connection.wake().await? {
+                Wake::Drained => hold.session().writable(),
+                // Whoever closed, the session or a full queue, the session may be resumed unless
+                // it has ended itself.
+                Wake::Closing => return Ok(Detach::Lost),
+                Wake::Readable => loop {
+                    if self.is_held_back() && !Box::pin(self.hold_back(hold)).await {
+                        return Ok(Detach::Lost);
+                    }
+                    let received = read(self.connection, &mut self.tokenizer)?;
+                    if let (Some(pace), Received::Bytes(count)) = (&mut self.pace, received) {
+                        pace.count_bytes(count);
+                    }
+                    if let Some(ended) = self.hand_over(hold).await {
+                        return Ok(ended);
+                    }
+                    match received {
+                        Received::Bytes(_) => {}
+                        Received::Nothing => break,
+                        Received::End => return Ok(Detach::Lost),
+                    }
+                },
+            }
+        }
+    }
+
+    /// Tells whether this client may have to wait before it is read on. Most need not, and no
+    /// idle connection holds room for waiting.
+    fn is_held_back(&self) -> bool {
+        self.pace.is_some() || self.strain.reader_rest().is_some()
+    }
+
+    /// Waits until the client may be read on; false: the connection is to close.
+    async fn hold_back(&mut self, hold: &Hold) -> bool {
+        self.keep_pace(hold).await && self.rest(hold).await
+    }
+
+    /// Waits while the client is too fast, sending what waits for it; false: the connection is
+    /// to close.
+    async fn keep_pace(&mut self, hold: &Hold) -> bool {
+        let Some(pace) = &mut self.pace else {
+            return true;
+        };
+        while let Some(wait) = pace.wait(|| Instant::now().into_std()) {
+            let waited = self
+                .connection
+                .flush_until_closing(sleep(wait), || hold.session().writable());
+            if waited.await.is_none() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Rests while the node is short of memory, sending what waits; false: the connection is to
+    /// close.
+    async fn rest(&self, hold: &Hold) -> bool {
+        let Some(rest) = self.strain.reader_rest() else {
+            return true;
+        };
+        let rested = self
+            .connection
+            .flush_until_closing(sleep(rest), || hold.session().writable());
+        rested.await.is_some()
+    }
+
+    /// Gives the session every complete fragment; tells when that was the end.
+    async fn hand_over(&mut self, hold: &Hold) -> Option<Detach> {
+        let session = hold.session();
+        loop {
+            match self.tokenizer.next() {
+                Ok(None) => return None,
+                Ok(Some(Token::Fragment(fragment))) => {
+                    if let Some(pace) = &mut self.pace
+                        && is_stanza(fragment.name())
+                    {
+                        pace.count_stanza();
+                        if !Box::pin(self.keep_pace(hold)).await {
+                            return Some(Detach::Lost);
+                        }
+                    }
+                    let taken = match session.try_inbound(fragment) {
+                        Ok(taken) => taken,
+                        // Boxed: waiting is rare, and every idle connection would hold room
+                        // for it.
+                        Err(fragment) => {
+                            let inbound = session.inbound(fragment);
+                            let waiting =
+                                self.connection.flush_while(inbound, || session.writable());
+                            Box::pin(waiting).await
+                        }
+                    };
+                    if !taken {
+                        return Some(Detach::Lost);
+                    }
                 }
+                // RFC 6120 §4.4: their footer is answered with ours.
+                Ok(Some(Token::Footer)) => {
+                    Sink::close(self.connection, None);
+                    return Some(Detach::Closed);
+                }
+                // A second header without a reason for one is no well-formed document.
+                Ok(Some(Token::Header(_))) => {
+                    return Some(refuse(self.connection, &XmlError::NotWellFormed));
+                }
+                Err(error) => return Some(refuse(self.connection, &error)),
             }
-            // RFC 6120 §4.4: their footer is answered with ours.
-            Ok(Some(Token::Footer)) => {
-                Sink::close(connection, None);
-                return Some(Detach::Closed);
-            }
-            // A second header without a reason for one is no well-formed document.
-            Ok(Some(Token::Header(_))) => {
-                return Some(refuse(connection, &XmlError::NotWellFormed));
-            }
-            Err(error) => return Some(refuse(connection, &error)),
         }
     }
 }

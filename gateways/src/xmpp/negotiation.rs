@@ -12,7 +12,7 @@ use klatsch_actors::session::{Peer, Sink};
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::sasl::{ChannelBindings, Mechanism, Secret};
 use klatsch_protocol::stanza::StanzaError;
-use klatsch_protocol::stream::{Action, Event, Stream, StreamSettings};
+use klatsch_protocol::stream::{Action, Event, NotResumed, Stream, StreamSettings};
 
 use super::ClientGateway;
 use super::hold::Hold;
@@ -200,15 +200,16 @@ impl<T: Transport> Negotiation<T> {
     async fn resume(&mut self, account: BareJid, previd: String, h: u32) -> Event {
         let (sessions, sink) = (self.gateway.sessions.clone(), self.transport.sink());
         let resuming = tokio::spawn(async move {
-            let resumed = sessions.resume(&account, &previd, h, sink).await.ok()?;
-            Some((resumed.h, Hold::new(resumed.session)))
+            let resumed = sessions.resume(&account, &previd, h, sink).await?;
+            Ok((resumed.h, Hold::new(resumed.session)))
         });
         match resuming.await {
-            Ok(Some((h, hold))) => {
+            Ok(Ok((h, hold))) => {
                 self.hold = Some(hold);
                 Event::Resumed(Ok(h))
             }
-            _ => Event::Resumed(Err(None)),
+            Ok(Err(refusal)) => Event::Resumed(Err(refusal)),
+            Err(_) => Event::Resumed(Err(NotResumed::Gone(None))),
         }
     }
 }

@@ -72,4 +72,8 @@ impl Sink for Connection {
     fn queued(&self) -> usize {
         Connection::queued(self)
     }
+
+    fn cut(&self) {
+        self.abandon();
+    }
 }

@@ -1,26 +1,29 @@
 //! A connection as its reader task and everyone who sends on it share it.
 //!
-//! There is one task for each connection, the reader, and no writer: who sends, sends at once,
-//! and what the kernel does not take waits here, counted, until the reader finds room.
-//! Knows nothing of XMPP.
+//! There is one task for each connection, the reader, and no writer. What is sent waits here,
+//! counted, until the reader has its turn, which is as soon as whoever sends pauses: so what
+//! belongs together goes to the kernel together, and a page of an archive is one call and not
+//! fifty. Knows nothing of XMPP.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use klatsch_actors::strain::{Charge, Queue, Strain};
 use klatsch_protocol::sasl::ChannelBindings;
 use rustls::ServerConnection;
-use socket2::{SockRef, TcpKeepalive};
+use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use super::buffer::with_read_buffer;
 pub(crate) use super::wire::Received;
 use super::wire::{Handshake, State, Wire};
 use crate::listener::Limits;
-use crate::tls::{Identity, channel_binding};
+use crate::tls::{HandshakeTurns, Identity, channel_binding};
 
 /// One socket, plain or with TLS.
 pub struct Connection {
@@ -55,32 +58,19 @@ pub(crate) enum Wake {
     Closing,
 }
 
+/// So much goes to the kernel at once, without waiting for the reader's turn: one record of TLS.
+const SEND_BYTES: usize = 16 * 1024;
+
 /// What a closing connection still reads.
 const LAST_BYTES_MAX: usize = 512 * 1024;
 
-/// What all handshakes share: turns at computing. A turn is held while computing and never
-/// while waiting for a peer, so that silent clients hold none (row A04); there is one turn less
-/// than cores, so that a storm of handshakes leaves one to those who are logged in.
-pub struct HandshakeTurns(Semaphore);
-
-impl Default for HandshakeTurns {
-    fn default() -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self(Semaphore::new(cores.saturating_sub(1).max(1)))
-    }
-}
-
 impl Connection {
-    /// Takes an accepted socket and sets its options.
-    pub fn new(tcp: TcpStream, peer: SocketAddr, limits: &Limits) -> Self {
-        // Options make things better; a socket that refuses one is still a socket.
-        if let Err(error) = set_options(&tcp, limits) {
-            tracing::debug!(peer = %peer, error = %error, "cannot set socket options");
-        }
+    /// Takes an accepted socket.
+    pub fn new(tcp: TcpStream, peer: SocketAddr, limits: &Limits, strain: Arc<Strain>) -> Self {
         Self {
             tcp,
             peer,
-            wire: Mutex::new(Wire::new()),
+            wire: Mutex::new(Wire::new(Charge::new(strain, Queue::Outbound))),
             changed: Notify::new(),
             soft_bytes: limits.send_queue_soft_bytes,
             bytes_max: limits.send_queue_bytes_max,
@@ -97,7 +87,7 @@ impl Connection {
         self.lock().queued()
     }
 
-    /// Sends bytes: all of them now, or the rest as soon as there is room.
+    /// Sends bytes, together with what else is sent about now.
     pub fn send(&self, bytes: &[u8]) -> Sent {
         let mut wire = self.lock();
         if wire.state != State::Open {
@@ -107,7 +97,8 @@ impl Connection {
             return Sent::Overflow;
         }
         let waited = wire.is_waiting();
-        if wire.send(&self.tcp, bytes).is_err() {
+        wire.queue(bytes);
+        if wire.queued() >= SEND_BYTES && wire.flush(&self.tcp).is_err() {
             wire.state = State::Dead;
             self.changed.notify_one();
             return Sent::Closed;
@@ -116,7 +107,10 @@ impl Connection {
             self.changed.notify_one();
         }
         match wire.queued() {
-            queued if queued > self.soft_bytes => Sent::Queued(queued),
+            queued if queued > self.soft_bytes => {
+                wire.is_pressed = true;
+                Sent::Queued(queued)
+            }
             _ => Sent::Taken,
         }
     }
@@ -125,12 +119,19 @@ impl Connection {
     pub fn end(&self, last: &[u8]) {
         let mut wire = self.lock();
         if wire.state == State::Open {
-            wire.state = match wire.send(&self.tcp, last) {
+            wire.queue(last);
+            wire.state = match wire.flush(&self.tcp) {
                 Ok(()) => State::Closing,
                 Err(_) => State::Dead,
             };
             self.changed.notify_one();
         }
+    }
+
+    /// Closes at once: what waits is not sent, and its memory goes now.
+    pub(crate) fn abandon(&self) {
+        self.lock().cut();
+        self.changed.notify_one();
     }
 
     /// Waits until there is something to do, sending what waits in the meantime.
@@ -172,36 +173,48 @@ impl Connection {
         drained: impl Fn(),
     ) -> T {
         let mut work = std::pin::pin!(work);
+        match self.flush_until_closing(&mut work, drained).await {
+            Some(done) => done,
+            None => work.await,
+        }
+    }
+
+    /// The same, but `None` as soon as the connection is to close or has failed: the reader
+    /// meets that when it comes back to the socket.
+    pub(crate) async fn flush_until_closing<T>(
+        &self,
+        work: impl Future<Output = T>,
+        drained: impl Fn(),
+    ) -> Option<T> {
+        let mut work = std::pin::pin!(work);
         loop {
             let waits = self.lock().is_waiting();
             tokio::select! {
                 biased;
-                done = &mut work => return done,
+                done = &mut work => return Some(done),
                 ready = self.tcp.writable(), if waits => {
                     match ready.and_then(|()| self.flush()) {
                         Ok(true) => drained(),
                         Ok(false) => {}
-                        // The reader will meet the error when it comes back to the socket.
-                        Err(_) => return work.await,
+                        Err(_) => return None,
                     }
                 }
                 () = self.changed.notified() => {
                     // A close that comes meanwhile is the reader's: leave it its wake-up.
                     if self.lock().state != State::Open {
                         self.changed.notify_one();
-                        return work.await;
+                        return None;
                     }
                 }
             }
         }
     }
 
-    /// Sends what the kernel takes; tells whether something waited and all of it is gone.
+    /// Sends what the kernel takes; tells whether all of it is gone and somebody holds back.
     fn flush(&self) -> io::Result<bool> {
         let mut wire = self.lock();
-        let waited = wire.is_waiting();
         wire.flush(&self.tcp)?;
-        Ok(waited && !wire.is_waiting())
+        Ok(!wire.is_waiting() && std::mem::take(&mut wire.is_pressed))
     }
 
     /// Reads at most one buffer and shows it to `take`.
@@ -223,6 +236,8 @@ impl Connection {
         turns: &HandshakeTurns,
     ) -> io::Result<ChannelBindings> {
         let tls = ServerConnection::new(Arc::clone(&identity.xmpp)).map_err(io::Error::other)?;
+        // What was said in the clear, that the handshake may begin, goes in the clear.
+        self.flush_all().await?;
         self.lock().tls = Some(Box::new(tls));
         let mut next = Handshake::WaitsForPeer;
         loop {
@@ -232,7 +247,7 @@ impl Connection {
                 Handshake::WaitsForPeer => self.tcp.readable().await?,
                 Handshake::WaitsForRoom => self.tcp.writable().await?,
             }
-            let _turn = turns.0.acquire().await.map_err(io::Error::other)?;
+            let _turn = turns.turn().await;
             next = self.lock().handshake_step(&self.tcp)?;
         }
         Ok(ChannelBindings {
@@ -245,18 +260,34 @@ impl Connection {
         })
     }
 
-    /// Sends what is left, closes our side and waits for the peer's, at most `patience` long.
-    pub(crate) async fn finish(&self, patience: Duration) {
-        let _ = tokio::time::timeout(patience, self.finish_patiently()).await;
+    /// Sends what is left, at most `patience` long, closes our side and waits until the peer
+    /// has closed its own or `enough` has come.
+    pub(crate) async fn finish(&self, patience: Duration, enough: impl Future<Output = ()>) {
+        if !matches!(timeout(patience, self.send_the_rest()).await, Ok(Ok(()))) {
+            return;
+        }
+        tokio::select! {
+            // However the peer closes, it is gone.
+            _ = self.read_the_rest() => {}
+            () = enough => {}
+        }
     }
 
-    async fn finish_patiently(&self) -> io::Result<()> {
+    async fn flush_all(&self) -> io::Result<()> {
         while self.lock().is_waiting() {
             self.tcp.writable().await?;
             self.flush()?;
         }
+        Ok(())
+    }
+
+    async fn send_the_rest(&self) -> io::Result<()> {
+        self.flush_all().await?;
         self.lock().close_notify(&self.tcp);
-        SockRef::from(&self.tcp).shutdown(std::net::Shutdown::Write)?;
+        SockRef::from(&self.tcp).shutdown(std::net::Shutdown::Write)
+    }
+
+    async fn read_the_rest(&self) -> io::Result<()> {
         // Closing with unread bytes would reset the connection and could destroy our last
         // words on their way (RFC 1122 §4.2.2.13), so some of the peer's rest is read and
         // dropped; who sends more than that does not listen.
@@ -277,13 +308,4 @@ impl Connection {
         // Who panicked while sending left at worst half a stanza, which ends this stream only.
         self.wire.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn set_options(tcp: &TcpStream, limits: &Limits) -> io::Result<()> {
-    tcp.set_nodelay(true)?;
-    let socket = SockRef::from(tcp);
-    // Experiment 13: a client whose network died is noticed whether or not we are sending.
-    socket.set_tcp_user_timeout(Some(limits.tcp_user_timeout))?;
-    let probe = TcpKeepalive::new().with_time(limits.tcp_keepalive);
-    socket.set_tcp_keepalive(&probe.with_interval(Duration::from_secs(10)).with_retries(3))
 }

@@ -18,23 +18,27 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
 use http::StatusCode;
-use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use http::header::{
+    CONNECTION, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use klatsch_actors::session::{Detach, Peer, Sink};
+use klatsch_actors::strain::Strain;
 use klatsch_protocol::sasl::ChannelBindings;
 use klatsch_protocol::stanza::StreamError;
 use klatsch_protocol::stream::websocket::{SUBPROTOCOL, is_close};
 use klatsch_protocol::stream::{Event, TlsState, Transport as Carrier};
 use klatsch_protocol::xml::{Fragment, Limits as XmlLimits, Token, XmlError, parse_fragment};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use self::frames::{Frame, Frames};
 use self::outbox::Outbox;
 use super::ClientGateway;
 use super::hold::Hold;
 use super::negotiation::{Negotiation, Step, Transport};
+use super::pace::{Pace, is_stanza};
 use crate::http::{Place, Requester};
 use crate::metrics;
 
@@ -66,6 +70,9 @@ async fn upgrade(
         Ok(accept) => accept,
         Err(refusal) => return refusal.into_response(),
     };
+    if gateway.clients.sessions.strain().refuses_sessions() {
+        return come_back_later().into_response();
+    }
     let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
         return StatusCode::UPGRADE_REQUIRED.into_response();
     };
@@ -84,6 +91,17 @@ async fn upgrade(
     (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
 }
 
+/// Short of memory. Who is turned away together must not come back together.
+fn come_back_later() -> impl IntoResponse {
+    const SOONEST: u8 = 5;
+    const SPREAD: u8 = 55;
+    let mut random = [0];
+    getrandom::fill(&mut random).expect("the system has randomness");
+    let seconds = SOONEST + random[0] % SPREAD;
+    let headers = [(RETRY_AFTER, seconds.to_string())];
+    (StatusCode::SERVICE_UNAVAILABLE, headers)
+}
+
 /// Serves one client until its connection ends.
 async fn serve(
     gateway: Arc<ClientGateway>,
@@ -96,21 +114,41 @@ async fn serve(
         return;
     };
     let _open = metrics::Open::new(TRANSPORT);
-    let outbox = Arc::new(Outbox::new(&gateway.limits));
+    let strain = gateway.sessions.strain();
+    let outbox = Arc::new(Outbox::new(&gateway.limits, Arc::clone(&strain)));
     let frames = Frames::new(TokioIo::new(stream), Arc::clone(&outbox), &gateway.limits).await;
     let mut connection = Connection {
         frames,
         outbox,
         limits: XmlLimits::BEFORE_LOGIN,
+        pace: None,
+        strain,
     };
     // Boxed, so that the memory of a negotiation goes when it is over.
     let negotiated = Box::pin(connection.negotiate(&gateway, requester)).await;
     if let Some(hold) = negotiated {
+        let now = Instant::now().into_std();
+        connection.pace = Pace::of(&gateway.limits, requester.address, TRANSPORT, now);
         let how = connection.converse(&hold).await.unwrap_or(Detach::Lost);
         hold.release(how);
     }
     // What waits is sent, then the WebSocket is closed (RFC 7395 §3.6.1).
-    let _ = timeout(gateway.limits.close_timeout, connection.frames.finish()).await;
+    let patience = gateway.limits.close_timeout;
+    if !matches!(
+        timeout(
+            connection.strain.closing_patience(patience),
+            connection.frames.send_the_rest()
+        )
+        .await,
+        Ok(Ok(()))
+    ) {
+        return;
+    }
+    let mut shutdown = gateway.shutdown.clone();
+    tokio::select! {
+        () = connection.frames.read_the_rest() => {}
+        () = shutdown.closing_is_over(patience) => {}
+    }
 }
 
 /// A client's WebSocket.
@@ -118,6 +156,9 @@ struct Connection<S> {
     frames: Frames<S>,
     outbox: Arc<Outbox>,
     limits: XmlLimits,
+    /// How fast it may go on once it is bound.
+    pace: Option<Box<Pace>>,
+    strain: Arc<Strain>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
@@ -193,7 +234,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         loop {
             let fragment = match self.frames.next().await? {
                 Frame::Text(text) => match parse_fragment(text.as_bytes(), &self.limits) {
-                    Ok(fragment) => fragment,
+                    Ok(fragment) => {
+                        self.count(text.len(), &fragment);
+                        fragment
+                    }
                     Err(error) => return Ok(self.refuse(error)),
                 },
                 Frame::Drained => {
@@ -216,12 +260,52 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             return Ok(Some(Detach::Closed));
         }
         let session = hold.session();
+        if !self.keep_pace(hold).await? || !self.rest(hold).await? {
+            return Ok(Some(Detach::Lost));
+        }
         let inbound = session.inbound(fragment);
         let taken = self
             .frames
             .send_while(inbound, || session.writable())
             .await?;
         Ok((!taken).then_some(Detach::Lost))
+    }
+
+    fn count(&mut self, bytes: usize, fragment: &Fragment) {
+        let Some(pace) = &mut self.pace else { return };
+        pace.count_bytes(bytes);
+        if is_stanza(fragment.name()) {
+            pace.count_stanza();
+        }
+    }
+
+    /// Waits while the client is too fast, sending what waits for it; false: the connection is
+    /// to close.
+    async fn keep_pace(&mut self, hold: &Hold) -> io::Result<bool> {
+        let Some(pace) = &mut self.pace else {
+            return Ok(true);
+        };
+        while let Some(wait) = pace.wait(|| Instant::now().into_std()) {
+            let waited = self
+                .frames
+                .send_until_closing(sleep(wait), || hold.session().writable());
+            if waited.await?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Rests while the node is short of memory, sending what waits; false: the connection is to
+    /// close.
+    async fn rest(&mut self, hold: &Hold) -> io::Result<bool> {
+        let Some(rest) = self.strain.reader_rest() else {
+            return Ok(true);
+        };
+        let rested = self
+            .frames
+            .send_until_closing(sleep(rest), || hold.session().writable());
+        Ok(rested.await?.is_some())
     }
 
     /// A client that breaks the rules of XML ends its session: resuming would bring the same

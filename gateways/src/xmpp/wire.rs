@@ -5,7 +5,9 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 
+use klatsch_actors::strain::Charge;
 use rustls::ServerConnection;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use super::buffer::READ_BYTES;
@@ -14,8 +16,12 @@ use super::buffer::READ_BYTES;
 pub(crate) struct Wire {
     pub(crate) tls: Option<Box<ServerConnection>>,
     pub(crate) state: State,
+    /// Somebody was told that too much waits, and wants to hear when it is gone.
+    pub(crate) is_pressed: bool,
     pending: Vec<u8>,
     sent: usize,
+    // What waits, as the node counts it.
+    waiting: Charge,
 }
 
 /// How far a connection is in its life.
@@ -39,10 +45,12 @@ pub(crate) enum Received {
 }
 
 impl Wire {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(waiting: Charge) -> Self {
         Self {
+            waiting,
             tls: None,
             state: State::Open,
+            is_pressed: false,
             pending: Vec::new(),
             sent: 0,
         }
@@ -53,20 +61,14 @@ impl Wire {
         self.pending.len() - self.sent
     }
 
-    /// Tells whether the kernel would not take everything.
+    /// Tells whether something has not gone to the kernel yet.
     pub(crate) fn is_waiting(&self) -> bool {
         self.queued() > 0 || self.tls.as_ref().is_some_and(|tls| tls.wants_write())
     }
 
-    /// Sends what the kernel takes and keeps the rest.
-    pub(crate) fn send(&mut self, tcp: &TcpStream, bytes: &[u8]) -> io::Result<()> {
-        if self.is_waiting() {
-            self.pending.extend_from_slice(bytes);
-            return self.flush(tcp);
-        }
-        let taken = write_some(&mut self.tls, tcp, bytes)?;
-        self.pending.extend_from_slice(&bytes[taken..]);
-        Ok(())
+    /// Adds bytes to what waits.
+    pub(crate) fn queue(&mut self, bytes: &[u8]) {
+        self.pending.extend_from_slice(bytes);
     }
 
     /// Sends what the kernel takes now.
@@ -80,13 +82,22 @@ impl Wire {
             self.pending.drain(..self.sent);
             self.sent = 0;
         }
+        self.waiting.set(self.pending.len());
         Ok(())
+    }
+
+    /// Sends nothing more, and gives back the memory of what waits.
+    pub(crate) fn cut(&mut self) {
+        self.state = State::Dead;
+        self.pending = Vec::new();
+        self.sent = 0;
+        self.waiting.set(0);
     }
 
     /// Reads at most one buffer.
     pub(crate) fn receive(&mut self, tcp: &TcpStream, into: &mut [u8]) -> io::Result<Received> {
         let Some(tls) = &mut self.tls else {
-            return received(tcp.try_read(into));
+            return received(read_now(tcp, into));
         };
         loop {
             match received(tls.reader().read(into)) {
@@ -199,12 +210,31 @@ fn received(result: io::Result<usize>) -> io::Result<Received> {
     }
 }
 
+/// Reads what is there. A read that leaves room has emptied the socket, so it is known without
+/// asking the kernel again that there is nothing more until the next event; an event that comes
+/// in between is not lost, because only the readiness that was seen before is taken back.
+fn read_now(tcp: &TcpStream, into: &mut [u8]) -> io::Result<usize> {
+    let room = into.len();
+    let mut last = None;
+    let outcome = tcp.try_io(Interest::READABLE, || {
+        match rustix::io::read(tcp, &mut *into) {
+            Ok(count) if count > 0 && count < room => {
+                last = Some(count);
+                Err(ErrorKind::WouldBlock.into())
+            }
+            Ok(count) => Ok(count),
+            Err(error) => Err(error.into()),
+        }
+    });
+    last.map_or(outcome, Ok)
+}
+
 /// The socket as rustls wants it.
 struct TryIo<'a>(&'a TcpStream);
 
 impl Read for TryIo<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.0.try_read(into)
+        read_now(self.0, into)
     }
 }
 

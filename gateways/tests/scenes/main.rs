@@ -12,6 +12,7 @@ mod crowd;
 mod exhaustion;
 mod http;
 mod login;
+mod pace;
 mod slow;
 mod too_much;
 mod websocket;

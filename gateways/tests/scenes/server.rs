@@ -99,13 +99,14 @@ impl Server {
             router: router(Arc::new(state)).merge(websocket::router(Arc::new(sockets))),
             trusted_proxies: setup.http.trusted_proxies,
             certificates: clients.certificates.clone(),
+            turns: Arc::clone(&clients.turns),
             limits: Arc::clone(&limits),
             shutdown,
         };
         let gateways = Gateways {
             clients,
             http: Arc::new(http),
-            admission: Admission::new(limits),
+            admission: Admission::new(limits, node.sessions.strain()),
         };
         Self {
             c2s: open(&gateways, Door::C2s),

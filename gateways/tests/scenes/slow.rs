@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use klatsch_actors::strain::{Level, Queue};
 use klatsch_gateways::listener::Limits;
+use klatsch_protocol::ns;
 
 use crate::client::{Client, End, PATIENCE, header};
 use crate::server::{DOMAIN, Server, Setup};
@@ -141,6 +143,89 @@ async fn client_that_does_not_read_is_closed_and_nobody_else_notices() {
         before - 1,
         "the deaf client is still there"
     );
+}
+
+/// Experiment 21 in small: what waits is counted on the whole node, and comes back at once
+/// when the client for whom it waits is let go.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn memory_of_a_client_that_does_not_read_comes_back_when_it_is_let_go() {
+    const ENOUGH: usize = 256 * 1024;
+    let server = Server::start().await;
+    let strain = server.gateways.clients.sessions.strain();
+    let mut deaf = Client::connect(server.c2s).await;
+    let address = deaf.session("anna", "deaf").await;
+    let mut loud = Client::connect(server.c2s).await;
+    loud.session("bert", "home").await;
+    let body = "A".repeat(64 * 1024);
+    for _ in 0..1000 {
+        loud.send(&format!(
+            "<message to='{address}' type='headline'><body>{body}</body></message>"
+        ))
+        .await;
+        if strain.queued(Queue::Outbound) >= ENOUGH {
+            break;
+        }
+    }
+    loud.ping().await;
+    assert!(strain.queued(Queue::Outbound) >= ENOUGH);
+    server.gateways.clients.sessions.let_go(ENOUGH);
+    let back = async {
+        while strain.queued(Queue::Outbound) > 0 || server.connections() > 1 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, back)
+        .await
+        .expect("its memory and its place come back");
+    loud.ping().await;
+}
+
+#[tokio::test]
+async fn node_short_of_memory_says_so_to_who_comes_and_serves_who_is_there() {
+    let server = Server::start().await;
+    let strain = server.gateways.clients.sessions.strain();
+    let mut there = Client::connect(server.c2s).await;
+    there.session("anna", "home").await;
+    strain.set_level(Level::Critical, true);
+    there.ping().await;
+    let mut comes = Client::connect(server.c2s).await;
+    comes.open().await;
+    comes.login("bert").await;
+    comes.open().await;
+    comes
+        .send("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>")
+        .await;
+    let answer = comes.expect(|it| it.attr("id") == Some("b")).await;
+    let error = answer.payloads().element("error", ns::CLIENT).unwrap();
+    assert_eq!(error.get("type"), Some("wait"));
+    assert!(error.find("resource-constraint", ns::STANZAS).is_some());
+    let (status, _) = crate::socket::handshake(server.http, &[]).await;
+    assert_eq!(status, 503);
+    strain.set_level(Level::Ample, false);
+    assert_eq!(comes.bind("home").await, format!("bert@{DOMAIN}/home"));
+}
+
+#[tokio::test]
+async fn stopping_server_waits_a_second_for_who_does_not_close() {
+    let limits = Limits {
+        close_timeout: Duration::from_secs(60),
+        ..Setup::default().limits
+    };
+    let server = Server::start_with(Setup {
+        limits,
+        ..Setup::default()
+    })
+    .await;
+    let mut client = Client::connect(server.c2s).await;
+    client.session("anna", "home").await;
+    let mut web = crate::socket::Socket::connect(server.http).await;
+    web.session("bert").await;
+    server.trigger.trigger();
+    let patience = Duration::from_secs(5);
+    server.gateways.clients.sessions.shut_down(patience).await;
+    // Neither client reads, answers or closes.
+    server.emptied().await;
+    drop((client, web));
 }
 
 #[tokio::test]

@@ -72,6 +72,13 @@ impl Transport {
         Ok(SockRef::from(stream).set_recv_buffer_size(bytes as usize)?)
     }
 
+    /// The certificate that the server has shown, if there is TLS.
+    pub(crate) fn certificate(&self) -> Option<Vec<u8>> {
+        let Self::Tls(stream) = self else { return None };
+        let (_, tls) = stream.get_ref();
+        Some(tls.peer_certificates()?.first()?.to_vec())
+    }
+
     /// Does the TLS handshake.
     pub(crate) async fn encrypt(&mut self, domain: &str, direct: bool) -> Result<()> {
         let Self::Plain(stream) = mem::replace(self, Self::Gone) else {

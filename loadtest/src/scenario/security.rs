@@ -18,8 +18,10 @@ use crate::options::{Provision, ReportOptions, Target};
 use crate::report::{Report, say, usage_of};
 
 mod bind_flood;
+mod certificate;
 mod churn;
 mod herd;
+mod memory;
 mod slow;
 mod slowloris;
 
@@ -46,6 +48,10 @@ enum Attack {
     Churn(churn::ChurnOptions),
     /// One account binding as many resources as it can
     BindFlood(bind_flood::BindFloodOptions),
+    /// The certificate is replaced, also by bad ones, while clients come and go
+    Certificate(certificate::CertificateOptions),
+    /// Bytes and clients pile up until the server is short of memory
+    Memory(memory::MemoryOptions),
 }
 
 /// What every attack needs to know.
@@ -67,6 +73,8 @@ pub(crate) async fn run(options: SecurityOptions) -> Result<ExitCode> {
         Attack::Slowloris(options) => slowloris::run(options).await,
         Attack::Churn(options) => churn::run(options).await,
         Attack::BindFlood(options) => bind_flood::run(options).await,
+        Attack::Certificate(options) => certificate::run(options).await,
+        Attack::Memory(options) => memory::run(options).await,
     }
 }
 

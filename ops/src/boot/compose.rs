@@ -6,14 +6,16 @@ use super::Foundation;
 use super::certificate::Certificate;
 use super::commands::{OfflineCommands, ServerCommands};
 use super::gates::{self, Gates, Ground};
-use super::store_watch;
+use super::{disk_watch, memory_watch, store_watch};
 use crate::accounts::Accounts;
 use crate::admin::AdminHandler;
 use crate::config::Config;
+use crate::disk;
 use crate::error::Error;
+use crate::memory;
 use klatsch_actors::directory::Wire;
 use klatsch_actors::node::Node;
-use klatsch_actors::sessions::random_id;
+use klatsch_actors::sessions::{Sessions, random_id};
 use klatsch_actors::world::Settings;
 use klatsch_gateways::http::SignupLink;
 use klatsch_protocol::facts::Host;
@@ -26,6 +28,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 /// How long sessions may take to tell their contacts that they end.
 const SESSIONS_STOP_MAX: Duration = Duration::from_secs(10);
@@ -76,9 +79,9 @@ pub(super) async fn compose(foundation: &Foundation) -> Result<Running, Error> {
     let reload =
         Box::new(move |certificate: &Certificate| gates::reload(&certificates, certificate));
     let failed = node.failure();
-    let watch = tokio::spawn(store_watch::run(store, foundation.health.clone()));
+    let watches = watch(foundation, store, &node.sessions);
     let stop = async move {
-        watch.abort();
+        watches.iter().for_each(JoinHandle::abort);
         // Nobody new; then sessions say why they end; then their connections close.
         gates.close();
         node.stop(SESSIONS_STOP_MAX).await;
@@ -92,6 +95,28 @@ pub(super) async fn compose(foundation: &Foundation) -> Result<Running, Error> {
         stop: Box::pin(stop),
         failed,
     })
+}
+
+/// Starts whoever looks after store, disk and memory.
+fn watch(foundation: &Foundation, store: Store, sessions: &Sessions) -> Vec<JoinHandle<()>> {
+    let (config, health) = (&foundation.config, &foundation.health);
+    let budget = memory::budget(&config.limits);
+    let mut watches = vec![
+        tokio::spawn(store_watch::run(store.clone(), health.clone())),
+        tokio::spawn(memory_watch::run(budget, sessions.clone(), health.clone())),
+    ];
+    if let Some(folder) = disk::folder(config) {
+        let reserve = config.store.free_disk_bytes_min;
+        let strain = sessions.strain();
+        watches.push(disk_watch::start(
+            folder,
+            reserve,
+            store.clone(),
+            strain,
+            health.clone(),
+        ));
+    }
+    watches
 }
 
 /// What commands work on while no server runs: the store alone. The caller holds the data directory.

@@ -49,9 +49,10 @@ impl Gates {
         let limits = Arc::new(config.limits.of_connections());
         let (trigger, shutdown) = ShutdownTrigger::new();
         let certificates = Arc::new(certificates(&ground.foundation.certificate)?);
+        let strain = ground.sessions.strain();
         let clients = clients(&ground, &certificates, &limits, &shutdown);
         let http = http(ground, &clients, &limits, shutdown);
-        let admission = Admission::new(limits);
+        let admission = Admission::new(limits, strain);
         let gateways = Gateways {
             clients,
             http,
@@ -145,6 +146,7 @@ fn http(
         router: router(Arc::new(state)).merge(websocket::router(Arc::new(sockets))),
         trusted_proxies: settings.trusted_proxies,
         certificates: clients.certificates.clone(),
+        turns: Arc::clone(&clients.turns),
         limits: Arc::clone(limits),
         shutdown,
     })

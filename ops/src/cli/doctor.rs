@@ -9,6 +9,7 @@ use crate::boot::data_dir::is_open_to_others;
 use crate::boot::open_files;
 use crate::config::check::{Finding, check};
 use crate::config::{Config, Listen, Loaded};
+use crate::disk::{self, Disk};
 use crate::error::Error;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -52,7 +53,7 @@ fn look_at_all(loaded: &Loaded) -> Vec<Look> {
         Ok(None) => Note("no server runs on this data directory".to_owned()),
         Err(error) => Wrong(error.to_string()),
     });
-    looks.extend(look_at_data(&config.data));
+    looks.extend(look_at_data(config));
     looks.push(look_at_certificate(config));
     looks.push(look_at_open_files());
     looks.extend(
@@ -81,7 +82,8 @@ fn look_at_settings(loaded: &Loaded) -> Vec<Look> {
     std::iter::once(fine).chain(findings).collect()
 }
 
-fn look_at_data(data: &Path) -> Vec<Look> {
+fn look_at_data(config: &Config) -> Vec<Look> {
+    let data = &config.data;
     if !data.exists() {
         return vec![Note(format!(
             "{}: the first start makes it",
@@ -94,19 +96,20 @@ fn look_at_data(data: &Path) -> Vec<Look> {
         .chain(secret)
         .filter(|path| is_open_to_others(path));
     looks.extend(open.map(|path| Wrong(format!("{} is open to others", path.display()))));
-    looks.push(match rustix::fs::statvfs(data) {
-        Ok(disk) => look_at_disk(disk.f_bavail.saturating_mul(disk.f_frsize)),
-        Err(error) => Wrong(format!("{}: {error}", data.display())),
+    let folder = disk::folder(config).unwrap_or_else(|| data.clone());
+    looks.push(match Disk::of(&folder) {
+        Ok(disk) => look_at_disk(disk, disk.reserve(config.store.free_disk_bytes_min)),
+        Err(error) => Wrong(format!("{}: {error}", folder.display())),
     });
     looks
 }
 
-fn look_at_disk(free_bytes: u64) -> Look {
-    let text = format!(
-        "{} MiB free for the data directory",
-        free_bytes / (1024 * 1024)
-    );
-    if free_bytes < DISK_BYTES_ENOUGH {
+fn look_at_disk(disk: Disk, reserve: u64) -> Look {
+    let text = format!("{} MiB free for the store", disk.free / (1024 * 1024));
+    if disk.is_low(reserve, false) {
+        let reserve = reserve / 1024;
+        Wrong(format!("{text}: messages are refused below {reserve} KiB"))
+    } else if disk.free < DISK_BYTES_ENOUGH {
         Wrong(text)
     } else {
         Fine(text)
@@ -259,8 +262,16 @@ mod tests {
 
     #[test]
     fn nearly_full_disk_is_wrong() {
-        assert!(matches!(look_at_disk(DISK_BYTES_ENOUGH - 1), Wrong(_)));
-        assert!(matches!(look_at_disk(DISK_BYTES_ENOUGH), Fine(_)));
+        let look = |free| {
+            let total = 100 * DISK_BYTES_ENOUGH;
+            look_at_disk(Disk { free, total }, 1024)
+        };
+        assert!(matches!(look(DISK_BYTES_ENOUGH - 1), Wrong(_)));
+        assert!(matches!(look(DISK_BYTES_ENOUGH), Fine(_)));
+        let Wrong(text) = look(1023) else {
+            panic!("a disk without its reserve is wrong")
+        };
+        assert!(text.ends_with("messages are refused below 1 KiB"), "{text}");
     }
 
     #[test]

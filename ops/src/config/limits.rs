@@ -36,6 +36,14 @@ settings! {
         send_queue_soft_bytes: usize = 64 * 1024;
         /// Bytes waiting for a slow client at which its connection is closed.
         send_queue_bytes_max: usize = 1024 * 1024;
+        /// Bytes a second that are read from a bound client; who sends more waits. 0: no limit.
+        session_byte_rate: u32 = 64 * 1024;
+        /// Bytes that a bound client may send at once before that rate holds.
+        session_byte_burst: u32 = 512 * 1024;
+        /// Stanzas a second that are taken from a bound client; who sends more waits. 0: no limit.
+        session_stanza_rate: u32 = 50;
+        /// Stanzas that a bound client may send at once before that rate holds.
+        session_stanza_burst: u32 = 200;
         /// Bytes of the head of a request over HTTP.
         http_header_bytes_max: usize = 16 * 1024;
         /// Seconds that the head of a request over HTTP may take.
@@ -56,6 +64,12 @@ settings! {
         sessions_per_account_max: usize = 10;
         /// Stanzas that wait for a client that is away or in the background, other than messages.
         held_stanzas_max: usize = 256;
+        /// Bytes of memory that the server may use: from 70 % on connections trickle in, from 80 % on new
+        /// sessions are refused, from 90 % on the heaviest clients are let go. 0: what its control group
+        /// or the machine has.
+        memory_bytes_max: u64 = 0;
+        /// Bytes that may wait in all queues together, with the same steps; 0: a quarter of the memory.
+        queued_bytes_max: u64 = 0;
         /// Seconds between two looks whether a session has missed an entry of its log.
         tail_check_seconds: u64 = 30;
     }
@@ -79,6 +93,10 @@ impl Limits {
             send_queue_soft_bytes: self.send_queue_soft_bytes,
             send_queue_bytes_max: self.send_queue_bytes_max,
             stanza_bytes_max: self.stanza_bytes_max,
+            session_byte_rate: self.session_byte_rate,
+            session_byte_burst: self.session_byte_burst,
+            session_stanza_rate: self.session_stanza_rate,
+            session_stanza_burst: self.session_stanza_burst,
             http_header_bytes_max: self.http_header_bytes_max,
             http_header_timeout: Duration::from_secs(self.http_header_timeout),
             websocket_control_rate: self.websocket_control_rate,

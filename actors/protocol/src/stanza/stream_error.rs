@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::ns;
+use crate::stream::sm;
 use crate::xml::Element;
 
 /// Why a stream ends.
@@ -14,6 +15,20 @@ pub struct StreamError {
     pub condition: StreamCondition,
     /// An explanation for people.
     pub text: Option<Cow<'static, str>>,
+    /// What an extension adds.
+    pub detail: Option<StreamErrorDetail>,
+}
+
+/// An application-specific condition (RFC 6120 §4.9.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StreamErrorDetail {
+    /// XEP-0198 §6: the peer acknowledges more stanzas than it was sent.
+    HandledCountTooHigh {
+        /// So many it says it has handled.
+        h: u32,
+        /// So many it was sent.
+        sent: u32,
+    },
 }
 
 /// Defines the conditions with their element names.
@@ -98,12 +113,19 @@ impl StreamError {
         Self {
             condition,
             text: None,
+            detail: None,
         }
     }
 
     /// With an explanation for people.
     pub fn with_text(mut self, text: impl Into<Cow<'static, str>>) -> Self {
         self.text = Some(text.into());
+        self
+    }
+
+    /// With what an extension adds.
+    pub fn with_detail(mut self, detail: StreamErrorDetail) -> Self {
+        self.detail = Some(detail);
         self
     }
 
@@ -126,6 +148,19 @@ impl StreamError {
         if let Some(text) = &self.text {
             let text = Element::new("text", ns::STREAM_ERRORS).text(text.clone());
             text.write(out, ns::STREAMS);
+        }
+        if let Some(detail) = &self.detail {
+            detail.element().write(out, ns::STREAMS);
+        }
+    }
+}
+
+impl StreamErrorDetail {
+    fn element(self) -> Element {
+        match self {
+            Self::HandledCountTooHigh { h, sent } => Element::new("handled-count-too-high", sm::NS)
+                .attr("h", h.to_string())
+                .attr("send-count", sent.to_string()),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! Left out: `<session/>`, which the session answers, and `<enable/>`, which comes after
 //! binding and is the session's too.
 
-use super::{Action, Phase, Stream, sm};
+use super::{Action, NotResumed, Phase, Stream, sm};
 use crate::jid::{FullJid, JidError, prepare_resource};
 use crate::ns;
 use crate::stanza::{StanzaError, StreamCondition};
@@ -99,7 +99,7 @@ impl Stream {
     /// A session was taken over, or not; then the client may bind (§5).
     pub(super) fn take_resumed(
         &mut self,
-        outcome: Result<u32, Option<u32>>,
+        outcome: Result<u32, NotResumed>,
         actions: &mut Vec<Action>,
     ) {
         let previd = match std::mem::replace(&mut self.phase, Phase::Negotiating) {
@@ -115,7 +115,13 @@ impl Stream {
                 self.phase = Phase::Done;
                 actions.push(Action::Resumed);
             }
-            Err(h) => self.refuse(&sm::failed("item-not-found", h), actions),
+            Err(NotResumed::Gone(h)) => self.refuse(&sm::failed("item-not-found", h), actions),
+            Err(NotResumed::TooHigh(error)) => {
+                // §6 asks for both: <failed/> behind any <resume/> that fails, so that the client
+                // does not try this again and again, and the end for one that counts wrongly.
+                self.write_element(&sm::failed("unexpected-request", None), actions);
+                self.end(Some(&error), actions);
+            }
         }
     }
 }

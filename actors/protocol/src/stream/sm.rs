@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use crate::routing::Share;
-use crate::stanza::{Stanza, StreamCondition, StreamError};
+use crate::stanza::{Stanza, StreamCondition, StreamError, StreamErrorDetail};
 use crate::xml::Element;
 
 /// The namespace, and the stream feature that announces it.
@@ -24,6 +24,9 @@ pub const UNACKED_ENTRIES_PAUSE: usize = 500;
 /// none is ended, its messages are in the log.
 pub const UNACKED_MAX: usize = 2_000;
 
+/// What a stanza takes besides its content, about.
+const STANZA_BYTES: usize = 256;
+
 /// The counters of a session with stream management.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sm {
@@ -35,6 +38,8 @@ pub struct Sm {
     sent: u32,
     /// What it has not acknowledged, oldest first.
     unacked: VecDeque<Unacked>,
+    /// What the stanzas among them take, about.
+    unacked_bytes: usize,
     /// An acknowledgement has been asked for and not come yet.
     request_is_open: bool,
 }
@@ -55,6 +60,17 @@ pub enum Unacked {
     Refusal(Box<Element>),
 }
 
+impl Unacked {
+    /// What it takes besides its place in the queue, about: an entry stands in the log.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Entry { .. } => 0,
+            Self::Stanza(stanza) => STANZA_BYTES + stanza.payloads().bytes().len(),
+            Self::Refusal(_) => STANZA_BYTES,
+        }
+    }
+}
+
 impl Sm {
     /// Starts counting. `id` is empty when the client wants no resumption.
     pub fn new(id: String) -> Self {
@@ -63,6 +79,7 @@ impl Sm {
             handled: 0,
             sent: 0,
             unacked: VecDeque::new(),
+            unacked_bytes: 0,
             request_is_open: false,
         }
     }
@@ -86,12 +103,18 @@ impl Sm {
     /// A stanza is being sent.
     pub fn count_sent(&mut self, what: Unacked) {
         self.sent = self.sent.wrapping_add(1);
+        self.unacked_bytes += what.bytes();
         self.unacked.push_back(what);
     }
 
     /// How much is unacknowledged.
     pub fn unacked_len(&self) -> usize {
         self.unacked.len()
+    }
+
+    /// What the unacknowledged stanzas take that stand in no log, about.
+    pub fn unacked_bytes(&self) -> usize {
+        self.unacked_bytes
     }
 
     /// What is unacknowledged, oldest first.
@@ -104,13 +127,14 @@ impl Sm {
     pub fn take_unacked(&mut self) -> VecDeque<Unacked> {
         self.sent = self.sent.wrapping_sub(self.unacked.len() as u32);
         self.request_is_open = false;
+        self.unacked_bytes = 0;
         std::mem::take(&mut self.unacked)
     }
 
     /// The client has handled so many; what that acknowledges is answered.
     ///
     /// # Errors
-    /// §4: a client that acknowledges more than it was sent is told so and ended.
+    /// §6: a client that acknowledges more than it was sent is told so and ended.
     pub fn acknowledge(&mut self, h: u32) -> Result<Vec<Unacked>, StreamError> {
         self.request_is_open = false;
         let acked_before = self.sent.wrapping_sub(self.unacked.len() as u32);
@@ -118,7 +142,8 @@ impl Sm {
         if count > self.unacked.len() {
             return Err(handled_count_too_high(h, self.sent));
         }
-        let acked = self.unacked.drain(..count).collect();
+        let acked: Vec<Unacked> = self.unacked.drain(..count).collect();
+        self.unacked_bytes -= acked.iter().map(Unacked::bytes).sum::<usize>();
         if self.unacked.is_empty() {
             // An idle session holds no memory for a queue it had once.
             self.unacked = VecDeque::new();
@@ -183,9 +208,10 @@ pub fn parse_h(text: &str) -> Option<u32> {
     if is_number { text.parse().ok() } else { None }
 }
 
-/// §4: the application-specific condition for an `h` beyond what was sent.
+/// §6: the application-specific condition for an `h` beyond what was sent.
 fn handled_count_too_high(h: u32, sent: u32) -> StreamError {
     StreamError::new(StreamCondition::UndefinedCondition)
+        .with_detail(StreamErrorDetail::HandledCountTooHigh { h, sent })
         .with_text(format!("acknowledged {h} stanzas, only {sent} were sent"))
 }
 
@@ -221,6 +247,22 @@ mod tests {
     }
 
     #[test]
+    fn client_that_acknowledges_too_much_is_told_both_counts() {
+        let mut written = Vec::new();
+        let error = with_sent(3).acknowledge(4).unwrap_err();
+        error.write(&mut written);
+        assert_eq!(
+            String::from_utf8(written).unwrap(),
+            "<stream:error>\
+             <undefined-condition xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>\
+             <text xmlns='urn:ietf:params:xml:ns:xmpp-streams'>\
+             acknowledged 4 stanzas, only 3 were sent</text>\
+             <handled-count-too-high xmlns='urn:xmpp:sm:3' h='4' send-count='3'/>\
+             </stream:error>"
+        );
+    }
+
+    #[test]
     fn the_counters_wrap_at_two_to_the_thirty_two() {
         let mut sm = with_sent(0);
         sm.sent = u32::MAX - 1;
@@ -230,6 +272,22 @@ mod tests {
             sm.acknowledge(2).unwrap(),
             vec![entry(2), entry(3), entry(4)]
         );
+    }
+
+    #[test]
+    fn only_what_stands_in_no_log_takes_memory() {
+        let mut sm = with_sent(3);
+        assert_eq!(sm.unacked_bytes(), 0);
+        let presence = crate::testkit::stanza("<presence><status>here</status></presence>");
+        sm.count_sent(Unacked::Stanza(Box::new(presence)));
+        let one = sm.unacked_bytes();
+        assert!(one > STANZA_BYTES);
+        let again = sm.take_unacked();
+        assert_eq!(sm.unacked_bytes(), 0);
+        again.into_iter().for_each(|what| sm.count_sent(what));
+        assert_eq!(sm.unacked_bytes(), one);
+        sm.acknowledge(4).unwrap();
+        assert_eq!(sm.unacked_bytes(), 0);
     }
 
     #[test]

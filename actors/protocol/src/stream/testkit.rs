@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use super::{Action, Event, Stream, StreamSettings, Transport, Verdict};
+use super::{Action, Event, NotResumed, Stream, StreamSettings, Transport, Verdict};
 use crate::jid::BareJid;
 use crate::sasl::{ChannelBindings, Hash, Mechanism, ScramCredentials, Secret};
-use crate::stanza::StanzaError;
+use crate::stanza::{StanzaError, StreamCondition};
 use crate::xml::{Limits, Token, Tokenizer, parse_fragment};
 
 /// The one account: `juliet@example.org`.
@@ -164,8 +164,11 @@ impl Script {
             }
             Action::Resume { previd, .. } => Some(Event::Resumed(match previd.as_str() {
                 "alive" => Ok(5),
-                "expired" => Err(Some(7)),
-                _ => Err(None),
+                "expired" => Err(NotResumed::Gone(Some(7))),
+                "short" => Err(NotResumed::TooHigh(
+                    StreamCondition::UndefinedCondition.into(),
+                )),
+                _ => Err(NotResumed::Gone(None)),
             })),
             _ => None,
         }

@@ -112,3 +112,24 @@ CREATE TABLE replay (
     twin INTEGER,
     twin_stamp INTEGER
 ) STRICT, WITHOUT ROWID;
+
+-- Messages that have been committed and not yet put into entry, conversation and replay: a
+-- commit appends here, page after page, whatever logs it touches.
+CREATE TABLE recent (
+    number INTEGER PRIMARY KEY,
+    key BLOB,
+    payload INTEGER,
+    flags INTEGER NOT NULL,
+    stanza BLOB NOT NULL,
+    -- The line in the sender's log.
+    place INTEGER NOT NULL,
+    stamp INTEGER NOT NULL,
+    direction INTEGER NOT NULL,
+    other TEXT NOT NULL,
+    resource TEXT,
+    -- The line in the recipient's log.
+    twin_place INTEGER,
+    twin_stamp INTEGER,
+    twin_other TEXT,
+    twin_resource TEXT
+) STRICT;

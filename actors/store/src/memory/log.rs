@@ -39,6 +39,16 @@ impl Default for Log {
     }
 }
 
+impl Log {
+    pub(super) fn head(&self) -> u64 {
+        self.head
+    }
+
+    pub(super) fn cursor(&self) -> u64 {
+        self.cursor
+    }
+}
+
 impl State {
     fn append(&mut self, append: &Append) -> Appended {
         let sender = append.sender.bare();
@@ -223,11 +233,14 @@ impl Logs for Memory {
         self.read(account, |life| life.log.cursor)
     }
 
-    async fn set_cursor(&self, account: &BareJid, id: u64) -> Result<()> {
-        self.change(account, |life| {
-            life.log.cursor = life.log.cursor.max(id.min(life.log.head));
-            Ok(())
-        })
+    async fn set_cursors(&self, cursors: Vec<(BareJid, u64)>) -> Result<()> {
+        let mut state = self.state();
+        for (account, id) in cursors {
+            if let Some(life) = state.accounts.get_mut(&account) {
+                life.log.cursor = life.log.cursor.max(id.min(life.log.head));
+            }
+        }
+        Ok(())
     }
 
     async fn purge_before(

@@ -47,23 +47,24 @@ impl Accounts for Sqlite {
     }
 
     async fn credentials(&self, account: &BareJid) -> Result<Option<Credentials>> {
-        type Row = (i64, bool, bool);
-        let row: Option<Row> = sqlx::query_as(
-            "SELECT id, disabled, admin FROM account WHERE jid = ? AND removed IS NULL",
-        )
-        .bind(account.as_str())
-        .fetch_optional(&self.readers)
-        .await?;
-        let Some((number, disabled, admin)) = row else {
+        let rows: Vec<CredentialsRow> = sqlx::query_as(CREDENTIALS)
+            .bind(account.as_str())
+            .fetch_all(&self.readers)
+            .await?;
+        let Some((number, disabled, admin, ..)) = rows.first() else {
             return Ok(None);
         };
-        let scram = self.keys(number).await?;
-        Ok(Some(Credentials {
-            scram,
-            disabled,
-            admin,
-            epoch: unsigned(number)?,
-        }))
+        let mut credentials = Credentials {
+            scram: Vec::with_capacity(rows.len()),
+            disabled: *disabled,
+            admin: *admin,
+            epoch: unsigned(*number)?,
+        };
+        for row in rows {
+            credentials.scram.extend(key(row)?);
+        }
+        credentials.scram.sort_by_key(|key| key.hash);
+        Ok(Some(credentials))
     }
 
     async fn remove_account(&self, account: &BareJid, now: Timestamp) -> Result<()> {
@@ -144,30 +145,39 @@ impl Sqlite {
         })
         .await
     }
+}
 
-    async fn keys(&self, number: i64) -> Result<Vec<ScramCredentials>> {
-        type Row = (String, Vec<u8>, u32, Vec<u8>, Vec<u8>);
-        let rows: Vec<Row> = sqlx::query_as(
-            "SELECT hash, salt, iterations, stored_key, server_key FROM scram WHERE account = ?",
-        )
-        .bind(number)
-        .fetch_all(&self.readers)
-        .await?;
-        let key = |(name, salt, iterations, stored_key, server_key): Row| {
-            let hash = Hash::ALL.into_iter().find(|hash| hash.name() == name);
-            let hash = hash.ok_or_else(|| StoreError::Corrupt(format!("hash {name:?}")))?;
-            Ok(ScramCredentials {
-                hash,
-                salt,
-                iterations,
-                stored_key,
-                server_key,
-            })
-        };
-        let mut keys: Vec<ScramCredentials> = rows.into_iter().map(key).collect::<Result<_>>()?;
-        keys.sort_by_key(|key| key.hash);
-        Ok(keys)
-    }
+/// An account with one of its keys, if it has any.
+type CredentialsRow = (
+    i64,
+    bool,
+    bool,
+    Option<String>,
+    Option<Vec<u8>>,
+    Option<u32>,
+    Option<Vec<u8>>,
+    Option<Vec<u8>>,
+);
+
+pub(super) const CREDENTIALS: &str = "
+    SELECT a.id, a.disabled, a.admin, s.hash, s.salt, s.iterations, s.stored_key, s.server_key
+    FROM account a LEFT JOIN scram s ON s.account = a.id
+    WHERE a.jid = ? AND a.removed IS NULL";
+
+fn key(row: CredentialsRow) -> Result<Option<ScramCredentials>> {
+    let (.., Some(name), Some(salt), Some(iterations), Some(stored_key), Some(server_key)) = row
+    else {
+        return Ok(None);
+    };
+    let hash = Hash::ALL.into_iter().find(|hash| hash.name() == name);
+    let hash = hash.ok_or_else(|| StoreError::Corrupt(format!("hash {name:?}")))?;
+    Ok(Some(ScramCredentials {
+        hash,
+        salt,
+        iterations,
+        stored_key,
+        server_key,
+    }))
 }
 
 async fn create(
@@ -232,6 +242,8 @@ async fn replace_keys(
 
 /// Leaves the row as a tombstone. The log may be long: [`super::purge::sweep`] deletes it.
 async fn remove(writer: &mut Writer, account: &BareJid, now: Timestamp) -> Result<()> {
+    // Nothing of it may come out of the recent messages after it has been swept.
+    super::merge::merge_all(writer).await?;
     let connection = writer.connection().await?;
     let number = number(connection, account).await?;
     sqlx::query("UPDATE account SET removed = ?, admin = 0, blocks = 0 WHERE id = ?")

@@ -1,32 +1,23 @@
-//! Appending to logs in SQLite: many messages, one transaction, few statements.
+//! Appending to logs in SQLite: many messages, one transaction, few statements, and few pages:
+//! see `recent.rs` for where the rows go first.
 //!
 //! Every statement is a way to the connection's thread and back, so rows go in by the dozen:
 //! statements exist for the sizes of `statements.rs` and are prepared once.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry as Slot;
 
 use klatsch_protocol::jid::{BareJid, Jid};
 use klatsch_protocol::time::Timestamp;
-use sqlx::Sqlite as Database;
-use sqlx::query::Query;
-use sqlx::sqlite::SqliteArguments;
 
 use super::log::{OWN, RECEIVED, SENT, place};
-use super::statements::{
-    ADD_CONVERSATIONS, ADD_ENTRIES, ADD_REPLAYS, FIND_BLOCKS, FIND_CONVERSATIONS, FIND_HEADS,
-    FIND_REPLAYS, chunks,
-};
-use super::writer::{ConversationKey, Head, Writer};
-use super::{signed, unsigned};
+use super::merge::{Bound, make_room};
+use super::recent::{Key, Line, Message, Said};
+use super::statements::{ADD_RECENT, FIND_BLOCKS, FIND_HEADS, FIND_REPLAYS, chunks};
+use super::unsigned;
+use super::writer::{Head, Writer};
 use crate::blocklist::forms;
 use crate::error::{Result, StoreError};
 use crate::log::{Append, Appended, Dedup, Placed};
-
-type Bound = Query<'static, Database, SqliteArguments>;
-
-/// A replay's key: the sender's log and the key within it.
-type Key = [u8; 20];
 
 fn replay_key(log: i64, dedup: &Dedup) -> Result<Key> {
     let log =
@@ -35,14 +26,6 @@ fn replay_key(log: i64, dedup: &Dedup) -> Result<Key> {
     key[..4].copy_from_slice(&log.to_be_bytes());
     key[4..].copy_from_slice(&dedup.key);
     Ok(key)
-}
-
-/// What has been said already, under some key.
-#[derive(Clone, Copy)]
-struct Said {
-    payload: u64,
-    sender: Placed,
-    recipient: Option<Placed>,
 }
 
 impl Said {
@@ -57,19 +40,6 @@ impl Said {
     }
 }
 
-/// A row of the table `entry`; its conversation is looked up when all are known.
-struct EntryRow<'a> {
-    place: i64,
-    stamp: Timestamp,
-    conversation: ConversationKey,
-    direction: i64,
-    resource: Option<String>,
-    append: &'a Append,
-}
-
-/// A row of the table `replay`.
-type ReplayRow = (Key, Said);
-
 /// Appends a batch. Runs between BEGIN and COMMIT.
 pub(super) async fn append(writer: &mut Writer, batch: &[Append]) -> Result<Vec<Appended>> {
     let heads = load_heads(writer, batch).await?;
@@ -79,39 +49,35 @@ pub(super) async fn append(writer: &mut Writer, batch: &[Append]) -> Result<Vec<
         heads,
         said,
         blocks,
-        entries: Vec::new(),
-        replays: Vec::new(),
+        next_number: writer.recent.next_number(),
+        messages: Vec::with_capacity(batch.len()),
     };
     let answers = batch
         .iter()
         .map(|append| plan.decide(append))
         .collect::<Result<Vec<_>>>()?;
     let Plan {
-        heads,
-        mut entries,
-        replays,
-        ..
+        heads, messages, ..
     } = plan;
-    entries.sort_unstable_by_key(|entry| entry.place);
-    let conversations = load_conversations(writer, &entries).await?;
-    insert_entries(writer, &entries, &conversations).await?;
-    insert_replays(writer, &replays).await?;
+    make_room(writer, messages.len()).await?;
+    insert_recent(writer, &messages).await?;
     writer.pending.heads.extend(heads);
+    writer.pending.recent = messages;
     Ok(answers)
 }
 
 /// A batch on its way into rows.
-struct Plan<'a> {
+struct Plan {
     heads: HashMap<BareJid, Head>,
     said: HashMap<Key, Said>,
     blocks: HashMap<i64, Vec<String>>,
-    entries: Vec<EntryRow<'a>>,
-    replays: Vec<ReplayRow>,
+    next_number: i64,
+    messages: Vec<Message>,
 }
 
-impl<'a> Plan<'a> {
-    /// What becomes of an append; its rows are added to the plan.
-    fn decide(&mut self, append: &'a Append) -> Result<Appended> {
+impl Plan {
+    /// What becomes of an append; its row is added to the plan.
+    fn decide(&mut self, append: &Append) -> Result<Appended> {
         let sender = append.sender.bare();
         let Some(head) = self.heads.get(&sender) else {
             return Ok(Appended::NoSuchAccount);
@@ -139,23 +105,32 @@ impl<'a> Plan<'a> {
         }
         let own = append.with.bare_str() == sender.as_str();
         let direction = if own { OWN } else { SENT };
-        let first = self.place(&sender, &append.with, direction, append)?;
+        let (first, line) = self.place(&sender, &append.with, direction, append.now)?;
         let twin = match recipient {
-            Some(recipient) => Some(self.place(recipient, &append.sender, RECEIVED, append)?),
+            Some(recipient) => Some(self.place(recipient, &append.sender, RECEIVED, append.now)?),
             None => None,
         };
+        let (recipient, twin) = twin.unzip();
         if let (Some(key), Some(dedup)) = (key, dedup) {
             let said = Said {
                 payload: dedup.payload,
                 sender: first,
-                recipient: twin,
+                recipient,
             };
             self.said.insert(key, said);
-            self.replays.push((key, said));
         }
+        self.messages.push(Message {
+            number: self.next_number,
+            said: key.zip(dedup.map(|dedup| dedup.payload)),
+            flags: append.flags,
+            stanza: append.stanza.clone(),
+            first: line,
+            twin,
+        });
+        self.next_number += 1;
         Ok(Appended::Stored {
             sender: first,
-            recipient: twin,
+            recipient,
         })
     }
 
@@ -172,29 +147,53 @@ impl<'a> Plan<'a> {
         account: &BareJid,
         with: &Jid,
         direction: i64,
-        append: &'a Append,
-    ) -> Result<Placed> {
+        now: Timestamp,
+    ) -> Result<(Placed, Line)> {
         let head = self
             .heads
             .get_mut(account)
             .ok_or(StoreError::NoSuchAccount)?;
         head.id += 1;
-        head.stamp = head.stamp.max(append.now);
+        head.stamp = head.stamp.max(now);
         let placed = Placed {
             id: head.id,
             stamp: head.stamp,
         };
-        let row = EntryRow {
+        let line = Line {
             place: place(head.log, placed.id)?,
             stamp: placed.stamp,
-            conversation: (head.log, with.bare()),
             direction,
+            with: with.bare(),
             resource: with.resource().map(str::to_owned),
-            append,
         };
-        self.entries.push(row);
-        Ok(placed)
+        Ok((placed, line))
     }
+}
+
+async fn insert_recent(writer: &mut Writer, messages: &[Message]) -> Result<()> {
+    for (size, chunk) in chunks(messages) {
+        let mut query: Bound = sqlx::query(ADD_RECENT[size].as_str());
+        for message in chunk {
+            let (first, twin) = (&message.first, message.twin.as_ref());
+            query = query
+                .bind(message.number)
+                .bind(message.said.map(|(key, _)| key.to_vec()))
+                .bind(message.said.map(|(_, payload)| payload.cast_signed()))
+                .bind(i64::from(message.flags))
+                .bind(message.stanza.to_vec())
+                .bind(first.place)
+                .bind(first.stamp.0)
+                .bind(first.direction)
+                .bind(first.with.as_str().to_owned())
+                .bind(first.resource.clone())
+                .bind(twin.map(|twin| twin.place))
+                .bind(twin.map(|twin| twin.stamp.0))
+                .bind(twin.map(|twin| twin.with.as_str().to_owned()))
+                .bind(twin.and_then(|twin| twin.resource.clone()));
+        }
+        query.execute(writer.connection().await?).await?;
+    }
+    Ok(())
 }
 
 /// The heads of all logs of a batch, those of accounts that exist.
@@ -226,15 +225,16 @@ async fn load_heads(writer: &mut Writer, batch: &[Append]) -> Result<HashMap<Bar
             // Purging leaves the head in the log's row, appending does not touch it.
             let id = place.map_or(id, |place| id.max(place & i64::from(u32::MAX)));
             let stamp = Timestamp(last.map_or(stamp, |last| stamp.max(last)));
-            heads.insert(
-                super::bare(&jid)?,
-                Head {
-                    log,
-                    id: unsigned(id)?,
-                    stamp,
-                    blocks,
-                },
-            );
+            let mut head = Head {
+                log,
+                id: unsigned(id)?,
+                stamp,
+                blocks,
+            };
+            if let Some(recent) = writer.recent.tail(log) {
+                (head.id, head.stamp) = (recent.id, recent.stamp);
+            }
+            heads.insert(super::bare(&jid)?, head);
         }
     }
     Ok(heads)
@@ -246,18 +246,22 @@ async fn load_said(
     batch: &[Append],
     heads: &HashMap<BareJid, Head>,
 ) -> Result<HashMap<Key, Said>> {
+    let mut said = HashMap::new();
     let mut keys = Vec::with_capacity(batch.len());
     for append in batch {
         if let (Some(dedup), Some(head)) =
             (append.dedup.as_ref(), heads.get(append.sender.bare_str()))
         {
-            keys.push(replay_key(head.log, dedup)?);
+            let key = replay_key(head.log, dedup)?;
+            match writer.recent.said(&key) {
+                Some(recent) => drop(said.insert(key, recent)),
+                None => keys.push(key),
+            }
         }
     }
     // In order of keys, neighbours share pages.
     keys.sort_unstable();
     type Row = (Vec<u8>, i64, i64, i64, Option<i64>, Option<i64>);
-    let mut said = HashMap::new();
     for (size, chunk) in chunks(&keys) {
         let mut query = sqlx::query_as(FIND_REPLAYS[size].as_str());
         for key in chunk {
@@ -325,114 +329,4 @@ async fn load_blocks(
         }
     }
     Ok(blocks)
-}
-
-/// The numbers of all conversations of these entries; new ones are made.
-async fn load_conversations(
-    writer: &mut Writer,
-    entries: &[EntryRow<'_>],
-) -> Result<HashMap<ConversationKey, i64>> {
-    let mut numbers = HashMap::with_capacity(entries.len());
-    let mut unknown = Vec::new();
-    for entry in entries {
-        let Slot::Vacant(slot) = numbers.entry(entry.conversation.clone()) else {
-            continue;
-        };
-        match writer.conversations.get(&entry.conversation) {
-            Some(number) => drop(slot.insert(*number)),
-            None => unknown.push(entry.conversation.clone()),
-        }
-    }
-    unknown.sort_unstable();
-    unknown.dedup();
-    for (size, chunk) in chunks(&unknown) {
-        let mut query = sqlx::query_as(FIND_CONVERSATIONS[size].as_str());
-        for (log, with) in chunk {
-            query = query.bind(*log).bind(with.as_str());
-        }
-        let rows: Vec<(i64, String, i64)> = query.fetch_all(writer.connection().await?).await?;
-        for (log, with, number) in rows {
-            remember(writer, &mut numbers, (log, super::bare(&with)?), number);
-        }
-    }
-    unknown.retain(|key| !numbers.contains_key(key));
-    if !unknown.is_empty() {
-        add_conversations(writer, &unknown, &mut numbers).await?;
-    }
-    Ok(numbers)
-}
-
-fn remember(
-    writer: &mut Writer,
-    numbers: &mut HashMap<ConversationKey, i64>,
-    key: ConversationKey,
-    number: i64,
-) {
-    numbers.insert(key.clone(), number);
-    writer.pending.conversations.push((key, number));
-}
-
-async fn add_conversations(
-    writer: &mut Writer,
-    unknown: &[ConversationKey],
-    numbers: &mut HashMap<ConversationKey, i64>,
-) -> Result<()> {
-    let mut last = match writer.last_conversation {
-        Some(last) => last,
-        None => {
-            sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM conversation")
-                .fetch_one(writer.connection().await?)
-                .await?
-        }
-    };
-    for (size, chunk) in chunks(unknown) {
-        let mut query: Bound = sqlx::query(ADD_CONVERSATIONS[size].as_str());
-        for (log, with) in chunk {
-            last += 1;
-            query = query.bind(last).bind(*log).bind(with.as_str());
-            remember(writer, numbers, (*log, with.clone()), last);
-        }
-        query.execute(writer.connection().await?).await?;
-    }
-    writer.pending.last_conversation = Some(last);
-    Ok(())
-}
-
-async fn insert_entries(
-    writer: &mut Writer,
-    entries: &[EntryRow<'_>],
-    conversations: &HashMap<ConversationKey, i64>,
-) -> Result<()> {
-    for (size, chunk) in chunks(entries) {
-        let mut query: Bound = sqlx::query(ADD_ENTRIES[size].as_str());
-        for entry in chunk {
-            query = query
-                .bind(entry.place)
-                .bind(entry.stamp.0)
-                .bind(conversations.get(&entry.conversation).copied())
-                .bind(entry.direction)
-                .bind(i64::from(entry.append.flags))
-                .bind(entry.resource.clone())
-                .bind(entry.append.stanza.to_vec());
-        }
-        query.execute(writer.connection().await?).await?;
-    }
-    Ok(())
-}
-
-async fn insert_replays(writer: &mut Writer, replays: &[ReplayRow]) -> Result<()> {
-    for (size, chunk) in chunks(replays) {
-        let mut query: Bound = sqlx::query(ADD_REPLAYS[size].as_str());
-        for (key, said) in chunk {
-            query = query
-                .bind(key.to_vec())
-                .bind(said.payload.cast_signed())
-                .bind(signed(said.sender.id))
-                .bind(said.sender.stamp.0)
-                .bind(said.recipient.map(|twin| signed(twin.id)))
-                .bind(said.recipient.map(|twin| twin.stamp.0));
-        }
-        query.execute(writer.connection().await?).await?;
-    }
-    Ok(())
 }

@@ -1,27 +1,14 @@
 //! Block lists in SQLite.
 
-use klatsch_protocol::features::blocking::Blocklist;
 use klatsch_protocol::jid::{BareJid, Jid};
 use sqlx::sqlite::SqliteConnection;
 
 use super::writer::Writer;
-use super::{Sqlite, jid, signed, unsigned};
+use super::{Sqlite, signed, unsigned};
 use crate::blocklist::Blocklists;
 use crate::error::{Result, StoreError};
 
 impl Blocklists for Sqlite {
-    async fn blocklist(&self, account: &BareJid) -> Result<Blocklist> {
-        // Two queries of one transaction: version and addresses belong together.
-        let mut reading = self.readers.begin().await?;
-        let (number, version) = version(&mut reading, account).await?;
-        let jids: Vec<String> = sqlx::query_scalar("SELECT jid FROM block WHERE account = ?")
-            .bind(number)
-            .fetch_all(&mut *reading)
-            .await?;
-        let jids = jids.iter().map(|text| jid(text)).collect::<Result<_>>()?;
-        Ok(Blocklist { version, jids })
-    }
-
     async fn change_blocklist(
         &self,
         account: &BareJid,

@@ -236,6 +236,11 @@ async fn c09_every_query_of_a_log_uses_an_index() {
         .chain(SINGLE)
         .copied()
         .chain(super::statements::largest())
+        .chain([
+            super::snapshot::SNAPSHOT,
+            super::accounts::CREDENTIALS,
+            super::log::SET_CURSOR,
+        ])
     {
         let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
         let steps: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain)

@@ -6,6 +6,8 @@ use klatsch_protocol::archive::{ArchiveQuery, Bounds, Direction, Entry, Page};
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::time::Timestamp;
 
+use super::recent::Tails;
+use super::writer::Writer;
 use super::{Sqlite, append, bare, signed, unsigned};
 use crate::error::{Result, StoreError};
 use crate::log::{Append, Appended, Logs, PAGE_MAX};
@@ -86,7 +88,7 @@ impl Logs for Sqlite {
     }
 
     async fn entries(&self, account: &BareJid, after: u64, max: u32) -> Result<Vec<Entry>> {
-        let log = self.number(account).await?;
+        let log = self.settled(account).await?;
         let rows: Vec<EntryRow> = sqlx::query_as(
             "SELECT e.place, e.stamp, e.direction, c.jid, e.stanza
              FROM entry e CROSS JOIN conversation c ON c.id = e.conversation
@@ -101,12 +103,12 @@ impl Logs for Sqlite {
     }
 
     async fn query(&self, account: &BareJid, query: &ArchiveQuery) -> Result<Page> {
-        let log = self.number(account).await?;
+        let log = self.settled(account).await?;
         self.page(log, query).await
     }
 
     async fn bounds(&self, account: &BareJid) -> Result<Option<Bounds>> {
-        let log = self.number(account).await?;
+        let log = self.settled(account).await?;
         self.find_bounds(log).await
     }
 
@@ -121,24 +123,10 @@ impl Logs for Sqlite {
         unsigned(cursor.ok_or(StoreError::NoSuchAccount)?)
     }
 
-    async fn set_cursor(&self, account: &BareJid, id: u64) -> Result<()> {
-        // Most calls come late or twice; the check spares them the writer.
-        let wanted = id.min(self.head(account).await?);
-        if wanted <= self.cursor(account).await? {
-            return Ok(());
-        }
-        let account = account.clone();
+    async fn set_cursors(&self, cursors: Vec<(BareJid, u64)>) -> Result<()> {
+        let tails = self.tails.clone();
         self.write(move |writer| {
-            Box::pin(async move {
-                let connection = writer.connection().await?;
-                let number = super::accounts::number(connection, &account).await?;
-                sqlx::query("UPDATE log SET cursor = max(cursor, ?) WHERE id = ?")
-                    .bind(signed(wanted))
-                    .bind(number)
-                    .execute(connection)
-                    .await?;
-                Ok(())
-            })
+            Box::pin(async move { set_cursors(writer, &tails, &cursors).await })
         })
         .await
     }
@@ -151,4 +139,25 @@ impl Logs for Sqlite {
     ) -> Result<u64> {
         self.purge(account, stamp, keep_after).await
     }
+}
+
+/// A cursor never goes back, nor beyond the log's end.
+pub(super) const SET_CURSOR: &str = "
+    UPDATE log SET cursor = max(cursor, min(?2, max(head, ?3, coalesce(
+        (SELECT e.place & 4294967295 FROM entry e
+         WHERE e.place > log.id << 32 AND e.place < (log.id + 1) << 32
+         ORDER BY e.place DESC LIMIT 1), 0))))
+    WHERE id = (SELECT a.id FROM account a WHERE a.jid = ?1 AND a.removed IS NULL)";
+
+async fn set_cursors(writer: &mut Writer, tails: &Tails, cursors: &[(BareJid, u64)]) -> Result<()> {
+    for (account, id) in cursors {
+        let recent = tails.get(account).unwrap_or(0);
+        sqlx::query(SET_CURSOR)
+            .bind(account.as_str())
+            .bind(signed(*id))
+            .bind(signed(recent))
+            .execute(writer.connection().await?)
+            .await?;
+    }
+    Ok(())
 }

@@ -10,6 +10,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use tokio::sync::Mutex;
 
 use super::Sqlite;
+use super::recent::Tails;
 use super::writer::Writer;
 use crate::error::{Result, StoreError};
 
@@ -51,15 +52,19 @@ impl Sqlite {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY_TIMEOUT);
+        let tails = Tails::default();
         let mut writer = Writer::new(
             options
                 .clone()
                 .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
                 .pragma("journal_size_limit", LOG_BYTES)
                 .pragma("cache_size", WRITER_CACHE),
+            tails.clone(),
         );
         let connection = writer.connection().await?;
         MIGRATIONS.run(connection).await.map_err(explain)?;
+        // Reads what is recent, so that those who only read know of it.
+        writer.transaction(|_| Box::pin(async { Ok(()) })).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS_MAX)
             .acquire_timeout(READER_TIMEOUT)
@@ -73,6 +78,7 @@ impl Sqlite {
         Ok(Self {
             writer: Arc::new(Mutex::new(writer)),
             readers,
+            tails,
         })
     }
 }

@@ -6,7 +6,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::log::{place_saturating, range};
 use super::writer::Writer;
-use super::{Sqlite, accounts};
+use super::{Sqlite, accounts, merge};
 use crate::error::Result;
 
 /// Rows one transaction deletes at most: appends wait behind it for some milliseconds.
@@ -21,6 +21,10 @@ impl Sqlite {
         keep_after: u64,
     ) -> Result<u64> {
         let log = self.number(account).await?;
+        // All of it: what was merged before and still stands in the table of recent messages
+        // would come back with the next start.
+        self.write(|writer| Box::pin(merge::merge_all(writer)))
+            .await?;
         let after_kept = place_saturating(log, keep_after)?.saturating_add(1);
         let end = self.find_stamp(log, stamp).await?.min(after_kept);
         let mut purged = 0;

@@ -11,6 +11,7 @@ use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::time::Timestamp;
 
 use super::log::{EntryRow, entry, id_of, place, place_saturating, range};
+use super::statements::{HEADS, chunks};
 use super::{Sqlite, unsigned};
 use crate::error::{Result, StoreError};
 use crate::log::{COUNT_MAX, IDS_MAX, PAGE_MAX, cut, finish};
@@ -288,6 +289,9 @@ impl Sqlite {
 
     /// The id of an account's last entry.
     pub(super) async fn find_head(&self, account: &BareJid) -> Result<Option<u64>> {
+        if let Some(recent) = self.tails.get(account) {
+            return Ok(Some(recent));
+        }
         let head: Option<i64> = sqlx::query_scalar(HEAD)
             .bind(account.as_str())
             .fetch_optional(&self.readers)
@@ -297,15 +301,23 @@ impl Sqlite {
 
     /// The ids of the last entries of many accounts.
     pub(super) async fn find_heads(&self, accounts: &[BareJid]) -> Result<Vec<u64>> {
-        // One snapshot for all, and one connection.
-        let mut reading = self.readers.begin().await?;
-        let mut heads = Vec::with_capacity(accounts.len());
-        for account in accounts {
-            let head: Option<i64> = sqlx::query_scalar(HEAD)
-                .bind(account.as_str())
-                .fetch_optional(&mut *reading)
-                .await?;
-            heads.push(unsigned(head.unwrap_or(0))?);
+        let recent: Vec<Option<u64>> = accounts.iter().map(|it| self.tails.get(it)).collect();
+        let mut heads: Vec<u64> = recent.iter().map(|head| head.unwrap_or(0)).collect();
+        let asked = accounts.iter().enumerate();
+        let numbered: Vec<_> = asked.filter(|(at, _)| recent[*at].is_none()).collect();
+        for (size, chunk) in chunks(&numbered) {
+            let mut query = sqlx::query_as(HEADS[size].as_str());
+            for (number, account) in chunk {
+                query = query
+                    .bind(super::signed(*number as u64))
+                    .bind(account.as_str());
+            }
+            let rows: Vec<(i64, i64)> = query.fetch_all(&self.readers).await?;
+            for (number, head) in rows {
+                if let Some(place) = heads.get_mut(unsigned(number)? as usize) {
+                    *place = unsigned(head)?;
+                }
+            }
         }
         Ok(heads)
     }

@@ -2,33 +2,18 @@
 
 use std::iter::repeat;
 
-use klatsch_protocol::features::roster::{Roster, RosterChange, RosterItem, Subscription};
+use klatsch_protocol::features::roster::{RosterChange, RosterItem, Subscription};
 use klatsch_protocol::jid::{BareJid, Jid};
 use sqlx::sqlite::SqliteConnection;
 
+use super::snapshot::UNIT_SEPARATOR;
 use super::writer::Writer;
 use super::{Sqlite, bare, signed, unsigned};
 use crate::blocklist::forms;
 use crate::error::{Result, StoreError};
 use crate::roster::{REMOVED_MAX, Rosters};
 
-/// Follows each group's name. XML 1.0 §2.2 has no such character, so no client can send it.
-const UNIT_SEPARATOR: char = '\u{1f}';
-
 impl Rosters for Sqlite {
-    async fn roster(&self, account: &BareJid) -> Result<Roster> {
-        // Three queries of one transaction: version, items and removals belong together.
-        let mut reading = self.readers.begin().await?;
-        let (number, version) = version(&mut reading, account).await?;
-        let items = items(&mut reading, number).await?;
-        let removed = removed(&mut reading, number).await?;
-        Ok(Roster {
-            version,
-            items: items.into_iter().map(keyed).collect(),
-            removed,
-        })
-    }
-
     async fn change_roster(
         &self,
         account: &BareJid,
@@ -64,10 +49,6 @@ impl Rosters for Sqlite {
     }
 }
 
-fn keyed(item: RosterItem) -> (BareJid, RosterItem) {
-    (item.jid.clone(), item)
-}
-
 async fn version(connection: &mut SqliteConnection, account: &BareJid) -> Result<(i64, u64)> {
     let row: Option<(i64, i64)> =
         sqlx::query_as("SELECT id, roster_version FROM account WHERE jid = ? AND removed IS NULL")
@@ -76,57 +57,6 @@ async fn version(connection: &mut SqliteConnection, account: &BareJid) -> Result
             .await?;
     let (number, version) = row.ok_or(StoreError::NoSuchAccount)?;
     Ok((number, unsigned(version)?))
-}
-
-async fn items(connection: &mut SqliteConnection, number: i64) -> Result<Vec<RosterItem>> {
-    type Row = (
-        String,
-        Option<String>,
-        String,
-        i64,
-        bool,
-        Option<Vec<u8>>,
-        bool,
-        bool,
-        i64,
-    );
-    let rows: Vec<Row> = sqlx::query_as(
-        "SELECT jid, name, groups, subscription, ask, pending_in, approved, listed, version
-         FROM roster_item WHERE account = ?",
-    )
-    .bind(number)
-    .fetch_all(connection)
-    .await?;
-    let item =
-        |(jid, name, groups, subscription, ask, pending_in, approved, listed, version): Row| {
-            Ok(RosterItem {
-                jid: bare(&jid)?,
-                name,
-                groups: groups
-                    .split_terminator(UNIT_SEPARATOR)
-                    .map(str::to_owned)
-                    .collect(),
-                subscription: subscription_of(subscription)?,
-                ask,
-                pending_in: pending_in.map(Into::into),
-                approved,
-                listed,
-                version: unsigned(version)?,
-            })
-        };
-    rows.into_iter().map(item).collect()
-}
-
-async fn removed(connection: &mut SqliteConnection, number: i64) -> Result<Vec<(BareJid, u64)>> {
-    let rows: Vec<(String, i64)> = sqlx::query_as(
-        "SELECT jid, version FROM roster_removed WHERE account = ? ORDER BY version, jid",
-    )
-    .bind(number)
-    .fetch_all(connection)
-    .await?;
-    rows.iter()
-        .map(|(jid, version)| Ok((bare(jid)?, unsigned(*version)?)))
-        .collect()
 }
 
 async fn change(
@@ -238,15 +168,5 @@ fn number_of(subscription: Subscription) -> i64 {
         Subscription::To => 1,
         Subscription::From => 2,
         Subscription::Both => 3,
-    }
-}
-
-fn subscription_of(number: i64) -> Result<Subscription> {
-    match number {
-        0 => Ok(Subscription::None),
-        1 => Ok(Subscription::To),
-        2 => Ok(Subscription::From),
-        3 => Ok(Subscription::Both),
-        _ => Err(StoreError::Corrupt(format!("subscription {number}"))),
     }
 }

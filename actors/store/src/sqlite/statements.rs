@@ -1,6 +1,9 @@
 //! The statements of an append, each for several numbers of rows.
 //!
 //! Row C08: only the number of placeholders varies, never what they stand for.
+//!
+//! Inserts say what becomes of a conflict: a statement of many rows that can be undone by
+//! itself (`ABORT`, the default) has SQLite copy every page aside before it changes it.
 
 use std::sync::LazyLock;
 
@@ -48,21 +51,43 @@ pub(super) static FIND_CONVERSATIONS: Sizes = LazyLock::new(|| {
 });
 pub(super) static ADD_CONVERSATIONS: Sizes = LazyLock::new(|| {
     sizes(
-        "INSERT INTO conversation (id, log, jid) VALUES ",
+        "INSERT OR ROLLBACK INTO conversation (id, log, jid) VALUES ",
         "(?,?,?)",
+        "",
+    )
+});
+pub(super) static ADD_RECENT: Sizes = LazyLock::new(|| {
+    sizes(
+        "INSERT OR ROLLBACK INTO recent (number, key, payload, flags, stanza,
+            place, stamp, direction, other, resource,
+            twin_place, twin_stamp, twin_other, twin_resource) VALUES ",
+        "(?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
         "",
     )
 });
 pub(super) static ADD_ENTRIES: Sizes = LazyLock::new(|| {
     sizes(
-        "INSERT INTO entry (place, stamp, conversation, direction, flags, resource, stanza) VALUES ",
+        "INSERT OR IGNORE INTO entry (place, stamp, conversation, direction, flags, resource, stanza) VALUES ",
         "(?,?,?,?,?,?,?)",
         "",
     )
 });
 pub(super) static ADD_REPLAYS: Sizes = LazyLock::new(|| {
-    let start = "INSERT INTO replay (key, payload, id, stamp, twin, twin_stamp) VALUES ";
+    let start = "INSERT OR IGNORE INTO replay (key, payload, id, stamp, twin, twin_stamp) VALUES ";
     sizes(start, "(?,?,?,?,?,?)", "")
+});
+pub(super) static HEADS: Sizes = LazyLock::new(|| {
+    sizes(
+        "WITH wanted (number, jid) AS (VALUES ",
+        "(?,?)",
+        ") SELECT w.number, max(l.head, coalesce(
+            (SELECT e.place & 4294967295 FROM entry e
+             WHERE e.place > a.id << 32 AND e.place < (a.id + 1) << 32
+             ORDER BY e.place DESC LIMIT 1), 0))
+          FROM wanted w
+          CROSS JOIN account a ON a.jid = w.jid AND a.removed IS NULL
+          CROSS JOIN log l ON l.id = a.id",
+    )
 });
 
 /// Cuts a slice into the sizes there are statements for.
@@ -77,8 +102,9 @@ pub(super) fn chunks<T>(mut rows: &[T]) -> impl Iterator<Item = (usize, &[T])> {
 
 /// Every statement in its largest size, for a test of their plans.
 #[cfg(test)]
-pub(super) fn largest() -> [&'static str; 4] {
+pub(super) fn largest() -> [&'static str; 5] {
     [
+        &HEADS,
         &FIND_HEADS,
         &FIND_REPLAYS,
         &FIND_BLOCKS,

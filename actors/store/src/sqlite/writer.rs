@@ -4,6 +4,8 @@
 //! nothing. A transaction works on copies; they are remembered once it is committed. After
 //! any failure, and when another process has written, everything is forgotten and read again.
 
+use std::collections::HashMap;
+
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::time::Timestamp;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -11,6 +13,7 @@ use sqlx::{ConnectOptions, Connection, Executor};
 use tracing::{error, warn};
 
 use super::Doing;
+use super::recent::{self, Message, Recent, Tails};
 use crate::cache::Cache;
 use crate::error::{Result, StoreError};
 
@@ -42,6 +45,10 @@ pub(super) struct Pending {
     pub(super) heads: Vec<(BareJid, Head)>,
     pub(super) conversations: Vec<(ConversationKey, i64)>,
     pub(super) last_conversation: Option<i64>,
+    /// Messages that have been appended.
+    pub(super) recent: Vec<Message>,
+    /// Logs of which nothing is recent any more.
+    pub(super) merged: Vec<i64>,
 }
 
 /// The connection that writes.
@@ -56,12 +63,14 @@ pub(super) struct Writer {
     pub(super) conversations: Cache<ConversationKey, i64>,
     /// The largest number of a conversation.
     pub(super) last_conversation: Option<i64>,
+    /// What is not yet where it is found.
+    pub(super) recent: Recent,
     pub(super) pending: Pending,
 }
 
 impl Writer {
     /// A writer that connects when it is needed.
-    pub(super) fn new(options: SqliteConnectOptions) -> Self {
+    pub(super) fn new(options: SqliteConnectOptions, tails: Tails) -> Self {
         Self {
             options,
             connection: None,
@@ -70,6 +79,7 @@ impl Writer {
             heads: Cache::new(HEADS_MAX),
             conversations: Cache::new(CONVERSATIONS_MAX),
             last_conversation: None,
+            recent: Recent::new(tails),
             pending: Pending::default(),
         }
     }
@@ -117,7 +127,7 @@ impl Writer {
             self.forget();
             self.data_version = Some(version);
         }
-        Ok(())
+        recent::load(self).await
     }
 
     async fn commit(&mut self) -> Result<()> {
@@ -132,6 +142,18 @@ impl Writer {
         }
         self.open = false;
         let pending = std::mem::take(&mut self.pending);
+        // First what is no longer recent: the same logs may have got something new.
+        self.recent.merged(&pending.merged);
+        if !pending.recent.is_empty() {
+            let heads = pending.heads.iter();
+            let owners: HashMap<i64, &BareJid> =
+                heads.map(|(account, head)| (head.log, account)).collect();
+            for message in pending.recent {
+                self.recent.add(message, |log| {
+                    owners.get(&log).map(|owner| (*owner).clone())
+                });
+            }
+        }
         pending
             .heads
             .into_iter()
@@ -180,6 +202,7 @@ impl Writer {
         self.conversations.clear();
         self.last_conversation = None;
         self.data_version = None;
+        self.recent.forget();
     }
 
     /// Forgets the numbers of conversations, some of which are being deleted.

@@ -164,7 +164,7 @@ async fn live(store: &Store) {
     append(store, keyed(1, 1, 10)).await;
     let to_romeo = message("juliet@example.org/balcony", "romeo@example.org", 11);
     append(store, to_romeo).await;
-    store.set_cursor(&romeo, 1).await.unwrap();
+    store.set_cursors(vec![(romeo.clone(), 1)]).await.unwrap();
     let version = store.roster(&romeo).await.unwrap().version;
     let put = vec![RosterChange::Put(item("juliet@example.org"))];
     store.change_roster(&romeo, version, put).await.unwrap();

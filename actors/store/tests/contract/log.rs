@@ -291,14 +291,16 @@ async fn cursors_only_grow(store: &Store) {
     store.append(batch).await.unwrap();
     assert_eq!(store.cursor(&juliet).await, Ok(0));
     for (set, found) in [(3, 3), (1, 3), (4, 4), (u64::MAX, 5)] {
-        store.set_cursor(&juliet, set).await.unwrap();
+        store
+            .set_cursors(vec![(juliet.clone(), set)])
+            .await
+            .unwrap();
         assert_eq!(store.cursor(&juliet).await, Ok(found));
     }
     let nobody = bare("nobody@example.org");
-    assert_eq!(
-        store.set_cursor(&nobody, 1).await,
-        Err(StoreError::NoSuchAccount)
-    );
+    let both = vec![(nobody.clone(), 1), (bare("romeo@example.org"), 2)];
+    assert_eq!(store.set_cursors(both).await, Ok(()));
+    assert_eq!(store.cursor(&bare("romeo@example.org")).await, Ok(2));
     assert_eq!(store.cursor(&nobody).await, Err(StoreError::NoSuchAccount));
 }
 

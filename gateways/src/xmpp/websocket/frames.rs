@@ -107,13 +107,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
         drained: impl Fn(),
     ) -> io::Result<T> {
         let mut work = std::pin::pin!(work);
+        match self.send_until_closing(&mut work, drained).await? {
+            Some(done) => Ok(done),
+            None => Ok(work.await),
+        }
+    }
+
+    /// The same, but `None` as soon as we are closing and everything is sent.
+    pub(super) async fn send_until_closing<T>(
+        &mut self,
+        work: impl Future<Output = T>,
+        drained: impl Fn(),
+    ) -> io::Result<Option<T>> {
+        let mut work = std::pin::pin!(work);
         loop {
             let outbox = Arc::clone(&self.outbox);
             tokio::select! {
                 biased;
-                done = &mut work => return Ok(done),
+                done = &mut work => return Ok(Some(done)),
                 outgoing = outbox.next() => match outgoing {
-                    Outgoing::Closing => return Ok(work.await),
+                    Outgoing::Closing => return Ok(None),
                     Outgoing::Frame(frame) => {
                         self.send(frame).await?;
                         if outbox.is_empty() {
@@ -125,8 +138,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
         }
     }
 
-    /// Sends what is left, then closes the WebSocket and waits for the client to do the same.
-    pub(super) async fn finish(&mut self) -> io::Result<()> {
+    /// Sends what is left, then closes our side of the WebSocket.
+    pub(super) async fn send_the_rest(&mut self) -> io::Result<()> {
         self.outbox.seal();
         while let Outgoing::Frame(frame) = self.outbox.next().await {
             self.send(frame).await?;
@@ -135,8 +148,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
             code: self.close_code,
             reason: Utf8Bytes::default(),
         };
-        self.socket.close(Some(frame)).await.map_err(into_io)?;
-        // What still comes is dropped; each message takes away from the client's time only.
+        self.socket.close(Some(frame)).await.map_err(into_io)
+    }
+
+    /// Waits for the client to close its side. What still comes is dropped; each message takes
+    /// away from the client's time only.
+    pub(super) async fn read_the_rest(&mut self) {
         while self
             .socket
             .next()
@@ -145,7 +162,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
         {
             self.socket.get_mut().since = 0;
         }
-        Ok(())
     }
 
     async fn send(&mut self, frame: Utf8Bytes) -> io::Result<()> {

@@ -1,9 +1,10 @@
 //! Frames on their way to a WebSocket client, bounded by bytes.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use klatsch_actors::session::{Pressure, Sink};
+use klatsch_actors::strain::{self, Charge, Strain};
 use klatsch_protocol::stanza::{Stanza, StreamCondition, StreamError};
 use klatsch_protocol::stream::Transport;
 use klatsch_protocol::stream::closing::{closing, render_element};
@@ -22,10 +23,10 @@ pub(super) struct Outbox {
     bytes_max: usize,
 }
 
-#[derive(Default)]
 struct Queue {
     frames: VecDeque<Utf8Bytes>,
-    bytes: usize,
+    // The bytes in them, as the node counts them.
+    waiting: Charge,
     is_closing: bool,
 }
 
@@ -37,9 +38,14 @@ pub(super) enum Outgoing {
 }
 
 impl Outbox {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &Limits, strain: Arc<Strain>) -> Self {
+        let queue = Queue {
+            frames: VecDeque::new(),
+            waiting: Charge::new(strain, strain::Queue::Outbound),
+            is_closing: false,
+        };
         Self {
-            queue: Mutex::default(),
+            queue: Mutex::new(queue),
             changed: Notify::new(),
             soft_bytes: limits.send_queue_soft_bytes,
             bytes_max: limits.send_queue_bytes_max,
@@ -63,7 +69,8 @@ impl Outbox {
             {
                 let mut queue = self.lock();
                 if let Some(frame) = queue.frames.pop_front() {
-                    queue.bytes -= frame.len();
+                    let left = queue.bytes() - frame.len();
+                    queue.count(left);
                     if queue.frames.is_empty() {
                         queue.frames = VecDeque::new();
                     }
@@ -93,13 +100,13 @@ impl Outbox {
         if queue.is_closing {
             return Some(Pressure::Closed);
         }
-        if queue.bytes + frame.len() > self.bytes_max {
+        if queue.bytes() + frame.len() > self.bytes_max {
             return None;
         }
         queue.add(frame);
         self.changed.notify_one();
-        Some(if queue.bytes > self.soft_bytes {
-            Pressure::Queued(queue.bytes)
+        Some(if queue.bytes() > self.soft_bytes {
+            Pressure::Queued(queue.bytes())
         } else {
             Pressure::Free
         })
@@ -111,13 +118,21 @@ impl Outbox {
 }
 
 impl Queue {
+    fn bytes(&self) -> usize {
+        self.waiting.bytes()
+    }
+
+    fn count(&mut self, bytes: usize) {
+        self.waiting.set(bytes);
+    }
+
     fn add(&mut self, frame: &[u8]) {
         // Our writer writes UTF-8 only; a frame that were not would be no text frame.
         let Ok(frame) = Utf8Bytes::try_from(frame.to_vec()) else {
             debug_assert!(false, "frames are UTF-8");
             return;
         };
-        self.bytes += frame.len();
+        self.count(self.bytes() + frame.len());
         self.frames.push_back(frame);
     }
 }
@@ -149,6 +164,14 @@ impl Sink for Outbox {
     }
 
     fn queued(&self) -> usize {
-        self.lock().bytes
+        self.lock().bytes()
+    }
+
+    fn cut(&self) {
+        let mut queue = self.lock();
+        queue.frames = VecDeque::new();
+        queue.count(0);
+        queue.is_closing = true;
+        self.changed.notify_one();
     }
 }

@@ -265,6 +265,20 @@ fn a_failed_resumption_leaves_binding_open() {
 }
 
 #[test]
+fn client_that_resumes_with_too_high_a_count_is_refused_and_ended() {
+    let mut script = logged_in();
+    let answer = script.send("<resume xmlns='urn:xmpp:sm:3' previd='short' h='30'/>");
+    assert_eq!(
+        answer,
+        "<failed xmlns='urn:xmpp:sm:3'>\
+         <unexpected-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>\
+         <stream:error><undefined-condition xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>\
+         </stream:error></stream:stream>"
+    );
+    assert_eq!(script.performed.last(), Some(&Action::Close));
+}
+
+#[test]
 fn broken_resumptions_are_bad_requests() {
     for request in [
         "previd='alive'",
