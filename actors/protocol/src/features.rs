@@ -13,6 +13,7 @@ pub mod disco;
 pub mod hints;
 pub mod jingle;
 pub mod mam;
+pub mod muc;
 pub mod offline;
 pub mod ping;
 pub mod presence;
@@ -43,6 +44,10 @@ pub struct Feature {
     pub disco: &'static [&'static str],
     /// Announced by an account's bare JID.
     pub disco_account: &'static [&'static str],
+    /// Announced by a room.
+    pub disco_room: &'static [&'static str],
+    /// Announced by the service that hosts rooms.
+    pub disco_service: &'static [&'static str],
     /// The requests it answers.
     pub iq: &'static [IqRule],
 }
@@ -59,6 +64,8 @@ impl Feature {
         status: Status::Complete,
         disco: &[],
         disco_account: &[],
+        disco_room: &[],
+        disco_service: &[],
         iq: &[],
     };
 }
@@ -172,6 +179,15 @@ pub const ALL: &[&Feature] = &[
     &csi::FEATURE,
     &jingle::FEATURE,
     &stanza_id::FEATURE,
+    &muc::FEATURE,
+    &muc::DIRECT_INVITATIONS,
+    &muc::hats::FEATURE,
+    &muc::relay::FEATURE,
+    &muc::occupant_id::FEATURE,
+    &muc::moderation::FEATURE,
+    &muc::moderation::RETRACTION,
+    &muc::search::FEATURE,
+    &muc::avatar::FEATURE,
 ];
 
 /// Answers a request that the server itself has to answer: the first matching rule decides.

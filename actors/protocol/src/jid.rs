@@ -312,6 +312,13 @@ impl Borrow<str> for BareJid {
     }
 }
 
+// Occupants of a room are found by their account, which is how their addresses begin.
+impl Borrow<str> for FullJid {
+    fn borrow(&self) -> &str {
+        self.as_str()
+    }
+}
+
 // Block lists are looked into by the forms of an address, which need no parsing again.
 impl Borrow<str> for Jid {
     fn borrow(&self) -> &str {

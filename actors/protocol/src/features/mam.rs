@@ -2,7 +2,7 @@
 //! <https://xmpp.org/extensions/xep-0313.html>
 //!
 //! The archive of an account is its log. Results are ordinary stanzas to the client, read
-//! from the store a page at a time. Rooms have archives of their own, with rooms.
+//! from the store a page at a time. A room's archive: [`super::muc`].
 
 use super::{Feature, Scope, Spec, Status, carbons, data_forms, delay, get, refuse, rsm, set};
 use crate::archive::{ArchiveQuery, Bounds, Entry, Page, PageFrom};
@@ -43,10 +43,11 @@ pub const FEATURE: Feature = Feature {
 };
 
 /// What a client asks for.
-struct Wanted {
-    query: ArchiveQuery,
-    query_id: Option<String>,
-    is_flipped: bool,
+pub(crate) struct Wanted {
+    pub(crate) query: ArchiveQuery,
+    /// What the client tells its queries by.
+    pub(crate) query_id: Option<String>,
+    pub(crate) is_flipped: bool,
 }
 
 /// §4: reads what is asked for and asks the store.
@@ -60,7 +61,8 @@ fn query(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
     }
 }
 
-fn read(iq: &Iq) -> Result<Wanted, StanzaError> {
+/// Reads a query.
+pub(crate) fn read(iq: &Iq) -> Result<Wanted, StanzaError> {
     let query = iq
         .payloads
         .element("query", NS)
@@ -182,10 +184,7 @@ fn result(entry: &Entry, wanted: &Wanted, facts: &Facts<'_>) -> Effect {
     let forwarded = Element::new("forwarded", carbons::NS_FORWARD)
         .child(delay::delay(None, entry.stamp))
         .raw_child(framed(&entry.stanza));
-    let mut result = Element::new("result", NS).attr("id", entry.id.to_string());
-    if let Some(query_id) = &wanted.query_id {
-        result = result.attr("queryid", query_id.clone());
-    }
+    let result = result_element(entry.id, wanted.query_id.as_deref());
     let mut payloads = Payloads::default();
     payloads.push(&result.child(forwarded));
     let mut message = Message {
@@ -198,8 +197,14 @@ fn result(entry: &Entry, wanted: &Wanted, facts: &Facts<'_>) -> Effect {
     Effect::Reply(Stanza::Message(message))
 }
 
+/// §4.3: an entry of the result, still empty.
+pub(crate) fn result_element(id: u64, query_id: Option<&str>) -> Element {
+    let result = Element::new("result", NS).attr("id", id.to_string());
+    result.attr_opt("queryid", query_id)
+}
+
 /// §4.3.2: the page, and whether there is more.
-fn end(page: &Page) -> Element {
+pub(crate) fn end(page: &Page) -> Element {
     let id = |entry: Option<&Entry>| entry.map(|entry| entry.id.to_string());
     let (first, last) = (id(page.entries.first()), id(page.entries.last()));
     let fin = Element::new("fin", NS);
@@ -211,12 +216,15 @@ fn end(page: &Page) -> Element {
     fin.child(rsm::page(first.as_deref(), last.as_deref(), page.count))
 }
 
-/// §4.2: what can be asked for.
 fn offer_form(iq: &Iq, _facts: &Facts<'_>) -> Vec<Effect> {
+    vec![Effect::Reply(Stanza::Iq(iq.result(Some(form()))))]
+}
+
+/// §4.2: what can be asked for.
+pub(crate) fn form() -> Element {
     let add = |form: Element, (name, kind)| form.child(data_forms::field(name, kind));
     let form = FIELDS.into_iter().fold(data_forms::form(NS), add);
-    let answer = Element::new("query", NS).child(form);
-    vec![Effect::Reply(Stanza::Iq(iq.result(Some(answer))))]
+    Element::new("query", NS).child(form)
 }
 
 /// Every version's namespace begins so.
@@ -248,16 +256,25 @@ fn tell_bounds(stanza: &Stanza, answer: Answer, _facts: &Facts<'_>) -> Vec<Effec
     let Stanza::Iq(iq) = stanza else {
         return Vec::new();
     };
+    match answer {
+        Answer::Bounds(bounds) => {
+            let metadata = metadata_element(bounds);
+            vec![Effect::Reply(Stanza::Iq(iq.result(Some(metadata))))]
+        }
+        Answer::Failed(error) => refuse(iq, error),
+        _ => refuse(iq, StanzaError::internal_server_error()),
+    }
+}
+
+/// §5: where an archive begins and ends; empty for an empty one.
+pub(crate) fn metadata_element(bounds: Option<Bounds>) -> Element {
     let metadata = Element::new("metadata", NS);
-    let metadata = match answer {
-        Answer::Bounds(Some(Bounds { first, last })) => metadata
+    match bounds {
+        Some(Bounds { first, last }) => metadata
             .child(bound("start", first))
             .child(bound("end", last)),
-        Answer::Bounds(None) => metadata,
-        Answer::Failed(error) => return refuse(iq, error),
-        _ => return refuse(iq, StanzaError::internal_server_error()),
-    };
-    vec![Effect::Reply(Stanza::Iq(iq.result(Some(metadata))))]
+        None => metadata,
+    }
 }
 
 fn bound(name: &'static str, (id, stamp): (u64, Timestamp)) -> Element {
