@@ -9,15 +9,19 @@ use std::collections::HashMap;
 use klatsch_protocol::jid::{BareJid, Jid};
 use klatsch_protocol::time::Timestamp;
 
-use super::log::{OWN, RECEIVED, SENT, place};
+use super::log::{LogOf, OWN, RECEIVED, SENT, place};
 use super::merge::{Bound, make_room};
 use super::recent::{Key, Line, Message, Said};
-use super::statements::{ADD_RECENT, FIND_BLOCKS, FIND_HEADS, FIND_REPLAYS, chunks};
+use super::rooms::notes::{Notes, bury, set_subjects};
+use super::statements::{
+    ADD_RECENT, FIND_BLOCKS, FIND_HEADS, FIND_REPLAYS, FIND_ROOM_HEADS, Sizes, chunks,
+};
 use super::unsigned;
 use super::writer::{Head, Writer};
 use crate::blocklist::forms;
 use crate::error::{Result, StoreError};
-use crate::log::{Append, Appended, Dedup, Placed};
+use crate::log::{Append, Appended, Dedup, LogAppend, LogAppended, Placed};
+use crate::rooms::{self, RoomAppend, RoomAppended};
 
 fn replay_key(log: i64, dedup: &Dedup) -> Result<Key> {
     let log =
@@ -41,7 +45,7 @@ impl Said {
 }
 
 /// Appends a batch. Runs between BEGIN and COMMIT.
-pub(super) async fn append(writer: &mut Writer, batch: &[Append]) -> Result<Vec<Appended>> {
+pub(super) async fn append(writer: &mut Writer, batch: &[LogAppend]) -> Result<Vec<LogAppended>> {
     let heads = load_heads(writer, batch).await?;
     let said = load_said(writer, batch, &heads).await?;
     let blocks = load_blocks(writer, batch, &heads).await?;
@@ -51,16 +55,25 @@ pub(super) async fn append(writer: &mut Writer, batch: &[Append]) -> Result<Vec<
         blocks,
         next_number: writer.recent.next_number(),
         messages: Vec::with_capacity(batch.len()),
+        notes: Notes::default(),
     };
     let answers = batch
         .iter()
         .map(|append| plan.decide(append))
         .collect::<Result<Vec<_>>>()?;
     let Plan {
-        heads, messages, ..
+        heads,
+        mut messages,
+        notes,
+        ..
     } = plan;
-    make_room(writer, messages.len()).await?;
+    if notes.tombstones.is_empty() {
+        make_room(writer, messages.len()).await?;
+    } else {
+        bury(writer, &notes.tombstones, &mut messages).await?;
+    }
     insert_recent(writer, &messages).await?;
+    set_subjects(writer, &notes.subjects).await?;
     writer.pending.heads.extend(heads);
     writer.pending.recent = messages;
     Ok(answers)
@@ -68,17 +81,25 @@ pub(super) async fn append(writer: &mut Writer, batch: &[Append]) -> Result<Vec<
 
 /// A batch on its way into rows.
 struct Plan {
-    heads: HashMap<BareJid, Head>,
+    heads: HashMap<LogOf, Head>,
     said: HashMap<Key, Said>,
     blocks: HashMap<i64, Vec<String>>,
     next_number: i64,
     messages: Vec<Message>,
+    notes: Notes,
 }
 
 impl Plan {
     /// What becomes of an append; its row is added to the plan.
-    fn decide(&mut self, append: &Append) -> Result<Appended> {
-        let sender = append.sender.bare();
+    fn decide(&mut self, append: &LogAppend) -> Result<LogAppended> {
+        Ok(match append {
+            LogAppend::Account(append) => LogAppended::Account(self.decide_account(append)?),
+            LogAppend::Room(append) => LogAppended::Room(self.decide_room(append)?),
+        })
+    }
+
+    fn decide_account(&mut self, append: &Append) -> Result<Appended> {
+        let sender = LogOf::Account(append.sender.bare());
         let Some(head) = self.heads.get(&sender) else {
             return Ok(Appended::NoSuchAccount);
         };
@@ -90,11 +111,9 @@ impl Plan {
         {
             return Ok(said.answer(dedup));
         }
-        let recipient = append
-            .recipient
-            .as_ref()
-            .filter(|recipient| **recipient != sender);
-        if let Some(recipient) = recipient {
+        let recipient = append.recipient.clone().map(LogOf::Account);
+        let recipient = recipient.filter(|recipient| *recipient != sender);
+        if let Some(recipient) = &recipient {
             match self.heads.get(recipient) {
                 None => return Ok(Appended::NoSuchAccount),
                 Some(head) if self.is_blocked(head, &append.sender) => {
@@ -103,10 +122,10 @@ impl Plan {
                 Some(_) => {}
             }
         }
-        let own = append.with.bare_str() == sender.as_str();
+        let own = append.with.bare_str() == append.sender.bare_str();
         let direction = if own { OWN } else { SENT };
         let (first, line) = self.place(&sender, &append.with, direction, append.now)?;
-        let twin = match recipient {
+        let twin = match &recipient {
             Some(recipient) => Some(self.place(recipient, &append.sender, RECEIVED, append.now)?),
             None => None,
         };
@@ -134,6 +153,46 @@ impl Plan {
         })
     }
 
+    fn decide_room(&mut self, append: &RoomAppend) -> Result<RoomAppended> {
+        let room = LogOf::Room(append.room.clone());
+        let Some(log) = self.heads.get(&room).map(|head| head.log) else {
+            return Ok(RoomAppended::NoSuchRoom);
+        };
+        let dedup = append
+            .dedup
+            .map(|dedup| rooms::dedup_of(&append.sender, &dedup));
+        let key = dedup.map(|dedup| replay_key(log, &dedup)).transpose()?;
+        let said = key.zip(dedup.map(|dedup| dedup.payload));
+        if let Some((key, payload)) = said
+            && let Some(said) = self.said.get(&key)
+        {
+            return Ok(match said.payload == payload {
+                true => RoomAppended::Replay(said.sender),
+                false => RoomAppended::ReplayOtherPayload,
+            });
+        }
+        let (placed, line) = self.place(&room, &append.sender, RECEIVED, append.now)?;
+        if let Some((key, payload)) = said {
+            let said = Said {
+                payload,
+                sender: placed,
+                recipient: None,
+            };
+            self.said.insert(key, said);
+        }
+        self.notes.take(log, append, placed)?;
+        self.messages.push(Message {
+            number: self.next_number,
+            said,
+            flags: 0,
+            stanza: append.message.clone(),
+            first: line,
+            twin: None,
+        });
+        self.next_number += 1;
+        Ok(RoomAppended::Stored(placed))
+    }
+
     fn is_blocked(&self, recipient: &Head, sender: &Jid) -> bool {
         let Some(blocked) = self.blocks.get(&recipient.log) else {
             return false;
@@ -144,15 +203,12 @@ impl Plan {
     /// Allots the next id of a log.
     fn place(
         &mut self,
-        account: &BareJid,
+        of: &LogOf,
         with: &Jid,
         direction: i64,
         now: Timestamp,
     ) -> Result<(Placed, Line)> {
-        let head = self
-            .heads
-            .get_mut(account)
-            .ok_or(StoreError::NoSuchAccount)?;
+        let head = self.heads.get_mut(of).ok_or_else(|| of.no_such())?;
         head.id += 1;
         head.stamp = head.stamp.max(now);
         let placed = Placed {
@@ -196,29 +252,52 @@ async fn insert_recent(writer: &mut Writer, messages: &[Message]) -> Result<()> 
     Ok(())
 }
 
-/// The heads of all logs of a batch, those of accounts that exist.
-async fn load_heads(writer: &mut Writer, batch: &[Append]) -> Result<HashMap<BareJid, Head>> {
+/// The heads of all logs of a batch, those of accounts and rooms that exist.
+async fn load_heads(writer: &mut Writer, batch: &[LogAppend]) -> Result<HashMap<LogOf, Head>> {
     let mut heads = HashMap::with_capacity(batch.len() * 2);
-    let mut unknown = Vec::new();
-    let accounts = batch.iter().flat_map(|append| {
-        std::iter::once(append.sender.bare()).chain(append.recipient.iter().cloned())
-    });
-    for account in accounts {
-        if heads.contains_key(&account) {
+    let mut accounts = Vec::new();
+    let mut rooms = Vec::new();
+    for of in batch.iter().flat_map(logs) {
+        if heads.contains_key(&of) {
             continue;
         }
-        match writer.heads.get(&account) {
-            Some(head) => drop(heads.insert(account, *head)),
-            None => unknown.push(account),
+        match (writer.heads.get(&of), &of) {
+            (Some(head), _) => drop(heads.insert(of, *head)),
+            (None, LogOf::Account(_)) => accounts.push(of),
+            (None, LogOf::Room(_)) => rooms.push(of),
         }
     }
+    find_heads(writer, &FIND_HEADS, accounts, LogOf::Account, &mut heads).await?;
+    find_heads(writer, &FIND_ROOM_HEADS, rooms, LogOf::Room, &mut heads).await?;
+    Ok(heads)
+}
+
+/// The logs that an append touches.
+fn logs(append: &LogAppend) -> impl Iterator<Item = LogOf> {
+    let (first, twin) = match append {
+        LogAppend::Account(append) => (
+            LogOf::Account(append.sender.bare()),
+            append.recipient.clone().map(LogOf::Account),
+        ),
+        LogAppend::Room(append) => (LogOf::Room(append.room.clone()), None),
+    };
+    std::iter::once(first).chain(twin)
+}
+
+async fn find_heads(
+    writer: &mut Writer,
+    sizes: &'static Sizes,
+    mut unknown: Vec<LogOf>,
+    of: fn(BareJid) -> LogOf,
+    heads: &mut HashMap<LogOf, Head>,
+) -> Result<()> {
     unknown.sort_unstable();
     unknown.dedup();
     type Row = (String, i64, i64, i64, i64, Option<i64>, Option<i64>);
     for (size, chunk) in chunks(&unknown) {
-        let mut query = sqlx::query_as(FIND_HEADS[size].as_str());
-        for account in chunk {
-            query = query.bind(account.as_str());
+        let mut query = sqlx::query_as(sizes[size].as_str());
+        for of in chunk {
+            query = query.bind(of.jid().as_str());
         }
         let rows: Vec<Row> = query.fetch_all(writer.connection().await?).await?;
         for (jid, log, blocks, id, stamp, place, last) in rows {
@@ -234,24 +313,30 @@ async fn load_heads(writer: &mut Writer, batch: &[Append]) -> Result<HashMap<Bar
             if let Some(recent) = writer.recent.tail(log) {
                 (head.id, head.stamp) = (recent.id, recent.stamp);
             }
-            heads.insert(super::bare(&jid)?, head);
+            heads.insert(of(super::bare(&jid)?), head);
         }
     }
-    Ok(heads)
+    Ok(())
 }
 
 /// What of a batch has been said before.
 async fn load_said(
     writer: &mut Writer,
-    batch: &[Append],
-    heads: &HashMap<BareJid, Head>,
+    batch: &[LogAppend],
+    heads: &HashMap<LogOf, Head>,
 ) -> Result<HashMap<Key, Said>> {
     let mut said = HashMap::new();
     let mut keys = Vec::with_capacity(batch.len());
     for append in batch {
-        if let (Some(dedup), Some(head)) =
-            (append.dedup.as_ref(), heads.get(append.sender.bare_str()))
-        {
+        let (of, dedup) = match append {
+            LogAppend::Account(append) => (LogOf::Account(append.sender.bare()), append.dedup),
+            LogAppend::Room(append) => {
+                let dedup = append.dedup.as_ref();
+                let dedup = dedup.map(|dedup| rooms::dedup_of(&append.sender, dedup));
+                (LogOf::Room(append.room.clone()), dedup)
+            }
+        };
+        if let (Some(dedup), Some(head)) = (&dedup, heads.get(&of)) {
             let key = replay_key(head.log, dedup)?;
             match writer.recent.said(&key) {
                 Some(recent) => drop(said.insert(key, recent)),
@@ -298,15 +383,17 @@ async fn load_said(
 /// Which forms of which sender's address the recipients of a batch block, by their logs.
 async fn load_blocks(
     writer: &mut Writer,
-    batch: &[Append],
-    heads: &HashMap<BareJid, Head>,
+    batch: &[LogAppend],
+    heads: &HashMap<LogOf, Head>,
 ) -> Result<HashMap<i64, Vec<String>>> {
     let mut wanted = Vec::new();
     for append in batch {
-        let head = append
-            .recipient
-            .as_ref()
-            .and_then(|recipient| heads.get(recipient));
+        // Whom a room lets speak is decided there.
+        let LogAppend::Account(append) = append else {
+            continue;
+        };
+        let recipient = append.recipient.clone().map(LogOf::Account);
+        let head = recipient.and_then(|recipient| heads.get(&recipient));
         if let Some(head) = head.filter(|head| head.blocks > 0) {
             wanted.extend(
                 forms(&append.sender)
