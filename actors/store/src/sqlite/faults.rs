@@ -236,10 +236,13 @@ async fn c09_every_query_of_a_log_uses_an_index() {
         .chain(SINGLE)
         .copied()
         .chain(super::statements::largest())
+        .chain(super::rooms::STATEMENTS.iter().copied())
         .chain([
             super::snapshot::SNAPSHOT,
             super::accounts::CREDENTIALS,
+            super::log::ENTRIES,
             super::log::SET_CURSOR,
+            super::recent::WHOSE,
         ])
     {
         let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
@@ -250,7 +253,8 @@ async fn c09_every_query_of_a_log_uses_an_index() {
         for (.., step) in steps {
             let table = ["entry", "conversation", "account", "log", "replay", "block"]
                 .iter()
-                .chain(&["e", "c", "a", "l", "b"])
+                .chain(&["room", "room_affiliate", "room_hat", "room_hat_worn"])
+                .chain(&["e", "c", "a", "l", "b", "r", "m", "h", "worn"])
                 .any(|table| {
                     step == format!("SCAN {table}") || step.starts_with(&format!("SCAN {table} "))
                 });

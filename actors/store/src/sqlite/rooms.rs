@@ -18,6 +18,21 @@ use crate::error::Result;
 use crate::log::{LogAppend, LogAppended, Logs};
 use crate::rooms::{LIST_MAX, RoomAppend, RoomAppended, Rooms};
 
+/// Every statement that looks for something, for a test of their plans.
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] = &[
+    list::ROOMS,
+    list::CREATED,
+    list::AFTER,
+    list::BEFORE,
+    list::COUNT,
+    change::VERSION,
+    change::PAST,
+    change::FORGET_PAST,
+    change::HAS_OWNER,
+    record::RECORD,
+];
+
 impl Rooms for Sqlite {
     async fn room(&self, room: &BareJid) -> Result<Option<RoomRecord>> {
         self.read_room(room).await
@@ -99,3 +114,6 @@ impl Rooms for Sqlite {
         self.find_bounds(log).await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -125,11 +125,13 @@ async fn create(
     Ok((number, unsigned(version)?))
 }
 
+pub(in crate::sqlite) const FORGET_PAST: &str =
+    "DELETE FROM room WHERE jid = ? AND removed AND swept RETURNING id";
+
 /// The new room goes on from the earlier ones, so their tombstones are no longer needed; those
 /// with a log are swept first, and go with the next room of the name.
 async fn forget_past(connection: &mut SqliteConnection, room: &BareJid) -> Result<()> {
-    let sql = "DELETE FROM room WHERE jid = ? AND removed AND swept RETURNING id";
-    let past: Vec<i64> = sqlx::query_scalar(sql)
+    let past: Vec<i64> = sqlx::query_scalar(FORGET_PAST)
         .bind(room.as_str())
         .fetch_all(&mut *connection)
         .await?;

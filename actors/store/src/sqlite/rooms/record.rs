@@ -27,8 +27,8 @@ pub(in crate::sqlite) const RECORD: &str = "
     SELECT 2, h.uri, h.title, h.hue, h.lang, NULL, NULL, NULL, NULL, NULL, NULL
     FROM me CROSS JOIN room_hat h ON h.room = me.id
     UNION ALL
-    SELECT 3, w.jid, w.uri, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
-    FROM me CROSS JOIN room_hat_worn w ON w.room = me.id";
+    SELECT 3, worn.jid, worn.uri, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+    FROM me CROSS JOIN room_hat_worn worn ON worn.room = me.id";
 
 /// Which part, four texts, three blobs, three numbers.
 type Row = (
