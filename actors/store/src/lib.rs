@@ -1,4 +1,4 @@
-//! What klatsch remembers: accounts, rosters, block lists and logs.
+//! What klatsch remembers: accounts, rosters, block lists, rooms and logs.
 //!
 //! [`Store`] is the handle everybody uses; one file per subject says what it can do and how
 //! that fails. `sqlite` keeps it on disk, `memory` in tests. The store never reads a
@@ -12,12 +12,14 @@ pub mod accounts;
 pub mod blocklist;
 pub mod error;
 pub mod log;
+pub mod rooms;
 pub mod roster;
 pub mod snapshot;
 pub mod store;
 
 pub use accounts::{Account, Credentials};
 pub use error::{Result, StoreError};
-pub use log::{Append, Appended, Dedup, Placed};
+pub use log::{Append, Appended, Dedup, LogAppend, LogAppended, Placed};
+pub use rooms::{RoomAppend, RoomAppended};
 pub use snapshot::Snapshot;
 pub use store::Store;

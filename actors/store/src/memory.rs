@@ -1,6 +1,7 @@
 //! The store in memory, for tests: the same promises, until the process ends.
 
 mod log;
+mod rooms;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -31,6 +32,9 @@ struct State {
     /// The versions of the roster and the block list that removed accounts had.
     past: HashMap<BareJid, (u64, u64)>,
     epoch: u64,
+    rooms: BTreeMap<BareJid, rooms::Held>,
+    /// The last versions of rooms that are no more, and the last ids of their logs.
+    past_rooms: HashMap<BareJid, (u64, u64)>,
 }
 
 /// One life of an account.

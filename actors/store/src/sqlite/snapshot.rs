@@ -4,6 +4,7 @@
 use klatsch_protocol::features::roster::{RosterItem, Subscription};
 use klatsch_protocol::jid::BareJid;
 
+use super::log::LogOf;
 use super::{Sqlite, bare, jid, unsigned};
 use crate::error::{Result, StoreError};
 use crate::snapshot::{Snapshot, Snapshots};
@@ -51,7 +52,8 @@ type Row = (
 impl Snapshots for Sqlite {
     async fn snapshot(&self, account: &BareJid) -> Result<Snapshot> {
         // Looked at first: what is put away meanwhile, the statement sees.
-        let recent = self.tails.get(account).unwrap_or(0);
+        let recent = self.tails.get(&LogOf::Account(account.clone()));
+        let recent = recent.unwrap_or(0);
         let rows: Vec<Row> = sqlx::query_as(SNAPSHOT)
             .bind(account.as_str())
             .fetch_all(&self.readers)
