@@ -21,6 +21,7 @@ use tokio::time::timeout;
 
 use crate::accounts::AccountCell;
 use crate::mail::{Address, Mail};
+use crate::room::{self, Settled};
 use crate::world::{STORE_PATIENCE, World};
 
 /// What became of a stanza.
@@ -30,6 +31,8 @@ pub enum Way {
     Done,
     /// It was refused.
     Refused(StanzaError),
+    /// It is for a room, or for the service that hosts rooms: [`room::ask::deliver`].
+    Room,
     /// The server has to act for this account: [`decide_for_account`].
     Account(BareJid),
 }
@@ -46,6 +49,9 @@ pub fn route(world: &World, stanza: &Stanza) -> Way {
     let Some(to) = stanza.to() else {
         return Way::Done;
     };
+    if world.host.hosts_rooms(to.domain()) {
+        return Way::Room;
+    }
     if !world.host.serves(to.domain()) {
         // Federation comes with a later version: nobody is reachable elsewhere.
         return Way::Refused(StanzaError::remote_server_not_found());
@@ -93,7 +99,28 @@ pub async fn route_to_end(world: &Arc<World>, stanza: Stanza, depth: u8) {
                 boxed_route(world, reply, depth + 1).await;
             }
         }
+        Way::Room => deliver_to_room(world, stanza, depth).await,
         Way::Account(account) => decide_for_account(world, &account, &stanza, depth + 1).await,
+    }
+}
+
+/// A stanza of the server's own making, or one that came back, goes to a room.
+async fn deliver_to_room(world: &Arc<World>, stanza: Stanza, depth: u8) {
+    let stanza = Arc::new(stanza);
+    let settled = room::ask::deliver(world, stanza.clone(), None, None).await;
+    if let Settled::Refused(error) = settled
+        && let Some(reply) = stanza.error_reply(&error)
+    {
+        boxed_route(world, reply, depth + 1).await;
+    }
+}
+
+/// Sends a stanza off without waiting for what becomes of it; what the server would have to do
+/// for an account is not done.
+pub fn send_off(world: &Arc<World>, stanza: Stanza) {
+    if route(world, &stanza) == Way::Room {
+        let world = world.clone();
+        tokio::spawn(async move { route_to_end(&world, stanza, 0).await });
     }
 }
 

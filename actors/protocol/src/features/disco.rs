@@ -6,7 +6,7 @@
 
 use super::{ALL, Feature, Scope, Spec, get, refuse};
 use crate::effect::Effect;
-use crate::facts::Facts;
+use crate::facts::{Facts, Host};
 use crate::features::roster::Subscription;
 use crate::stanza::{Iq, Stanza, StanzaError};
 use crate::xml::Element;
@@ -81,11 +81,22 @@ fn server_info(iq: &Iq, _facts: &Facts<'_>) -> Vec<Effect> {
     answer(iq, server_description(), node)
 }
 
+/// §4: a server lists what is hosted beside it, which is the service of its rooms.
 fn server_items(iq: &Iq, _facts: &Facts<'_>) -> Vec<Effect> {
-    match node(iq) {
-        Some(_) => refuse(iq, StanzaError::item_not_found()),
-        None => answer(iq, Element::new("query", NS_ITEMS), None),
+    if node(iq).is_some() {
+        return refuse(iq, StanzaError::item_not_found());
     }
+    let rooms = iq
+        .head
+        .to
+        .as_ref()
+        .and_then(|to| Host::rooms_of(to.domain()));
+    let items = rooms.map(|rooms| Element::new("item", NS_ITEMS).attr("jid", rooms.as_str()));
+    answer(
+        iq,
+        Element::new("query", NS_ITEMS).children_from(items),
+        None,
+    )
 }
 
 fn account_info(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
