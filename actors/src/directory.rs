@@ -5,7 +5,7 @@
 //! put every piece of it through encode and decode, or lose hints at random.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use klatsch_cluster::codec;
 use klatsch_protocol::facts::{AccountView, Resource, Views};
@@ -13,9 +13,12 @@ use klatsch_protocol::features::caps;
 use klatsch_protocol::jid::{BareJid, FullJid};
 use klatsch_protocol::routing::{self, Share};
 
+use ractor::ActorRef;
+
 use crate::capabilities::Known;
-use crate::mail::{Address, Committed, Mail};
+use crate::mail::{Address, Committed, Mail, RoomMail};
 use crate::metrics;
+use crate::room::RoomMsg;
 use crate::session::SessionMsg;
 use crate::slot::{Slot, Slots};
 
@@ -36,6 +39,7 @@ pub struct Directory {
     accounts: papaya::HashMap<BareJid, Arc<Published>>,
     /// Where the sessions of this node are.
     pub slots: Slots,
+    rooms: papaya::HashMap<BareJid, RoomPlace>,
     wire: Wire,
     hints: AtomicU64,
     nobody: Arc<AccountView>,
@@ -51,12 +55,22 @@ pub struct Published {
     pub slots: Vec<Slot>,
 }
 
+/// Where a room is found.
+#[derive(Clone)]
+pub struct RoomPlace {
+    /// Its actor.
+    pub actor: ActorRef<RoomMsg>,
+    /// How many sessions are inside.
+    pub occupants: Arc<AtomicU32>,
+}
+
 impl Directory {
     /// An empty directory.
     pub fn new(wire: Wire) -> Self {
         Self {
             accounts: papaya::HashMap::new(),
             slots: Slots::default(),
+            rooms: papaya::HashMap::new(),
             wire,
             hints: AtomicU64::new(0),
             nobody: Arc::default(),
@@ -122,9 +136,55 @@ impl Directory {
         }
     }
 
+    /// Where a room is found, if it is at hand.
+    pub fn room(&self, room: &str) -> Option<RoomPlace> {
+        self.rooms.pin().get(room).cloned()
+    }
+
+    /// All rooms at hand.
+    pub fn rooms(&self) -> Vec<(BareJid, RoomPlace)> {
+        let rooms = self.rooms.pin();
+        let all = rooms.iter();
+        all.map(|(room, place)| (room.clone(), place.clone()))
+            .collect()
+    }
+
+    /// Lists a room. Called by the keeper of rooms alone, as what follows.
+    pub(crate) fn list_room(&self, room: BareJid, place: RoomPlace) {
+        self.rooms.pin().insert(room, place);
+    }
+
+    pub(crate) fn unlist_room(&self, room: &BareJid) {
+        self.rooms.pin().remove(room);
+    }
+
+    /// Lists no room any more; tells whether any was.
+    pub(crate) fn clear_rooms(&self) -> bool {
+        let rooms = self.rooms.pin();
+        let any = !rooms.is_empty();
+        rooms.clear();
+        any
+    }
+
+    /// Tells sessions what a room has for them. Never waits. Answers those that are not there.
+    pub(crate) fn tell(&self, to: &[FullJid], mail: RoomMail) -> Vec<FullJid> {
+        let Some(Mail::Room(mail)) = self.travel(Mail::Room(mail)) else {
+            return Vec::new();
+        };
+        let mail = Arc::new(mail);
+        let is_gone = |jid: &&FullJid| {
+            let slot = self.slot(jid);
+            let sent = slot.map(|slot| self.slots.send(slot, SessionMsg::Room(mail.clone())));
+            sent != Some(true)
+        };
+        to.iter().filter(is_gone).cloned().collect()
+    }
+
     /// What arrives of mail that is sent; `None` when it is lost on the way.
     fn travel(&self, mail: Mail) -> Option<Mail> {
-        if let (Wire::Lossy(one_in), Mail::Committed(_)) = (self.wire, &mail) {
+        if let Wire::Lossy(one_in) = self.wire
+            && is_hint(&mail)
+        {
             // A multiplicative hash of the counter: spread like chance, the same in every run.
             let count = self.hints.fetch_add(1, Ordering::Relaxed);
             if (count.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32).is_multiple_of(one_in) {
@@ -202,12 +262,21 @@ impl Directory {
     }
 }
 
+/// What may be lost, since the log has it.
+fn is_hint(mail: &Mail) -> bool {
+    match mail {
+        Mail::Committed(_) => true,
+        Mail::Room(RoomMail::Heard(heard)) => heard.entry.is_some(),
+        _ => false,
+    }
+}
+
 fn wants(mail: &Mail, resource: &Resource) -> bool {
     match mail {
         Mail::RosterPush(_) => resource.roster_interest,
         Mail::BlocklistPush(_) => resource.blocklist_interest,
         Mail::Avatar(_) => resource.presence.is_some(),
-        Mail::Deliver(_) | Mail::End(_) | Mail::Committed(_) => true,
+        Mail::Deliver(_) | Mail::End(_) | Mail::Committed(_) | Mail::Room(_) => true,
     }
 }
 

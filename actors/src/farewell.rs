@@ -1,16 +1,20 @@
 //! What happens when a session has ended, however it ended: its name is free, then its
 //! contacts are told.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use klatsch_protocol::effect::Effect;
 use klatsch_protocol::facts::SessionFacts;
 use klatsch_protocol::features::presence;
+use klatsch_protocol::jid::Jid;
+use klatsch_protocol::stanza::{Head, Presence, PresenceKind};
 use tokio::sync::oneshot;
 
 use crate::accounts::AccountCell;
 use crate::presence_shard::PresenceShardMsg;
-use crate::router;
+use crate::room;
+use crate::router::{self, Way};
 use crate::slot::Slot;
 use crate::world::World;
 
@@ -20,23 +24,47 @@ pub async fn farewell(
     slot: Slot,
     cell: Arc<AccountCell>,
     facts: SessionFacts,
+    rooms: Vec<Jid>,
     successor: Option<oneshot::Sender<()>>,
 ) {
     // First the name: whoever looks from now on does not see the session, so nobody is told
     // that it is there after having been told that it has gone.
     unbind(&world, slot, &facts).await;
     let data = cell.data();
+    let mut left: BTreeSet<Jid> = rooms.into_iter().collect();
     let effects = presence::decide_gone(&world.facts(&cell.jid, &data, Some(&facts)));
     for effect in effects {
-        if let Effect::Route(stanza) = effect {
-            router::route(&world, &stanza);
+        if let Effect::Route(stanza) = effect
+            && router::route(&world, &stanza) == Way::Room
+        {
+            // Rooms it was about to enter, and those below.
+            left.extend(stanza.to().cloned());
         }
     }
+    leave_rooms(&world, &facts, left).await;
     world.directory.slots.release(slot);
     world.accounts.release(cell);
     if let Some(successor) = successor {
         // The successor may have stopped waiting.
         let _ = successor.send(());
+    }
+}
+
+/// A room must not keep an occupant whose session has ended (XEP-0045 §7.14).
+async fn leave_rooms(world: &Arc<World>, facts: &SessionFacts, rooms: BTreeSet<Jid>) {
+    for occupant in rooms {
+        let head = Head {
+            to: Some(occupant),
+            from: Some(facts.jid.clone().into()),
+            ..Head::default()
+        };
+        let goes = Presence {
+            head,
+            kind: PresenceKind::Unavailable,
+            ..Presence::default()
+        };
+        // What became of it concerns nobody any more.
+        let _ = room::ask::deliver(world, Arc::new(goes.into()), None, None).await;
     }
 }
 

@@ -12,15 +12,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use klatsch_protocol::archive::Direction;
-use klatsch_protocol::jid::BareJid;
-use klatsch_protocol::stanza::Message;
+use klatsch_protocol::features::delay;
+use klatsch_protocol::jid::{BareJid, Jid};
+use klatsch_protocol::stanza::{ErrorKind, Message, StanzaError};
 use klatsch_protocol::time::Timestamp;
-use klatsch_store::{Append, Appended, Dedup, Placed, StoreError};
+use klatsch_store::{Append, Appended, Dedup, Placed, RoomAppend, RoomAppended, StoreError};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::time::{Instant, sleep};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::mail::{Address, Committed, Mail};
 use crate::metrics;
+use crate::room::{RoomKept, RoomMsg};
 use crate::session::SessionMsg;
 use crate::slot::Slot;
 use crate::world::{World, now};
@@ -73,6 +76,15 @@ pub enum LogWriterMsg {
         /// The messages.
         jobs: Vec<Job>,
     },
+    /// A room's next message. More may be on their way: they are committed in their order.
+    AppendRoom {
+        /// Who is answered.
+        room: ActorRef<RoomMsg>,
+        /// The room's number for it.
+        ticket: u64,
+        /// The message.
+        append: Box<RoomAppend>,
+    },
     /// A commit has ended.
     Done,
 }
@@ -86,6 +98,7 @@ pub struct LogWriter;
 pub struct Gathering {
     world: Arc<World>,
     waiting: Vec<Request>,
+    rooms: Vec<RoomRequest>,
     is_committing: bool,
 }
 
@@ -93,6 +106,12 @@ struct Request {
     slot: Slot,
     batch: u64,
     jobs: Vec<Job>,
+}
+
+struct RoomRequest {
+    room: ActorRef<RoomMsg>,
+    ticket: u64,
+    append: RoomAppend,
 }
 
 impl Actor for LogWriter {
@@ -108,6 +127,7 @@ impl Actor for LogWriter {
         Ok(Gathering {
             world,
             waiting: Vec::new(),
+            rooms: Vec::new(),
             is_committing: false,
         })
     }
@@ -124,6 +144,15 @@ impl Actor for LogWriter {
             LogWriterMsg::Append { slot, batch, jobs } => {
                 gathering.waiting.push(Request { slot, batch, jobs });
             }
+            LogWriterMsg::AppendRoom {
+                room,
+                ticket,
+                append,
+            } => gathering.rooms.push(RoomRequest {
+                room,
+                ticket,
+                append: *append,
+            }),
             LogWriterMsg::Done => gathering.is_committing = false,
         }
         gathering.commit_next(me);
@@ -134,14 +163,22 @@ impl Actor for LogWriter {
 impl Gathering {
     /// Starts the next commit unless one is under way.
     fn commit_next(&mut self, me: ActorRef<LogWriterMsg>) {
-        if self.is_committing || self.waiting.is_empty() {
+        if self.is_committing || self.waiting.is_empty() && self.rooms.is_empty() {
             return;
         }
         self.is_committing = true;
         let requests = self.take_batch();
+        let rooms = self.rooms.len().min(BATCH_MAX);
+        let rooms: Vec<RoomRequest> = self.rooms.drain(..rooms).collect();
         let (world, turn) = (self.world.clone(), Turn(me));
         tokio::spawn(async move {
-            commit(&world, requests).await;
+            // One after the other: the store writes one transaction at a time anyway.
+            if !requests.is_empty() {
+                commit(&world, requests).await;
+            }
+            if !rooms.is_empty() {
+                commit_rooms(&world, rooms).await;
+            }
             drop(turn);
         });
     }
@@ -158,7 +195,8 @@ impl Gathering {
             .iter()
             .take_while(|request| fits(request))
             .count()
-            .max(1);
+            .max(1)
+            .min(self.waiting.len());
         metrics::log_writer_waiting(self.waiting.len() - end);
         self.waiting.drain(..end).collect()
     }
@@ -183,11 +221,48 @@ async fn commit(world: &Arc<World>, requests: Vec<Request>) {
         .map(|job| append_of(job, stamp))
         .collect();
     metrics::batch_size(appends.len());
-    let answered = append_certainly(world, appends).await;
+    let answered = certainly(world, || append(world, appends.clone())).await;
     metrics::commit_time(started.elapsed());
     match answered {
         Ok(appended) => answer_all(world, requests, appended),
         Err(outcome) => refuse_all(world, requests, outcome),
+    }
+}
+
+async fn commit_rooms(world: &Arc<World>, requests: Vec<RoomRequest>) {
+    let started = Instant::now();
+    let stamp = now();
+    let append_of = |request: &RoomRequest| RoomAppend {
+        now: stamp,
+        ..request.append.clone()
+    };
+    let appends: Vec<RoomAppend> = requests.iter().map(append_of).collect();
+    metrics::batch_size(appends.len());
+    let answered = certainly(world, || world.store.append_room(appends.clone())).await;
+    metrics::commit_time(started.elapsed());
+    let kept: Vec<RoomKept> = match answered {
+        Ok(appended) => appended.iter().map(kept_of).collect(),
+        Err(outcome) => {
+            metrics::messages_refused(requests.len());
+            let kept = match outcome {
+                Outcome::Uncertain => RoomKept::Uncertain,
+                _ => RoomKept::Refused,
+            };
+            vec![kept; requests.len()]
+        }
+    };
+    for (request, kept) in requests.into_iter().zip(kept) {
+        // A room that has failed meanwhile is told by its log.
+        let _ = request.room.cast(RoomMsg::Kept(request.ticket, kept));
+    }
+}
+
+fn kept_of(appended: &RoomAppended) -> RoomKept {
+    match appended {
+        RoomAppended::Stored(placed) => RoomKept::Stored(*placed),
+        RoomAppended::Replay(placed) => RoomKept::Replay(*placed),
+        RoomAppended::ReplayOtherPayload => RoomKept::OtherPayload,
+        RoomAppended::NoSuchRoom => RoomKept::NoSuchRoom,
     }
 }
 
@@ -219,7 +294,10 @@ fn message_bytes(message: &Message) -> bytes::Bytes {
 
 /// Appends; when it is not known whether a commit took place, appends again: what is there
 /// already is recognised by its dedup key.
-async fn append_certainly(world: &World, appends: Vec<Append>) -> Result<Vec<Appended>, Outcome> {
+async fn certainly<T, Answer>(world: &World, append: impl Fn() -> Answer) -> Result<Vec<T>, Outcome>
+where
+    Answer: Future<Output = Result<Vec<T>, StoreError>>,
+{
     if world.strain.disk_is_low() {
         // Row C13: who watches the disk has said so in the log, once.
         return Err(Outcome::Refused);
@@ -227,7 +305,7 @@ async fn append_certainly(world: &World, appends: Vec<Append>) -> Result<Vec<App
     let deadline = Instant::now() + UNCERTAIN_FOR;
     let mut is_uncertain = false;
     loop {
-        match append(world, appends.clone()).await {
+        match append().await {
             Ok(appended) => return Ok(appended),
             Err(StoreError::Uncertain(why)) => {
                 tracing::warn!(error = %why, "a commit has an unknown end");
@@ -335,4 +413,30 @@ fn hint_account(
         &Address::Account(account.clone()),
         Mail::Committed(committed),
     );
+}
+
+/// D5: `<resource-constraint type='wait'/>`.
+pub(crate) fn wait() -> StanzaError {
+    StanzaError {
+        kind: ErrorKind::Wait,
+        ..StanzaError::resource_constraint()
+    }
+}
+
+/// What makes a message another message: where it goes, its kind and its content. Not its
+/// `from`, which carries the resource: a client that comes back may have got another one. Nor
+/// the time: a client that sends a message again may say how late it is (XEP-0198 §4).
+pub(crate) fn payload_hash(message: &Message) -> u64 {
+    let to = message.head.to.as_ref().map_or("", Jid::as_str);
+    let mut text = Vec::with_capacity(to.len() + 2 + message.payloads.bytes().len());
+    text.extend_from_slice(to.as_bytes());
+    text.extend_from_slice(&[0, message.kind as u8]);
+    for child in message
+        .payloads
+        .iter()
+        .filter(|child| !child.is("delay", delay::NS))
+    {
+        text.extend_from_slice(child.bytes());
+    }
+    xxh3_64(&text)
 }

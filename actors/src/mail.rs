@@ -5,6 +5,7 @@
 //! names; a test guards their bytes.
 
 use klatsch_protocol::archive::{Direction, Entry};
+use klatsch_protocol::features::muc::effect::Occupancy;
 use klatsch_protocol::jid::{BareJid, FullJid};
 use klatsch_protocol::stanza::{Message, Stanza, StreamError};
 use klatsch_protocol::time::Timestamp;
@@ -45,6 +46,32 @@ pub enum Mail {
     Avatar(Box<str>),
     /// The session has to end.
     End(StreamError),
+    /// What a room has for its occupants' sessions.
+    Room(RoomMail),
+}
+
+/// What a room has for the sessions inside.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum RoomMail {
+    /// Something is said to all.
+    Heard(Box<Heard>),
+    /// The session is inside, or (`None`) no longer.
+    Remember(BareJid, Option<Box<Occupancy>>),
+    /// The session has everything up to this entry of the room's log.
+    CaughtUp(BareJid, u64),
+    /// The room's log ends here; a hint may have been lost.
+    Ends(BareJid, u64),
+}
+
+/// Something said to all in a room.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Heard {
+    /// The room.
+    pub room: BareJid,
+    /// The stanza, without `to`.
+    pub stanza: Stanza,
+    /// The entry of the room's log that it is; then this is a hint that may be lost.
+    pub entry: Option<u64>,
 }
 
 /// A committed entry, as its message.

@@ -52,6 +52,9 @@ pub const ALL: &[(&str, &str)] = &[
         HELD_DROPPED,
         "Stanzas dropped because too many waited for a client that was away.",
     ),
+    (ROOMS, "Rooms at hand on this node."),
+    (ROOM_OCCUPANTS, "Sessions inside rooms of this node."),
+    (ROOM_MESSAGES, "Messages committed to the logs of rooms."),
     (ACTOR_RESTARTS, "Actors started again after a failure."),
 ];
 
@@ -71,6 +74,9 @@ const LOG_WRITER_WAITING: &str = "klatsch_log_writer_waiting";
 const LOG_READS: &str = "klatsch_log_reads_total";
 const HINTS_LOST: &str = "klatsch_hints_lost_total";
 const HELD_DROPPED: &str = "klatsch_held_stanzas_dropped_total";
+const ROOMS: &str = "klatsch_rooms";
+const ROOM_OCCUPANTS: &str = "klatsch_room_occupants";
+const ROOM_MESSAGES: &str = "klatsch_room_messages_total";
 const ACTOR_RESTARTS: &str = "klatsch_actor_restarts_total";
 
 /// Shows what is counted without labels from the start: a series that appears with its first
@@ -78,6 +84,8 @@ const ACTOR_RESTARTS: &str = "klatsch_actor_restarts_total";
 pub fn start() {
     metrics::gauge!(SESSIONS).increment(0);
     metrics::gauge!(LOG_WRITER_WAITING).set(0);
+    metrics::gauge!(ROOMS).increment(0);
+    metrics::gauge!(ROOM_OCCUPANTS).increment(0);
     for name in [
         SESSIONS_ENDED,
         SESSIONS_LOST,
@@ -89,6 +97,7 @@ pub fn start() {
         LOG_READS,
         HINTS_LOST,
         HELD_DROPPED,
+        ROOM_MESSAGES,
         ACTOR_RESTARTS,
     ] {
         metrics::counter!(name).increment(0);
@@ -162,6 +171,24 @@ pub(crate) fn held_stanza_dropped() {
 
 pub(crate) fn actor_restarted() {
     metrics::counter!(ACTOR_RESTARTS).increment(1);
+}
+
+pub(crate) fn room_began() {
+    metrics::gauge!(ROOMS).increment(1);
+}
+
+pub(crate) fn room_ended(occupants: i64) {
+    metrics::gauge!(ROOMS).decrement(1);
+    room_occupants(-occupants);
+}
+
+/// So many more are inside.
+pub(crate) fn room_occupants(more: i64) {
+    metrics::gauge!(ROOM_OCCUPANTS).increment(more as f64);
+}
+
+pub(crate) fn room_message() {
+    metrics::counter!(ROOM_MESSAGES).increment(1);
 }
 
 /// Row C10: labels come from enums only.

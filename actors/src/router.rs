@@ -24,6 +24,7 @@ use tokio::time::timeout;
 
 use crate::accounts::AccountCell;
 use crate::mail::{Address, Mail};
+use crate::room::{self, Settled};
 use crate::world::{STORE_PATIENCE, World, now};
 
 /// What became of a stanza.
@@ -33,6 +34,8 @@ pub enum Way {
     Done,
     /// It was refused.
     Refused(StanzaError),
+    /// It is for a room, or for the service that hosts rooms: [`room::ask::deliver`].
+    Room,
     /// The server has to act for this account: [`decide_for_account`].
     Account(BareJid),
     /// A service of a domain has to answer: [`decide_for_service`].
@@ -51,6 +54,9 @@ pub fn route(world: &World, stanza: &Stanza) -> Way {
     let Some(to) = stanza.to() else {
         return Way::Done;
     };
+    if world.host.hosts_rooms(to.domain()) {
+        return Way::Room;
+    }
     if let Some((service, _)) = world.host.service(to.domain()) {
         return route_to_service(service, to);
     }
@@ -111,10 +117,31 @@ pub async fn route_to_end(world: &Arc<World>, stanza: Stanza, depth: u8) {
                 boxed_route(world, reply, depth + 1).await;
             }
         }
+        Way::Room => deliver_to_room(world, stanza, depth).await,
         Way::Account(account) => decide_for_account(world, &account, &stanza, depth + 1).await,
         Way::Service(service, host) => {
             decide_for_service(world, service, &host, &stanza, depth + 1).await;
         }
+    }
+}
+
+/// A stanza of the server's own making, or one that came back, goes to a room.
+async fn deliver_to_room(world: &Arc<World>, stanza: Stanza, depth: u8) {
+    let stanza = Arc::new(stanza);
+    let settled = room::ask::deliver(world, stanza.clone(), None, None).await;
+    if let Settled::Refused(error) = settled
+        && let Some(reply) = stanza.error_reply(&error)
+    {
+        boxed_route(world, reply, depth + 1).await;
+    }
+}
+
+/// Sends a stanza off without waiting for what becomes of it; what the server would have to do
+/// for an account is not done.
+pub fn send_off(world: &Arc<World>, stanza: Stanza) {
+    if route(world, &stanza) == Way::Room {
+        let world = world.clone();
+        tokio::spawn(async move { route_to_end(&world, stanza, 0).await });
     }
 }
 

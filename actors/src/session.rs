@@ -16,12 +16,13 @@ mod life;
 mod message;
 mod outbound;
 mod perform;
+mod rooms;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use klatsch_protocol::facts::SessionFacts;
-use klatsch_protocol::jid::FullJid;
+use klatsch_protocol::jid::{BareJid, FullJid};
 use klatsch_protocol::stream::sm::Sm;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,7 @@ pub use self::life::Resumables;
 pub use self::message::{
     Answered, Detach, Peer, Pressure, ResumeAnswer, Resumption, SessionMsg, Sink,
 };
+pub use self::rooms::Membership;
 use crate::accounts::AccountCell;
 use crate::session::held::Held;
 use crate::session::inbound::{Batch, Current, Received};
@@ -48,6 +50,8 @@ pub struct Session {
     pub sm: Option<Sm>,
     /// How far it has read its account's log.
     pub cursor: Cursor,
+    /// The rooms it is in.
+    pub rooms: BTreeMap<BareJid, Membership>,
 }
 
 /// The actor.
@@ -94,6 +98,8 @@ pub struct Live {
     /// The bytes of what is unacknowledged or held back.
     kept: Charge,
     pull: Pull,
+    /// Rooms whose logs are being read.
+    room_pulls: BTreeSet<BareJid>,
     has_ended: bool,
 }
 
@@ -144,6 +150,9 @@ impl Actor for SessionActor {
             }
             SessionMsg::Mail(mail) => live.take_mail(*mail),
             SessionMsg::Committed(committed, share) => live.take_hint(&committed, share),
+            SessionMsg::Room(mail) => live.take_room_mail(&mail),
+            SessionMsg::RoomPulled(room, page) => live.room_pulled(&room, page),
+            SessionMsg::Announce(room) => live.announce(room.as_ref()),
             SessionMsg::Appended(batch, outcomes) => live.appended(batch, outcomes),
             SessionMsg::Answered(answered) => live.answered(*answered),
             SessionMsg::Pulled(page) => live.pulled(page),

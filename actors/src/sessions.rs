@@ -333,6 +333,10 @@ impl SessionHandle {
     ///
     /// # Errors
     /// The fragment, when the session has enough to deal with: [`SessionHandle::inbound`] waits.
+    #[expect(
+        clippy::result_large_err,
+        reason = "the fragment comes back to wait where it was, and a box would cost each one"
+    )]
     pub fn try_inbound(&self, fragment: Fragment) -> Result<bool, Fragment> {
         match self
             .credit

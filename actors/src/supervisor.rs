@@ -3,6 +3,8 @@
 //! ```text
 //! root ── presence shards (256)      restarted
 //!      ├─ log writer                 restarted
+//!      ├─ keeper of rooms            restarted; its rooms end with it
+//!      │     └─ rooms                restarted by the keeper
 //!      └─ session supervisors (64)   restarted; their sessions end with them
 //!            └─ sessions             not restarted: the client comes back
 //! ```
@@ -22,6 +24,8 @@ use crate::farewell::farewell;
 use crate::log_writer::{LogWriter, LogWriterMsg};
 use crate::metrics;
 use crate::presence_shard::{Arguments as ShardArguments, PresenceShard, PresenceShardMsg, SHARDS};
+use crate::room::RoomMsg;
+use crate::room::keeper::{KeeperMsg, RoomKeeper};
 use crate::world::World;
 
 /// So many failures…
@@ -38,6 +42,7 @@ const SESSION_SUPERVISORS: usize = 64;
 pub struct Registry {
     shards: OnceLock<Vec<RwLock<ActorRef<PresenceShardMsg>>>>,
     log_writer: OnceLock<RwLock<ActorRef<LogWriterMsg>>>,
+    room_keeper: OnceLock<RwLock<ActorRef<KeeperMsg>>>,
     session_supervisors: OnceLock<Vec<RwLock<ActorCell>>>,
 }
 
@@ -55,6 +60,12 @@ impl Registry {
     pub fn log_writer(&self) -> ActorRef<LogWriterMsg> {
         let log_writer = self.log_writer.get().expect("started before anybody asks");
         log_writer.read().expect("no holder panics").clone()
+    }
+
+    /// The keeper of rooms.
+    pub fn room_keeper(&self) -> ActorRef<KeeperMsg> {
+        let room_keeper = self.room_keeper.get().expect("started before anybody asks");
+        room_keeper.read().expect("no holder panics").clone()
     }
 
     /// The supervisor for a session.
@@ -75,6 +86,7 @@ impl Registry {
 enum Child {
     Shard(u16),
     LogWriter,
+    Rooms,
     Sessions(usize),
 }
 
@@ -159,6 +171,7 @@ impl Tree {
             shards.push(RwLock::new(self.spawn_shard(shard, me).await?));
         }
         let log_writer = self.spawn_log_writer(me).await?;
+        let room_keeper = self.spawn_room_keeper(me).await?;
         let mut session_supervisors = Vec::with_capacity(SESSION_SUPERVISORS);
         for index in 0..SESSION_SUPERVISORS {
             session_supervisors.push(RwLock::new(self.spawn_session_supervisor(index, me).await?));
@@ -166,6 +179,7 @@ impl Tree {
         let registry = &self.world.registry;
         let is_first = registry.shards.set(shards).is_ok()
             && registry.log_writer.set(RwLock::new(log_writer)).is_ok()
+            && registry.room_keeper.set(RwLock::new(room_keeper)).is_ok()
             && registry
                 .session_supervisors
                 .set(session_supervisors)
@@ -190,6 +204,12 @@ impl Tree {
                 let started = self.spawn_log_writer(me).await?;
                 if let Some(log_writer) = registry.log_writer.get() {
                     *log_writer.write().expect("no holder panics") = started;
+                }
+            }
+            Child::Rooms => {
+                let started = self.spawn_room_keeper(me).await?;
+                if let Some(room_keeper) = registry.room_keeper.get() {
+                    *room_keeper.write().expect("no holder panics") = started;
                 }
             }
             Child::Sessions(index) => {
@@ -224,6 +244,13 @@ impl Tree {
         let (actor, _task) =
             Actor::spawn_linked(None, LogWriter, self.world.clone(), me.clone()).await?;
         self.children.push((actor.get_id(), Child::LogWriter));
+        Ok(actor)
+    }
+
+    async fn spawn_room_keeper(&mut self, me: &ActorCell) -> Result<ActorRef<KeeperMsg>, SpawnErr> {
+        let (actor, _task) =
+            Actor::spawn_linked(None, RoomKeeper, self.world.clone(), me.clone()).await?;
+        self.children.push((actor.get_id(), Child::Rooms));
         Ok(actor)
     }
 
@@ -291,10 +318,14 @@ async fn bury(world: Arc<World>, actor: ActorId) {
             continue;
         };
         let resource = &published.view.resources[index];
+        for (_, place) in world.directory.rooms() {
+            // A room that has just ended has nobody inside.
+            let _ = place.actor.cast(RoomMsg::Gone(resource.jid.clone()));
+        }
         let mut facts = SessionFacts::new(resource.jid.clone());
         facts.presence = resource.presence.as_deref().cloned().map(Box::new);
         match world.accounts.get(&account).await {
-            Ok(cell) => return farewell(world.clone(), slot, cell, facts, None).await,
+            Ok(cell) => return farewell(world.clone(), slot, cell, facts, Vec::new(), None).await,
             Err(error) => tracing::error!(%error, "contacts of a failed session not told"),
         }
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use klatsch_protocol::facts::{AccountData, Facts, Host, SessionFacts};
+use klatsch_protocol::features::muc;
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::time::Timestamp;
 use klatsch_store::Store;
@@ -31,6 +32,10 @@ pub struct Settings {
     pub held_stanzas_max: usize,
     /// How often every session's log is compared with what the session has seen, seconds.
     pub tail_check_seconds: u64,
+    /// Rooms at hand at once; one more is refused until another is put away.
+    pub rooms_loaded_max: usize,
+    /// What an operator may tune of rooms.
+    pub rooms: muc::settings::Settings,
 }
 
 impl Default for Settings {
@@ -42,6 +47,9 @@ impl Default for Settings {
             resume_seconds: 300,
             held_stanzas_max: 256,
             tail_check_seconds: 30,
+            // A room takes some kilobytes besides its occupants.
+            rooms_loaded_max: 20_000,
+            rooms: muc::settings::Settings::default(),
         }
     }
 }

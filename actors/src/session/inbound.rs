@@ -5,21 +5,21 @@ use std::sync::Arc;
 
 use klatsch_protocol::effect::{DedupKey, Effect, Keep};
 use klatsch_protocol::facts::AccountData;
-use klatsch_protocol::features::{csi, delay};
+use klatsch_protocol::features::csi;
 use klatsch_protocol::jid::Jid;
 use klatsch_protocol::pipeline;
 use klatsch_protocol::stanza::{
-    ErrorKind, Malformed, Message, Stanza, StanzaError, StreamCondition, StreamError,
+    Malformed, Message, Stanza, StanzaError, StreamCondition, StreamError,
 };
 use klatsch_protocol::stream::sm;
 use klatsch_protocol::xml::Fragment;
 use klatsch_store::Dedup;
 use tokio::time::{Duration, Instant};
-use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::Live;
 use super::message::{Answered, Next};
-use crate::log_writer::{Job, LogWriterMsg, Outcome};
+use crate::log_writer::{Job, LogWriterMsg, Outcome, payload_hash, wait};
 use crate::metrics;
 use crate::router::STALE_MAX;
 use crate::sessions::Credit;
@@ -270,7 +270,7 @@ impl Live {
 
     /// Without any id the place in the session tells a stanza: a client that resumes sends
     /// what was not acknowledged again, and it gets the same place.
-    fn counted_key(&self) -> String {
+    pub(super) fn counted_key(&self) -> String {
         let place = self.batch.jobs.len() as u32;
         match &self.session.sm {
             Some(sm) if sm.is_resumable() => {
@@ -350,6 +350,11 @@ impl Live {
             self.current = Some(current);
             return;
         }
+        if matches!(answered, Answered::Uncertain) {
+            // The client's replay settles it.
+            self.end(Some(StreamError::new(StreamCondition::InternalServerError)));
+            return;
+        }
         current.is_waiting = false;
         self.is_appearing = false;
         let data = self.cell.data();
@@ -387,30 +392,4 @@ impl Live {
         current.effects = pipeline::reply_error(&current.stanza, &wait()).into();
         self.current = Some(Box::new(current));
     }
-}
-
-/// D5: `<resource-constraint type='wait'/>`.
-fn wait() -> StanzaError {
-    StanzaError {
-        kind: ErrorKind::Wait,
-        ..StanzaError::resource_constraint()
-    }
-}
-
-/// What makes a message another message: where it goes, its kind and its content. Not its
-/// `from`, which carries the resource: a client that comes back may have got another one. Nor
-/// the time: a client that sends a message again may say how late it is (XEP-0198 §4).
-fn payload_hash(message: &Message) -> u64 {
-    let to = message.head.to.as_ref().map_or("", Jid::as_str);
-    let mut text = Vec::with_capacity(to.len() + 2 + message.payloads.bytes().len());
-    text.extend_from_slice(to.as_bytes());
-    text.extend_from_slice(&[0, message.kind as u8]);
-    for child in message
-        .payloads
-        .iter()
-        .filter(|child| !child.is("delay", delay::NS))
-    {
-        text.extend_from_slice(child.bytes());
-    }
-    xxh3_64(&text)
 }

@@ -34,6 +34,7 @@ impl Live {
             facts: SessionFacts::new(jid),
             sm: None,
             cursor: Cursor::at(head),
+            rooms: Default::default(),
         };
         Self {
             world,
@@ -52,6 +53,7 @@ impl Live {
             held: Default::default(),
             kept,
             pull: Default::default(),
+            room_pulls: Default::default(),
             successor: None,
             has_ended: false,
         }
@@ -231,6 +233,7 @@ impl Live {
             self.slot,
             self.cell.clone(),
             facts,
+            self.occupied(),
             self.successor.take(),
         ));
     }

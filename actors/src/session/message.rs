@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use klatsch_protocol::archive::Entry;
 use klatsch_protocol::effect::{Answer, Continue, Effect};
-use klatsch_protocol::jid::FullJid;
+use klatsch_protocol::jid::{BareJid, FullJid};
 use klatsch_protocol::routing::Share;
 use klatsch_protocol::stanza::{Stanza, StanzaError, StreamCondition, StreamError};
 use klatsch_protocol::xml::{Element, Fragment};
@@ -13,7 +13,7 @@ use klatsch_store::StoreError;
 use tokio::sync::oneshot;
 
 use crate::log_writer::Outcome;
-use crate::mail::{Committed, Mail};
+use crate::mail::{Committed, Mail, RoomMail};
 use crate::session::Session;
 use crate::sessions::Credit;
 
@@ -26,6 +26,12 @@ pub enum SessionMsg {
     Mail(Box<Mail>),
     /// An entry has been committed to the account's log; this is the session's share of it.
     Committed(Arc<Committed>, Share),
+    /// A room the session is in has something for it.
+    Room(Arc<RoomMail>),
+    /// The next entries of a room's log.
+    RoomPulled(BareJid, Result<Vec<Entry>, StoreError>),
+    /// This room, or all of them, was started again: say who is inside.
+    Announce(Option<BareJid>),
     /// What became of the batch with this number.
     Appended(u64, Vec<Outcome>),
     /// What the stanza being decided waits for has come.
@@ -66,6 +72,8 @@ pub enum Answered {
     Stale,
     /// A change was refused.
     Refused(StanzaError),
+    /// It is not known whether it was kept (D5).
+    Uncertain,
     /// Nothing more to say.
     Done,
 }
@@ -79,7 +87,7 @@ impl Answered {
     ) -> Next {
         match self {
             Self::Loaded(answer, continued) => Next::Prepend(go_on(answer, continued)),
-            Self::Changed | Self::Done => Next::GoOn,
+            Self::Changed | Self::Done | Self::Uncertain => Next::GoOn,
             Self::Stale => Next::Again,
             Self::Refused(error) => {
                 Next::Instead(klatsch_protocol::pipeline::reply_error(stanza, &error))

@@ -23,7 +23,7 @@ use crate::router::{self, patiently};
 const QUEUED_PAUSE: usize = 32 * 1024;
 
 /// So many entries are read from the log at once.
-const PAGE: u32 = 50;
+pub(super) const PAGE: u32 = 50;
 
 impl Live {
     /// Takes mail from another address.
@@ -33,11 +33,12 @@ impl Live {
             Mail::RosterPush(payload) | Mail::BlocklistPush(payload) => self.push(payload),
             Mail::Avatar(hash) => self.show_avatar(&hash),
             Mail::End(error) => self.end(Some(error)),
+            Mail::Room(mail) => self.take_room_mail(&mail),
             Mail::Committed(_) => debug_assert!(false, "hints come with the session's share"),
         }
     }
 
-    fn deliver(&mut self, stanza: &Stanza) {
+    pub(super) fn deliver(&mut self, stanza: &Stanza) {
         let data = self.cell.data();
         let facts = self
             .world
@@ -84,12 +85,12 @@ impl Live {
         }));
     }
 
-    fn perform_delivery(&mut self, effect: Effect) {
+    pub(super) fn perform_delivery(&mut self, effect: Effect) {
         match effect {
             Effect::Hold(key, stanza) => self.hold(Some(key), stanza),
             Effect::Release => self.release_held(),
             // Refusals go back to their senders; what needs the store to do so needs no refusal.
-            Effect::Route(stanza) => drop(router::route(&self.world, &stanza)),
+            Effect::Route(stanza) => router::send_off(&self.world, stanza),
             Effect::Trace(what, why) => tracing::trace!(what, why),
             other => debug_assert!(false, "a delivery cannot ask for {other:?}"),
         }
@@ -131,7 +132,7 @@ impl Live {
             return;
         }
         if let Some(reply) = stanza.error_reply(&StanzaError::service_unavailable()) {
-            router::route(&self.world, &reply);
+            router::send_off(&self.world, reply);
         }
     }
 
@@ -156,7 +157,7 @@ impl Live {
         }
     }
 
-    fn write(&mut self, stanza: &Stanza, unacked: Option<Unacked>) {
+    pub(super) fn write(&mut self, stanza: &Stanza, unacked: Option<Unacked>) {
         let Connection::Here(sink) = &self.connection else {
             return;
         };
@@ -196,7 +197,7 @@ impl Live {
         self.schedule_tail_check();
     }
 
-    fn can_take_entries(&self) -> bool {
+    pub(super) fn can_take_entries(&self) -> bool {
         let Connection::Here(sink) = &self.connection else {
             return false;
         };
@@ -206,6 +207,7 @@ impl Live {
 
     /// Reads on from the log, if there is something and the client can take it.
     pub(super) fn go_on_reading(&mut self) {
+        self.go_on_reading_rooms();
         let behind = self.session.cursor.is_behind();
         if !behind || self.pull == Pull::UnderWay || !self.can_take_entries() {
             return;

@@ -79,6 +79,10 @@ impl Live {
                 }
                 false
             }
+            Way::Room => {
+                self.ask_room(stanza);
+                true
+            }
             Way::Account(account) => {
                 let world = self.world.clone();
                 self.later(async move {
@@ -189,7 +193,7 @@ impl Live {
     }
 
     /// Lets the current stanza go on with the answer of something that takes time.
-    fn later(&self, answer: impl Future<Output = Answered> + Send + 'static) {
+    pub(super) fn later(&self, answer: impl Future<Output = Answered> + Send + 'static) {
         let (world, slot) = (self.world.clone(), self.slot);
         tokio::spawn(async move {
             let answered = answer.await;
@@ -211,6 +215,13 @@ impl Live {
                 Unacked::Stanza(stanza) => stanzas.push(*stanza),
                 Unacked::Refusal(_) => {}
                 Unacked::Entry { id, .. } => self.session.cursor.rewind_to(id),
+                Unacked::RoomEntry { room, id } => {
+                    let inside = self.session.rooms.get_mut(&room);
+                    let cursor = inside.and_then(|inside| inside.cursor.as_mut());
+                    if let Some(cursor) = cursor {
+                        cursor.rewind_to(id);
+                    }
+                }
             }
         }
         stanzas

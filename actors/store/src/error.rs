@@ -24,6 +24,9 @@ pub enum StoreError {
     /// There is no such account.
     #[error("no such account")]
     NoSuchAccount,
+    /// There is no such room.
+    #[error("no such room")]
+    NoSuchRoom,
     /// An id of a query is not in the archive (XEP-0313 §4.1.5, XEP-0059 §2.2).
     #[error("no such item")]
     NoSuchItem,

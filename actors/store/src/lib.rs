@@ -1,4 +1,4 @@
-//! What klatsch remembers: accounts, rosters, block lists, logs, nodes and what people keep.
+//! What klatsch remembers: accounts, rosters, block lists, rooms, logs, nodes and what people keep.
 //!
 //! [`Store`] is the handle everybody uses; one file per subject says what it can do and how
 //! that fails. `sqlite` keeps it on disk, `memory` in tests. The store never reads a
@@ -14,12 +14,14 @@ pub mod error;
 pub mod kept;
 pub mod log;
 pub mod pubsub;
+pub mod rooms;
 pub mod roster;
 pub mod snapshot;
 pub mod store;
 
 pub use accounts::{Account, Credentials};
 pub use error::{Result, StoreError};
-pub use log::{Append, Appended, Dedup, Placed};
+pub use log::{Append, Appended, Dedup, LogAppend, LogAppended, Placed};
+pub use rooms::{RoomAppend, RoomAppended};
 pub use snapshot::Snapshot;
 pub use store::Store;

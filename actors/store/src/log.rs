@@ -1,13 +1,16 @@
-//! Logs, the archives of accounts: entries with ids 1, 2, 3 … that never change.
+//! Logs, the archives of accounts and rooms: entries with ids 1, 2, 3 … that never change, but
+//! for what is retracted in a room.
 //!
 //! Keeps the promises D1 (an answer means committed) and D2 (a replay finds the first
-//! entries). Meaning and rendering of archives are the protocol's (XEP-0313); rooms come later.
+//! entries). Meaning and rendering of archives are the protocol's (XEP-0313). What is said of
+//! the logs of rooms stands in `rooms.rs`.
 
 use bytes::Bytes;
 use klatsch_protocol::archive::{ArchiveQuery, Bounds, Entry, Page, PageFrom};
 use klatsch_protocol::jid::{BareJid, Jid};
 use klatsch_protocol::time::Timestamp;
 
+use crate::rooms::{RoomAppend, RoomAppended};
 use crate::store::subject;
 
 /// Entries on one page at most (row C09: no query without a bound).
@@ -87,9 +90,52 @@ pub enum Appended {
     Blocked,
 }
 
+/// An append to whichever log.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LogAppend {
+    /// To the logs of accounts.
+    Account(Append),
+    /// To the log of a room.
+    Room(Box<RoomAppend>),
+}
+
+/// What became of an append to whichever log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogAppended {
+    /// To the logs of accounts.
+    Account(Appended),
+    /// To the log of a room.
+    Room(RoomAppended),
+}
+
+impl LogAppended {
+    /// What became of an append to the logs of accounts.
+    pub fn account(self) -> Option<Appended> {
+        match self {
+            Self::Account(appended) => Some(appended),
+            Self::Room(_) => None,
+        }
+    }
+
+    /// What became of an append to the log of a room.
+    pub fn room(self) -> Option<RoomAppended> {
+        match self {
+            Self::Room(appended) => Some(appended),
+            Self::Account(_) => None,
+        }
+    }
+}
+
 subject! {
     /// Logs.
     Logs {
+        /// Appends all of a batch in one transaction, to accounts and rooms alike, and answers
+        /// each in its kind and order once that is durable. What is refused does not keep the
+        /// rest from being stored.
+        ///
+        /// # Errors
+        /// As [`Store::append`](crate::Store::append).
+        fn append_all(&self, batch: Vec<LogAppend>) -> Vec<LogAppended>;
         /// Appends all of a batch in one transaction, and answers in its order once that is
         /// durable. What is refused does not keep the rest from being stored.
         ///

@@ -2,6 +2,7 @@
 
 mod log;
 mod nodes;
+mod rooms;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -36,6 +37,9 @@ struct State {
     epoch: u64,
     /// By service and name.
     nodes: BTreeMap<(BareJid, String), nodes::Held>,
+    rooms: BTreeMap<BareJid, rooms::Held>,
+    /// The last versions of rooms that are no more, and the last ids of their logs.
+    past_rooms: HashMap<BareJid, (u64, u64)>,
 }
 
 /// One life of an account.

@@ -17,6 +17,7 @@ mod open;
 mod purge;
 mod query;
 mod recent;
+mod rooms;
 mod roster;
 mod snapshot;
 mod statements;
@@ -31,6 +32,7 @@ use tokio::sync::Mutex;
 
 use crate::error::{Result, StoreError};
 use crate::store::Upkeep;
+use log::LogOf;
 use recent::Tails;
 use writer::Writer;
 
@@ -59,19 +61,19 @@ impl Sqlite {
             .unwrap_or_else(|error| Err(StoreError::Uncertain(error.to_string())))
     }
 
-    /// The number of an account and its log.
-    async fn number(&self, account: &BareJid) -> Result<i64> {
-        sqlx::query_scalar("SELECT id FROM account WHERE jid = ? AND removed IS NULL")
-            .bind(account.as_str())
+    /// The number of an account or room and its log.
+    async fn number(&self, of: &LogOf) -> Result<i64> {
+        sqlx::query_scalar(of.find_number())
+            .bind(of.jid().as_str())
             .fetch_optional(&self.readers)
             .await?
-            .ok_or(StoreError::NoSuchAccount)
+            .ok_or_else(|| of.no_such())
     }
 
-    /// The number of an account's log, with everything in it that has been committed.
-    async fn settled(&self, account: &BareJid) -> Result<i64> {
-        let log = self.number(account).await?;
-        self.settle(account, log).await?;
+    /// The number of a log, with everything in it that has been committed.
+    async fn settled(&self, of: &LogOf) -> Result<i64> {
+        let log = self.number(of).await?;
+        self.settle(of, log).await?;
         Ok(log)
     }
 }

@@ -17,6 +17,12 @@ mod log;
 mod nodes;
 #[path = "contract/replay.rs"]
 mod replay;
+#[path = "contract/room_list.rs"]
+mod room_list;
+#[path = "contract/room_log.rs"]
+mod room_log;
+#[path = "contract/rooms.rs"]
+mod rooms;
 #[path = "contract/roster.rs"]
 mod roster;
 #[path = "contract/support.rs"]

@@ -7,7 +7,7 @@
 use super::pubsub::disco as nodes;
 use super::{ALL, Feature, Scope, Service, Spec, get, refuse};
 use crate::effect::{Answer, Effect};
-use crate::facts::Facts;
+use crate::facts::{Facts, Host};
 use crate::features::roster::Subscription;
 use crate::stanza::{Iq, Stanza, StanzaError};
 use crate::xml::Element;
@@ -95,7 +95,7 @@ fn server_info(iq: &Iq, _facts: &Facts<'_>) -> Vec<Effect> {
     answer(iq, server_description(), node)
 }
 
-/// The services of the domain that was asked.
+/// §4: the services of the domain that was asked, and that of its rooms.
 fn server_items(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
     if node_of(iq).is_some() {
         return refuse(iq, StanzaError::item_not_found());
@@ -111,9 +111,14 @@ fn server_items(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
             .attr("jid", format!("{}.{domain}", service.label()))
             .attr("name", name)
     });
+    let rooms = Host::rooms_of(domain).map(|rooms| {
+        Element::new("item", NS_ITEMS)
+            .attr("jid", rooms.as_str())
+            .attr("name", super::muc::service::NAME)
+    });
     answer(
         iq,
-        Element::new("query", NS_ITEMS).children_from(services),
+        Element::new("query", NS_ITEMS).children_from(rooms.into_iter().chain(services)),
         None,
     )
 }

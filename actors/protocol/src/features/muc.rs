@@ -45,7 +45,7 @@ pub mod settings;
 pub(crate) mod testkit;
 mod voice;
 
-use super::{Feature, Spec, Status};
+use super::{Feature, Spec};
 
 /// Entering.
 pub const NS: &str = "http://jabber.org/protocol/muc";
@@ -57,9 +57,6 @@ pub const NS_ADMIN: &str = "http://jabber.org/protocol/muc#admin";
 pub const NS_OWNER: &str = "http://jabber.org/protocol/muc#owner";
 /// Reflections carry the id the client gave (§7.4).
 pub const NS_STABLE_ID: &str = "http://jabber.org/protocol/muc#stable_id";
-
-/// What is missing of everything here: rooms have no actor yet.
-const NOT_SERVED: Status = Status::Partial("decided, not yet served");
 
 /// Invitations from one to the other (XEP-0249): the server only carries them.
 pub const DIRECT_INVITATIONS: Feature = Feature {
@@ -80,7 +77,6 @@ pub const FEATURE: Feature = Feature {
         number: 45,
         version: "1.35.5",
     },
-    status: NOT_SERVED,
     disco_room: &[
         NS,
         NS_STABLE_ID,

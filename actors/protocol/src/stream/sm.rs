@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use crate::jid::BareJid;
 use crate::routing::Share;
 use crate::stanza::{Stanza, StreamCondition, StreamError, StreamErrorDetail};
 use crate::xml::Element;
@@ -54,6 +55,13 @@ pub enum Unacked {
         /// How it was sent.
         share: Share,
     },
+    /// An entry of a room's log.
+    RoomEntry {
+        /// The room.
+        room: BareJid,
+        /// Its id.
+        id: u64,
+    },
     /// A stanza that stands in no log.
     Stanza(Box<Stanza>),
     /// The refusal of something that was no stanza; it is not sent again.
@@ -64,7 +72,7 @@ impl Unacked {
     /// What it takes besides its place in the queue, about: an entry stands in the log.
     fn bytes(&self) -> usize {
         match self {
-            Self::Entry { .. } => 0,
+            Self::Entry { .. } | Self::RoomEntry { .. } => 0,
             Self::Stanza(stanza) => STANZA_BYTES + stanza.payloads().bytes().len(),
             Self::Refusal(_) => STANZA_BYTES,
         }
@@ -166,7 +174,7 @@ impl Sm {
         let entry_waits = self
             .unacked
             .iter()
-            .any(|unacked| matches!(unacked, Unacked::Entry { .. }));
+            .any(|unacked| matches!(unacked, Unacked::Entry { .. } | Unacked::RoomEntry { .. }));
         !self.unacked.is_empty() && self.wants_ack(entry_waits)
     }
 }

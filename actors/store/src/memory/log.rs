@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use bytes::Bytes;
 use klatsch_protocol::archive::{ArchiveQuery, Bounds, Direction, Entry, Page, PageFrom};
 use klatsch_protocol::jid::{BareJid, Jid};
 use klatsch_protocol::time::Timestamp;
@@ -9,7 +10,9 @@ use klatsch_protocol::time::Timestamp;
 use super::{Life, Memory, State};
 use crate::blocklist::forms;
 use crate::error::{Result, StoreError};
-use crate::log::{Append, Appended, HIDDEN, IDS_MAX, Logs, PAGE_MAX, Placed, cut};
+use crate::log::{
+    Append, Appended, Dedup, HIDDEN, IDS_MAX, LogAppend, LogAppended, Logs, PAGE_MAX, Placed, cut,
+};
 
 /// A log.
 pub(super) struct Log {
@@ -47,6 +50,73 @@ impl Log {
     pub(super) fn cursor(&self) -> u64 {
         self.cursor
     }
+
+    /// A log whose ids go on after those of an earlier one.
+    pub(super) fn after(head: u64) -> Self {
+        Self {
+            head,
+            ..Self::default()
+        }
+    }
+
+    /// What has been said under a key: its payload and its places.
+    pub(super) fn said(&self, dedup: Option<&Dedup>) -> Option<(u64, Placed, Option<Placed>)> {
+        self.replays.get(&dedup?.key).copied()
+    }
+
+    /// Remembers what is said under a key.
+    pub(super) fn say(&mut self, dedup: Option<&Dedup>, first: Placed, twin: Option<Placed>) {
+        if let Some(dedup) = dedup {
+            self.replays.insert(dedup.key, (dedup.payload, first, twin));
+        }
+    }
+
+    /// Allots the next id.
+    pub(super) fn place(
+        &mut self,
+        with: &Jid,
+        direction: Direction,
+        stanza: &Bytes,
+        flags: u8,
+        now: Timestamp,
+    ) -> Placed {
+        self.head += 1;
+        self.stamp = self.stamp.max(now);
+        let entry = Entry {
+            id: self.head,
+            stamp: self.stamp,
+            direction,
+            with: with.bare(),
+            stanza: stanza.clone(),
+        };
+        let line = Line {
+            entry,
+            resource: with.resource().map(str::to_owned),
+            flags,
+        };
+        self.entries.insert(self.head, line);
+        Placed {
+            id: self.head,
+            stamp: self.stamp,
+        }
+    }
+
+    /// Puts something in the place of an entry.
+    pub(super) fn replace(&mut self, id: u64, stanza: &Bytes) {
+        if let Some(line) = self.entries.get_mut(&id) {
+            line.entry.stanza = stanza.clone();
+        }
+    }
+
+    pub(super) fn later(&self, after: u64, max: u32) -> Vec<Entry> {
+        let later = self.entries.values().filter(|line| line.entry.id > after);
+        let later = later.take(max.min(PAGE_MAX) as usize);
+        later.map(|line| line.entry.clone()).collect()
+    }
+
+    pub(super) fn entry(&self, id: u64) -> Option<Entry> {
+        self.entries.get(&id).map(|line| line.entry.clone())
+    }
 }
 
 impl State {
@@ -56,7 +126,7 @@ impl State {
             return Appended::NoSuchAccount;
         };
         if let Some(dedup) = &append.dedup
-            && let Some((payload, sender, recipient)) = life.log.replays.get(&dedup.key).copied()
+            && let Some((payload, sender, recipient)) = life.log.said(Some(dedup))
         {
             return match payload == dedup.payload {
                 true => Appended::Replay { sender, recipient },
@@ -84,10 +154,8 @@ impl State {
         let twin = recipient.and_then(|recipient| {
             self.place(recipient, &append.sender, Direction::Received, append)
         });
-        if let (Some(dedup), Some(life)) = (&append.dedup, self.accounts.get_mut(&sender)) {
-            life.log
-                .replays
-                .insert(dedup.key, (dedup.payload, first, twin));
+        if let Some(life) = self.accounts.get_mut(&sender) {
+            life.log.say(append.dedup.as_ref(), first, twin);
         }
         Appended::Stored {
             sender: first,
@@ -103,28 +171,7 @@ impl State {
         append: &Append,
     ) -> Option<Placed> {
         let log = &mut self.accounts.get_mut(account)?.log;
-        log.head += 1;
-        log.stamp = log.stamp.max(append.now);
-        let entry = Entry {
-            id: log.head,
-            stamp: log.stamp,
-            direction,
-            with: with.bare(),
-            stanza: append.stanza.clone(),
-        };
-        let resource = with.resource().map(str::to_owned);
-        log.entries.insert(
-            log.head,
-            Line {
-                entry,
-                resource,
-                flags: append.flags,
-            },
-        );
-        Some(Placed {
-            id: log.head,
-            stamp: log.stamp,
-        })
+        Some(log.place(with, direction, &append.stanza, append.flags, append.now))
     }
 }
 
@@ -136,7 +183,7 @@ pub(super) fn is_blocked(blocked: &BTreeSet<Jid>, sender: &Jid) -> bool {
 }
 
 impl Log {
-    fn page(&self, query: &ArchiveQuery) -> Result<Page> {
+    pub(super) fn page(&self, query: &ArchiveQuery) -> Result<Page> {
         let from = match query.page {
             PageFrom::After(id) | PageFrom::Before(id) => Some(id),
             PageFrom::Start | PageFrom::End => None,
@@ -161,7 +208,7 @@ impl Log {
             .filter(|line| line.flags & HIDDEN == 0)
     }
 
-    fn bounds(&self) -> Option<Bounds> {
+    pub(super) fn bounds(&self) -> Option<Bounds> {
         let place = |line: &Line| (line.entry.id, line.entry.stamp);
         let (first, last) = (self.visible().next()?, self.visible().next_back()?);
         Some(Bounds {
@@ -187,6 +234,15 @@ fn passes(line: &Line, query: &ArchiveQuery) -> bool {
 }
 
 impl Logs for Memory {
+    async fn append_all(&self, batch: Vec<LogAppend>) -> Result<Vec<LogAppended>> {
+        let mut state = self.state();
+        let append = |append: &LogAppend| match append {
+            LogAppend::Account(append) => LogAppended::Account(state.append(append)),
+            LogAppend::Room(append) => LogAppended::Room(state.append_room(append)),
+        };
+        Ok(batch.iter().map(append).collect())
+    }
+
     async fn append(&self, batch: Vec<Append>) -> Result<Vec<Appended>> {
         let mut state = self.state();
         Ok(batch.iter().map(|append| state.append(append)).collect())
@@ -208,17 +264,7 @@ impl Logs for Memory {
     }
 
     async fn entries(&self, account: &BareJid, after: u64, max: u32) -> Result<Vec<Entry>> {
-        self.read(account, |life| {
-            let later = life
-                .log
-                .entries
-                .values()
-                .filter(|line| line.entry.id > after);
-            later
-                .take(max.min(PAGE_MAX) as usize)
-                .map(|line| line.entry.clone())
-                .collect()
-        })
+        self.read(account, |life| life.log.later(after, max))
     }
 
     async fn query(&self, account: &BareJid, query: &ArchiveQuery) -> Result<Page> {

@@ -5,6 +5,7 @@ use klatsch_protocol::sasl::{Hash, ScramCredentials};
 use klatsch_protocol::time::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 
+use super::log::LogOf;
 use super::writer::Writer;
 use super::{Sqlite, bare, nodes, unsigned};
 use crate::accounts::{Account, Accounts, Credentials, LIST_MAX};
@@ -265,6 +266,6 @@ async fn remove(writer: &mut Writer, account: &BareJid, now: Timestamp) -> Resul
     }
     nodes::forget_account(connection, account).await?;
     // Forgetting too early does no harm, should the commit fail.
-    writer.heads.remove(account);
+    writer.heads.remove(&LogOf::Account(account.clone()));
     Ok(())
 }

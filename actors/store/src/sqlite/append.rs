@@ -4,20 +4,24 @@
 //! Every statement is a way to the connection's thread and back, so rows go in by the dozen:
 //! statements exist for the sizes of `statements.rs` and are prepared once.
 
+mod load;
+
 use std::collections::HashMap;
 
-use klatsch_protocol::jid::{BareJid, Jid};
+use klatsch_protocol::jid::Jid;
 use klatsch_protocol::time::Timestamp;
 
-use super::log::{OWN, RECEIVED, SENT, place};
+use self::load::{load_blocks, load_heads, load_said};
+use super::log::{LogOf, OWN, RECEIVED, SENT, place};
 use super::merge::{Bound, make_room};
 use super::recent::{Key, Line, Message, Said};
-use super::statements::{ADD_RECENT, FIND_BLOCKS, FIND_HEADS, FIND_REPLAYS, chunks};
-use super::unsigned;
+use super::rooms::notes::{Notes, bury, set_subjects};
+use super::statements::{ADD_RECENT, chunks};
 use super::writer::{Head, Writer};
 use crate::blocklist::forms;
 use crate::error::{Result, StoreError};
-use crate::log::{Append, Appended, Dedup, Placed};
+use crate::log::{Append, Appended, Dedup, LogAppend, LogAppended, Placed};
+use crate::rooms::{self, RoomAppend, RoomAppended};
 
 fn replay_key(log: i64, dedup: &Dedup) -> Result<Key> {
     let log =
@@ -41,7 +45,7 @@ impl Said {
 }
 
 /// Appends a batch. Runs between BEGIN and COMMIT.
-pub(super) async fn append(writer: &mut Writer, batch: &[Append]) -> Result<Vec<Appended>> {
+pub(super) async fn append(writer: &mut Writer, batch: &[LogAppend]) -> Result<Vec<LogAppended>> {
     let heads = load_heads(writer, batch).await?;
     let said = load_said(writer, batch, &heads).await?;
     let blocks = load_blocks(writer, batch, &heads).await?;
@@ -51,16 +55,25 @@ pub(super) async fn append(writer: &mut Writer, batch: &[Append]) -> Result<Vec<
         blocks,
         next_number: writer.recent.next_number(),
         messages: Vec::with_capacity(batch.len()),
+        notes: Notes::default(),
     };
     let answers = batch
         .iter()
         .map(|append| plan.decide(append))
         .collect::<Result<Vec<_>>>()?;
     let Plan {
-        heads, messages, ..
+        heads,
+        mut messages,
+        notes,
+        ..
     } = plan;
-    make_room(writer, messages.len()).await?;
+    if notes.tombstones.is_empty() {
+        make_room(writer, messages.len()).await?;
+    } else {
+        bury(writer, &notes.tombstones, &mut messages).await?;
+    }
     insert_recent(writer, &messages).await?;
+    set_subjects(writer, &notes.subjects).await?;
     writer.pending.heads.extend(heads);
     writer.pending.recent = messages;
     Ok(answers)
@@ -68,17 +81,25 @@ pub(super) async fn append(writer: &mut Writer, batch: &[Append]) -> Result<Vec<
 
 /// A batch on its way into rows.
 struct Plan {
-    heads: HashMap<BareJid, Head>,
+    heads: HashMap<LogOf, Head>,
     said: HashMap<Key, Said>,
     blocks: HashMap<i64, Vec<String>>,
     next_number: i64,
     messages: Vec<Message>,
+    notes: Notes,
 }
 
 impl Plan {
     /// What becomes of an append; its row is added to the plan.
-    fn decide(&mut self, append: &Append) -> Result<Appended> {
-        let sender = append.sender.bare();
+    fn decide(&mut self, append: &LogAppend) -> Result<LogAppended> {
+        Ok(match append {
+            LogAppend::Account(append) => LogAppended::Account(self.decide_account(append)?),
+            LogAppend::Room(append) => LogAppended::Room(self.decide_room(append)?),
+        })
+    }
+
+    fn decide_account(&mut self, append: &Append) -> Result<Appended> {
+        let sender = LogOf::Account(append.sender.bare());
         let Some(head) = self.heads.get(&sender) else {
             return Ok(Appended::NoSuchAccount);
         };
@@ -90,11 +111,9 @@ impl Plan {
         {
             return Ok(said.answer(dedup));
         }
-        let recipient = append
-            .recipient
-            .as_ref()
-            .filter(|recipient| **recipient != sender);
-        if let Some(recipient) = recipient {
+        let recipient = append.recipient.clone().map(LogOf::Account);
+        let recipient = recipient.filter(|recipient| *recipient != sender);
+        if let Some(recipient) = &recipient {
             match self.heads.get(recipient) {
                 None => return Ok(Appended::NoSuchAccount),
                 Some(head) if self.is_blocked(head, &append.sender) => {
@@ -103,10 +122,10 @@ impl Plan {
                 Some(_) => {}
             }
         }
-        let own = append.with.bare_str() == sender.as_str();
+        let own = append.with.bare_str() == append.sender.bare_str();
         let direction = if own { OWN } else { SENT };
         let (first, line) = self.place(&sender, &append.with, direction, append.now)?;
-        let twin = match recipient {
+        let twin = match &recipient {
             Some(recipient) => Some(self.place(recipient, &append.sender, RECEIVED, append.now)?),
             None => None,
         };
@@ -134,6 +153,46 @@ impl Plan {
         })
     }
 
+    fn decide_room(&mut self, append: &RoomAppend) -> Result<RoomAppended> {
+        let room = LogOf::Room(append.room.clone());
+        let Some(log) = self.heads.get(&room).map(|head| head.log) else {
+            return Ok(RoomAppended::NoSuchRoom);
+        };
+        let dedup = append
+            .dedup
+            .map(|dedup| rooms::dedup_of(&append.sender, &dedup));
+        let key = dedup.map(|dedup| replay_key(log, &dedup)).transpose()?;
+        let said = key.zip(dedup.map(|dedup| dedup.payload));
+        if let Some((key, payload)) = said
+            && let Some(said) = self.said.get(&key)
+        {
+            return Ok(match said.payload == payload {
+                true => RoomAppended::Replay(said.sender),
+                false => RoomAppended::ReplayOtherPayload,
+            });
+        }
+        let (placed, line) = self.place(&room, &append.sender, RECEIVED, append.now)?;
+        if let Some((key, payload)) = said {
+            let said = Said {
+                payload,
+                sender: placed,
+                recipient: None,
+            };
+            self.said.insert(key, said);
+        }
+        self.notes.take(log, append, placed)?;
+        self.messages.push(Message {
+            number: self.next_number,
+            said,
+            flags: 0,
+            stanza: append.message.clone(),
+            first: line,
+            twin: None,
+        });
+        self.next_number += 1;
+        Ok(RoomAppended::Stored(placed))
+    }
+
     fn is_blocked(&self, recipient: &Head, sender: &Jid) -> bool {
         let Some(blocked) = self.blocks.get(&recipient.log) else {
             return false;
@@ -144,15 +203,12 @@ impl Plan {
     /// Allots the next id of a log.
     fn place(
         &mut self,
-        account: &BareJid,
+        of: &LogOf,
         with: &Jid,
         direction: i64,
         now: Timestamp,
     ) -> Result<(Placed, Line)> {
-        let head = self
-            .heads
-            .get_mut(account)
-            .ok_or(StoreError::NoSuchAccount)?;
+        let head = self.heads.get_mut(of).ok_or_else(|| of.no_such())?;
         head.id += 1;
         head.stamp = head.stamp.max(now);
         let placed = Placed {
@@ -194,139 +250,4 @@ async fn insert_recent(writer: &mut Writer, messages: &[Message]) -> Result<()> 
         query.execute(writer.connection().await?).await?;
     }
     Ok(())
-}
-
-/// The heads of all logs of a batch, those of accounts that exist.
-async fn load_heads(writer: &mut Writer, batch: &[Append]) -> Result<HashMap<BareJid, Head>> {
-    let mut heads = HashMap::with_capacity(batch.len() * 2);
-    let mut unknown = Vec::new();
-    let accounts = batch.iter().flat_map(|append| {
-        std::iter::once(append.sender.bare()).chain(append.recipient.iter().cloned())
-    });
-    for account in accounts {
-        if heads.contains_key(&account) {
-            continue;
-        }
-        match writer.heads.get(&account) {
-            Some(head) => drop(heads.insert(account, *head)),
-            None => unknown.push(account),
-        }
-    }
-    unknown.sort_unstable();
-    unknown.dedup();
-    type Row = (String, i64, i64, i64, i64, Option<i64>, Option<i64>);
-    for (size, chunk) in chunks(&unknown) {
-        let mut query = sqlx::query_as(FIND_HEADS[size].as_str());
-        for account in chunk {
-            query = query.bind(account.as_str());
-        }
-        let rows: Vec<Row> = query.fetch_all(writer.connection().await?).await?;
-        for (jid, log, blocks, id, stamp, place, last) in rows {
-            // Purging leaves the head in the log's row, appending does not touch it.
-            let id = place.map_or(id, |place| id.max(place & i64::from(u32::MAX)));
-            let stamp = Timestamp(last.map_or(stamp, |last| stamp.max(last)));
-            let mut head = Head {
-                log,
-                id: unsigned(id)?,
-                stamp,
-                blocks,
-            };
-            if let Some(recent) = writer.recent.tail(log) {
-                (head.id, head.stamp) = (recent.id, recent.stamp);
-            }
-            heads.insert(super::bare(&jid)?, head);
-        }
-    }
-    Ok(heads)
-}
-
-/// What of a batch has been said before.
-async fn load_said(
-    writer: &mut Writer,
-    batch: &[Append],
-    heads: &HashMap<BareJid, Head>,
-) -> Result<HashMap<Key, Said>> {
-    let mut said = HashMap::new();
-    let mut keys = Vec::with_capacity(batch.len());
-    for append in batch {
-        if let (Some(dedup), Some(head)) =
-            (append.dedup.as_ref(), heads.get(append.sender.bare_str()))
-        {
-            let key = replay_key(head.log, dedup)?;
-            match writer.recent.said(&key) {
-                Some(recent) => drop(said.insert(key, recent)),
-                None => keys.push(key),
-            }
-        }
-    }
-    // In order of keys, neighbours share pages.
-    keys.sort_unstable();
-    type Row = (Vec<u8>, i64, i64, i64, Option<i64>, Option<i64>);
-    for (size, chunk) in chunks(&keys) {
-        let mut query = sqlx::query_as(FIND_REPLAYS[size].as_str());
-        for key in chunk {
-            query = query.bind(key.to_vec());
-        }
-        let rows: Vec<Row> = query.fetch_all(writer.connection().await?).await?;
-        for (key, payload, id, stamp, twin, twin_stamp) in rows {
-            let key = Key::try_from(key)
-                .map_err(|_| StoreError::Corrupt("length of a replay's key".to_owned()))?;
-            let sender = Placed {
-                id: unsigned(id)?,
-                stamp: Timestamp(stamp),
-            };
-            let recipient = match (twin, twin_stamp) {
-                (Some(id), Some(stamp)) => Some(Placed {
-                    id: unsigned(id)?,
-                    stamp: Timestamp(stamp),
-                }),
-                _ => None,
-            };
-            said.insert(
-                key,
-                Said {
-                    payload: payload.cast_unsigned(),
-                    sender,
-                    recipient,
-                },
-            );
-        }
-    }
-    Ok(said)
-}
-
-/// Which forms of which sender's address the recipients of a batch block, by their logs.
-async fn load_blocks(
-    writer: &mut Writer,
-    batch: &[Append],
-    heads: &HashMap<BareJid, Head>,
-) -> Result<HashMap<i64, Vec<String>>> {
-    let mut wanted = Vec::new();
-    for append in batch {
-        let head = append
-            .recipient
-            .as_ref()
-            .and_then(|recipient| heads.get(recipient));
-        if let Some(head) = head.filter(|head| head.blocks > 0) {
-            wanted.extend(
-                forms(&append.sender)
-                    .into_iter()
-                    .map(|form| (head.log, form)),
-            );
-        }
-    }
-    wanted.sort_unstable();
-    wanted.dedup();
-    let mut blocks: HashMap<i64, Vec<String>> = HashMap::new();
-    for (size, chunk) in chunks(&wanted) {
-        let mut query = sqlx::query_as(FIND_BLOCKS[size].as_str());
-        for (log, form) in chunk {
-            query = query.bind(*log).bind(form.clone());
-        }
-        let rows: Vec<(i64, String)> = query.fetch_all(writer.connection().await?).await?;
-        for (log, form) in rows {
-            blocks.entry(log).or_default().push(form);
-        }
-    }
-    Ok(blocks)
 }

@@ -3,6 +3,7 @@
 use klatsch_protocol::jid::{BareJid, Jid};
 use sqlx::sqlite::SqliteConnection;
 
+use super::log::LogOf;
 use super::writer::Writer;
 use super::{Sqlite, signed, unsigned};
 use crate::blocklist::Blocklists;
@@ -68,7 +69,7 @@ async fn change(
     .execute(&mut *connection)
     .await?;
     // The head carries the count; forgetting too early does no harm.
-    writer.heads.remove(account);
+    writer.heads.remove(&LogOf::Account(account.clone()));
     Ok(version + 1)
 }
 

@@ -10,7 +10,7 @@ use super::Sqlite;
 use super::query::{PAGES, SINGLE};
 use crate::accounts::{Accounts, Credentials};
 use crate::error::{Result, StoreError};
-use crate::log::{Append, Appended, Logs};
+use crate::log::{Append, Appended, LogAppend, Logs};
 use crate::store::Upkeep;
 
 fn romeo() -> BareJid {
@@ -104,7 +104,7 @@ async fn a_failed_commit_is_uncertain_and_leaves_no_wrong_head() {
     let failed = store
         .write(|writer| {
             Box::pin(async move {
-                super::append::append(writer, &[note(1)]).await?;
+                super::append::append(writer, &[LogAppend::Account(note(1))]).await?;
                 let connection = writer.connection().await?;
                 // A foreign key that is wrong when the transaction ends: COMMIT refuses.
                 connection.execute("PRAGMA defer_foreign_keys = ON").await?;
@@ -128,7 +128,7 @@ async fn a_change_that_panics_leaves_no_open_transaction() {
     let failed: Result<()> = store
         .write(|writer| {
             Box::pin(async move {
-                super::append::append(writer, &[note(1)]).await?;
+                super::append::append(writer, &[LogAppend::Account(note(1))]).await?;
                 panic!("on purpose");
             })
         })
@@ -236,10 +236,13 @@ async fn c09_every_query_of_a_log_uses_an_index() {
         .chain(SINGLE)
         .copied()
         .chain(super::statements::largest())
+        .chain(super::rooms::STATEMENTS.iter().copied())
         .chain([
             super::snapshot::SNAPSHOT,
             super::accounts::CREDENTIALS,
+            super::log::ENTRIES,
             super::log::SET_CURSOR,
+            super::recent::WHOSE,
         ])
     {
         let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
@@ -250,7 +253,8 @@ async fn c09_every_query_of_a_log_uses_an_index() {
         for (.., step) in steps {
             let table = ["entry", "conversation", "account", "log", "replay", "block"]
                 .iter()
-                .chain(&["e", "c", "a", "l", "b"])
+                .chain(&["room", "room_affiliate", "room_hat", "room_hat_worn"])
+                .chain(&["e", "c", "a", "l", "b", "r", "m", "h", "worn"])
                 .any(|table| {
                     step == format!("SCAN {table}") || step.starts_with(&format!("SCAN {table} "))
                 });

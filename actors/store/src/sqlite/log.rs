@@ -1,7 +1,5 @@
 //! Logs in SQLite: reading entries, heads and cursors.
 
-use std::sync::Arc;
-
 use klatsch_protocol::archive::{ArchiveQuery, Bounds, Direction, Entry, Page};
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::time::Timestamp;
@@ -10,7 +8,7 @@ use super::recent::Tails;
 use super::writer::Writer;
 use super::{Sqlite, append, bare, signed, unsigned};
 use crate::error::{Result, StoreError};
-use crate::log::{Append, Appended, Logs, PAGE_MAX};
+use crate::log::{Append, Appended, LogAppend, LogAppended, Logs, PAGE_MAX};
 
 /// Directions as the database has them.
 pub(super) const SENT: i64 = 0;
@@ -18,6 +16,36 @@ pub(super) const SENT: i64 = 0;
 pub(super) const RECEIVED: i64 = 1;
 /// See [`SENT`].
 pub(super) const OWN: i64 = 2;
+
+/// Whose log it is. An account and a room may have one address.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum LogOf {
+    Account(BareJid),
+    Room(BareJid),
+}
+
+impl LogOf {
+    pub(super) fn jid(&self) -> &BareJid {
+        match self {
+            Self::Account(jid) | Self::Room(jid) => jid,
+        }
+    }
+
+    /// The statement that finds the log's number.
+    pub(super) fn find_number(&self) -> &'static str {
+        match self {
+            Self::Account(_) => "SELECT id FROM account WHERE jid = ? AND removed IS NULL",
+            Self::Room(_) => "SELECT id FROM room WHERE jid = ? AND NOT removed",
+        }
+    }
+
+    pub(super) fn no_such(&self) -> StoreError {
+        match self {
+            Self::Account(_) => StoreError::NoSuchAccount,
+            Self::Room(_) => StoreError::NoSuchRoom,
+        }
+    }
+}
 
 /// The columns of an entry, in the order of [`EntryRow`].
 pub(super) type EntryRow = (i64, i64, i64, String, Vec<u8>);
@@ -68,19 +96,22 @@ pub(super) fn id_of(place: i64) -> Result<u64> {
 }
 
 impl Logs for Sqlite {
-    async fn append(&self, batch: Vec<Append>) -> Result<Vec<Appended>> {
+    async fn append_all(&self, batch: Vec<LogAppend>) -> Result<Vec<LogAppended>> {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
-        let batch = Arc::new(batch);
         self.write(move |writer| Box::pin(async move { append::append(writer, &batch).await }))
             .await
     }
 
+    async fn append(&self, batch: Vec<Append>) -> Result<Vec<Appended>> {
+        let batch = batch.into_iter().map(LogAppend::Account).collect();
+        let answers = self.append_all(batch).await?.into_iter();
+        Ok(answers.filter_map(LogAppended::account).collect())
+    }
+
     async fn head(&self, account: &BareJid) -> Result<u64> {
-        self.find_head(account)
-            .await?
-            .ok_or(StoreError::NoSuchAccount)
+        self.find_head(&LogOf::Account(account.clone())).await
     }
 
     async fn heads(&self, accounts: &[BareJid]) -> Result<Vec<u64>> {
@@ -88,27 +119,17 @@ impl Logs for Sqlite {
     }
 
     async fn entries(&self, account: &BareJid, after: u64, max: u32) -> Result<Vec<Entry>> {
-        let log = self.settled(account).await?;
-        let rows: Vec<EntryRow> = sqlx::query_as(
-            "SELECT e.place, e.stamp, e.direction, c.jid, e.stanza
-             FROM entry e CROSS JOIN conversation c ON c.id = e.conversation
-             WHERE e.place > ? AND e.place < ? ORDER BY e.place LIMIT ?",
-        )
-        .bind(place_saturating(log, after)?)
-        .bind(range(log)?.1)
-        .bind(max.min(PAGE_MAX))
-        .fetch_all(&self.readers)
-        .await?;
-        rows.into_iter().map(entry).collect()
+        self.entries_of(&LogOf::Account(account.clone()), after, max)
+            .await
     }
 
     async fn query(&self, account: &BareJid, query: &ArchiveQuery) -> Result<Page> {
-        let log = self.settled(account).await?;
+        let log = self.settled(&LogOf::Account(account.clone())).await?;
         self.page(log, query).await
     }
 
     async fn bounds(&self, account: &BareJid) -> Result<Option<Bounds>> {
-        let log = self.settled(account).await?;
+        let log = self.settled(&LogOf::Account(account.clone())).await?;
         self.find_bounds(log).await
     }
 
@@ -141,6 +162,25 @@ impl Logs for Sqlite {
     }
 }
 
+pub(super) const ENTRIES: &str = "
+    SELECT e.place, e.stamp, e.direction, c.jid, e.stanza
+    FROM entry e CROSS JOIN conversation c ON c.id = e.conversation
+    WHERE e.place > ? AND e.place < ? ORDER BY e.place LIMIT ?";
+
+impl Sqlite {
+    /// The entries of a log after an id.
+    pub(super) async fn entries_of(&self, of: &LogOf, after: u64, max: u32) -> Result<Vec<Entry>> {
+        let log = self.settled(of).await?;
+        let rows: Vec<EntryRow> = sqlx::query_as(ENTRIES)
+            .bind(place_saturating(log, after)?)
+            .bind(range(log)?.1)
+            .bind(max.min(PAGE_MAX))
+            .fetch_all(&self.readers)
+            .await?;
+        rows.into_iter().map(entry).collect()
+    }
+}
+
 /// A cursor never goes back, nor beyond the log's end.
 pub(super) const SET_CURSOR: &str = "
     UPDATE log SET cursor = max(cursor, min(?2, max(head, ?3, coalesce(
@@ -151,7 +191,7 @@ pub(super) const SET_CURSOR: &str = "
 
 async fn set_cursors(writer: &mut Writer, tails: &Tails, cursors: &[(BareJid, u64)]) -> Result<()> {
     for (account, id) in cursors {
-        let recent = tails.get(account).unwrap_or(0);
+        let recent = tails.get(&LogOf::Account(account.clone())).unwrap_or(0);
         sqlx::query(SET_CURSOR)
             .bind(account.as_str())
             .bind(signed(*id))

@@ -1,10 +1,10 @@
-//! Deleting entries in SQLite: retention, and what removed accounts leave behind.
+//! Deleting entries in SQLite: retention, and what removed accounts and rooms leave behind.
 
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::time::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 
-use super::log::{place_saturating, range};
+use super::log::{LogOf, place_saturating, range};
 use super::writer::Writer;
 use super::{Sqlite, accounts, merge};
 use crate::error::Result;
@@ -20,7 +20,7 @@ impl Sqlite {
         stamp: Timestamp,
         keep_after: u64,
     ) -> Result<u64> {
-        let log = self.number(account).await?;
+        let log = self.number(&LogOf::Account(account.clone())).await?;
         // All of it: what was merged before and still stands in the table of recent messages
         // would come back with the next start.
         self.write(|writer| Box::pin(merge::merge_all(writer)))
@@ -58,7 +58,7 @@ async fn purge_some(writer: &mut Writer, account: &BareJid, log: i64, end: i64) 
 }
 
 /// Ids and stamps go on from the log's row when the last entry is gone.
-async fn keep_head(connection: &mut SqliteConnection, log: i64) -> Result<()> {
+pub(super) async fn keep_head(connection: &mut SqliteConnection, log: i64) -> Result<()> {
     let (start, end) = range(log)?;
     sqlx::query(
         "UPDATE log SET head = max(head, e.place & 4294967295), stamp = max(log.stamp, e.stamp)
@@ -100,27 +100,49 @@ async fn forget_replays(connection: &mut SqliteConnection, log: i64, end: i64) -
     Ok(())
 }
 
-/// Deletes some of what one removed account has left; true: there is more.
+/// Deletes some of what one removed account or room has left; true: there is more.
 pub(super) async fn sweep(writer: &mut Writer) -> Result<bool> {
+    for (find, done) in [UNSWEPT_ACCOUNT, UNSWEPT_ROOM] {
+        let connection = writer.connection().await?;
+        let log: Option<i64> = sqlx::query_scalar(find)
+            .fetch_optional(&mut *connection)
+            .await?;
+        if let Some(log) = log {
+            if !delete_some(writer, log).await? {
+                let connection = writer.connection().await?;
+                sqlx::query(done).bind(log).execute(connection).await?;
+            }
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// How a tombstone with a log is found, and how it is marked when that is empty.
+type Unswept = (&'static str, &'static str);
+
+pub(super) const UNSWEPT_ACCOUNT: Unswept = (
+    "SELECT id FROM account WHERE removed IS NOT NULL AND NOT swept LIMIT 1",
+    "UPDATE account SET swept = 1 WHERE id = ?",
+);
+pub(super) const UNSWEPT_ROOM: Unswept = (
+    "SELECT id FROM room WHERE removed AND NOT swept LIMIT 1",
+    "UPDATE room SET swept = 1 WHERE id = ?",
+);
+
+/// Deletes some of a log; false: nothing of it is left.
+async fn delete_some(writer: &mut Writer, log: i64) -> Result<bool> {
     let connection = writer.connection().await?;
-    let log: Option<i64> = sqlx::query_scalar(
-        "SELECT id FROM account WHERE removed IS NOT NULL AND NOT swept LIMIT 1",
-    )
-    .fetch_optional(&mut *connection)
-    .await?;
-    let Some(log) = log else { return Ok(false) };
     let (start, end) = range(log)?;
     if delete_entries(connection, start, end).await? > 0 {
         return Ok(true);
     }
     forget_replays(connection, log, end).await?;
-    for sql in [
-        "DELETE FROM conversation WHERE log = ?",
-        "UPDATE account SET swept = 1 WHERE id = ?",
-    ] {
-        sqlx::query(sql).bind(log).execute(&mut *connection).await?;
-    }
+    sqlx::query("DELETE FROM conversation WHERE log = ?")
+        .bind(log)
+        .execute(connection)
+        .await?;
     // A number that has been deleted may be given again.
     writer.forget_conversations();
-    Ok(true)
+    Ok(false)
 }

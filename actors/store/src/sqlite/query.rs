@@ -10,7 +10,7 @@ use klatsch_protocol::archive::{ArchiveQuery, Bounds, Page, PageFrom};
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::time::Timestamp;
 
-use super::log::{EntryRow, entry, id_of, place, place_saturating, range};
+use super::log::{EntryRow, LogOf, entry, id_of, place, place_saturating, range};
 use super::statements::{HEADS, chunks};
 use super::{Sqlite, unsigned};
 use crate::error::{Result, StoreError};
@@ -287,21 +287,26 @@ impl Sqlite {
         }))
     }
 
-    /// The id of an account's last entry.
-    pub(super) async fn find_head(&self, account: &BareJid) -> Result<Option<u64>> {
-        if let Some(recent) = self.tails.get(account) {
-            return Ok(Some(recent));
+    /// The id of a log's last entry.
+    pub(super) async fn find_head(&self, of: &LogOf) -> Result<u64> {
+        if let Some(recent) = self.tails.get(of) {
+            return Ok(recent);
         }
-        let head: Option<i64> = sqlx::query_scalar(HEAD)
-            .bind(account.as_str())
+        let sql = match of {
+            LogOf::Account(_) => HEAD,
+            LogOf::Room(_) => ROOM_HEAD,
+        };
+        let head: Option<i64> = sqlx::query_scalar(sql)
+            .bind(of.jid().as_str())
             .fetch_optional(&self.readers)
             .await?;
-        head.map(unsigned).transpose()
+        unsigned(head.ok_or_else(|| of.no_such())?)
     }
 
     /// The ids of the last entries of many accounts.
     pub(super) async fn find_heads(&self, accounts: &[BareJid]) -> Result<Vec<u64>> {
-        let recent: Vec<Option<u64>> = accounts.iter().map(|it| self.tails.get(it)).collect();
+        let recent = accounts.iter().cloned().map(LogOf::Account);
+        let recent: Vec<Option<u64>> = recent.map(|it| self.tails.get(&it)).collect();
         let mut heads: Vec<u64> = recent.iter().map(|head| head.unwrap_or(0)).collect();
         let asked = accounts.iter().enumerate();
         let numbered: Vec<_> = asked.filter(|(at, _)| recent[*at].is_none()).collect();
@@ -330,6 +335,13 @@ const HEAD: &str = "
          ORDER BY e.place DESC LIMIT 1), 0))
     FROM account a JOIN log l ON l.id = a.id WHERE a.jid = ? AND a.removed IS NULL";
 
+const ROOM_HEAD: &str = "
+    SELECT max(l.head, coalesce(
+        (SELECT e.place & 4294967295 FROM entry e
+         WHERE e.place > r.id << 32 AND e.place < (r.id + 1) << 32
+         ORDER BY e.place DESC LIMIT 1), 0))
+    FROM room r JOIN log l ON l.id = r.id WHERE r.jid = ? AND NOT r.removed";
+
 fn empty() -> Page {
     Page {
         entries: Vec::new(),
@@ -351,4 +363,4 @@ pub(super) const PAGES: &[&str] = &[
 
 /// The other statements here, likewise.
 #[cfg(test)]
-pub(super) const SINGLE: &[&str] = &[FIND_STAMP, HEAD];
+pub(super) const SINGLE: &[&str] = &[FIND_STAMP, HEAD, ROOM_HEAD];

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::time::Timestamp;
 
+use super::log::LogOf;
 use super::merge;
 use super::writer::Writer;
 use super::{Sqlite, bare, unsigned};
@@ -86,23 +87,23 @@ pub(super) struct Said {
 /// What is recent of one log.
 #[derive(Debug, Default)]
 struct RecentLog {
-    account: Option<BareJid>,
+    of: Option<LogOf>,
     lines: Vec<Unmerged>,
     keys: Vec<Key>,
 }
 
 /// Where the logs end that have recent entries; shared with those who only read.
 #[derive(Clone, Default)]
-pub(super) struct Tails(Arc<Mutex<HashMap<BareJid, u64>>>);
+pub(super) struct Tails(Arc<Mutex<HashMap<LogOf, u64>>>);
 
 impl Tails {
-    fn lock(&self) -> MutexGuard<'_, HashMap<BareJid, u64>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<LogOf, u64>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The id of the log's last entry, if that is recent.
-    pub(super) fn get(&self, account: &BareJid) -> Option<u64> {
-        self.lock().get(account).copied()
+    pub(super) fn get(&self, of: &LogOf) -> Option<u64> {
+        self.lock().get(of).copied()
     }
 }
 
@@ -204,7 +205,7 @@ impl Recent {
     }
 
     /// A message has been committed.
-    pub(super) fn add(&mut self, message: Message, owner: impl Fn(i64) -> Option<BareJid>) {
+    pub(super) fn add(&mut self, message: Message, whose: impl Fn(i64) -> Option<LogOf>) {
         let Message {
             number,
             said,
@@ -228,11 +229,11 @@ impl Recent {
             self.bytes += stanza.len();
             let (log, id) = (line.log(), line.placed().id);
             let recent = self.logs.entry(log).or_default();
-            if recent.account.is_none() {
-                recent.account = owner(log);
+            if recent.of.is_none() {
+                recent.of = whose(log);
             }
-            if let Some(account) = &recent.account {
-                self.tails.lock().insert(account.clone(), id);
+            if let Some(of) = &recent.of {
+                self.tails.lock().insert(of.clone(), id);
             }
             recent.lines.push(Unmerged {
                 number,
@@ -255,8 +256,8 @@ impl Recent {
             let bytes: usize = recent.lines.iter().map(|line| line.stanza.len()).sum();
             self.bytes = self.bytes.saturating_sub(bytes);
             self.lines = self.lines.saturating_sub(recent.lines.len());
-            if let Some(account) = &recent.account {
-                self.tails.lock().remove(account);
+            if let Some(of) = &recent.of {
+                self.tails.lock().remove(of);
             }
         }
     }
@@ -305,33 +306,37 @@ pub(super) async fn load(writer: &mut Writer) -> Result<()> {
         .into_iter()
         .map(message)
         .collect::<Result<Vec<Message>>>()?;
-    let owners = owners(writer, &messages).await?;
+    let whose = whose(writer, &messages).await?;
     writer.recent.start_again();
     for message in messages {
-        writer.recent.add(message, |log| owners.get(&log).cloned());
+        writer.recent.add(message, |log| whose.get(&log).cloned());
     }
     writer.recent.is_loaded = true;
     Ok(())
 }
 
+pub(super) const WHOSE: &str = "
+    SELECT 0, jid FROM account WHERE id = ?1 AND removed IS NULL
+    UNION ALL SELECT 1, jid FROM room WHERE id = ?1 AND NOT removed";
+
 /// Whose logs these messages are in.
-async fn owners(writer: &mut Writer, messages: &[Message]) -> Result<HashMap<i64, BareJid>> {
+async fn whose(writer: &mut Writer, messages: &[Message]) -> Result<HashMap<i64, LogOf>> {
     let lines = messages
         .iter()
         .flat_map(|message| std::iter::once(&message.first).chain(&message.twin));
     let logs: HashSet<i64> = lines.map(Line::log).collect();
-    let mut owners = HashMap::with_capacity(logs.len());
+    let mut whose = HashMap::with_capacity(logs.len());
     for log in logs {
-        let owner: Option<String> =
-            sqlx::query_scalar("SELECT jid FROM account WHERE id = ? AND removed IS NULL")
-                .bind(log)
-                .fetch_optional(writer.connection().await?)
-                .await?;
-        if let Some(owner) = owner {
-            owners.insert(log, bare(&owner)?);
+        let found: Option<(bool, String)> = sqlx::query_as(WHOSE)
+            .bind(log)
+            .fetch_optional(writer.connection().await?)
+            .await?;
+        if let Some((is_room, jid)) = found {
+            let of = if is_room { LogOf::Room } else { LogOf::Account };
+            whose.insert(log, of(bare(&jid)?));
         }
     }
-    Ok(owners)
+    Ok(whose)
 }
 
 fn message(row: Row) -> Result<Message> {
@@ -372,8 +377,8 @@ fn message(row: Row) -> Result<Message> {
 
 impl Sqlite {
     /// Puts what is recent of a log where a query finds it.
-    pub(super) async fn settle(&self, account: &BareJid, log: i64) -> Result<()> {
-        if self.tails.get(account).is_none() {
+    pub(super) async fn settle(&self, of: &LogOf, log: i64) -> Result<()> {
+        if self.tails.get(of).is_none() {
             return Ok(());
         }
         self.write(move |writer| Box::pin(async move { merge::merge(writer, vec![log]).await }))

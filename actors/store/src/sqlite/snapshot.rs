@@ -5,6 +5,7 @@ use klatsch_protocol::features::avatar::NS_METADATA;
 use klatsch_protocol::features::roster::{RosterItem, Subscription};
 use klatsch_protocol::jid::BareJid;
 
+use super::log::LogOf;
 use super::{Sqlite, bare, jid, unsigned};
 use crate::error::{Result, StoreError};
 use crate::snapshot::{Snapshot, Snapshots};
@@ -57,7 +58,8 @@ type Row = (
 impl Snapshots for Sqlite {
     async fn snapshot(&self, account: &BareJid) -> Result<Snapshot> {
         // Looked at first: what is put away meanwhile, the statement sees.
-        let recent = self.tails.get(account).unwrap_or(0);
+        let recent = self.tails.get(&LogOf::Account(account.clone()));
+        let recent = recent.unwrap_or(0);
         let rows: Vec<Row> = sqlx::query_as(SNAPSHOT)
             .bind(account.as_str())
             .bind(NS_METADATA)

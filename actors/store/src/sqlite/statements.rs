@@ -29,6 +29,17 @@ pub(super) static FIND_HEADS: Sizes = LazyLock::new(|| {
         ")",
     )
 });
+pub(super) static FIND_ROOM_HEADS: Sizes = LazyLock::new(|| {
+    sizes(
+        "SELECT r.jid, r.id, 0, l.head, l.stamp, e.place, e.stamp
+         FROM room r JOIN log l ON l.id = r.id
+         LEFT JOIN entry e ON e.place = (SELECT place FROM entry
+            WHERE place > r.id << 32 AND place < (r.id + 1) << 32 ORDER BY place DESC LIMIT 1)
+         WHERE NOT r.removed AND r.jid IN (",
+        "?",
+        ")",
+    )
+});
 pub(super) static FIND_REPLAYS: Sizes = LazyLock::new(|| {
     let start = "SELECT key, payload, id, stamp, twin, twin_stamp FROM replay WHERE key IN (";
     sizes(start, "?", ")")
@@ -102,10 +113,11 @@ pub(super) fn chunks<T>(mut rows: &[T]) -> impl Iterator<Item = (usize, &[T])> {
 
 /// Every statement in its largest size, for a test of their plans.
 #[cfg(test)]
-pub(super) fn largest() -> [&'static str; 5] {
+pub(super) fn largest() -> [&'static str; 6] {
     [
         &HEADS,
         &FIND_HEADS,
+        &FIND_ROOM_HEADS,
         &FIND_REPLAYS,
         &FIND_BLOCKS,
         &FIND_CONVERSATIONS,

@@ -13,6 +13,7 @@ use sqlx::{ConnectOptions, Connection, Executor};
 use tracing::{error, warn};
 
 use super::Doing;
+use super::log::LogOf;
 use super::recent::{self, Message, Recent, Tails};
 use crate::cache::Cache;
 use crate::error::{Result, StoreError};
@@ -23,7 +24,7 @@ const HEADS_MAX: usize = 16_384;
 /// Conversations whose numbers are remembered, per generation.
 const CONVERSATIONS_MAX: usize = 32_768;
 
-/// Where a log goes on, and what an append must know of its account.
+/// Where a log goes on, and what an append must know of whose it is.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Head {
     /// The log's number.
@@ -32,7 +33,7 @@ pub(super) struct Head {
     pub(super) id: u64,
     /// The stamp of its last entry.
     pub(super) stamp: Timestamp,
-    /// How many addresses the account blocks.
+    /// How many addresses the account blocks; 0 for a room.
     pub(super) blocks: i64,
 }
 
@@ -42,7 +43,7 @@ pub(super) type ConversationKey = (i64, BareJid);
 /// What a transaction wants remembered once it is committed.
 #[derive(Default)]
 pub(super) struct Pending {
-    pub(super) heads: Vec<(BareJid, Head)>,
+    pub(super) heads: Vec<(LogOf, Head)>,
     pub(super) conversations: Vec<(ConversationKey, i64)>,
     pub(super) last_conversation: Option<i64>,
     /// Messages that have been appended.
@@ -59,7 +60,7 @@ pub(super) struct Writer {
     open: bool,
     /// Changes when another connection has written.
     data_version: Option<i64>,
-    pub(super) heads: Cache<BareJid, Head>,
+    pub(super) heads: Cache<LogOf, Head>,
     pub(super) conversations: Cache<ConversationKey, i64>,
     /// The largest number of a conversation.
     pub(super) last_conversation: Option<i64>,
@@ -146,18 +147,16 @@ impl Writer {
         self.recent.merged(&pending.merged);
         if !pending.recent.is_empty() {
             let heads = pending.heads.iter();
-            let owners: HashMap<i64, &BareJid> =
-                heads.map(|(account, head)| (head.log, account)).collect();
+            let whose: HashMap<i64, &LogOf> = heads.map(|(of, head)| (head.log, of)).collect();
             for message in pending.recent {
-                self.recent.add(message, |log| {
-                    owners.get(&log).map(|owner| (*owner).clone())
-                });
+                self.recent
+                    .add(message, |log| whose.get(&log).map(|of| (*of).clone()));
             }
         }
         pending
             .heads
             .into_iter()
-            .for_each(|(account, head)| self.heads.insert(account, head));
+            .for_each(|(of, head)| self.heads.insert(of, head));
         for (key, number) in pending.conversations {
             self.conversations.insert(key, number);
         }
@@ -169,7 +168,10 @@ impl Writer {
     async fn roll_back(&mut self, error: &StoreError) {
         let refused = matches!(
             error,
-            StoreError::Conflict | StoreError::NoSuchAccount | StoreError::NoSuchItem
+            StoreError::Conflict
+                | StoreError::NoSuchAccount
+                | StoreError::NoSuchRoom
+                | StoreError::NoSuchItem
         );
         if !refused {
             warn!(%error, "transaction rolled back");

@@ -1,9 +1,12 @@
 //! What the tests of all subjects use.
 
 use bytes::Bytes;
+use klatsch_protocol::features::muc::record::{RoomChange, RoomRecord};
 use klatsch_protocol::jid::{BareJid, Jid};
 use klatsch_protocol::time::Timestamp;
-use klatsch_store::{Append, Appended, Credentials, Dedup, Placed, Store};
+use klatsch_store::{
+    Append, Appended, Credentials, Dedup, Placed, RoomAppend, RoomAppended, Store,
+};
 use tempfile::TempDir;
 
 /// Runs each test on every backend.
@@ -84,6 +87,34 @@ pub(crate) fn keyed(key: u8, payload: u64, second: i64) -> Append {
         }),
         ..message("romeo@example.org/orchard", "juliet@example.org", second)
     }
+}
+
+/// A room's record with this owner.
+pub(crate) fn record(owner: &str) -> RoomRecord {
+    RoomRecord::new(&bare(owner), [7; 32], at(1))
+}
+
+/// Makes a room.
+pub(crate) async fn found_room(store: &Store, room: &str) -> u64 {
+    let create = RoomChange::Create(Box::new(record("queen@example.org")));
+    store.save_room(&bare(room), 0, vec![create]).await.unwrap()
+}
+
+/// Romeo says something in a room.
+pub(crate) fn line(room: &str, second: i64) -> RoomAppend {
+    RoomAppend {
+        room: bare(room),
+        sender: jid("romeo@example.net/orchard"),
+        message: Bytes::from(format!("<message from='{room}/R'>{second}</message>")),
+        dedup: None,
+        now: at(second),
+        subject: None,
+        tombstone: None,
+    }
+}
+
+pub(crate) async fn say(store: &Store, line: RoomAppend) -> RoomAppended {
+    store.append_room(vec![line]).await.unwrap()[0]
 }
 
 pub(crate) async fn append(store: &Store, append: Append) -> Appended {

@@ -28,7 +28,6 @@ pub const FEATURE: Feature = Feature {
         number: 486,
         version: "0.1.0",
     },
-    status: super::NOT_SERVED,
     disco_room: &[NS],
     disco_service: &[NS],
     ..Feature::NONE

@@ -3,9 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::role::Role;
+use crate::jid::BareJid;
 
 /// How a room is configured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+// What an older version has stored lacks what came later.
+#[serde(default)]
 pub struct Config {
     /// What people call it; empty: its address.
     pub name: Box<str>,
@@ -84,6 +87,16 @@ impl PrivateMessages {
             Self::Participants => role >= Role::Participant,
             Self::Moderators => role == Role::Moderator,
             Self::Nobody => false,
+        }
+    }
+}
+
+impl Config {
+    /// What people read where the room is named.
+    pub(super) fn title<'a>(&'a self, room: &'a BareJid) -> &'a str {
+        match &*self.name {
+            "" => room.localpart().unwrap_or_else(|| room.domain()),
+            name => name,
         }
     }
 }

@@ -26,7 +26,6 @@ pub const FEATURE: Feature = Feature {
         number: 317,
         version: "0.3.1",
     },
-    status: super::NOT_SERVED,
     disco_room: &[NS, NS_COMMANDS],
     ..Feature::NONE
 };

@@ -80,6 +80,18 @@ pub fn entry_message(room: &crate::jid::BareJid, entry: &Entry) -> Option<Messag
     }
 }
 
+/// An entry that a session reads from the room's log because it missed it: with the time at
+/// which it was said (XEP-0203). Nothing of what was retracted since (XEP-0424 §5).
+pub fn missed_message(room: &crate::jid::BareJid, entry: &Entry) -> Option<Message> {
+    let mut message = entry_message(room, entry)?;
+    if moderation::is_tombstone(&message) {
+        return None;
+    }
+    let delay = delay::delay(Some(room.as_jid()), entry.stamp);
+    message.payloads.push(&delay);
+    Some(message)
+}
+
 impl Room {
     /// Reflects a message to everybody (§7.4).
     pub(super) fn reflect(&mut self, message: &Message, entry: Option<u64>) -> Vec<RoomEffect> {

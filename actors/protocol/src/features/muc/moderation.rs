@@ -43,7 +43,6 @@ pub const FEATURE: Feature = Feature {
         number: 425,
         version: "0.3.0",
     },
-    status: super::NOT_SERVED,
     disco_room: &[NS, NS_0],
     ..Feature::NONE
 };
@@ -56,7 +55,6 @@ pub const RETRACTION: Feature = Feature {
         number: 424,
         version: "0.4.2",
     },
-    status: super::NOT_SERVED,
     disco_room: &[NS_RETRACT, NS_RETRACT_0, NS_TOMBSTONE, NS_TOMBSTONE_0],
     ..Feature::NONE
 };

@@ -23,7 +23,6 @@ pub const FEATURE: Feature = Feature {
         number: 421,
         version: "1.0.1",
     },
-    status: super::NOT_SERVED,
     disco_room: &[NS],
     // §4: every room has them, so the service says so as well.
     disco_service: &[NS],

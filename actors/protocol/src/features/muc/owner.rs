@@ -330,10 +330,7 @@ impl Room {
 
     /// What the service calls a room that has no name.
     pub(super) fn title(&self) -> &str {
-        match &*self.record.config.name {
-            "" => self.jid.localpart().unwrap_or_else(|| self.jid.domain()),
-            name => name,
-        }
+        self.record.config.title(&self.jid)
     }
 
     /// The room's vCard changed (XEP-0486 §4.2).

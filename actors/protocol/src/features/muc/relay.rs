@@ -28,7 +28,6 @@ pub const FEATURE: Feature = Feature {
         number: 410,
         version: "1.1.0",
     },
-    status: super::NOT_SERVED,
     disco_room: &[NS_SELF_PING],
     ..Feature::NONE
 };

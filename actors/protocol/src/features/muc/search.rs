@@ -33,7 +33,6 @@ pub const FEATURE: Feature = Feature {
         number: 433,
         version: "0.1.0",
     },
-    status: super::NOT_SERVED,
     disco_service: &[NS],
     ..Feature::NONE
 };

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::config::Config;
 use super::disco;
 use super::effect::{Load, RoomAnswer, RoomEffect, RoomQuery};
 use super::facts::RoomFacts;
@@ -13,7 +14,7 @@ use crate::stanza::{Iq, IqKind, Stanza, StanzaError};
 use crate::xml::Element;
 
 /// What people call the service.
-const NAME: &str = "Rooms";
+pub(crate) const NAME: &str = "Rooms";
 
 /// A public room, as the service's list and search show it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +36,19 @@ pub struct RoomSummary {
 }
 
 impl RoomSummary {
+    /// How a room with so many inside is listed; `None`: it is hidden.
+    pub fn of(jid: &BareJid, config: &Config, occupants: u32) -> Option<Self> {
+        config.public.then(|| Self {
+            jid: jid.clone(),
+            name: config.title(jid).into(),
+            description: config.description.clone(),
+            lang: config.lang.clone(),
+            occupants,
+            is_open: !config.members_only && config.password.is_none(),
+            non_anonymous: config.non_anonymous,
+        })
+    }
+
     /// What pages are made by (XEP-0059).
     pub fn cursor(&self) -> &str {
         self.jid.as_str()
@@ -55,16 +69,11 @@ pub struct RoomPage {
 impl Room {
     /// How the service lists it; `None` for a room that is hidden, or not yet there.
     pub fn summary(&self) -> Option<RoomSummary> {
-        let config = &self.record.config;
-        (config.public && !self.is_locked()).then(|| RoomSummary {
-            jid: self.jid.clone(),
-            name: self.title().into(),
-            description: config.description.clone(),
-            lang: config.lang.clone(),
-            occupants: u32::try_from(self.occupants.len()).unwrap_or(u32::MAX),
-            is_open: !config.members_only && config.password.is_none(),
-            non_anonymous: config.non_anonymous,
-        })
+        if self.is_locked() {
+            return None;
+        }
+        let occupants = u32::try_from(self.occupants.len()).unwrap_or(u32::MAX);
+        RoomSummary::of(&self.jid, &self.record.config, occupants)
     }
 }
 

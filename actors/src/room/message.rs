@@ -1,0 +1,98 @@
+//! Mail of a room, and how it answers.
+
+use std::sync::Arc;
+
+use klatsch_protocol::features::muc::effect::{Occupancy, RoomAnswer};
+use klatsch_protocol::features::muc::facts::Creator;
+use klatsch_protocol::features::muc::record::RoomRecord;
+use klatsch_protocol::features::muc::room::Room;
+use klatsch_protocol::jid::FullJid;
+use klatsch_protocol::stanza::{Stanza, StanzaError};
+use klatsch_store::{Placed, StoreError};
+use tokio::sync::oneshot;
+
+/// Mail of a room.
+pub enum RoomMsg {
+    /// A stanza for the room or somebody in it. Its sender sends no other until it is settled,
+    /// which is what bounds the mailbox.
+    Ask(Box<RoomAsk>),
+    /// A session was inside before the room failed.
+    Rejoin(FullJid, Box<Occupancy>),
+    /// A session is gone without a word.
+    Gone(FullJid),
+    /// What the store remembers of the room.
+    Hydrated(Result<Option<Box<RoomRecord>>, StoreError>),
+    /// What was waited for has come.
+    Answered(Box<Answered>),
+    /// What became of a message, by the number it was given to the log writer under.
+    Kept(u64, RoomKept),
+    /// The sessions inside have had time to say so.
+    Regathered,
+    /// Nobody is believed any more who says to be inside.
+    Rejoined,
+    /// A new room may have waited long enough for its owner's form.
+    Tick,
+    /// Time to say again where the log ends.
+    Beat,
+    /// Nothing may have happened since.
+    Rest(u64),
+    /// An operator looks.
+    Inspect(oneshot::Sender<Option<Box<Room>>>),
+}
+
+impl ractor::Message for RoomMsg {}
+
+/// A stanza that somebody waits to see dealt with.
+pub struct RoomAsk {
+    /// The stanza; its `from` is the sender's real address.
+    pub stanza: Arc<Stanza>,
+    /// What the sender's session remembers of the room.
+    pub occupancy: Option<Box<Occupancy>>,
+    /// What tells the stanza if it has no id (D2).
+    pub counted: Option<Box<str>>,
+    /// Heard when all that follows from the stanza has been carried out. Dropped when the room
+    /// has failed or is put away: ask again.
+    pub reply: oneshot::Sender<Settled>,
+}
+
+/// What became of a stanza.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Settled {
+    /// It has been dealt with, and its sender told what there is to tell.
+    Done,
+    /// There is no room to be had; tell the sender.
+    Refused(StanzaError),
+    /// It is not known whether it was kept: the sender's replay settles it (D5).
+    Uncertain,
+}
+
+/// What became of a message for the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RoomKept {
+    /// It is committed.
+    Stored(Placed),
+    /// It has been there already.
+    Replay(Placed),
+    /// The sender has used the id for another message.
+    OtherPayload,
+    /// There is no such room any more.
+    NoSuchRoom,
+    /// It is certainly not in the log.
+    Refused,
+    /// It is not known whether it is in the log.
+    Uncertain,
+}
+
+/// What was waited for.
+pub enum Answered {
+    /// What the one may do who wants a room.
+    Creator(Result<Creator, StoreError>),
+    /// The store's answer to a query.
+    Loaded(RoomAnswer),
+    /// The version of a changed record.
+    Saved(Result<u64, StoreError>),
+    /// The record as it is now.
+    Reloaded(Result<Option<Box<RoomRecord>>, StoreError>),
+    /// The room is removed.
+    Vanished(Result<(), StoreError>),
+}

@@ -1,0 +1,223 @@
+//! The rooms a session is in: what it hears there, and what it has missed.
+//!
+//! What is said to all is an entry of the room's log. Its hints may be lost and its client may
+//! be slow or away: the same rules as for the account's log hold ([`super::cursor`]). What
+//! passes (presence, chat states) is delivered or held as any other stanza.
+
+use std::sync::Arc;
+
+use klatsch_protocol::archive::Entry;
+use klatsch_protocol::effect::Effect;
+use klatsch_protocol::features::muc::effect::Occupancy;
+use klatsch_protocol::features::muc::history;
+use klatsch_protocol::jid::{BareJid, Jid};
+use klatsch_protocol::pipeline;
+use klatsch_protocol::stanza::Stanza;
+use klatsch_protocol::stream::sm::Unacked;
+use klatsch_store::StoreError;
+use serde::{Deserialize, Serialize};
+
+use super::cursor::{Cursor, Hint};
+use super::message::Answered;
+use super::outbound::PAGE;
+use super::{Connection, Live, SessionMsg};
+use crate::mail::{Heard, RoomMail};
+use crate::metrics;
+use crate::room::keeper::KeeperMsg;
+use crate::room::{Settled, ask};
+use crate::router::patiently;
+
+/// A session's place in a room.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Membership {
+    /// What the room is told if it is started again.
+    pub occupancy: Occupancy,
+    /// How far the session has read the room's log; `None` before it has heard of any entry.
+    pub cursor: Option<Cursor>,
+}
+
+impl Live {
+    /// Brings a stanza to a room; the client's next one waits until it is settled, so that what
+    /// it says has one order and its acknowledgement means kept (D1).
+    pub(super) fn ask_room(&self, stanza: Stanza) {
+        let room = stanza.to().map_or("", Jid::bare_str);
+        let inside = self.session.rooms.get(room);
+        let occupancy = inside.map(|inside| Box::new(inside.occupancy.clone()));
+        let counted = Some(self.counted_key().into());
+        let world = self.world.clone();
+        self.later(async move {
+            match ask::deliver(&world, Arc::new(stanza), occupancy, counted).await {
+                Settled::Done => Answered::Done,
+                Settled::Refused(error) => Answered::Refused(error),
+                Settled::Uncertain => Answered::Uncertain,
+            }
+        });
+    }
+
+    /// A room has something for this session.
+    pub(super) fn take_room_mail(&mut self, mail: &RoomMail) {
+        if self.has_ended {
+            return;
+        }
+        match mail {
+            RoomMail::Heard(heard) => self.hear(heard),
+            RoomMail::Remember(room, Some(occupancy)) => self.remember(room, occupancy),
+            RoomMail::Remember(room, None) => drop(self.session.rooms.remove(room)),
+            RoomMail::CaughtUp(room, id) => {
+                if let Some(inside) = self.session.rooms.get_mut(room) {
+                    inside.cursor = Some(Cursor::at(*id));
+                }
+            }
+            RoomMail::Ends(room, id) => {
+                if let Some(inside) = self.session.rooms.get_mut(room) {
+                    let cursor = inside.cursor.get_or_insert_with(|| Cursor::at(*id));
+                    cursor.hear_tail(*id);
+                    self.go_on_reading_room(room);
+                }
+            }
+        }
+    }
+
+    fn remember(&mut self, room: &BareJid, occupancy: &Occupancy) {
+        let before = self.session.rooms.get(room);
+        let cursor = before.and_then(|before| before.cursor.clone());
+        let occupancy = occupancy.clone();
+        let inside = Membership { occupancy, cursor };
+        self.session.rooms.insert(room.clone(), inside);
+    }
+
+    fn hear(&mut self, heard: &Heard) {
+        let mut stanza = heard.stanza.clone();
+        stanza.head_mut().to = Some(self.session.facts.jid.clone().into());
+        let Some(id) = heard.entry else {
+            self.deliver(&stanza);
+            return;
+        };
+        let can_take = self.can_take_entries() && !self.room_pulls.contains(&heard.room);
+        let Some(inside) = self.session.rooms.get_mut(&heard.room) else {
+            return;
+        };
+        let cursor = inside.cursor.get_or_insert_with(|| Cursor::at(id - 1));
+        match cursor.hint(id, can_take) {
+            Hint::Next => self.deliver_room_entry(&heard.room, id, &stanza),
+            Hint::Known => {}
+            Hint::Missing => self.go_on_reading_room(&heard.room),
+        }
+    }
+
+    fn deliver_room_entry(&mut self, room: &BareJid, id: u64, stanza: &Stanza) {
+        let data = self.cell.data();
+        let facts = self
+            .world
+            .facts(&self.cell.jid, &data, Some(&self.session.facts));
+        for effect in pipeline::decide_delivered(stanza, &facts) {
+            match effect {
+                Effect::Reply(stanza) => {
+                    let room = room.clone();
+                    let has_sm = self.session.sm.is_some();
+                    let unacked = has_sm.then_some(Unacked::RoomEntry { room, id });
+                    self.write(&stanza, unacked);
+                }
+                other => self.perform_delivery(other),
+            }
+        }
+    }
+
+    /// Reads on from the logs of all rooms, if there is something and the client can take it.
+    pub(super) fn go_on_reading_rooms(&mut self) {
+        let is_behind = |inside: &Membership| inside.cursor.as_ref().is_some_and(Cursor::is_behind);
+        let all = self.session.rooms.iter();
+        let behind: Vec<BareJid> = all
+            .filter(|(_, inside)| is_behind(inside))
+            .map(|(room, _)| room.clone())
+            .collect();
+        for room in behind {
+            self.go_on_reading_room(&room);
+        }
+    }
+
+    fn go_on_reading_room(&mut self, room: &BareJid) {
+        let inside = self.session.rooms.get(room);
+        let cursor = inside.and_then(|inside| inside.cursor.as_ref());
+        let Some(cursor) = cursor.filter(|cursor| cursor.is_behind()) else {
+            return;
+        };
+        if !self.can_take_entries() || self.room_pulls.contains(room) {
+            return;
+        }
+        let after = cursor.position();
+        self.room_pulls.insert(room.clone());
+        metrics::log_read();
+        let (world, slot, room) = (self.world.clone(), self.slot, room.clone());
+        tokio::spawn(async move {
+            let page = patiently(world.store.room_entries(&room, after, PAGE)).await;
+            let slots = &world.directory.slots;
+            slots.send(slot, SessionMsg::RoomPulled(room, page));
+        });
+    }
+
+    /// The next entries of a room's log have come.
+    pub(super) fn room_pulled(&mut self, room: &BareJid, page: Result<Vec<Entry>, StoreError>) {
+        self.room_pulls.remove(room);
+        if !matches!(self.connection, Connection::Here(_)) {
+            return;
+        }
+        match page {
+            Ok(entries) if entries.is_empty() => self.settle_room(room),
+            Ok(entries) => {
+                for entry in &entries {
+                    self.take_room_entry(room, entry);
+                }
+                self.go_on_reading_room(room);
+            }
+            Err(StoreError::NoSuchRoom) => self.settle_room(room),
+            // The next hint tries again.
+            Err(error) => tracing::warn!(%error, "the log of a room cannot be read"),
+        }
+    }
+
+    /// The room's log turned out to end earlier than was heard.
+    fn settle_room(&mut self, room: &BareJid) {
+        let inside = self.session.rooms.get_mut(room);
+        if let Some(cursor) = inside.and_then(|inside| inside.cursor.as_mut()) {
+            cursor.settle();
+        }
+    }
+
+    fn take_room_entry(&mut self, room: &BareJid, entry: &Entry) {
+        let inside = self.session.rooms.get_mut(room);
+        let cursor = inside.and_then(|inside| inside.cursor.as_mut());
+        let is_new = cursor.is_some_and(|cursor| cursor.take(entry.id));
+        if self.has_ended || !is_new {
+            return;
+        }
+        if let Some(mut message) = history::missed_message(room, entry) {
+            message.head.to = Some(self.session.facts.jid.clone().into());
+            self.deliver_room_entry(room, entry.id, &message.into());
+        }
+    }
+
+    /// A room, or all of them, was started again and knows nobody.
+    pub(super) fn announce(&self, room: Option<&BareJid>) {
+        let concerned = |inside: &&Membership| room.is_none_or(|it| *it == inside.occupancy.room);
+        for inside in self.session.rooms.values().filter(concerned) {
+            let rejoin = KeeperMsg::Rejoin {
+                session: self.session.facts.jid.clone(),
+                occupancy: Box::new(inside.occupancy.clone()),
+            };
+            // A keeper that fails once more asks once more.
+            let _ = self.world.registry.room_keeper().cast(rejoin);
+        }
+    }
+
+    /// Where this session is inside rooms.
+    pub(super) fn occupied(&self) -> Vec<Jid> {
+        let address = |inside: &Membership| {
+            let occupancy = &inside.occupancy;
+            let address = occupancy.room.with_resource(&occupancy.nick);
+            // Rooms prepare nicks as resources.
+            address.ok().map(Jid::from)
+        };
+        self.session.rooms.values().filter_map(address).collect()
+    }
+}

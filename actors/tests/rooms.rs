@@ -1,0 +1,327 @@
+//! Rooms through their actors: what is said is kept, told to everybody and missed by nobody,
+//! whatever becomes of hints, connections and the actors themselves.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{ALICE, BOB, Client, Scene, bare};
+use klatsch_actors::directory::Wire;
+use klatsch_protocol::archive::ArchiveQuery;
+
+const ROOM: &str = "tea@conference.example.org";
+const WIRES: [Wire; 3] = [Wire::Direct, Wire::Encoded, Wire::Lossy(3)];
+
+/// Enters a room; answers everything up to the subject.
+async fn join(client: &Client, nick: &str) -> String {
+    client
+        .send(&format!(
+            "<presence to='{ROOM}/{nick}'><x xmlns='http://jabber.org/protocol/muc'/></presence>"
+        ))
+        .await;
+    client.expect("code='110'").await
+}
+
+/// Makes the room with the default configuration (§10.1.2).
+async fn create(client: &Client, nick: &str) {
+    let entered = join(client, nick).await;
+    assert!(entered.contains("code='201'"), "{entered}");
+    client
+        .send(&format!(
+            "<iq type='set' id='form' to='{ROOM}'><query xmlns='http://jabber.org/protocol/muc#owner'>\
+             <x xmlns='jabber:x:data' type='submit'/></query></iq>"
+        ))
+        .await;
+    client.expect_all(&["id='form'", "type='result'"]).await;
+}
+
+async fn say(client: &Client, body: &str) {
+    client.send(&words(body)).await;
+}
+
+fn words(body: &str) -> String {
+    format!(
+        "<message to='{ROOM}' type='groupchat' id='id-{body}'><body>{body}</body>\
+         <origin-id xmlns='urn:xmpp:sid:0' id='o-{body}'/></message>"
+    )
+}
+
+async fn set_affiliation(client: &Client, account: &str, affiliation: &str) {
+    client
+        .send(&format!(
+            "<iq type='set' id='aff' to='{ROOM}'><query xmlns='http://jabber.org/protocol/muc#admin'>\
+             <item jid='{account}' affiliation='{affiliation}'/></query></iq>"
+        ))
+        .await;
+    client.expect_all(&["id='aff'", "type='result'"]).await;
+}
+
+/// What stands in the room's log.
+async fn log(scene: &Scene) -> Vec<String> {
+    let entries = scene.store.room_entries(&bare(ROOM), 0, 250).await.unwrap();
+    let text = |stanza: &[u8]| String::from_utf8(stanza.to_vec()).unwrap();
+    entries.iter().map(|entry| text(&entry.stanza)).collect()
+}
+
+/// Ends the room's actor as a defect would.
+async fn kill_room(scene: &Scene) {
+    let directory = &scene.sessions().world().directory;
+    let before = directory.room(ROOM).expect("the room is at hand").actor;
+    before.kill();
+    let is_new = || {
+        let place = directory.room(ROOM);
+        place.is_some_and(|place| place.actor.get_id() != before.get_id())
+    };
+    let started = async {
+        while !is_new() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), started)
+        .await
+        .expect("the room is started again");
+}
+
+#[tokio::test]
+async fn what_is_said_is_kept_and_told_to_all_with_its_id() {
+    for wire in WIRES {
+        let scene = Scene::new(wire).await;
+        let (alice, bob) = (scene.online(ALICE, "a").await, scene.online(BOB, "b").await);
+        create(&alice, "ann").await;
+        join(&bob, "bo").await;
+        alice.expect_all(&["<presence", "/bo"]).await;
+        for number in 0..10 {
+            say(&alice, &format!("tea-{number}-")).await;
+        }
+        for number in 0..10 {
+            let body = format!("<body>tea-{number}-</body>");
+            let heard = bob.expect(&body).await;
+            assert!(heard.contains(&format!("from='{ROOM}/ann'")), "{heard}");
+            assert!(heard.contains("urn:xmpp:sid:0"), "{heard}");
+            assert!(heard.contains(&format!("by='{ROOM}'")), "{heard}");
+            alice.expect(&body).await;
+        }
+        assert_eq!(log(&scene).await.len(), 10, "{wire:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_enters_hears_what_was_said_before() {
+    let scene = Scene::new(Wire::Encoded).await;
+    let (alice, bob) = (scene.online(ALICE, "a").await, scene.online(BOB, "b").await);
+    create(&alice, "ann").await;
+    say(&alice, "early").await;
+    alice.expect("<body>early</body>").await;
+    join(&bob, "bo").await;
+    bob.expect_all(&["<body>early</body>", "urn:xmpp:delay"])
+        .await;
+    bob.expect("<subject").await;
+    say(&alice, "now").await;
+    let heard = bob.expect("<body>now</body>").await;
+    assert!(!heard.contains("urn:xmpp:delay"), "{heard}");
+}
+
+#[tokio::test]
+async fn d2_a_message_sent_again_is_kept_once_and_told_once() {
+    let scene = Scene::new(Wire::Direct).await;
+    let (alice, bob) = (scene.online(ALICE, "a").await, scene.online(BOB, "b").await);
+    create(&alice, "ann").await;
+    join(&bob, "bo").await;
+    say(&alice, "once").await;
+    bob.expect("<body>once</body>").await;
+    say(&alice, "once").await;
+    say(&alice, "more").await;
+    bob.expect("<body>more</body>").await;
+    assert_eq!(log(&scene).await.len(), 2);
+    assert!(!bob.sync().await.iter().any(|it| it.contains("once")));
+}
+
+#[tokio::test]
+async fn d1_a_message_is_acknowledged_when_it_stands_in_the_log() {
+    let scene = Scene::new(Wire::Direct).await;
+    let alice = scene.online(ALICE, "a").await;
+    create(&alice, "ann").await;
+    alice.enable_sm().await;
+    say(&alice, "one").await;
+    alice.send("<r xmlns='urn:xmpp:sm:3'/>").await;
+    alice.expect_all(&["<a ", "h='1'"]).await;
+    assert_eq!(log(&scene).await.len(), 1);
+}
+
+#[tokio::test]
+async fn nobody_notices_that_the_room_was_started_again() {
+    for wire in WIRES {
+        let scene = Scene::new(wire).await;
+        let (alice, bob) = (scene.online(ALICE, "a").await, scene.online(BOB, "b").await);
+        create(&alice, "ann").await;
+        join(&bob, "bo").await;
+        bob.expect("<subject").await;
+        alice.expect_all(&["<presence", "/bo"]).await;
+        (alice.sync().await, bob.sync().await);
+        kill_room(&scene).await;
+        say(&bob, "still-here").await;
+        alice.expect("<body>still-here</body>").await;
+        bob.expect("<body>still-here</body>").await;
+        for client in [&alice, &bob] {
+            let told = client.sync().await;
+            assert!(!told.iter().any(|it| it.contains("<presence")), "{told:?}");
+        }
+        assert_eq!(log(&scene).await.len(), 1, "{wire:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_comes_back_gets_what_was_said_meanwhile() {
+    let scene = Scene::new(Wire::Direct).await;
+    let (alice, bob) = (scene.online(ALICE, "a").await, scene.online(BOB, "b").await);
+    let previd = bob.enable_sm().await;
+    create(&alice, "ann").await;
+    join(&bob, "bo").await;
+    bob.expect("<subject").await;
+    bob.lose();
+    for body in ["one", "two", "three"] {
+        say(&alice, body).await;
+        alice.expect(&format!("<body>{body}</body>")).await;
+    }
+    let (bob, _) = scene.resume(BOB, &previd, 0).await.expect("resumed");
+    for body in ["one", "two", "three"] {
+        bob.expect(&format!("<body>{body}</body>")).await;
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_ends_leaves_its_rooms() {
+    let scene = Scene::new(Wire::Direct).await;
+    let (alice, bob) = (scene.online(ALICE, "a").await, scene.online(BOB, "b").await);
+    create(&alice, "ann").await;
+    join(&bob, "bo").await;
+    alice.expect_all(&["<presence", "/bo"]).await;
+    bob.close();
+    alice
+        .expect_all(&["type='unavailable'", &format!("{ROOM}/bo")])
+        .await;
+}
+
+#[tokio::test]
+async fn who_leaves_is_told_and_hears_no_more() {
+    let scene = Scene::new(Wire::Direct).await;
+    let (alice, bob) = (scene.online(ALICE, "a").await, scene.online(BOB, "b").await);
+    create(&alice, "ann").await;
+    join(&bob, "bo").await;
+    bob.send(&format!("<presence type='unavailable' to='{ROOM}/bo'/>"))
+        .await;
+    bob.expect_all(&["type='unavailable'", "code='110'"]).await;
+    alice.expect_all(&["type='unavailable'", "/bo"]).await;
+    say(&alice, "alone").await;
+    alice.expect("<body>alone</body>").await;
+    assert!(!bob.sync().await.iter().any(|it| it.contains("alone")));
+}
+
+#[tokio::test]
+async fn what_owners_decide_is_remembered_and_enforced() {
+    let scene = Scene::new(Wire::Direct).await;
+    let (alice, bob) = (scene.online(ALICE, "a").await, scene.online(BOB, "b").await);
+    create(&alice, "ann").await;
+    join(&bob, "bo").await;
+    set_affiliation(&alice, BOB, "outcast").await;
+    bob.expect_all(&["type='unavailable'", "code='301'"]).await;
+    let record = scene.store.room(&bare(ROOM)).await.unwrap().unwrap();
+    assert_eq!(record.affiliation(&bare(BOB)).as_str(), "outcast");
+    bob.send(&format!(
+        "<presence to='{ROOM}/bo'><x xmlns='http://jabber.org/protocol/muc'/></presence>"
+    ))
+    .await;
+    bob.expect_all(&["type='error'", "<forbidden"]).await;
+    set_affiliation(&alice, BOB, "member").await;
+    join(&bob, "bo").await;
+}
+
+#[tokio::test]
+async fn a_nick_is_one_persons() {
+    let scene = Scene::new(Wire::Direct).await;
+    let (alice, bob) = (scene.online(ALICE, "a").await, scene.online(BOB, "b").await);
+    create(&alice, "ann").await;
+    bob.send(&format!(
+        "<presence to='{ROOM}/ann'><x xmlns='http://jabber.org/protocol/muc'/></presence>"
+    ))
+    .await;
+    bob.expect_all(&["type='error'", "<conflict"]).await;
+}
+
+#[tokio::test]
+async fn private_messages_go_to_one() {
+    let scene = Scene::new(Wire::Direct).await;
+    let (alice, bob) = (scene.online(ALICE, "a").await, scene.online(BOB, "b").await);
+    create(&alice, "ann").await;
+    join(&bob, "bo").await;
+    bob.send(&format!(
+        "<message type='chat' to='{ROOM}/ann' id='p'><body>psst</body></message>"
+    ))
+    .await;
+    alice
+        .expect_all(&["<body>psst</body>", &format!("from='{ROOM}/bo'")])
+        .await;
+    assert!(log(&scene).await.is_empty());
+}
+
+#[tokio::test]
+async fn the_archive_of_a_room_is_read_by_those_inside() {
+    let scene = Scene::new(Wire::Direct).await;
+    let alice = scene.online(ALICE, "a").await;
+    create(&alice, "ann").await;
+    say(&alice, "kept").await;
+    alice.expect("<body>kept</body>").await;
+    alice
+        .send(&format!(
+            "<iq type='set' id='q' to='{ROOM}'><query xmlns='urn:xmpp:mam:2' queryid='f'/></iq>"
+        ))
+        .await;
+    alice.expect_all(&["<result", "<body>kept</body>"]).await;
+    alice.expect_all(&["id='q'", "<fin"]).await;
+}
+
+#[tokio::test]
+async fn a_destroyed_room_is_gone_with_its_log() {
+    let scene = Scene::new(Wire::Direct).await;
+    let (alice, bob) = (scene.online(ALICE, "a").await, scene.online(BOB, "b").await);
+    create(&alice, "ann").await;
+    join(&bob, "bo").await;
+    say(&alice, "last").await;
+    bob.expect("<body>last</body>").await;
+    alice
+        .send(&format!(
+            "<iq type='set' id='d' to='{ROOM}'><query xmlns='http://jabber.org/protocol/muc#owner'>\
+             <destroy/></query></iq>"
+        ))
+        .await;
+    bob.expect_all(&["type='unavailable'", "<destroy"]).await;
+    alice.expect_all(&["id='d'", "type='result'"]).await;
+    assert_eq!(scene.store.room(&bare(ROOM)).await.unwrap(), None);
+    create(&bob, "bo").await;
+    let query = ArchiveQuery {
+        max: 10,
+        ..ArchiveQuery::default()
+    };
+    let page = scene.store.room_query(&bare(ROOM), &query).await.unwrap();
+    assert!(page.entries.is_empty());
+}
+
+#[tokio::test]
+async fn rooms_are_found_through_the_server_and_its_service() {
+    let scene = Scene::new(Wire::Direct).await;
+    let alice = scene.online(ALICE, "a").await;
+    let ask = |to: &str, what: &str| {
+        let query = format!("<query xmlns='http://jabber.org/protocol/disco#{what}'/>");
+        format!("<iq type='get' id='{what}' to='{to}'>{query}</iq>")
+    };
+    alice.send(&ask("example.org", "items")).await;
+    alice
+        .expect_all(&["id='items'", "jid='conference.example.org'"])
+        .await;
+    alice.send(&ask("conference.example.org", "info")).await;
+    alice
+        .expect_all(&["id='info'", "category='conference'"])
+        .await;
+    alice.send(&ask(ROOM, "info")).await;
+    alice.expect_all(&["type='error'", "<item-not-found"]).await;
+}
