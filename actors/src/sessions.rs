@@ -333,7 +333,7 @@ impl SessionHandle {
     ///
     /// # Errors
     /// The fragment, when the session has enough to deal with: [`SessionHandle::inbound`] waits.
-    #[expect(
+    #[allow(
         clippy::result_large_err,
         reason = "the fragment comes back to wait where it was, and a box would cost each one"
     )]

@@ -32,7 +32,7 @@ pub const FEATURE: Feature = Feature {
         number: 313,
         version: "1.1.3",
     },
-    status: Status::Partial("ids are consecutive, not unpredictable; rooms come later"),
+    status: Status::Partial("ids are consecutive, not unpredictable"),
     disco_account: &[NS, NS_EXTENDED],
     iq: &[
         set(Scope::Own, NS, "query", query),

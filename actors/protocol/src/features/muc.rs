@@ -45,7 +45,7 @@ pub mod settings;
 pub(crate) mod testkit;
 mod voice;
 
-use super::{Feature, Spec};
+use super::{Feature, Spec, Status};
 
 /// Entering.
 pub const NS: &str = "http://jabber.org/protocol/muc";
@@ -77,6 +77,7 @@ pub const FEATURE: Feature = Feature {
         number: 45,
         version: "1.35.5",
     },
+    status: Status::Partial("private messages and invitations are not kept for who is away"),
     disco_room: &[
         NS,
         NS_STABLE_ID,
