@@ -76,7 +76,7 @@ async fn kill_room(scene: &Scene) {
     };
     let started = async {
         while !is_new() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(Duration::from_secs(10), started)

@@ -171,7 +171,7 @@ async fn memory_of_a_client_that_does_not_read_comes_back_when_it_is_let_go() {
     server.gateways.clients.sessions.let_go(ENOUGH);
     let back = async {
         while strain.queued(Queue::Outbound) > 0 || server.connections() > 1 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(PATIENCE, back)
