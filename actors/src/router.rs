@@ -15,11 +15,12 @@ use klatsch_protocol::facts::{AccountData, Views};
 use klatsch_protocol::features::Service;
 use klatsch_protocol::features::pubsub::config::AccessModel;
 use klatsch_protocol::features::pubsub::node::{Ask, Found, LastItem};
+use klatsch_protocol::features::upload::SlotRequest;
 use klatsch_protocol::jid::{BareJid, Jid};
 use klatsch_protocol::pipeline;
 use klatsch_protocol::routing::{self, Routed};
 use klatsch_protocol::stanza::{PresenceKind, Stanza, StanzaError};
-use klatsch_store::StoreError;
+use klatsch_store::{Reserved, StoreError};
 use tokio::time::timeout;
 
 use crate::accounts::AccountCell;
@@ -96,11 +97,9 @@ fn route_to_host(stanza: &Stanza) -> Way {
 
 /// A service answers at its host's address; what lives below it is its own affair.
 fn route_to_service(service: Service, to: &Jid) -> Way {
-    match service {
-        Service::Pubsub if to.localpart().is_some() || to.resource().is_some() => {
-            Way::Refused(StanzaError::service_unavailable())
-        }
-        Service::Pubsub => Way::Service(service, to.bare()),
+    match to.localpart().is_some() || to.resource().is_some() {
+        true => Way::Refused(StanzaError::service_unavailable()),
+        false => Way::Service(service, to.bare()),
     }
 }
 
@@ -252,9 +251,8 @@ async fn decide_service_once(
             Effect::Change(Change::Pubsub(change)) => {
                 patiently(world.store.change_node(&change, now())).await?;
             }
-            Effect::Load(Query::Pubsub(of, nodes), go_on) => {
-                let answer =
-                    answer_of(patiently(ask_nodes(world, &of, host.as_jid(), &nodes)).await);
+            Effect::Load(query, go_on) => {
+                let answer = ask_for_service(world, host, &query).await;
                 let more = go_on(stanza, answer, &world.facts(host, &nobody, None));
                 more.into_iter()
                     .rev()
@@ -265,6 +263,29 @@ async fn decide_service_once(
         }
     }
     Ok(())
+}
+
+/// Asks the store for a service.
+async fn ask_for_service(world: &World, host: &BareJid, query: &Query) -> Answer {
+    match query {
+        Query::Pubsub(of, nodes) => {
+            answer_of(patiently(ask_nodes(world, of, host.as_jid(), nodes)).await)
+        }
+        Query::Slot(request) => reserve_upload(world, request).await,
+        other => {
+            debug_assert!(false, "a service has nothing to ask with {other:?}");
+            Answer::Failed(StanzaError::internal_server_error())
+        }
+    }
+}
+
+/// Takes room for a file from its account's quota.
+async fn reserve_upload(world: &World, request: &SlotRequest) -> Answer {
+    match patiently(world.store.reserve_upload(request, now())).await {
+        Ok(Reserved::Granted) => Answer::Slot(Box::new(request.slot.clone())),
+        Ok(Reserved::OverQuota(again)) => Answer::OverQuota(again),
+        Err(error) => Answer::Failed(refusal_of(&error)),
+    }
 }
 
 /// What a sender is told when the store refuses.
@@ -350,6 +371,7 @@ pub async fn ask(world: &World, cell: &AccountCell, asker: &Jid, query: &Query) 
         Query::Kept(name, nodes) => patiently(ask_kept(world, cell, asker, name, nodes.as_deref()))
             .await
             .map(|kept| Answer::Kept(Box::new(kept))),
+        Query::Slot(request) => return reserve_upload(world, request).await,
     };
     failed_or(answered)
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::features::blocking::Blocklist;
 use crate::features::roster::Roster;
-use crate::features::{Service, caps, pubsub};
+use crate::features::{Service, caps, pubsub, upload};
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::stanza::Presence;
 use crate::time::Timestamp;
@@ -51,6 +51,8 @@ pub struct Host {
     pub stanza_bytes_max: usize,
     /// Limits of nodes (XEP-0060).
     pub pubsub: pubsub::Settings,
+    /// Limits of files (XEP-0363).
+    pub upload: upload::Settings,
 }
 
 /// What stands before a domain in the address of the service that hosts its rooms.
@@ -72,6 +74,14 @@ impl Host {
     /// Tells whether this domain is served here.
     pub fn serves(&self, domain: &str) -> bool {
         self.domains.iter().any(|served| served.as_str() == domain)
+    }
+
+    /// Tells whether the domains have such a service.
+    pub fn offers(&self, service: Service) -> bool {
+        match service {
+            Service::Pubsub => true,
+            Service::Upload => self.upload.url.is_some(),
+        }
     }
 
     /// The service at this host, and the domain it belongs to.

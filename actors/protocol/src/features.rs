@@ -29,6 +29,7 @@ pub mod stanza_id;
 pub mod streams;
 pub mod subscription;
 pub mod time;
+pub mod upload;
 pub mod vcard;
 pub mod version;
 
@@ -144,16 +145,19 @@ pub enum Scope {
 pub enum Service {
     /// Nodes of anybody's (XEP-0060).
     Pubsub,
+    /// Files (XEP-0363).
+    Upload,
 }
 
 impl Service {
     /// All of them.
-    pub const ALL: &[Self] = &[Self::Pubsub];
+    pub const ALL: &[Self] = &[Self::Pubsub, Self::Upload];
 
     /// The first label of its host.
     pub fn label(self) -> &'static str {
         match self {
             Self::Pubsub => "pubsub",
+            Self::Upload => "upload",
         }
     }
 
@@ -161,6 +165,7 @@ impl Service {
     pub fn identity(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Self::Pubsub => ("pubsub", "service", "Publish-Subscribe"),
+            Self::Upload => ("store", "file", "HTTP File Upload"),
         }
     }
 }
@@ -243,6 +248,7 @@ pub const ALL: &[&Feature] = &[
     &avatar::user_avatar::FEATURE,
     &avatar::vcard_avatar::FEATURE,
     &mds::FEATURE,
+    &upload::FEATURE,
 ];
 
 /// Answers a request that the server itself has to answer: the first matching rule decides.

@@ -9,18 +9,25 @@ use klatsch_actors::node::Node;
 use klatsch_actors::world::{Settings, now};
 use klatsch_gateways::auth::{Authenticator, Backend, Derivations, Internal, Throttle};
 use klatsch_gateways::doors::{Door, Gateways};
+use klatsch_gateways::http::upload::{self, Contents, Uploads};
 use klatsch_gateways::http::{HttpServer, HttpSettings, HttpState, SignupLink, router};
 use klatsch_gateways::listener::{Admission, Limits, Shutdown, ShutdownTrigger, listen};
 use klatsch_gateways::tls::CertificateStore;
 use klatsch_gateways::xmpp::websocket::{self, WebSocketGateway};
 use klatsch_gateways::xmpp::{C2sSettings, ClientGateway};
 use klatsch_protocol::facts::Host;
+use klatsch_protocol::features::upload::Settings as UploadSettings;
+use klatsch_protocol::features::upload::slot::Key;
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::sasl::{Hash, Mechanism, ScramCredentials};
 use klatsch_store::{Credentials, Store};
+use tempfile::TempDir;
 
 pub(crate) const DOMAIN: &str = "klatsch.test";
 pub(crate) const PASSWORD: &str = "correct horse battery";
+
+/// What slots are signed with.
+const KEY: Key = Key([3; 32]);
 
 /// What a scene wants different from the defaults.
 pub(crate) struct Setup {
@@ -53,6 +60,8 @@ pub(crate) struct Server {
     pub(crate) https: SocketAddr,
     pub(crate) gateways: Gateways,
     pub(crate) trigger: ShutdownTrigger,
+    /// Where uploaded files lie.
+    pub(crate) files: TempDir,
     _node: Node,
 }
 
@@ -75,6 +84,13 @@ impl Server {
             archive: true,
             stanza_bytes_max: limits.stanza_bytes_max,
             pubsub: Default::default(),
+            upload: UploadSettings {
+                key: KEY,
+                url: Some("https://{domain}/upload".to_owned()),
+                file_bytes_max: 1_000_000,
+                account_bytes_max: 2_000_000,
+                ..UploadSettings::default()
+            },
         };
         let node = Node::start(host, Settings::default(), store.clone(), Wire::Direct)
             .await
@@ -96,8 +112,17 @@ impl Server {
             clients: Arc::clone(&clients),
             allowed_origins: setup.http.allowed_origins,
         };
+        let folder = tempfile::tempdir().unwrap();
+        let uploads = Uploads {
+            store: store.clone(),
+            contents: Contents::open(folder.path().to_owned()).unwrap(),
+            key: KEY,
+            strain: node.sessions.strain(),
+        };
         let http = HttpServer {
-            router: router(Arc::new(state)).merge(websocket::router(Arc::new(sockets))),
+            router: router(Arc::new(state))
+                .merge(websocket::router(Arc::new(sockets)))
+                .merge(upload::router(Arc::new(uploads))),
             trusted_proxies: setup.http.trusted_proxies,
             certificates: clients.certificates.clone(),
             turns: Arc::clone(&clients.turns),
@@ -116,6 +141,7 @@ impl Server {
             https: open(&gateways, Door::Https),
             gateways,
             trigger,
+            files: folder,
             _node: node,
         }
     }

@@ -55,7 +55,13 @@ pub(super) async fn compose(foundation: &Foundation) -> Result<Running, Error> {
     let config = &foundation.config;
     let store = open_store(config, foundation.data.path()).await?;
     let accounts = Accounts::new(store.clone(), domains(config)?);
-    let node = Node::start(host(config)?, settings(config), store.clone(), Wire::Direct);
+    let key = foundation.secrets.upload_key;
+    let node = Node::start(
+        host(config, key)?,
+        settings(config),
+        store.clone(),
+        Wire::Direct,
+    );
     let node = node
         .await
         .map_err(|error| Error::Refused(format!("actors: {error}")))?;
@@ -151,7 +157,7 @@ fn domains(config: &Config) -> Result<Vec<BareJid>, Error> {
     config.domains().into_iter().map(parse).collect()
 }
 
-fn host(config: &Config) -> Result<Host, Error> {
+fn host(config: &Config, upload_key: [u8; 32]) -> Result<Host, Error> {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
@@ -162,6 +168,7 @@ fn host(config: &Config) -> Result<Host, Error> {
         archive: config.archive.enabled,
         stanza_bytes_max: config.limits.stanza_bytes_max,
         pubsub: config.pubsub.limits(),
+        upload: config.uploads(upload_key),
     })
 }
 

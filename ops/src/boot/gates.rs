@@ -10,6 +10,7 @@ use klatsch_actors::sessions::Sessions;
 use klatsch_gateways::auth::{Authenticator, Backend, Derivations, Internal, Throttle};
 use klatsch_gateways::doors::{Door, Gateways};
 use klatsch_gateways::http::signup::{Create, CreateError, NewAdministrator};
+use klatsch_gateways::http::upload::{self, Contents, Uploads};
 use klatsch_gateways::http::{HttpServer, HttpState, SignupLink, router};
 use klatsch_gateways::listener::{Admission, Limits, Shutdown, ShutdownTrigger, listen};
 use klatsch_gateways::tls::CertificateStore;
@@ -22,6 +23,7 @@ use klatsch_store::Store;
 use secrecy::ExposeSecret;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use tokio::task::JoinHandle;
 
 /// How long connections may take to close once their sessions have ended.
 const CLOSE_MAX: Duration = Duration::from_secs(5);
@@ -31,6 +33,8 @@ pub(super) struct Gates {
     gateways: Gateways,
     certificates: Arc<CertificateStore>,
     trigger: ShutdownTrigger,
+    /// Removes files whose time is over.
+    tending: Option<JoinHandle<()>>,
 }
 
 /// What the gateways are built on.
@@ -50,8 +54,10 @@ impl Gates {
         let (trigger, shutdown) = ShutdownTrigger::new();
         let certificates = Arc::new(certificates(&ground.foundation.certificate)?);
         let strain = ground.sessions.strain();
+        let uploads = uploads(&ground)?;
         let clients = clients(&ground, &certificates, &limits, &shutdown);
-        let http = http(ground, &clients, &limits, shutdown);
+        let tending = uploads.clone().map(|uploads| tokio::spawn(uploads.tend()));
+        let http = http(ground, uploads, &clients, &limits, shutdown);
         let admission = Admission::new(limits, strain);
         let gateways = Gateways {
             clients,
@@ -63,6 +69,7 @@ impl Gates {
             gateways,
             certificates,
             trigger,
+            tending,
         })
     }
 
@@ -74,6 +81,9 @@ impl Gates {
     /// Accepts nobody any more.
     pub(super) fn close(&self) {
         self.trigger.trigger();
+        if let Some(tending) = &self.tending {
+            tending.abort();
+        }
     }
 
     /// Waits for the connections to close.
@@ -126,8 +136,27 @@ fn clients(
     })
 }
 
+/// Where files are stored, if they are.
+fn uploads(ground: &Ground<'_>) -> Result<Option<Arc<Uploads>>, Error> {
+    let foundation = ground.foundation;
+    let settings = foundation.config.uploads(foundation.secrets.upload_key);
+    if settings.url.is_none() {
+        return Ok(None);
+    }
+    let folder = foundation.data.path().join("uploads");
+    let contents = Contents::open(folder.clone());
+    let contents = contents.map_err(Error::io("cannot open", &folder))?;
+    Ok(Some(Arc::new(Uploads {
+        store: ground.store.clone(),
+        contents,
+        key: settings.key,
+        strain: ground.sessions.strain(),
+    })))
+}
+
 fn http(
     ground: Ground<'_>,
+    uploads: Option<Arc<Uploads>>,
     clients: &Arc<ClientGateway>,
     limits: &Arc<Limits>,
     shutdown: Shutdown,
@@ -142,8 +171,12 @@ fn http(
         clients: Arc::clone(clients),
         allowed_origins: settings.allowed_origins,
     };
+    let pages = router(Arc::new(state)).merge(websocket::router(Arc::new(sockets)));
     Arc::new(HttpServer {
-        router: router(Arc::new(state)).merge(websocket::router(Arc::new(sockets))),
+        router: match uploads {
+            Some(uploads) => pages.merge(upload::router(uploads)),
+            None => pages,
+        },
         trusted_proxies: settings.trusted_proxies,
         certificates: clients.certificates.clone(),
         turns: Arc::clone(&clients.turns),

@@ -5,7 +5,7 @@
 //! that is not cannot be.
 
 use super::pubsub::disco as nodes;
-use super::{ALL, Feature, Scope, Service, Spec, get, refuse};
+use super::{ALL, Feature, Scope, Service, Spec, get, refuse, upload};
 use crate::effect::{Answer, Effect};
 use crate::facts::{Facts, Host};
 use crate::features::roster::Subscription;
@@ -27,7 +27,10 @@ pub const FEATURE: Feature = Feature {
     },
     disco: &[NS_INFO, NS_ITEMS],
     disco_account: &[NS_INFO, NS_ITEMS],
-    services: &[(Service::Pubsub, &[NS_INFO, NS_ITEMS])],
+    services: &[
+        (Service::Pubsub, &[NS_INFO, NS_ITEMS]),
+        (Service::Upload, &[NS_INFO, NS_ITEMS]),
+    ],
     iq: &[
         get(Scope::Server, NS_INFO, "query", server_info),
         get(Scope::Server, NS_ITEMS, "query", server_items),
@@ -42,6 +45,18 @@ pub const FEATURE: Feature = Feature {
             NS_ITEMS,
             "query",
             pubsub_items,
+        ),
+        get(
+            Scope::Service(Service::Upload),
+            NS_INFO,
+            "query",
+            upload_info,
+        ),
+        get(
+            Scope::Service(Service::Upload),
+            NS_ITEMS,
+            "query",
+            upload_items,
         ),
         get(Scope::Account, NS_INFO, "query", account_info),
         get(Scope::Account, NS_ITEMS, "query", account_items),
@@ -105,7 +120,8 @@ fn server_items(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
         .to
         .as_ref()
         .map_or(facts.account.domain(), |to| to.domain());
-    let services = Service::ALL.iter().map(|service| {
+    let offered = Service::ALL.iter().filter(|it| facts.host.offers(**it));
+    let services = offered.map(|service| {
         let (_, _, name) = service.identity();
         Element::new("item", NS_ITEMS)
             .attr("jid", format!("{}.{domain}", service.label()))
@@ -144,6 +160,26 @@ fn pubsub_items(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
     match node_of(iq) {
         Some(node) => nodes::node_items(iq, node, facts),
         None => nodes::nodes(iq, facts, nodes::list_nodes),
+    }
+}
+
+/// XEP-0363 §3: with the largest file there may be.
+fn upload_info(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
+    if !facts.host.offers(Service::Upload) {
+        return refuse(iq, StanzaError::service_unavailable());
+    }
+    if node_of(iq).is_some() {
+        return refuse(iq, StanzaError::item_not_found());
+    }
+    let form = upload::description(&facts.host.upload);
+    answer(iq, service_description(Service::Upload).child(form), None)
+}
+
+/// Files are found by those who have been told of them.
+fn upload_items(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
+    match facts.host.offers(Service::Upload) && node_of(iq).is_none() {
+        true => answer(iq, Element::new("query", NS_ITEMS), None),
+        false => refuse(iq, StanzaError::item_not_found()),
     }
 }
 

@@ -1,0 +1,250 @@
+//! `/upload/…`: the bytes of HTTP File Upload, XEP-0363 version 1.2.0,
+//! <https://xmpp.org/extensions/xep-0363.html>
+//!
+//! Who may store is decided in `protocol/src/features/upload.rs`; a URL with its signature is
+//! all that is asked for here. Files are served as if they came from a stranger, which they do:
+//! no browser runs what is in them (row H02), and their address is as hard to guess as a key.
+
+mod answer;
+mod contents;
+mod receive;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::{HeaderMap, Method, StatusCode};
+use klatsch_actors::strain::Strain;
+use klatsch_protocol::features::upload::slot::{Key, NoSlot, Slot, parse_id};
+use klatsch_protocol::time::Timestamp;
+use klatsch_store::{Store, StoreError, Upload};
+use tokio::time::{MissedTickBehavior, interval};
+use tower_http::services::ServeFile;
+
+pub use contents::Contents;
+
+use crate::metrics;
+
+/// How often it is looked for files whose time is over.
+const SWEEP_EVERY: Duration = Duration::from_secs(600);
+
+/// Files of one sweep's step: one short transaction.
+const SWEEP_MAX: u32 = 200;
+
+/// Everything uploads need.
+pub struct Uploads {
+    /// What is known of them.
+    pub store: Store,
+    /// Where their bytes lie.
+    pub contents: Contents,
+    /// What slots are signed with.
+    pub key: Key,
+    /// Whether the disk has room.
+    pub strain: Arc<Strain>,
+}
+
+/// Why a request is not done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refusal {
+    Forged,
+    Late,
+    TooMuch,
+    TooLittle,
+    TooSlow,
+    Taken,
+    NotFound,
+    NoRoom,
+    Unavailable,
+}
+
+impl Refusal {
+    /// The status, the metric's label, and the word for people.
+    fn told(self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::Forged => (StatusCode::FORBIDDEN, "forged", "this is no slot of ours"),
+            Self::Late => (StatusCode::GONE, "late", "the slot's time is over"),
+            Self::TooMuch => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too_much",
+                "more than the slot is for",
+            ),
+            Self::TooLittle => (
+                StatusCode::BAD_REQUEST,
+                "too_little",
+                "less than the slot is for",
+            ),
+            Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, "too_slow", "too slow"),
+            Self::Taken => (StatusCode::CONFLICT, "taken", "the slot has its file"),
+            Self::NotFound => (StatusCode::NOT_FOUND, "not_found", "no such file"),
+            Self::NoRoom => (
+                StatusCode::INSUFFICIENT_STORAGE,
+                "no_room",
+                "the disk is full",
+            ),
+            Self::Unavailable => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "the file cannot be stored or read now",
+            ),
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let (status, label, text) = self.told();
+        metrics::upload_refused(label);
+        (status, format!("{text}\n")).into_response()
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        tracing::warn!(%error, "files: the store does not answer");
+        Self::Unavailable
+    }
+}
+
+impl From<std::io::Error> for Refusal {
+    fn from(error: std::io::Error) -> Self {
+        tracing::warn!(%error, "files: the disk does not do what it is told");
+        match error.kind() {
+            std::io::ErrorKind::StorageFull => Self::NoRoom,
+            _ => Self::Unavailable,
+        }
+    }
+}
+
+/// The paths.
+pub fn router(uploads: Arc<Uploads>) -> Router {
+    let places = get(show)
+        .put(store)
+        .options(|| async { answer::preflight() });
+    Router::new()
+        .route("/upload/{id}/{name}", places)
+        .with_state(uploads)
+}
+
+async fn store(
+    State(uploads): State<Arc<Uploads>>,
+    Path((id, name)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let query = query.unwrap_or_default();
+    let slot = Slot::read(&uploads.key, &id, &name, &query, now());
+    let stored = match slot {
+        Ok(slot) => uploads.store_file(&slot, &headers, body).await,
+        Err(NoSlot::Forged) => Err(Refusal::Forged),
+        Err(NoSlot::Late) => Err(Refusal::Late),
+    };
+    answer::shared(match stored {
+        Ok(()) => StatusCode::CREATED.into_response(),
+        Err(refusal) => refusal.into_response(),
+    })
+}
+
+async fn show(
+    State(uploads): State<Arc<Uploads>>,
+    Path((id, name)): Path<(String, String)>,
+    request: Request,
+) -> Response {
+    answer::shared(match uploads.find(&id, &name).await {
+        Ok(upload) => uploads.show_file(&upload, request).await,
+        Err(refusal) => refusal.into_response(),
+    })
+}
+
+impl Uploads {
+    async fn store_file(
+        &self,
+        slot: &Slot,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<(), Refusal> {
+        if self.strain.disk_is_low() {
+            return Err(Refusal::NoRoom);
+        }
+        receive::check_length(slot.size, headers)?;
+        let mut incoming = self.contents.begin().await?;
+        receive::receive(slot.size, body, &mut incoming).await?;
+        let complete = |content| self.store.complete_upload(slot.id, content, now());
+        match self.contents.keep(incoming, complete).await?? {
+            true => metrics::upload_stored(slot.size),
+            false => return Err(Refusal::Taken),
+        }
+        Ok(())
+    }
+
+    /// The file of this address: a wrong name is a wrong address, or anybody could send round
+    /// links that say something else than what they lead to.
+    async fn find(&self, id: &str, name: &str) -> Result<Upload, Refusal> {
+        let id = parse_id(id).ok_or(Refusal::NotFound)?;
+        let upload = self.store.upload(id, now()).await?;
+        upload
+            .filter(|upload| upload.name == name)
+            .ok_or(Refusal::NotFound)
+    }
+
+    async fn show_file(&self, upload: &Upload, request: Request) -> Response {
+        if answer::has_it(upload, request.headers()) {
+            return answer::dressed(StatusCode::NOT_MODIFIED.into_response(), upload);
+        }
+        let is_whole = !request.headers().contains_key(http::header::RANGE);
+        if is_whole && request.method() == Method::GET {
+            metrics::upload_served(upload.size);
+        }
+        let path = self.contents.path(&upload.content);
+        match ServeFile::new(path).try_call(request).await {
+            Ok(response) if response.status() == StatusCode::NOT_FOUND => {
+                tracing::error!(name = upload.name, "a file's content is gone");
+                Refusal::NotFound.into_response()
+            }
+            Ok(response) => answer::dressed(response.map(Body::new), upload),
+            Err(error) => Refusal::from(error).into_response(),
+        }
+    }
+
+    /// Removes files whose time is over, for as long as it is run.
+    pub async fn tend(self: Arc<Self>) {
+        let mut rounds = interval(SWEEP_EVERY);
+        rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // What a crash has left between a file and its entry.
+        rounds.tick().await;
+        let wanted = |content| self.store.is_content_wanted(content);
+        if let Err(error) = self.contents.remove_unwanted(wanted).await {
+            tracing::warn!(%error, "files were not looked through");
+        }
+        loop {
+            if let Err(error) = self.sweep(now()).await {
+                tracing::warn!(%error, "files whose time is over were not removed");
+            }
+            rounds.tick().await;
+        }
+    }
+
+    /// Removes what has ended before `now`.
+    async fn sweep(&self, now: Timestamp) -> Result<(), StoreError> {
+        loop {
+            let gone = self.store.expire_uploads(now, SWEEP_MAX).await?;
+            if gone.is_empty() {
+                return Ok(());
+            }
+            for content in gone {
+                let wanted = self.store.is_content_wanted(content);
+                self.contents.remove(&content, wanted).await?;
+            }
+        }
+    }
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let micros = since.unwrap_or_default().as_micros();
+    Timestamp(i64::try_from(micros).unwrap_or(i64::MAX))
+}
