@@ -12,6 +12,7 @@ pub mod csi;
 pub mod data_forms;
 pub mod delay;
 pub mod disco;
+pub mod external_services;
 pub mod hints;
 pub mod jingle;
 pub mod mam;
@@ -249,6 +250,7 @@ pub const ALL: &[&Feature] = &[
     &avatar::vcard_avatar::FEATURE,
     &mds::FEATURE,
     &upload::FEATURE,
+    &external_services::FEATURE,
 ];
 
 /// Answers a request that the server itself has to answer: the first matching rule decides.

@@ -68,6 +68,7 @@ pub(crate) fn facts_of(session: &str) -> Given {
         stanza_bytes_max: 262_144,
         pubsub: Default::default(),
         upload: Default::default(),
+        external_services: Default::default(),
     };
     let given = Given {
         now: Timestamp(1_000_000),

@@ -169,6 +169,7 @@ fn host(config: &Config, upload_key: [u8; 32]) -> Result<Host, Error> {
         stanza_bytes_max: config.limits.stanza_bytes_max,
         pubsub: config.pubsub.limits(),
         upload: config.uploads(upload_key),
+        external_services: config.calls.services()?,
     })
 }
 
