@@ -54,7 +54,7 @@ pub enum Effect {
     /// (XEP-0398 §4).
     ShowAvatar(Box<str>),
     /// Hold this stanza back until the client is active, keeping the last one of each key.
-    Hold(HoldKey, Stanza),
+    Hold(Option<HoldKey>, Stanza),
     /// End this session with a stream error.
     Close(StreamError),
     /// End the sessions of these resources of the account.
@@ -206,4 +206,6 @@ pub enum HoldKey {
     Presence(Jid),
     /// The last chat state of this address.
     ChatState(Jid),
+    /// The last event of this address about the same items, said by node and ids.
+    Event(Jid, Box<str>),
 }

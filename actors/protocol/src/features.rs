@@ -2,6 +2,7 @@
 //!
 //! Disco answers, the table of specifications and `doap.xml` derive from this table.
 
+pub mod attention;
 pub mod avatar;
 pub mod blocking;
 pub mod bookmarks;
@@ -218,6 +219,7 @@ pub const ALL: &[&Feature] = &[
     &mam::FEATURE,
     &hints::FEATURE,
     &csi::FEATURE,
+    &attention::FEATURE,
     &jingle::FEATURE,
     &stanza_id::FEATURE,
     &muc::FEATURE,

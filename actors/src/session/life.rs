@@ -8,6 +8,7 @@ use klatsch_protocol::stanza::{StreamCondition, StreamError};
 use klatsch_protocol::stream::sm::{self, Sm};
 use tokio::sync::oneshot;
 
+use super::doze::Doze;
 use super::message::{Detach, ResumeAnswer, Resumption};
 use super::outbound::write_nonza;
 use super::{Arguments, Connection, Cursor, Live, Session};
@@ -51,6 +52,7 @@ impl Live {
             current: None,
             batch: Default::default(),
             held: Default::default(),
+            doze: Default::default(),
             kept,
             pull: Default::default(),
             room_pulls: Default::default(),
@@ -172,6 +174,9 @@ impl Live {
         let is_resumed = answer.is_ok();
         if reply.send(answer).is_ok() && is_resumed {
             self.connection = Connection::Arriving(sink);
+            // XEP-0352 §5: a resumed stream begins active.
+            self.session.facts.inactive = false;
+            self.doze = Doze::default();
             metrics::session_resumed();
         } else {
             // It may try once more, with another h or over another connection.

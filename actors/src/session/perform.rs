@@ -47,7 +47,7 @@ impl Live {
             Effect::DeliverOffline => {
                 self.go_on_reading();
             }
-            Effect::Release => self.release_held(),
+            Effect::Release => self.wake(),
             Effect::Hold(_, stanza) => self.reply(stanza),
             Effect::Close(error) => self.end(Some(error)),
             Effect::Kick(sessions, error) => {
