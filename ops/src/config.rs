@@ -8,12 +8,14 @@ mod limits;
 mod listen;
 mod load;
 mod pubsub;
+mod push;
 mod settings;
 
 pub use limits::Limits;
 pub use listen::Listen;
 pub use load::{Loaded, Overrides, load};
 pub use pubsub::Pubsub;
+pub use push::Push;
 
 use klatsch_gateways::http::HttpSettings;
 use klatsch_gateways::listener::Network;
@@ -49,6 +51,8 @@ settings! {
         cluster: Cluster;
         /// Nodes and items.
         pubsub: Pubsub;
+        /// What app servers are told.
+        push: Push;
         /// Budgets.
         limits: Limits;
         /// What the server tells of itself.
@@ -242,6 +246,7 @@ pub fn example() -> String {
     write_example::<Auth>(&mut out, "auth");
     write_example::<Cluster>(&mut out, "cluster");
     write_example::<Pubsub>(&mut out, "pubsub");
+    write_example::<Push>(&mut out, "push");
     write_example::<Limits>(&mut out, "limits");
     write_example::<Log>(&mut out, "log");
     out.truncate(out.trim_end().len());

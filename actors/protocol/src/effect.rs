@@ -11,6 +11,7 @@ use crate::facts::Facts;
 use crate::features::blocking::BlocklistChange;
 use crate::features::caps;
 use crate::features::pubsub::node::{Ask, Found, NodeChange};
+use crate::features::push::PushChange;
 use crate::features::roster::RosterChange;
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::stanza::{Message, Presence, Stanza, StanzaError, StreamError};
@@ -162,6 +163,8 @@ pub enum Change {
     Blocklist(BlocklistChange),
     /// A node of this account or of a host; stale when the node has another version.
     Pubsub(Box<NodeChange>),
+    /// Who is told while devices are away (XEP-0357).
+    Push(PushChange),
     /// What is kept under a name; the last one who says so is right.
     Kept(KeptChange),
 }

@@ -23,6 +23,7 @@ pub mod ping;
 pub mod presence;
 pub mod private_xml;
 pub mod pubsub;
+pub mod push;
 pub mod roster;
 pub mod rsm;
 pub mod session;
@@ -220,6 +221,7 @@ pub const ALL: &[&Feature] = &[
     &hints::FEATURE,
     &csi::FEATURE,
     &attention::FEATURE,
+    &push::FEATURE,
     &jingle::FEATURE,
     &stanza_id::FEATURE,
     &muc::FEATURE,

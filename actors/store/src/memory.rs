@@ -2,6 +2,7 @@
 
 mod log;
 mod nodes;
+mod push;
 mod rooms;
 
 use std::collections::{BTreeMap, HashMap};
@@ -10,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use klatsch_protocol::features::avatar::NS_METADATA;
 use klatsch_protocol::features::blocking::Blocklist;
+use klatsch_protocol::features::push::Registration;
 use klatsch_protocol::features::roster::{Roster, RosterChange, Subscription};
 use klatsch_protocol::jid::{BareJid, Jid};
 use klatsch_protocol::sasl::ScramCredentials;
@@ -50,6 +52,7 @@ struct Life {
     blocklist: Blocklist,
     log: Log,
     kept: BTreeMap<String, Bytes>,
+    push: Vec<Registration>,
 }
 
 impl Memory {
@@ -134,6 +137,7 @@ impl Accounts for Memory {
             },
             log: Log::default(),
             kept: BTreeMap::new(),
+            push: Vec::new(),
         };
         life.set_keys(credentials);
         state.accounts.insert(account.clone(), life);

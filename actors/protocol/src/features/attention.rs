@@ -1,5 +1,5 @@
 //! What deserves a person's attention, which is what wakes a client in the background
-//! ([`super::csi`]) and what a device that is away is told of (push (XEP-0357)): text,
+//! ([`super::csi`]) and what a device that is away is told of ([`super::push`]): text,
 //! encrypted content, calls, invitations; in rooms, being mentioned.
 //!
 //! A mention is the nick as a word in the text, a reference to the account or the occupant
