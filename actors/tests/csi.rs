@@ -1,8 +1,6 @@
 //! Client State Indication (XEP-0352) through a whole node: what waits for a client in the
 //! background, what wakes it, and in which order it then hears everything.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod common;
 
 use common::{ALICE, BOB, Client, Scene, chat};
