@@ -1,6 +1,5 @@
 //! Client State Indication (XEP-0352) through a whole node: what waits for a client in the
 //! background, what wakes it, and in which order it then hears everything.
-
 mod common;
 
 use common::{ALICE, BOB, Client, Scene, chat};
