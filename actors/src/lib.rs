@@ -23,6 +23,7 @@ pub mod mail;
 pub mod metrics;
 pub mod node;
 pub mod presence_shard;
+pub mod push;
 pub mod room;
 pub mod router;
 pub mod session;

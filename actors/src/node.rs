@@ -15,6 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::accounts::Accounts;
 use crate::directory::{Directory, Wire};
+use crate::push::{self, Push};
 use crate::router::patiently;
 use crate::session::SessionMsg;
 use crate::sessions::Sessions;
@@ -49,6 +50,7 @@ impl Node {
         store: Store,
         wire: Wire,
     ) -> Result<Self, SpawnErr> {
+        let (push, due) = Push::new();
         let world = Arc::new(World {
             host,
             settings,
@@ -56,6 +58,7 @@ impl Node {
             accounts: Accounts::new(store.clone()),
             store,
             timers: Timers::default(),
+            push,
             strain: Default::default(),
             resumables: Default::default(),
             registry: Default::default(),
@@ -70,6 +73,7 @@ impl Node {
         let errands = vec![
             tokio::spawn(wake_sessions(world.clone())),
             tokio::spawn(write_cursors(world.clone())),
+            tokio::spawn(push::run(world.clone(), due)),
             tokio::spawn(upkeep::run(world.store.clone())),
         ];
         Ok(Self {

@@ -9,6 +9,7 @@ mod limits;
 mod listen;
 mod load;
 mod pubsub;
+mod push;
 mod settings;
 mod upload;
 
@@ -17,6 +18,7 @@ pub use limits::Limits;
 pub use listen::Listen;
 pub use load::{Loaded, Overrides, load};
 pub use pubsub::Pubsub;
+pub use push::Push;
 pub use upload::Upload;
 
 use klatsch_gateways::http::HttpSettings;
@@ -57,6 +59,8 @@ settings! {
         upload: Upload;
         /// What calls need besides.
         calls: Calls;
+        /// What app servers are told.
+        push: Push;
         /// Budgets.
         limits: Limits;
         /// What the server tells of itself.
@@ -252,6 +256,7 @@ pub fn example() -> String {
     write_example::<Pubsub>(&mut out, "pubsub");
     write_example::<Upload>(&mut out, "upload");
     write_example::<Calls>(&mut out, "calls");
+    write_example::<Push>(&mut out, "push");
     write_example::<Limits>(&mut out, "limits");
     write_example::<Log>(&mut out, "log");
     out.truncate(out.trim_end().len());

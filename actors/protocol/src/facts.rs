@@ -161,6 +161,8 @@ pub struct Resource {
     pub roster_interest: bool,
     /// It wants block list pushes.
     pub blocklist_interest: bool,
+    /// Its connection is lost and may come back (XEP-0198).
+    pub is_away: bool,
 }
 
 impl Resource {

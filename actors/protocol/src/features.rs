@@ -2,6 +2,7 @@
 //!
 //! Disco answers, the table of specifications and `doap.xml` derive from this table.
 
+pub mod attention;
 pub mod avatar;
 pub mod blocking;
 pub mod bookmarks;
@@ -23,6 +24,7 @@ pub mod ping;
 pub mod presence;
 pub mod private_xml;
 pub mod pubsub;
+pub mod push;
 pub mod roster;
 pub mod rsm;
 pub mod session;
@@ -224,6 +226,8 @@ pub const ALL: &[&Feature] = &[
     &mam::FEATURE,
     &hints::FEATURE,
     &csi::FEATURE,
+    &attention::FEATURE,
+    &push::FEATURE,
     &jingle::FEATURE,
     &stanza_id::FEATURE,
     &muc::FEATURE,

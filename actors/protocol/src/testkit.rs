@@ -111,6 +111,7 @@ impl Given {
             carbons: false,
             roster_interest: false,
             blocklist_interest: false,
+            is_away: false,
         };
         let view = self.online.0.entry(address.bare()).or_default();
         match view.resources.iter_mut().find(|known| known.jid == address) {

@@ -179,6 +179,7 @@ fn settings(config: &Config) -> Settings {
         resume_seconds: config.c2s.resume_seconds,
         held_stanzas_max: config.limits.held_stanzas_max,
         tail_check_seconds: config.limits.tail_check_seconds,
+        push: config.push.told(),
         ..Settings::default()
     }
 }
