@@ -17,6 +17,7 @@ use crate::accounts::Accounts;
 use crate::directory::{Directory, Wire};
 use crate::router::patiently;
 use crate::session::SessionMsg;
+use crate::rooms::Rooms;
 use crate::sessions::Sessions;
 use crate::slot::Slot;
 use crate::supervisor::{Root, RootMsg};
@@ -32,6 +33,8 @@ const CURSOR_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Node {
     /// The handle for gateways.
     pub sessions: Sessions,
+    /// The handle for operators.
+    pub rooms: Rooms,
     root: ActorRef<RootMsg>,
     tree: JoinHandle<()>,
     failure: watch::Receiver<bool>,
@@ -73,6 +76,7 @@ impl Node {
             tokio::spawn(upkeep::run(world.store.clone())),
         ];
         Ok(Self {
+            rooms: Rooms::new(world.clone()),
             sessions: Sessions::new(world),
             root,
             tree,
