@@ -18,6 +18,7 @@ use crate::directory::{Directory, Wire};
 use crate::push::{self, Push};
 use crate::router::patiently;
 use crate::session::SessionMsg;
+use crate::rooms::Rooms;
 use crate::sessions::Sessions;
 use crate::slot::Slot;
 use crate::supervisor::{Root, RootMsg};
@@ -33,6 +34,8 @@ const CURSOR_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Node {
     /// The handle for gateways.
     pub sessions: Sessions,
+    /// The handle for operators.
+    pub rooms: Rooms,
     root: ActorRef<RootMsg>,
     tree: JoinHandle<()>,
     failure: watch::Receiver<bool>,
@@ -77,6 +80,7 @@ impl Node {
             tokio::spawn(upkeep::run(world.store.clone())),
         ];
         Ok(Self {
+            rooms: Rooms::new(world.clone()),
             sessions: Sessions::new(world),
             root,
             tree,
