@@ -81,7 +81,9 @@ impl RoomCommands {
         match &self.source {
             Source::Server(rooms) => {
                 let rooms = rooms.list(domain, after, max).await?;
-                let shown = rooms.into_iter().map(|(jid, inside)| listed(jid, Some(inside)));
+                let shown = rooms
+                    .into_iter()
+                    .map(|(jid, inside)| listed(jid, Some(inside)));
                 Ok(shown.collect())
             }
             Source::Store(store) => {
