@@ -9,6 +9,7 @@ pub mod bookmarks;
 pub mod caps;
 pub mod carbons;
 pub mod chat;
+pub mod contact_addresses;
 pub mod csi;
 pub mod data_forms;
 pub mod delay;
@@ -255,6 +256,7 @@ pub const ALL: &[&Feature] = &[
     &mds::FEATURE,
     &upload::FEATURE,
     &external_services::FEATURE,
+    &contact_addresses::FEATURE,
 ];
 
 /// Answers a request that the server itself has to answer: the first matching rule decides.
