@@ -52,8 +52,6 @@ pub struct Feature {
     pub disco_account: &'static [&'static str],
     /// Announced by a room.
     pub disco_room: &'static [&'static str],
-    /// Announced by the service that hosts rooms.
-    pub disco_service: &'static [&'static str],
     /// Identities of an account's bare JID, as category and type.
     pub identities_account: &'static [(&'static str, &'static str)],
     /// Announced by the services of a domain.
@@ -75,7 +73,6 @@ impl Feature {
         disco: &[],
         disco_account: &[],
         disco_room: &[],
-        disco_service: &[],
         identities_account: &[],
         services: &[],
         iq: &[],
@@ -142,17 +139,20 @@ pub enum Scope {
 /// What a domain serves at a host of its own (XEP-0030 §8: category `pubsub` and the like).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Service {
+    /// Rooms (XEP-0045); they live below its host and have actors of their own.
+    Rooms,
     /// Nodes of anybody's (XEP-0060).
     Pubsub,
 }
 
 impl Service {
     /// All of them.
-    pub const ALL: &[Self] = &[Self::Pubsub];
+    pub const ALL: &[Self] = &[Self::Rooms, Self::Pubsub];
 
     /// The first label of its host.
     pub fn label(self) -> &'static str {
         match self {
+            Self::Rooms => "conference",
             Self::Pubsub => "pubsub",
         }
     }
@@ -160,8 +160,18 @@ impl Service {
     /// Who it is: category, type and name.
     pub fn identity(self) -> (&'static str, &'static str, &'static str) {
         match self {
+            Self::Rooms => ("conference", "text", "Rooms"),
             Self::Pubsub => ("pubsub", "service", "Publish-Subscribe"),
         }
+    }
+}
+
+impl Service {
+    /// What it announces.
+    pub(crate) fn features(self) -> impl Iterator<Item = &'static str> {
+        let of = ALL.iter().flat_map(|feature| feature.services);
+        let of = of.filter(move |(announced_by, _)| *announced_by == self);
+        of.flat_map(|(_, features)| features.iter().copied())
     }
 }
 

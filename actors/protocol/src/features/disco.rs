@@ -7,7 +7,7 @@
 use super::pubsub::disco as nodes;
 use super::{ALL, Feature, Scope, Service, Spec, get, refuse};
 use crate::effect::{Answer, Effect};
-use crate::facts::{Facts, Host};
+use crate::facts::Facts;
 use crate::features::roster::Subscription;
 use crate::stanza::{Iq, Stanza, StanzaError};
 use crate::xml::Element;
@@ -58,13 +58,13 @@ const ACCOUNT_IDENTITY: (&str, &str, &str) = ("account", "registered", "");
 pub fn server_description() -> Element {
     description(
         &[SERVER_IDENTITY],
-        ALL.iter().flat_map(|feature| feature.disco),
+        ALL.iter().flat_map(|feature| feature.disco).copied(),
     )
 }
 
 fn description<'a>(
     identities: &[(&str, &str, &str)],
-    features: impl Iterator<Item = &'a &'static str>,
+    features: impl Iterator<Item = &'a str>,
 ) -> Element {
     let identities = identities.iter().map(|(category, kind, name)| {
         let identity = Element::new("identity", NS_INFO)
@@ -72,7 +72,7 @@ fn description<'a>(
             .attr("type", *kind);
         identity.attr_opt("name", Some(*name).filter(|name| !name.is_empty()))
     });
-    let mut features: Vec<&str> = features.copied().collect();
+    let mut features: Vec<&str> = features.collect();
     features.sort_unstable();
     features.dedup();
     let features = features
@@ -95,7 +95,7 @@ fn server_info(iq: &Iq, _facts: &Facts<'_>) -> Vec<Effect> {
     answer(iq, server_description(), node)
 }
 
-/// §4: the services of the domain that was asked, and that of its rooms.
+/// §4: the services of the domain that was asked.
 fn server_items(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
     if node_of(iq).is_some() {
         return refuse(iq, StanzaError::item_not_found());
@@ -111,26 +111,16 @@ fn server_items(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
             .attr("jid", format!("{}.{domain}", service.label()))
             .attr("name", name)
     });
-    let rooms = Host::rooms_of(domain).map(|rooms| {
-        Element::new("item", NS_ITEMS)
-            .attr("jid", rooms.as_str())
-            .attr("name", super::muc::service::NAME)
-    });
     answer(
         iq,
-        Element::new("query", NS_ITEMS).children_from(rooms.into_iter().chain(services)),
+        Element::new("query", NS_ITEMS).children_from(services),
         None,
     )
 }
 
 /// What a service is and can.
 fn service_description(service: Service) -> Element {
-    let of = ALL.iter().flat_map(|feature| feature.services);
-    let of = of.filter(|(announced_by, _)| *announced_by == service);
-    description(
-        &[service.identity()],
-        of.flat_map(|(_, features)| *features),
-    )
+    description(&[service.identity()], service.features())
 }
 
 fn pubsub_info(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
@@ -154,7 +144,10 @@ fn account_info(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
     if let Some(node) = node_of(iq) {
         return nodes::node_info(iq, node, facts);
     }
-    let features = ALL.iter().flat_map(|feature| feature.disco_account);
+    let features = ALL
+        .iter()
+        .flat_map(|feature| feature.disco_account)
+        .copied();
     let more = ALL.iter().flat_map(|feature| feature.identities_account);
     let more = more.map(|(category, kind)| (*category, *kind, ""));
     let identities: Vec<_> = std::iter::once(ACCOUNT_IDENTITY).chain(more).collect();
