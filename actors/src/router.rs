@@ -15,6 +15,7 @@ use klatsch_protocol::facts::{AccountData, Views};
 use klatsch_protocol::features::Service;
 use klatsch_protocol::features::pubsub::config::AccessModel;
 use klatsch_protocol::features::pubsub::node::{Ask, Found, LastItem};
+use klatsch_protocol::features::upload::{Reservation, Reserved};
 use klatsch_protocol::jid::{BareJid, Jid};
 use klatsch_protocol::pipeline;
 use klatsch_protocol::routing::{self, Routed};
@@ -24,6 +25,7 @@ use tokio::time::timeout;
 
 use crate::accounts::AccountCell;
 use crate::mail::{Address, Mail};
+use crate::metrics;
 use crate::room::{self, Settled};
 use crate::world::{STORE_PATIENCE, World, now};
 
@@ -95,10 +97,12 @@ fn route_to_host(stanza: &Stanza) -> Way {
 fn route_to_service(service: Service, to: &Jid) -> Way {
     match service {
         Service::Rooms => Way::Room,
-        Service::Pubsub if to.localpart().is_some() || to.resource().is_some() => {
+        Service::Pubsub | Service::Upload
+            if to.localpart().is_some() || to.resource().is_some() =>
+        {
             Way::Refused(StanzaError::service_unavailable())
         }
-        Service::Pubsub => Way::Service(service, to.bare()),
+        Service::Pubsub | Service::Upload => Way::Service(service, to.bare()),
     }
 }
 
@@ -250,9 +254,8 @@ async fn decide_service_once(
             Effect::Change(Change::Pubsub(change)) => {
                 patiently(world.store.change_node(&change, now())).await?;
             }
-            Effect::Load(Query::Pubsub(of, nodes), go_on) => {
-                let answer =
-                    answer_of(patiently(ask_nodes(world, &of, host.as_jid(), &nodes)).await);
+            Effect::Load(query, go_on) => {
+                let answer = ask_of_service(world, host, &query).await;
                 let more = go_on(stanza, answer, &world.facts(host, &nobody, None));
                 more.into_iter()
                     .rev()
@@ -263,6 +266,36 @@ async fn decide_service_once(
         }
     }
     Ok(())
+}
+
+/// Asks the store for a service, which has no data of its own.
+async fn ask_of_service(world: &World, host: &BareJid, query: &Query) -> Answer {
+    match query {
+        Query::Pubsub(of, nodes) => {
+            answer_of(patiently(ask_nodes(world, of, host.as_jid(), nodes)).await)
+        }
+        Query::Reserve(reservation) => reserve(world, reservation).await,
+        other => {
+            debug_assert!(false, "a service has nothing for {other:?}");
+            Answer::NoSuchItem
+        }
+    }
+}
+
+/// Takes a slot out of the account's quota (XEP-0363).
+async fn reserve(world: &World, reservation: &Reservation) -> Answer {
+    // Row C13: what messages do not get, files do not get either.
+    if world.strain.disk_is_low() {
+        metrics::upload_slot("disk");
+        return Answer::Failed(StanzaError::resource_constraint());
+    }
+    let reserved = patiently(world.store.reserve_upload(reservation, now())).await;
+    metrics::upload_slot(match &reserved {
+        Ok(Reserved::Granted(_)) => "given",
+        Ok(Reserved::Full(_)) => "quota",
+        Err(_) => "store",
+    });
+    failed_or(reserved.map(Answer::Reserved))
 }
 
 /// What a sender is told when the store refuses.
@@ -348,6 +381,7 @@ pub async fn ask(world: &World, cell: &AccountCell, asker: &Jid, query: &Query) 
         Query::Kept(name, nodes) => patiently(ask_kept(world, cell, asker, name, nodes.as_deref()))
             .await
             .map(|kept| Answer::Kept(Box::new(kept))),
+        Query::Reserve(reservation) => return reserve(world, reservation).await,
     };
     failed_or(answered)
 }

@@ -12,6 +12,7 @@ use crate::features::blocking::BlocklistChange;
 use crate::features::caps;
 use crate::features::pubsub::node::{Ask, Found, NodeChange};
 use crate::features::roster::RosterChange;
+use crate::features::upload::{Reservation, Reserved};
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::stanza::{Message, Presence, Stanza, StanzaError, StreamError};
 use crate::xml::Element;
@@ -101,6 +102,10 @@ pub enum Query {
     Pubsub(BareJid, Box<Ask>),
     /// What this account keeps under a name, and some of its nodes besides.
     Kept(String, Option<Box<Ask>>),
+    /// A slot for a file (XEP-0363). The one question that leaves something behind: the slot
+    /// counts against the quota at once, so that questions side by side get no more than one
+    /// after the other would.
+    Reserve(Box<Reservation>),
 }
 
 impl Query {
@@ -113,7 +118,7 @@ impl Query {
                 found: ask.as_ref().map(|ask| ask.nothing()),
                 ..Kept::default()
             }))),
-            Self::Archive(_) | Self::Bounds | Self::Viewers => None,
+            Self::Archive(_) | Self::Bounds | Self::Viewers | Self::Reserve(_) => None,
         }
     }
 }
@@ -144,6 +149,8 @@ pub enum Answer {
     Pubsub(Box<Found>),
     /// To [`Query::Kept`].
     Kept(Box<Kept>),
+    /// To [`Query::Reserve`].
+    Reserved(Reserved),
     /// The archive has no entry with the id the client paged from (XEP-0059 §2.2).
     NoSuchItem,
     /// The store could not answer.

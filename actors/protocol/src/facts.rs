@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::features::blocking::Blocklist;
 use crate::features::roster::Roster;
-use crate::features::{Service, caps, pubsub};
+use crate::features::{Service, caps, pubsub, upload};
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::stanza::Presence;
 use crate::time::Timestamp;
@@ -51,12 +51,19 @@ pub struct Host {
     pub stanza_bytes_max: usize,
     /// Limits of nodes (XEP-0060).
     pub pubsub: pubsub::Settings,
+    /// Limits of uploads (XEP-0363); `None`: there are none.
+    pub upload: Option<upload::Settings>,
 }
 
 impl Host {
     /// Tells whether this domain is served here.
     pub fn serves(&self, domain: &str) -> bool {
         self.domains.iter().any(|served| served.as_str() == domain)
+    }
+
+    /// Tells whether its domains have this service.
+    pub fn offers(&self, service: Service) -> bool {
+        service != Service::Upload || self.upload.is_some()
     }
 
     /// The service at this host, and the domain it belongs to.
@@ -66,7 +73,7 @@ impl Host {
         }
         let (label, domain) = host.split_once('.')?;
         let mut all = Service::ALL.iter();
-        let service = all.find(|service| service.label() == label)?;
+        let service = all.find(|service| service.label() == label && self.offers(**service))?;
         self.serves(domain).then_some((*service, domain))
     }
 }

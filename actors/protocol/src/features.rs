@@ -29,6 +29,7 @@ pub mod stanza_id;
 pub mod streams;
 pub mod subscription;
 pub mod time;
+pub mod upload;
 pub mod vcard;
 pub mod version;
 
@@ -143,17 +144,20 @@ pub enum Service {
     Rooms,
     /// Nodes of anybody's (XEP-0060).
     Pubsub,
+    /// Slots for files (XEP-0363).
+    Upload,
 }
 
 impl Service {
     /// All of them.
-    pub const ALL: &[Self] = &[Self::Rooms, Self::Pubsub];
+    pub const ALL: &[Self] = &[Self::Rooms, Self::Pubsub, Self::Upload];
 
     /// The first label of its host.
     pub fn label(self) -> &'static str {
         match self {
             Self::Rooms => "conference",
             Self::Pubsub => "pubsub",
+            Self::Upload => "upload",
         }
     }
 
@@ -162,6 +166,7 @@ impl Service {
         match self {
             Self::Rooms => ("conference", "text", "Rooms"),
             Self::Pubsub => ("pubsub", "service", "Publish-Subscribe"),
+            Self::Upload => ("store", "file", "HTTP File Upload"),
         }
     }
 }
@@ -253,6 +258,7 @@ pub const ALL: &[&Feature] = &[
     &avatar::user_avatar::FEATURE,
     &avatar::vcard_avatar::FEATURE,
     &mds::FEATURE,
+    &upload::FEATURE,
 ];
 
 /// Answers a request that the server itself has to answer: the first matching rule decides.

@@ -18,6 +18,7 @@ pub mod rooms;
 pub mod roster;
 pub mod snapshot;
 pub mod store;
+pub mod uploads;
 
 pub use accounts::{Account, Credentials};
 pub use error::{Result, StoreError};
@@ -25,3 +26,4 @@ pub use log::{Append, Appended, Dedup, LogAppend, LogAppended, Placed};
 pub use rooms::{RoomAppend, RoomAppended};
 pub use snapshot::Snapshot;
 pub use store::Store;
+pub use uploads::{ContentHash, Expired, Upload};

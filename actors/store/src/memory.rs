@@ -3,6 +3,7 @@
 mod log;
 mod nodes;
 mod rooms;
+mod uploads;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -40,6 +41,7 @@ struct State {
     rooms: BTreeMap<BareJid, rooms::Held>,
     /// The last versions of rooms that are no more, and the last ids of their logs.
     past_rooms: HashMap<BareJid, (u64, u64)>,
+    uploads: BTreeMap<u128, uploads::Held>,
 }
 
 /// One life of an account.
@@ -167,6 +169,7 @@ impl Accounts for Memory {
             (life.roster.version, life.blocklist.version),
         );
         state.forget_account(account);
+        state.forget_uploads(life.account.epoch);
         Ok(())
     }
 

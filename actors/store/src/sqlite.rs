@@ -21,6 +21,7 @@ mod rooms;
 mod roster;
 mod snapshot;
 mod statements;
+mod uploads;
 mod writer;
 
 use std::pin::Pin;

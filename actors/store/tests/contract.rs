@@ -27,3 +27,5 @@ mod rooms;
 mod roster;
 #[path = "contract/support.rs"]
 mod support;
+#[path = "contract/uploads.rs"]
+mod uploads;

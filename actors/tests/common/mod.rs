@@ -61,6 +61,7 @@ impl Scene {
             archive: true,
             stanza_bytes_max: 262_144,
             pubsub: Default::default(),
+            upload: None,
         };
         let node = Node::start(host, settings, store.clone(), wire)
             .await

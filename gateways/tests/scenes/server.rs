@@ -75,6 +75,7 @@ impl Server {
             archive: true,
             stanza_bytes_max: limits.stanza_bytes_max,
             pubsub: Default::default(),
+            upload: None,
         };
         let node = Node::start(host, Settings::default(), store.clone(), Wire::Direct)
             .await

@@ -162,6 +162,7 @@ fn host(config: &Config) -> Result<Host, Error> {
         archive: config.archive.enabled,
         stanza_bytes_max: config.limits.stanza_bytes_max,
         pubsub: config.pubsub.limits(),
+        upload: None,
     })
 }
 

@@ -27,7 +27,10 @@ pub const FEATURE: Feature = Feature {
     },
     disco: &[NS_INFO, NS_ITEMS],
     disco_account: &[NS_INFO, NS_ITEMS],
-    services: &[(Service::Pubsub, &[NS_INFO, NS_ITEMS])],
+    services: &[
+        (Service::Pubsub, &[NS_INFO, NS_ITEMS]),
+        (Service::Upload, &[NS_INFO, NS_ITEMS]),
+    ],
     iq: &[
         get(Scope::Server, NS_INFO, "query", server_info),
         get(Scope::Server, NS_ITEMS, "query", server_items),
@@ -42,6 +45,18 @@ pub const FEATURE: Feature = Feature {
             NS_ITEMS,
             "query",
             pubsub_items,
+        ),
+        get(
+            Scope::Service(Service::Upload),
+            NS_INFO,
+            "query",
+            upload_info,
+        ),
+        get(
+            Scope::Service(Service::Upload),
+            NS_ITEMS,
+            "query",
+            upload_items,
         ),
         get(Scope::Account, NS_INFO, "query", account_info),
         get(Scope::Account, NS_ITEMS, "query", account_items),
@@ -105,7 +120,10 @@ fn server_items(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
         .to
         .as_ref()
         .map_or(facts.account.domain(), |to| to.domain());
-    let services = Service::ALL.iter().map(|service| {
+    let services = Service::ALL
+        .iter()
+        .filter(|service| facts.host.offers(**service));
+    let services = services.map(|service| {
         let (_, _, name) = service.identity();
         Element::new("item", NS_ITEMS)
             .attr("jid", format!("{}.{domain}", service.label()))
@@ -134,6 +152,24 @@ fn pubsub_items(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
     match node_of(iq) {
         Some(node) => nodes::node_items(iq, node, facts),
         None => nodes::nodes(iq, facts, nodes::list_nodes),
+    }
+}
+
+/// XEP-0363 §4: with the size a file may have.
+fn upload_info(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
+    if node_of(iq).is_some() {
+        return refuse(iq, StanzaError::item_not_found());
+    }
+    let form = facts.host.upload.as_ref().map(super::upload::form);
+    let query = service_description(Service::Upload).children_from(form);
+    answer(iq, query, None)
+}
+
+/// Files are nobody's to list.
+fn upload_items(iq: &Iq, _facts: &Facts<'_>) -> Vec<Effect> {
+    match node_of(iq) {
+        Some(_) => refuse(iq, StanzaError::item_not_found()),
+        None => answer(iq, Element::new("query", NS_ITEMS), None),
     }
 }
 

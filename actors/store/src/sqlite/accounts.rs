@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::log::LogOf;
 use super::writer::Writer;
-use super::{Sqlite, bare, nodes, unsigned};
+use super::{Sqlite, bare, nodes, unsigned, uploads};
 use crate::accounts::{Account, Accounts, Credentials, LIST_MAX};
 use crate::error::{Result, StoreError};
 
@@ -265,6 +265,7 @@ async fn remove(writer: &mut Writer, account: &BareJid, now: Timestamp) -> Resul
             .await?;
     }
     nodes::forget_account(connection, account).await?;
+    uploads::forget_account(connection, number).await?;
     // Forgetting too early does no harm, should the commit fail.
     writer.heads.remove(&LogOf::Account(account.clone()));
     Ok(())
