@@ -1,6 +1,6 @@
 //! HTTP: one server for the plain and the TLS listener.
 //!
-//! Leaves out, for now: the web client, upload, BOSH, the channels and the API. HTTP/2 is left
+//! Leaves out, for now: the web client, BOSH, the channels and the API. HTTP/2 is left
 //! out for good: a WebSocket over it saves nothing here and costs a second protocol.
 
 mod headers;
@@ -10,6 +10,7 @@ mod page;
 mod requester;
 mod server;
 pub mod signup;
+pub mod upload;
 
 use std::sync::Arc;
 

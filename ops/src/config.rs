@@ -9,11 +9,13 @@ mod listen;
 mod load;
 mod pubsub;
 mod settings;
+mod upload;
 
 pub use limits::Limits;
 pub use listen::Listen;
 pub use load::{Loaded, Overrides, load};
 pub use pubsub::Pubsub;
+pub use upload::Upload;
 
 use klatsch_gateways::http::HttpSettings;
 use klatsch_gateways::listener::Network;
@@ -49,6 +51,8 @@ settings! {
         cluster: Cluster;
         /// Nodes and items.
         pubsub: Pubsub;
+        /// Files that clients upload.
+        upload: Upload;
         /// Budgets.
         limits: Limits;
         /// What the server tells of itself.
@@ -242,6 +246,7 @@ pub fn example() -> String {
     write_example::<Auth>(&mut out, "auth");
     write_example::<Cluster>(&mut out, "cluster");
     write_example::<Pubsub>(&mut out, "pubsub");
+    write_example::<Upload>(&mut out, "upload");
     write_example::<Limits>(&mut out, "limits");
     write_example::<Log>(&mut out, "log");
     out.truncate(out.trim_end().len());
@@ -324,6 +329,7 @@ mod tests {
     fn example_shows_every_key_with_its_default() {
         let mut shown = toml::from_str::<Config>(&uncommented()).unwrap();
         (shown.tls, shown.cluster.dns, shown.cluster.secret_file) = (Tls::default(), None, None);
+        shown.upload.url = None;
         assert_eq!(shown, Config::default());
         let table = toml::Table::try_from(Config::default()).unwrap();
         for section in table.iter().filter(|(_, value)| value.is_table()) {

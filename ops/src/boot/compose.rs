@@ -55,7 +55,8 @@ pub(super) async fn compose(foundation: &Foundation) -> Result<Running, Error> {
     let config = &foundation.config;
     let store = open_store(config, foundation.data.path()).await?;
     let accounts = Accounts::new(store.clone(), domains(config)?);
-    let node = Node::start(host(config)?, settings(config), store.clone(), Wire::Direct);
+    let host = host(config, foundation.secrets.upload_key)?;
+    let node = Node::start(host, settings(config), store.clone(), Wire::Direct);
     let node = node
         .await
         .map_err(|error| Error::Refused(format!("actors: {error}")))?;
@@ -79,7 +80,8 @@ pub(super) async fn compose(foundation: &Foundation) -> Result<Running, Error> {
     let reload =
         Box::new(move |certificate: &Certificate| gates::reload(&certificates, certificate));
     let failed = node.failure();
-    let watches = watch(foundation, store, &node.sessions);
+    let mut watches = watch(foundation, store, &node.sessions);
+    watches.extend(gates.tend_uploads());
     let stop = async move {
         watches.iter().for_each(JoinHandle::abort);
         // Nobody new; then sessions say why they end; then their connections close.
@@ -151,7 +153,7 @@ fn domains(config: &Config) -> Result<Vec<BareJid>, Error> {
     config.domains().into_iter().map(parse).collect()
 }
 
-fn host(config: &Config) -> Result<Host, Error> {
+fn host(config: &Config, upload_key: [u8; 32]) -> Result<Host, Error> {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
@@ -162,7 +164,7 @@ fn host(config: &Config) -> Result<Host, Error> {
         archive: config.archive.enabled,
         stanza_bytes_max: config.limits.stanza_bytes_max,
         pubsub: config.pubsub.limits(),
-        upload: None,
+        upload: config.uploads(upload_key),
     })
 }
 

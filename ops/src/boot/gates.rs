@@ -10,6 +10,7 @@ use klatsch_actors::sessions::Sessions;
 use klatsch_gateways::auth::{Authenticator, Backend, Derivations, Internal, Throttle};
 use klatsch_gateways::doors::{Door, Gateways};
 use klatsch_gateways::http::signup::{Create, CreateError, NewAdministrator};
+use klatsch_gateways::http::upload::{self, UploadGround, UploadPace, Uploads};
 use klatsch_gateways::http::{HttpServer, HttpState, SignupLink, router};
 use klatsch_gateways::listener::{Admission, Limits, Shutdown, ShutdownTrigger, listen};
 use klatsch_gateways::tls::CertificateStore;
@@ -22,6 +23,7 @@ use klatsch_store::Store;
 use secrecy::ExposeSecret;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use tokio::task::JoinHandle;
 
 /// How long connections may take to close once their sessions have ended.
 const CLOSE_MAX: Duration = Duration::from_secs(5);
@@ -31,6 +33,7 @@ pub(super) struct Gates {
     gateways: Gateways,
     certificates: Arc<CertificateStore>,
     trigger: ShutdownTrigger,
+    uploads: Option<Arc<Uploads>>,
 }
 
 /// What the gateways are built on.
@@ -51,7 +54,8 @@ impl Gates {
         let certificates = Arc::new(certificates(&ground.foundation.certificate)?);
         let strain = ground.sessions.strain();
         let clients = clients(&ground, &certificates, &limits, &shutdown);
-        let http = http(ground, &clients, &limits, shutdown);
+        let uploads = uploads(&ground)?;
+        let http = http(ground, &clients, uploads.clone(), &limits, shutdown);
         let admission = Admission::new(limits, strain);
         let gateways = Gateways {
             clients,
@@ -63,12 +67,19 @@ impl Gates {
             gateways,
             certificates,
             trigger,
+            uploads,
         })
     }
 
     /// Takes another certificate for new handshakes.
     pub(super) fn certificates(&self) -> Arc<CertificateStore> {
         Arc::clone(&self.certificates)
+    }
+
+    /// Looks after the files that were uploaded.
+    pub(super) fn tend_uploads(&self) -> Option<JoinHandle<()>> {
+        let uploads = self.uploads.clone()?;
+        Some(tokio::spawn(async move { uploads.tend().await }))
     }
 
     /// Accepts nobody any more.
@@ -129,6 +140,7 @@ fn clients(
 fn http(
     ground: Ground<'_>,
     clients: &Arc<ClientGateway>,
+    uploads: Option<Arc<Uploads>>,
     limits: &Arc<Limits>,
     shutdown: Shutdown,
 ) -> Arc<HttpServer> {
@@ -142,14 +154,41 @@ fn http(
         clients: Arc::clone(clients),
         allowed_origins: settings.allowed_origins,
     };
+    let mut paths = router(Arc::new(state)).merge(websocket::router(Arc::new(sockets)));
+    if let Some(uploads) = uploads {
+        paths = paths.merge(upload::router(uploads));
+    }
     Arc::new(HttpServer {
-        router: router(Arc::new(state)).merge(websocket::router(Arc::new(sockets))),
+        router: paths,
         trusted_proxies: settings.trusted_proxies,
         certificates: clients.certificates.clone(),
         turns: Arc::clone(&clients.turns),
         limits: Arc::clone(limits),
         shutdown,
     })
+}
+
+/// Opens the folder of uploads, if there are to be any.
+fn uploads(ground: &Ground<'_>) -> Result<Option<Arc<Uploads>>, Error> {
+    let (config, key) = (
+        &ground.foundation.config,
+        ground.foundation.secrets.upload_key,
+    );
+    let Some(settings) = config.uploads(key) else {
+        return Ok(None);
+    };
+    let folder = ground.foundation.data.path().join(&config.upload.folder);
+    let opened = Uploads::open(
+        &folder,
+        UploadGround {
+            store: ground.store.clone(),
+            key: settings.key,
+            domains: ground.domains.iter().map(ToString::to_string).collect(),
+            strain: ground.sessions.strain(),
+            pace: UploadPace::default(),
+        },
+    );
+    opened.map(Some).map_err(Error::io("cannot open", &folder))
 }
 
 fn open_doors(gateways: &Gateways, config: &Config) -> Result<(), Error> {

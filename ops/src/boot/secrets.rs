@@ -18,6 +18,8 @@ const BYTES: usize = 32;
 pub struct Secrets {
     /// Makes the salts of accounts that do not exist, so that nobody can tell (row A10).
     pub fake_salt_key: [u8; BYTES],
+    /// Signs slots for uploads (row H03).
+    pub upload_key: [u8; BYTES],
 }
 
 impl Secrets {
@@ -28,6 +30,7 @@ impl Secrets {
         let known = table.len();
         let secrets = Self {
             fake_salt_key: get_or_make(&mut table, "fake_salt_key", &path)?,
+            upload_key: get_or_make(&mut table, "upload_key", &path)?,
         };
         if table.len() > known {
             write_secret(&path, table.to_string().as_bytes())?;
