@@ -16,4 +16,5 @@ mod nodes;
 mod pace;
 mod slow;
 mod too_much;
+mod upload;
 mod websocket;

@@ -9,17 +9,21 @@ use klatsch_actors::node::Node;
 use klatsch_actors::world::{Settings, now};
 use klatsch_gateways::auth::{Authenticator, Backend, Derivations, Internal, Throttle};
 use klatsch_gateways::doors::{Door, Gateways};
+use klatsch_gateways::http::upload::{self, UploadGround, UploadPace, Uploads};
 use klatsch_gateways::http::{HttpServer, HttpSettings, HttpState, SignupLink, router};
 use klatsch_gateways::listener::{Admission, Limits, Shutdown, ShutdownTrigger, listen};
 use klatsch_gateways::tls::CertificateStore;
 use klatsch_gateways::xmpp::websocket::{self, WebSocketGateway};
 use klatsch_gateways::xmpp::{C2sSettings, ClientGateway};
 use klatsch_protocol::facts::Host;
+use klatsch_protocol::features::upload::{Key, Settings as UploadSettings};
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::sasl::{Hash, Mechanism, ScramCredentials};
 use klatsch_store::{Credentials, Store};
 
 pub(crate) const DOMAIN: &str = "klatsch.test";
+/// Another organisation on the same server.
+pub(crate) const OTHER_DOMAIN: &str = "other.test";
 pub(crate) const PASSWORD: &str = "correct horse battery";
 
 /// What a scene wants different from the defaults.
@@ -28,6 +32,8 @@ pub(crate) struct Setup {
     pub(crate) require_tls: bool,
     pub(crate) http: HttpSettings,
     pub(crate) signup: Option<SignupLink>,
+    pub(crate) uploads: UploadSettings,
+    pub(crate) upload_pace: UploadPace,
 }
 
 impl Default for Setup {
@@ -41,6 +47,12 @@ impl Default for Setup {
             require_tls: false,
             http: HttpSettings::default(),
             signup: None,
+            uploads: UploadSettings {
+                url: "https://{domain}:5443".to_owned(),
+                key: Key::new([3; 32]),
+                ..UploadSettings::default()
+            },
+            upload_pace: UploadPace::default(),
         }
     }
 }
@@ -53,7 +65,10 @@ pub(crate) struct Server {
     pub(crate) https: SocketAddr,
     pub(crate) gateways: Gateways,
     pub(crate) trigger: ShutdownTrigger,
-    _node: Node,
+    pub(crate) uploads: Arc<Uploads>,
+    pub(crate) store: Store,
+    pub(crate) files: tempfile::TempDir,
+    pub(crate) node: Node,
 }
 
 impl Server {
@@ -65,9 +80,11 @@ impl Server {
         let limits = Arc::new(setup.limits);
         let store = Store::open("memory:").await.unwrap();
         for name in ["anna", "bert"] {
-            create(&store, name).await;
+            create(&store, name, DOMAIN).await;
         }
-        let domains = vec![BareJid::parse(DOMAIN).unwrap()];
+        create(&store, "anna", OTHER_DOMAIN).await;
+        let domains = [DOMAIN, OTHER_DOMAIN].map(|domain| BareJid::parse(domain).unwrap());
+        let domains = domains.to_vec();
         let host = Host {
             domains: domains.clone(),
             version: "test",
@@ -75,7 +92,7 @@ impl Server {
             archive: true,
             stanza_bytes_max: limits.stanza_bytes_max,
             pubsub: Default::default(),
-            upload: None,
+            upload: Some(setup.uploads.clone()),
         };
         let node = Node::start(host, Settings::default(), store.clone(), Wire::Direct)
             .await
@@ -97,8 +114,19 @@ impl Server {
             clients: Arc::clone(&clients),
             allowed_origins: setup.http.allowed_origins,
         };
+        let files = tempfile::tempdir().unwrap();
+        let ground = UploadGround {
+            store: store.clone(),
+            key: setup.uploads.key,
+            domains: vec![DOMAIN.into(), OTHER_DOMAIN.into()],
+            strain: node.sessions.strain(),
+            pace: setup.upload_pace,
+        };
+        let uploads = Uploads::open(files.path(), ground).unwrap();
         let http = HttpServer {
-            router: router(Arc::new(state)).merge(websocket::router(Arc::new(sockets))),
+            router: router(Arc::new(state))
+                .merge(websocket::router(Arc::new(sockets)))
+                .merge(upload::router(Arc::clone(&uploads))),
             trusted_proxies: setup.http.trusted_proxies,
             certificates: clients.certificates.clone(),
             turns: Arc::clone(&clients.turns),
@@ -117,7 +145,10 @@ impl Server {
             https: open(&gateways, Door::Https),
             gateways,
             trigger,
-            _node: node,
+            uploads,
+            store,
+            files,
+            node,
         }
     }
 
@@ -140,14 +171,14 @@ fn open(gateways: &Gateways, door: Door) -> SocketAddr {
     address
 }
 
-async fn create(store: &Store, name: &str) {
+async fn create(store: &Store, name: &str, domain: &str) {
     let scram = Hash::ALL
         .map(|hash| ScramCredentials::derive(hash, PASSWORD, name.as_bytes(), 4096).unwrap());
     let credentials = Credentials {
         scram: scram.to_vec(),
         ..Credentials::default()
     };
-    let account = BareJid::new(Some(name), DOMAIN).unwrap();
+    let account = BareJid::new(Some(name), domain).unwrap();
     store
         .create_account(&account, &credentials, false, now())
         .await

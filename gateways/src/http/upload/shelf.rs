@@ -52,7 +52,7 @@ impl Shelf {
     /// Begins a content; the name is nobody else's.
     pub(super) async fn begin(&self) -> io::Result<Arriving> {
         let mut name = [0; 16];
-        getrandom::fill(&mut name).map_err(io::Error::other)?;
+        getrandom::fill(&mut name).map_err(|error| io::Error::other(error.to_string()))?;
         let path = self.folder.join(ARRIVING).join(hex(&name));
         let file = fs::OpenOptions::new()
             .write(true)
