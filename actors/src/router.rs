@@ -15,17 +15,16 @@ use klatsch_protocol::facts::{AccountData, Views};
 use klatsch_protocol::features::Service;
 use klatsch_protocol::features::pubsub::config::AccessModel;
 use klatsch_protocol::features::pubsub::node::{Ask, Found, LastItem};
-use klatsch_protocol::features::upload::{Reservation, Reserved};
+use klatsch_protocol::features::upload::SlotRequest;
 use klatsch_protocol::jid::{BareJid, Jid};
 use klatsch_protocol::pipeline;
 use klatsch_protocol::routing::{self, Routed};
 use klatsch_protocol::stanza::{PresenceKind, Stanza, StanzaError};
-use klatsch_store::StoreError;
+use klatsch_store::{Reserved, StoreError};
 use tokio::time::timeout;
 
 use crate::accounts::AccountCell;
 use crate::mail::{Address, Mail};
-use crate::metrics;
 use crate::room::{self, Settled};
 use crate::world::{STORE_PATIENCE, World, now};
 
@@ -255,7 +254,7 @@ async fn decide_service_once(
                 patiently(world.store.change_node(&change, now())).await?;
             }
             Effect::Load(query, go_on) => {
-                let answer = ask_of_service(world, host, &query).await;
+                let answer = ask_for_service(world, host, &query).await;
                 let more = go_on(stanza, answer, &world.facts(host, &nobody, None));
                 more.into_iter()
                     .rev()
@@ -268,34 +267,27 @@ async fn decide_service_once(
     Ok(())
 }
 
-/// Asks the store for a service, which has no data of its own.
-async fn ask_of_service(world: &World, host: &BareJid, query: &Query) -> Answer {
+/// Asks the store for a service.
+async fn ask_for_service(world: &World, host: &BareJid, query: &Query) -> Answer {
     match query {
         Query::Pubsub(of, nodes) => {
             answer_of(patiently(ask_nodes(world, of, host.as_jid(), nodes)).await)
         }
-        Query::Reserve(reservation) => reserve(world, reservation).await,
+        Query::Slot(request) => reserve_upload(world, request).await,
         other => {
-            debug_assert!(false, "a service has nothing for {other:?}");
-            Answer::NoSuchItem
+            debug_assert!(false, "a service has nothing to ask with {other:?}");
+            Answer::Failed(StanzaError::internal_server_error())
         }
     }
 }
 
-/// Takes a slot out of the account's quota (XEP-0363).
-async fn reserve(world: &World, reservation: &Reservation) -> Answer {
-    // Row C13: what messages do not get, files do not get either.
-    if world.strain.disk_is_low() {
-        metrics::upload_slot("disk");
-        return Answer::Failed(StanzaError::resource_constraint());
+/// Takes room for a file from its account's quota.
+async fn reserve_upload(world: &World, request: &SlotRequest) -> Answer {
+    match patiently(world.store.reserve_upload(request, now())).await {
+        Ok(Reserved::Granted) => Answer::Slot(Box::new(request.slot.clone())),
+        Ok(Reserved::OverQuota(again)) => Answer::OverQuota(again),
+        Err(error) => Answer::Failed(refusal_of(&error)),
     }
-    let reserved = patiently(world.store.reserve_upload(reservation, now())).await;
-    metrics::upload_slot(match &reserved {
-        Ok(Reserved::Granted(_)) => "given",
-        Ok(Reserved::Full(_)) => "quota",
-        Err(_) => "store",
-    });
-    failed_or(reserved.map(Answer::Reserved))
 }
 
 /// What a sender is told when the store refuses.
@@ -381,7 +373,7 @@ pub async fn ask(world: &World, cell: &AccountCell, asker: &Jid, query: &Query) 
         Query::Kept(name, nodes) => patiently(ask_kept(world, cell, asker, name, nodes.as_deref()))
             .await
             .map(|kept| Answer::Kept(Box::new(kept))),
-        Query::Reserve(reservation) => return reserve(world, reservation).await,
+        Query::Slot(request) => return reserve_upload(world, request).await,
     };
     failed_or(answered)
 }

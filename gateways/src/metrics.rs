@@ -26,17 +26,16 @@ pub const BYTES_IN: &str = "klatsch_bytes_received_total";
 pub const THROTTLED: &str = "klatsch_connections_throttled_total";
 /// Seconds a password check took with its wait.
 pub const PASSWORD_SECONDS: &str = "klatsch_password_check_seconds";
+/// Files stored.
+pub const UPLOADS: &str = "klatsch_uploads_total";
+/// Their bytes.
+pub const UPLOAD_BYTES: &str = "klatsch_upload_bytes_total";
+/// Bytes of files given out whole.
+pub const DOWNLOAD_BYTES: &str = "klatsch_download_bytes_total";
+/// Files neither stored nor given out, by reason.
+pub const UPLOADS_REFUSED: &str = "klatsch_uploads_refused_total";
 /// HTTP answers, by status class.
 pub const HTTP_ANSWERS: &str = "klatsch_http_answers_total";
-
-/// Files uploaded.
-pub const UPLOADS: &str = "klatsch_uploads_total";
-/// Bytes of files uploaded.
-pub const UPLOAD_BYTES: &str = "klatsch_upload_bytes_total";
-/// Uploads refused, by reason.
-pub const UPLOADS_REFUSED: &str = "klatsch_uploads_refused_total";
-/// Bytes of files handed out.
-pub const DOWNLOAD_BYTES: &str = "klatsch_download_bytes_total";
 
 /// Tells the exporter what the metrics mean; called once at start.
 pub fn describe() {
@@ -63,11 +62,31 @@ pub fn describe() {
         Unit::Seconds,
         "Password checks with their wait"
     );
-    describe_counter!(UPLOADS, "Files uploaded");
-    describe_counter!(UPLOAD_BYTES, Unit::Bytes, "Bytes of files uploaded");
-    describe_counter!(UPLOADS_REFUSED, "Uploads refused, by reason");
-    describe_counter!(DOWNLOAD_BYTES, Unit::Bytes, "Bytes of files handed out");
+    describe_counter!(UPLOADS, "Files stored");
+    describe_counter!(UPLOAD_BYTES, Unit::Bytes, "Bytes of files stored");
+    describe_counter!(
+        DOWNLOAD_BYTES,
+        Unit::Bytes,
+        "Bytes of files given out whole"
+    );
+    describe_counter!(
+        UPLOADS_REFUSED,
+        "Files neither stored nor given out, by reason"
+    );
     describe_counter!(HTTP_ANSWERS, "HTTP answers, by class of status");
+}
+
+pub(crate) fn upload_stored(bytes: u64) {
+    counter!(UPLOADS).increment(1);
+    counter!(UPLOAD_BYTES).increment(bytes);
+}
+
+pub(crate) fn upload_served(bytes: u64) {
+    counter!(DOWNLOAD_BYTES).increment(bytes);
+}
+
+pub(crate) fn upload_refused(reason: &'static str) {
+    counter!(UPLOADS_REFUSED, "reason" => reason).increment(1);
 }
 
 pub(crate) fn accepted(listener: &'static str) {
@@ -115,19 +134,6 @@ pub(crate) fn http_answer(status: u16) {
         _ => "5xx",
     };
     counter!(HTTP_ANSWERS, "class" => class).increment(1);
-}
-
-pub(crate) fn upload_taken(bytes: u64) {
-    counter!(UPLOADS).increment(1);
-    counter!(UPLOAD_BYTES).increment(bytes);
-}
-
-pub(crate) fn upload_refused(reason: &'static str) {
-    counter!(UPLOADS_REFUSED, "reason" => reason).increment(1);
-}
-
-pub(crate) fn download(bytes: u64) {
-    counter!(DOWNLOAD_BYTES).increment(bytes);
 }
 
 /// Counts a connection as long as it lives.

@@ -12,9 +12,11 @@ use crate::features::blocking::BlocklistChange;
 use crate::features::caps;
 use crate::features::pubsub::node::{Ask, Found, NodeChange};
 use crate::features::roster::RosterChange;
-use crate::features::upload::{Reservation, Reserved};
+use crate::features::upload::SlotRequest;
+use crate::features::upload::slot::Slot;
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::stanza::{Message, Presence, Stanza, StanzaError, StreamError};
+use crate::time::Timestamp;
 use crate::xml::Element;
 
 /// One thing that is to happen.
@@ -102,10 +104,8 @@ pub enum Query {
     Pubsub(BareJid, Box<Ask>),
     /// What this account keeps under a name, and some of its nodes besides.
     Kept(String, Option<Box<Ask>>),
-    /// A slot for a file (XEP-0363). The one question that leaves something behind: the slot
-    /// counts against the quota at once, so that questions side by side get no more than one
-    /// after the other would.
-    Reserve(Box<Reservation>),
+    /// Room for a file, taken from its account's quota (XEP-0363).
+    Slot(Box<SlotRequest>),
 }
 
 impl Query {
@@ -118,7 +118,7 @@ impl Query {
                 found: ask.as_ref().map(|ask| ask.nothing()),
                 ..Kept::default()
             }))),
-            Self::Archive(_) | Self::Bounds | Self::Viewers | Self::Reserve(_) => None,
+            Self::Archive(_) | Self::Bounds | Self::Viewers | Self::Slot(_) => None,
         }
     }
 }
@@ -149,8 +149,10 @@ pub enum Answer {
     Pubsub(Box<Found>),
     /// To [`Query::Kept`].
     Kept(Box<Kept>),
-    /// To [`Query::Reserve`].
-    Reserved(Reserved),
+    /// To [`Query::Slot`]: there is room.
+    Slot(Box<Slot>),
+    /// To [`Query::Slot`]: there is none before this, or until the account makes some.
+    OverQuota(Option<Timestamp>),
     /// The archive has no entry with the id the client paged from (XEP-0059 §2.2).
     NoSuchItem,
     /// The store could not answer.

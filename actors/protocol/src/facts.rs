@@ -51,8 +51,8 @@ pub struct Host {
     pub stanza_bytes_max: usize,
     /// Limits of nodes (XEP-0060).
     pub pubsub: pubsub::Settings,
-    /// Limits of uploads (XEP-0363); `None`: there are none.
-    pub upload: Option<upload::Settings>,
+    /// Limits of files (XEP-0363).
+    pub upload: upload::Settings,
 }
 
 impl Host {
@@ -61,9 +61,12 @@ impl Host {
         self.domains.iter().any(|served| served.as_str() == domain)
     }
 
-    /// Tells whether its domains have this service.
+    /// Tells whether the domains have such a service.
     pub fn offers(&self, service: Service) -> bool {
-        service != Service::Upload || self.upload.is_some()
+        match service {
+            Service::Rooms | Service::Pubsub => true,
+            Service::Upload => self.upload.url.is_some(),
+        }
     }
 
     /// The service at this host, and the domain it belongs to.
@@ -73,7 +76,7 @@ impl Host {
         }
         let (label, domain) = host.split_once('.')?;
         let mut all = Service::ALL.iter();
-        let service = all.find(|service| service.label() == label && self.offers(**service))?;
+        let service = all.find(|service| service.label() == label)?;
         self.serves(domain).then_some((*service, domain))
     }
 }

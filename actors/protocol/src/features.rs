@@ -144,7 +144,7 @@ pub enum Service {
     Rooms,
     /// Nodes of anybody's (XEP-0060).
     Pubsub,
-    /// Slots for files (XEP-0363).
+    /// Files (XEP-0363).
     Upload,
 }
 

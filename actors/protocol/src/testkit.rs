@@ -67,7 +67,7 @@ pub(crate) fn facts_of(session: &str) -> Given {
         archive: true,
         stanza_bytes_max: 262_144,
         pubsub: Default::default(),
-        upload: None,
+        upload: Default::default(),
     };
     let given = Given {
         now: Timestamp(1_000_000),

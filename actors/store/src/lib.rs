@@ -26,4 +26,4 @@ pub use log::{Append, Appended, Dedup, LogAppend, LogAppended, Placed};
 pub use rooms::{RoomAppend, RoomAppended};
 pub use snapshot::Snapshot;
 pub use store::Store;
-pub use uploads::{ContentHash, Expired, Upload};
+pub use uploads::{ContentHash, Reserved, Upload};

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use klatsch_protocol::features::avatar::NS_METADATA;
 use klatsch_protocol::features::blocking::Blocklist;
 use klatsch_protocol::features::roster::{Roster, RosterChange, Subscription};
+use klatsch_protocol::features::upload;
 use klatsch_protocol::jid::{BareJid, Jid};
 use klatsch_protocol::sasl::ScramCredentials;
 use klatsch_protocol::time::Timestamp;
@@ -41,7 +42,7 @@ struct State {
     rooms: BTreeMap<BareJid, rooms::Held>,
     /// The last versions of rooms that are no more, and the last ids of their logs.
     past_rooms: HashMap<BareJid, (u64, u64)>,
-    uploads: BTreeMap<u128, uploads::Held>,
+    uploads: BTreeMap<upload::slot::Id, uploads::Held>,
 }
 
 /// One life of an account.
@@ -169,7 +170,8 @@ impl Accounts for Memory {
             (life.roster.version, life.blocklist.version),
         );
         state.forget_account(account);
-        state.forget_uploads(life.account.epoch);
+        let files = state.uploads.values_mut();
+        files.for_each(|file| file.disown(account));
         Ok(())
     }
 

@@ -1,8 +1,8 @@
-//! Uploaded files (XEP-0363): who has which slots and files, and what they weigh.
-//!
-//! The content lies elsewhere, once for each hash; here is who refers to it and until when.
+//! Files that accounts have uploaded (XEP-0363): whose they are, how long they stay, and which
+//! content they have. The content itself lies with the gateways, under its hash.
 
-use klatsch_protocol::features::upload::{Reservation, Reserved};
+use klatsch_protocol::features::upload::SlotRequest;
+use klatsch_protocol::features::upload::slot::Id;
 use klatsch_protocol::time::Timestamp;
 
 use crate::store::subject;
@@ -10,97 +10,61 @@ use crate::store::subject;
 /// SHA-256 of a content.
 pub type ContentHash = [u8; 32];
 
+/// What became of a wish for room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reserved {
+    /// The room is taken until the slot ends, or for as long as the file stays.
+    Granted,
+    /// There is none before this; `None`: until the account has made some.
+    OverQuota(Option<Timestamp>),
+}
+
 /// A file that is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upload {
-    /// The domain whose service took it.
-    pub domain: Box<str>,
-    /// What people call it.
-    pub name: Box<str>,
-    /// Its type, if it was said.
-    pub content_type: Option<Box<str>>,
+    /// What it is called.
+    pub name: String,
+    /// What it is, if that was said.
+    pub content_type: Option<String>,
     /// Its bytes.
     pub size: u64,
-    /// What it holds.
-    pub hash: ContentHash,
-    /// Since when it is there.
-    pub stored: Timestamp,
-    /// Until when.
-    pub expires: Timestamp,
+    /// Its content.
+    pub content: ContentHash,
+    /// When it came.
+    pub stamp: Timestamp,
 }
-
-/// What has been forgotten.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Expired {
-    /// Contents that nobody refers to any more.
-    pub unused: Vec<ContentHash>,
-    /// There is more to forget.
-    pub more: bool,
-}
-
-/// Rows one step forgets at most: appends wait behind it for some milliseconds.
-pub(crate) const EXPIRE_MAX: u32 = 500;
 
 subject! {
-    /// Slots and files.
+    /// Files.
     Uploads {
-        /// Gives a slot, if the account has room: whoever asks at the same time is asked one
-        /// after the other (row H04).
+        /// Takes room for a file from its account's quota, all at once with the look at what
+        /// the account has (row H04). Slots that ended without a file and files whose time is
+        /// over take none.
         ///
         /// # Errors
         /// `NoSuchAccount`, `Unavailable`, `Uncertain`.
-        fn reserve_upload(&self, wanted: &Reservation, now: Timestamp) -> Reserved;
-        /// Keeps a slot while its file is being sent.
+        fn reserve_upload(&self, request: &SlotRequest, now: Timestamp) -> Reserved;
+        /// The content has come: the file is there from now on. False: there is no such slot,
+        /// or it has its file already.
         ///
         /// # Errors
-        /// `NoSuchItem`: the slot has expired; `Conflict`: its file is there; `Unavailable`,
-        /// `Uncertain`.
-        fn begin_upload(&self, id: u128, until: Timestamp, now: Timestamp) -> ();
-        /// Makes a slot a file, once.
+        /// `Unavailable`, `Uncertain`.
+        fn complete_upload(&self, id: Id, content: ContentHash, now: Timestamp) -> bool;
+        /// A file, unless its time is over.
         ///
         /// # Errors
-        /// As of `begin_upload`.
-        fn finish_upload(&self, id: u128, hash: &ContentHash, now: Timestamp) -> ();
-        /// A file.
+        /// `Unavailable`, `Corrupt`.
+        fn upload(&self, id: Id, now: Timestamp) -> Option<Upload>;
+        /// Forgets files and slots whose time is over, at most `max`; answers their contents,
+        /// which may be wanted by other files.
         ///
         /// # Errors
-        /// `NoSuchItem`: there is none, or none any more; `Unavailable`, `Corrupt`.
-        fn find_upload(&self, id: u128, now: Timestamp) -> Upload;
-        /// Forgets some of what has expired. Call it again while there is more.
-        ///
-        /// # Errors
-        /// `Unavailable`, `Uncertain`, `Corrupt`.
-        fn expire_uploads(&self, now: Timestamp) -> Expired;
+        /// `Unavailable`, `Uncertain`.
+        fn expire_uploads(&self, now: Timestamp, max: u32) -> Vec<ContentHash>;
         /// Tells whether any file has this content.
         ///
         /// # Errors
         /// `Unavailable`.
-        fn is_content_used(&self, hash: &ContentHash) -> bool;
+        fn is_content_wanted(&self, content: ContentHash) -> bool;
     }
-}
-
-/// When so many bytes and files are free: what expires first goes first. `holdings` are sizes
-/// and times, in the order of times.
-pub(crate) fn free_at(
-    holdings: &[(u64, Timestamp)],
-    wanted: &Reservation,
-    now: Timestamp,
-) -> Option<Timestamp> {
-    let mut bytes: u64 = holdings.iter().map(|(size, _)| size).sum();
-    let mut files = holdings.len() as u64;
-    let fits = |bytes: u64, files: u64| {
-        bytes.saturating_add(wanted.slot.size) <= wanted.bytes_max && files < wanted.files_max
-    };
-    if fits(bytes, files) {
-        return None;
-    }
-    for (size, expires) in holdings {
-        bytes -= size;
-        files -= 1;
-        if fits(bytes, files) {
-            return Some(*expires);
-        }
-    }
-    // It never fits: whoever asks should have been told so before.
-    Some(holdings.last().map_or(now, |(_, expires)| *expires))
 }

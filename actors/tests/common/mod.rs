@@ -61,7 +61,7 @@ impl Scene {
             archive: true,
             stanza_bytes_max: 262_144,
             pubsub: Default::default(),
-            upload: None,
+            upload: Default::default(),
         };
         let node = Node::start(host, settings, store.clone(), wire)
             .await

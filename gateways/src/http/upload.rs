@@ -1,156 +1,250 @@
-//! Files of XEP-0363 over HTTP: `/upload/ID/NAME`.
+//! `/upload/…`: the bytes of HTTP File Upload, XEP-0363 version 1.2.0,
+//! <https://xmpp.org/extensions/xep-0363.html>
 //!
-//! A PUT carries its signed slot in the query ([`put`]); GET and HEAD need the address alone
-//! ([`get`]). Contents lie in a folder, each once under its hash ([`shelf`]); who refers to them
-//! stands in the store. The name in an address is for people: nobody looks at it (row H01).
-//!
-//! Leaves out: several ranges in one request, which are answered with the whole file
-//! (RFC 9110 §14.2 lets a server ignore them).
+//! Who may store is decided in `protocol/src/features/upload.rs`; a URL with its signature is
+//! all that is asked for here. Files are served as if they came from a stranger, which they do:
+//! no browser runs what is in them (row H02), and their address is as hard to guess as a key.
 
-mod get;
-mod headers;
-mod put;
-mod range;
-mod shelf;
-mod sweep;
+mod answer;
+mod contents;
+mod receive;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, Request, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get as on_get;
-use http::StatusCode;
+use axum::routing::get;
+use http::{HeaderMap, Method, StatusCode};
 use klatsch_actors::strain::Strain;
-use klatsch_protocol::features::upload::Key;
+use klatsch_protocol::features::upload::slot::{Key, NoSlot, Slot, parse_id};
 use klatsch_protocol::time::Timestamp;
-use klatsch_store::Store;
-use tokio::sync::Semaphore;
+use klatsch_store::{Store, StoreError, Upload};
+use tokio::time::{MissedTickBehavior, interval};
+use tower_http::services::ServeFile;
 
-use shelf::Shelf;
+pub use contents::Contents;
 
-/// What uploads need.
+use crate::metrics;
+
+/// How often it is looked for files whose time is over.
+const SWEEP_EVERY: Duration = Duration::from_secs(600);
+
+/// Files of one sweep's step: one short transaction.
+const SWEEP_MAX: u32 = 200;
+
+/// Everything uploads need.
 pub struct Uploads {
-    store: Store,
-    shelf: Shelf,
-    key: Key,
-    /// The domains served, to keep their files apart (row R14).
-    domains: Vec<String>,
-    strain: Arc<Strain>,
-    pace: UploadPace,
-    turns: Semaphore,
+    /// What is known of them.
+    pub store: Store,
+    /// Where their bytes lie.
+    pub contents: Contents,
+    /// What slots are signed with.
+    pub key: Key,
+    /// Whether the disk has room.
+    pub strain: Arc<Strain>,
 }
 
-/// How fast a file must come (row H03).
-#[derive(Debug, Clone, Copy)]
-pub struct UploadPace {
-    /// What is forgiven at the beginning, and a stall that was earned by having been fast.
-    pub grace: Duration,
-    /// Bytes in a second on average: less than any network that is of use has.
-    pub bytes_per_second_min: u64,
-    /// Files that come at the same time on this node.
-    pub at_once_max: usize,
+/// Why a request is not done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refusal {
+    Forged,
+    Late,
+    TooMuch,
+    TooLittle,
+    TooSlow,
+    Taken,
+    NotFound,
+    NoRoom,
+    Unavailable,
 }
 
-impl Default for UploadPace {
-    fn default() -> Self {
-        Self {
-            grace: Duration::from_secs(30),
-            bytes_per_second_min: 4096,
-            // Each holds a file, a connection and a piece of at most some 400 KiB.
-            at_once_max: 256,
+impl Refusal {
+    /// The status, the metric's label, and the word for people.
+    fn told(self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::Forged => (StatusCode::FORBIDDEN, "forged", "this is no slot of ours"),
+            Self::Late => (StatusCode::GONE, "late", "the slot's time is over"),
+            Self::TooMuch => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too_much",
+                "more than the slot is for",
+            ),
+            Self::TooLittle => (
+                StatusCode::BAD_REQUEST,
+                "too_little",
+                "less than the slot is for",
+            ),
+            Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, "too_slow", "too slow"),
+            Self::Taken => (StatusCode::CONFLICT, "taken", "the slot has its file"),
+            Self::NotFound => (StatusCode::NOT_FOUND, "not_found", "no such file"),
+            Self::NoRoom => (
+                StatusCode::INSUFFICIENT_STORAGE,
+                "no_room",
+                "the disk is full",
+            ),
+            Self::Unavailable => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "the file cannot be stored or read now",
+            ),
         }
     }
 }
 
-/// What uploads are built on.
-pub struct UploadGround {
-    /// Who has which slots and files.
-    pub store: Store,
-    /// Verifies slots.
-    pub key: Key,
-    /// The domains served.
-    pub domains: Vec<String>,
-    /// Tells when the disk is full.
-    pub strain: Arc<Strain>,
-    /// How fast files must come.
-    pub pace: UploadPace,
-}
-
-impl Uploads {
-    /// Opens the folder of contents, which is made if it is not there.
-    ///
-    /// # Errors
-    /// The folder can neither be read nor made.
-    pub fn open(folder: &Path, ground: UploadGround) -> std::io::Result<Arc<Self>> {
-        let UploadGround {
-            store,
-            key,
-            domains,
-            strain,
-            pace,
-        } = ground;
-        Ok(Arc::new(Self {
-            store,
-            shelf: Shelf::open(folder)?,
-            key,
-            domains,
-            strain,
-            pace,
-            turns: Semaphore::new(pace.at_once_max),
-        }))
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let (status, label, text) = self.told();
+        metrics::upload_refused(label);
+        (status, format!("{text}\n")).into_response()
     }
 }
 
-/// The paths of uploads.
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        tracing::warn!(%error, "files: the store does not answer");
+        Self::Unavailable
+    }
+}
+
+impl From<std::io::Error> for Refusal {
+    fn from(error: std::io::Error) -> Self {
+        tracing::warn!(%error, "files: the disk does not do what it is told");
+        match error.kind() {
+            std::io::ErrorKind::StorageFull => Self::NoRoom,
+            _ => Self::Unavailable,
+        }
+    }
+}
+
+/// The paths.
 pub fn router(uploads: Arc<Uploads>) -> Router {
-    let methods = on_get(get::serve)
-        .put(put::take)
-        .options(headers::preflight);
+    let places = get(show)
+        .put(store)
+        .options(|| async { answer::preflight() });
     Router::new()
-        .route("/upload/{id}/{name}", methods)
+        .route("/upload/{id}/{name}", places)
         .with_state(uploads)
 }
 
-/// The id in an address: 32 hexadecimal digits, lower-case, as we write them.
-fn parse_id(text: &str) -> Option<u128> {
-    let is_ours = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    if text.len() != 32 || !text.bytes().all(is_ours) {
-        return None;
-    }
-    u128::from_str_radix(text, 16).ok()
+async fn store(
+    State(uploads): State<Arc<Uploads>>,
+    Path((id, name)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let query = query.unwrap_or_default();
+    let slot = Slot::read(&uploads.key, &id, &name, &query, now());
+    let stored = match slot {
+        Ok(slot) => uploads.store_file(&slot, &headers, body).await,
+        Err(NoSlot::Forged) => Err(Refusal::Forged),
+        Err(NoSlot::Late) => Err(Refusal::Late),
+    };
+    answer::shared(match stored {
+        Ok(()) => StatusCode::CREATED.into_response(),
+        Err(refusal) => refusal.into_response(),
+    })
 }
 
-/// An answer without content; scripts of other origins may read it too.
-fn answer(status: StatusCode) -> Response {
-    headers::open_to_scripts(status.into_response())
+async fn show(
+    State(uploads): State<Arc<Uploads>>,
+    Path((id, name)): Path<(String, String)>,
+    request: Request,
+) -> Response {
+    answer::shared(match uploads.find(&id, &name).await {
+        Ok(upload) => uploads.show_file(&upload, request).await,
+        Err(refusal) => refusal.into_response(),
+    })
+}
+
+impl Uploads {
+    async fn store_file(
+        &self,
+        slot: &Slot,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<(), Refusal> {
+        if self.strain.disk_is_low() {
+            return Err(Refusal::NoRoom);
+        }
+        receive::check_length(slot.size, headers)?;
+        let mut incoming = self.contents.begin().await?;
+        receive::receive(slot.size, body, &mut incoming).await?;
+        let complete = |content| self.store.complete_upload(slot.id, content, now());
+        match self.contents.keep(incoming, complete).await?? {
+            true => metrics::upload_stored(slot.size),
+            false => return Err(Refusal::Taken),
+        }
+        Ok(())
+    }
+
+    /// The file of this address: a wrong name is a wrong address, or anybody could send round
+    /// links that say something else than what they lead to.
+    async fn find(&self, id: &str, name: &str) -> Result<Upload, Refusal> {
+        let id = parse_id(id).ok_or(Refusal::NotFound)?;
+        let upload = self.store.upload(id, now()).await?;
+        upload
+            .filter(|upload| upload.name == name)
+            .ok_or(Refusal::NotFound)
+    }
+
+    async fn show_file(&self, upload: &Upload, request: Request) -> Response {
+        if answer::has_it(upload, request.headers()) {
+            return answer::dressed(StatusCode::NOT_MODIFIED.into_response(), upload);
+        }
+        let is_whole = !request.headers().contains_key(http::header::RANGE);
+        if is_whole && request.method() == Method::GET {
+            metrics::upload_served(upload.size);
+        }
+        let path = self.contents.path(&upload.content);
+        match ServeFile::new(path).try_call(request).await {
+            Ok(response) if response.status() == StatusCode::NOT_FOUND => {
+                tracing::error!(name = upload.name, "a file's content is gone");
+                Refusal::NotFound.into_response()
+            }
+            Ok(response) => answer::dressed(response.map(Body::new), upload),
+            Err(error) => Refusal::from(error).into_response(),
+        }
+    }
+
+    /// Removes files whose time is over, for as long as it is run.
+    pub async fn tend(self: Arc<Self>) {
+        let mut rounds = interval(SWEEP_EVERY);
+        rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // What a crash has left between a file and its entry.
+        rounds.tick().await;
+        let wanted = |content| self.store.is_content_wanted(content);
+        if let Err(error) = self.contents.remove_unwanted(wanted).await {
+            tracing::warn!(%error, "files were not looked through");
+        }
+        loop {
+            if let Err(error) = self.sweep(now()).await {
+                tracing::warn!(%error, "files whose time is over were not removed");
+            }
+            rounds.tick().await;
+        }
+    }
+
+    /// Removes what has ended before `now`.
+    async fn sweep(&self, now: Timestamp) -> Result<(), StoreError> {
+        loop {
+            let gone = self.store.expire_uploads(now, SWEEP_MAX).await?;
+            if gone.is_empty() {
+                return Ok(());
+            }
+            for content in gone {
+                let wanted = self.store.is_content_wanted(content);
+                self.contents.remove(&content, wanted).await?;
+            }
+        }
+    }
 }
 
 fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    Timestamp(since.map_or(0, |since| {
-        i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
-    }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn h01_an_id_is_digits_and_nothing_else() {
-        assert_eq!(parse_id("0000000000000000000000000000000f"), Some(15));
-        for text in [
-            "",
-            "..",
-            "f",
-            "+000000000000000000000000000000f",
-            "0000000000000000000000000000000F",
-            "0000000000000000000000000000000/",
-            "00000000000000000000000000000000f",
-        ] {
-            assert_eq!(parse_id(text), None, "{text}");
-        }
-    }
+    let micros = since.unwrap_or_default().as_micros();
+    Timestamp(i64::try_from(micros).unwrap_or(i64::MAX))
 }

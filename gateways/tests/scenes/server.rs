@@ -9,22 +9,25 @@ use klatsch_actors::node::Node;
 use klatsch_actors::world::{Settings, now};
 use klatsch_gateways::auth::{Authenticator, Backend, Derivations, Internal, Throttle};
 use klatsch_gateways::doors::{Door, Gateways};
-use klatsch_gateways::http::upload::{self, UploadGround, UploadPace, Uploads};
+use klatsch_gateways::http::upload::{self, Contents, Uploads};
 use klatsch_gateways::http::{HttpServer, HttpSettings, HttpState, SignupLink, router};
 use klatsch_gateways::listener::{Admission, Limits, Shutdown, ShutdownTrigger, listen};
 use klatsch_gateways::tls::CertificateStore;
 use klatsch_gateways::xmpp::websocket::{self, WebSocketGateway};
 use klatsch_gateways::xmpp::{C2sSettings, ClientGateway};
 use klatsch_protocol::facts::Host;
-use klatsch_protocol::features::upload::{Key, Settings as UploadSettings};
+use klatsch_protocol::features::upload::Settings as UploadSettings;
+use klatsch_protocol::features::upload::slot::Key;
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::sasl::{Hash, Mechanism, ScramCredentials};
 use klatsch_store::{Credentials, Store};
+use tempfile::TempDir;
 
 pub(crate) const DOMAIN: &str = "klatsch.test";
-/// Another organisation on the same server.
-pub(crate) const OTHER_DOMAIN: &str = "other.test";
 pub(crate) const PASSWORD: &str = "correct horse battery";
+
+/// What slots are signed with.
+const KEY: Key = Key([3; 32]);
 
 /// What a scene wants different from the defaults.
 pub(crate) struct Setup {
@@ -32,8 +35,6 @@ pub(crate) struct Setup {
     pub(crate) require_tls: bool,
     pub(crate) http: HttpSettings,
     pub(crate) signup: Option<SignupLink>,
-    pub(crate) uploads: UploadSettings,
-    pub(crate) upload_pace: UploadPace,
 }
 
 impl Default for Setup {
@@ -47,12 +48,6 @@ impl Default for Setup {
             require_tls: false,
             http: HttpSettings::default(),
             signup: None,
-            uploads: UploadSettings {
-                url: "https://{domain}:5443".to_owned(),
-                key: Key::new([3; 32]),
-                ..UploadSettings::default()
-            },
-            upload_pace: UploadPace::default(),
         }
     }
 }
@@ -65,10 +60,9 @@ pub(crate) struct Server {
     pub(crate) https: SocketAddr,
     pub(crate) gateways: Gateways,
     pub(crate) trigger: ShutdownTrigger,
-    pub(crate) uploads: Arc<Uploads>,
-    pub(crate) store: Store,
-    pub(crate) files: tempfile::TempDir,
-    pub(crate) node: Node,
+    /// Where uploaded files lie.
+    pub(crate) files: TempDir,
+    _node: Node,
 }
 
 impl Server {
@@ -80,11 +74,9 @@ impl Server {
         let limits = Arc::new(setup.limits);
         let store = Store::open("memory:").await.unwrap();
         for name in ["anna", "bert"] {
-            create(&store, name, DOMAIN).await;
+            create(&store, name).await;
         }
-        create(&store, "anna", OTHER_DOMAIN).await;
-        let domains = [DOMAIN, OTHER_DOMAIN].map(|domain| BareJid::parse(domain).unwrap());
-        let domains = domains.to_vec();
+        let domains = vec![BareJid::parse(DOMAIN).unwrap()];
         let host = Host {
             domains: domains.clone(),
             version: "test",
@@ -92,7 +84,13 @@ impl Server {
             archive: true,
             stanza_bytes_max: limits.stanza_bytes_max,
             pubsub: Default::default(),
-            upload: Some(setup.uploads.clone()),
+            upload: UploadSettings {
+                key: KEY,
+                url: Some("https://{domain}/upload".to_owned()),
+                file_bytes_max: 1_000_000,
+                account_bytes_max: 2_000_000,
+                ..UploadSettings::default()
+            },
         };
         let node = Node::start(host, Settings::default(), store.clone(), Wire::Direct)
             .await
@@ -114,19 +112,17 @@ impl Server {
             clients: Arc::clone(&clients),
             allowed_origins: setup.http.allowed_origins,
         };
-        let files = tempfile::tempdir().unwrap();
-        let ground = UploadGround {
+        let folder = tempfile::tempdir().unwrap();
+        let uploads = Uploads {
             store: store.clone(),
-            key: setup.uploads.key,
-            domains: vec![DOMAIN.into(), OTHER_DOMAIN.into()],
+            contents: Contents::open(folder.path().to_owned()).unwrap(),
+            key: KEY,
             strain: node.sessions.strain(),
-            pace: setup.upload_pace,
         };
-        let uploads = Uploads::open(files.path(), ground).unwrap();
         let http = HttpServer {
             router: router(Arc::new(state))
                 .merge(websocket::router(Arc::new(sockets)))
-                .merge(upload::router(Arc::clone(&uploads))),
+                .merge(upload::router(Arc::new(uploads))),
             trusted_proxies: setup.http.trusted_proxies,
             certificates: clients.certificates.clone(),
             turns: Arc::clone(&clients.turns),
@@ -145,10 +141,8 @@ impl Server {
             https: open(&gateways, Door::Https),
             gateways,
             trigger,
-            uploads,
-            store,
-            files,
-            node,
+            files: folder,
+            _node: node,
         }
     }
 
@@ -171,14 +165,14 @@ fn open(gateways: &Gateways, door: Door) -> SocketAddr {
     address
 }
 
-async fn create(store: &Store, name: &str, domain: &str) {
+async fn create(store: &Store, name: &str) {
     let scram = Hash::ALL
         .map(|hash| ScramCredentials::derive(hash, PASSWORD, name.as_bytes(), 4096).unwrap());
     let credentials = Credentials {
         scram: scram.to_vec(),
         ..Credentials::default()
     };
-    let account = BareJid::new(Some(name), domain).unwrap();
+    let account = BareJid::new(Some(name), DOMAIN).unwrap();
     store
         .create_account(&account, &credentials, false, now())
         .await

@@ -55,8 +55,13 @@ pub(super) async fn compose(foundation: &Foundation) -> Result<Running, Error> {
     let config = &foundation.config;
     let store = open_store(config, foundation.data.path()).await?;
     let accounts = Accounts::new(store.clone(), domains(config)?);
-    let host = host(config, foundation.secrets.upload_key)?;
-    let node = Node::start(host, settings(config), store.clone(), Wire::Direct);
+    let key = foundation.secrets.upload_key;
+    let node = Node::start(
+        host(config, key)?,
+        settings(config),
+        store.clone(),
+        Wire::Direct,
+    );
     let node = node
         .await
         .map_err(|error| Error::Refused(format!("actors: {error}")))?;
@@ -80,8 +85,7 @@ pub(super) async fn compose(foundation: &Foundation) -> Result<Running, Error> {
     let reload =
         Box::new(move |certificate: &Certificate| gates::reload(&certificates, certificate));
     let failed = node.failure();
-    let mut watches = watch(foundation, store, &node.sessions);
-    watches.extend(gates.tend_uploads());
+    let watches = watch(foundation, store, &node.sessions);
     let stop = async move {
         watches.iter().for_each(JoinHandle::abort);
         // Nobody new; then sessions say why they end; then their connections close.

@@ -10,7 +10,7 @@ use klatsch_actors::sessions::Sessions;
 use klatsch_gateways::auth::{Authenticator, Backend, Derivations, Internal, Throttle};
 use klatsch_gateways::doors::{Door, Gateways};
 use klatsch_gateways::http::signup::{Create, CreateError, NewAdministrator};
-use klatsch_gateways::http::upload::{self, UploadGround, UploadPace, Uploads};
+use klatsch_gateways::http::upload::{self, Contents, Uploads};
 use klatsch_gateways::http::{HttpServer, HttpState, SignupLink, router};
 use klatsch_gateways::listener::{Admission, Limits, Shutdown, ShutdownTrigger, listen};
 use klatsch_gateways::tls::CertificateStore;
@@ -33,7 +33,8 @@ pub(super) struct Gates {
     gateways: Gateways,
     certificates: Arc<CertificateStore>,
     trigger: ShutdownTrigger,
-    uploads: Option<Arc<Uploads>>,
+    /// Removes files whose time is over.
+    tending: Option<JoinHandle<()>>,
 }
 
 /// What the gateways are built on.
@@ -53,9 +54,10 @@ impl Gates {
         let (trigger, shutdown) = ShutdownTrigger::new();
         let certificates = Arc::new(certificates(&ground.foundation.certificate)?);
         let strain = ground.sessions.strain();
-        let clients = clients(&ground, &certificates, &limits, &shutdown);
         let uploads = uploads(&ground)?;
-        let http = http(ground, &clients, uploads.clone(), &limits, shutdown);
+        let clients = clients(&ground, &certificates, &limits, &shutdown);
+        let tending = uploads.clone().map(|uploads| tokio::spawn(uploads.tend()));
+        let http = http(ground, uploads, &clients, &limits, shutdown);
         let admission = Admission::new(limits, strain);
         let gateways = Gateways {
             clients,
@@ -67,7 +69,7 @@ impl Gates {
             gateways,
             certificates,
             trigger,
-            uploads,
+            tending,
         })
     }
 
@@ -76,15 +78,12 @@ impl Gates {
         Arc::clone(&self.certificates)
     }
 
-    /// Looks after the files that were uploaded.
-    pub(super) fn tend_uploads(&self) -> Option<JoinHandle<()>> {
-        let uploads = self.uploads.clone()?;
-        Some(tokio::spawn(async move { uploads.tend().await }))
-    }
-
     /// Accepts nobody any more.
     pub(super) fn close(&self) {
         self.trigger.trigger();
+        if let Some(tending) = &self.tending {
+            tending.abort();
+        }
     }
 
     /// Waits for the connections to close.
@@ -137,10 +136,28 @@ fn clients(
     })
 }
 
+/// Where files are stored, if they are.
+fn uploads(ground: &Ground<'_>) -> Result<Option<Arc<Uploads>>, Error> {
+    let foundation = ground.foundation;
+    let settings = foundation.config.uploads(foundation.secrets.upload_key);
+    if settings.url.is_none() {
+        return Ok(None);
+    }
+    let folder = foundation.data.path().join("uploads");
+    let contents = Contents::open(folder.clone());
+    let contents = contents.map_err(Error::io("cannot open", &folder))?;
+    Ok(Some(Arc::new(Uploads {
+        store: ground.store.clone(),
+        contents,
+        key: settings.key,
+        strain: ground.sessions.strain(),
+    })))
+}
+
 fn http(
     ground: Ground<'_>,
-    clients: &Arc<ClientGateway>,
     uploads: Option<Arc<Uploads>>,
+    clients: &Arc<ClientGateway>,
     limits: &Arc<Limits>,
     shutdown: Shutdown,
 ) -> Arc<HttpServer> {
@@ -154,41 +171,18 @@ fn http(
         clients: Arc::clone(clients),
         allowed_origins: settings.allowed_origins,
     };
-    let mut paths = router(Arc::new(state)).merge(websocket::router(Arc::new(sockets)));
-    if let Some(uploads) = uploads {
-        paths = paths.merge(upload::router(uploads));
-    }
+    let pages = router(Arc::new(state)).merge(websocket::router(Arc::new(sockets)));
     Arc::new(HttpServer {
-        router: paths,
+        router: match uploads {
+            Some(uploads) => pages.merge(upload::router(uploads)),
+            None => pages,
+        },
         trusted_proxies: settings.trusted_proxies,
         certificates: clients.certificates.clone(),
         turns: Arc::clone(&clients.turns),
         limits: Arc::clone(limits),
         shutdown,
     })
-}
-
-/// Opens the folder of uploads, if there are to be any.
-fn uploads(ground: &Ground<'_>) -> Result<Option<Arc<Uploads>>, Error> {
-    let (config, key) = (
-        &ground.foundation.config,
-        ground.foundation.secrets.upload_key,
-    );
-    let Some(settings) = config.uploads(key) else {
-        return Ok(None);
-    };
-    let folder = ground.foundation.data.path().join(&config.upload.folder);
-    let opened = Uploads::open(
-        &folder,
-        UploadGround {
-            store: ground.store.clone(),
-            key: settings.key,
-            domains: ground.domains.iter().map(ToString::to_string).collect(),
-            strain: ground.sessions.strain(),
-            pace: UploadPace::default(),
-        },
-    );
-    opened.map(Some).map_err(Error::io("cannot open", &folder))
 }
 
 fn open_doors(gateways: &Gateways, config: &Config) -> Result<(), Error> {

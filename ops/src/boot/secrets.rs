@@ -18,7 +18,7 @@ const BYTES: usize = 32;
 pub struct Secrets {
     /// Makes the salts of accounts that do not exist, so that nobody can tell (row A10).
     pub fake_salt_key: [u8; BYTES],
-    /// Signs slots for uploads (row H03).
+    /// Signs slots for files (XEP-0363), the same on all nodes.
     pub upload_key: [u8; BYTES],
 }
 

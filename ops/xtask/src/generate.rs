@@ -1,7 +1,7 @@
-//! Writes what is made from something else: the example configuration and the README's table
-//! of specifications.
+//! Writes what is made from something else: the example configuration, the README's table of
+//! specifications and the description of the project.
 
-use crate::specs;
+use crate::{doap, specs};
 use std::path::Path;
 use std::process::Command;
 
@@ -17,7 +17,14 @@ pub(crate) fn run(root: &Path) -> Result<String, String> {
     let readme = root.join(README);
     let text = std::fs::read_to_string(&readme).map_err(|error| format!("{README}: {error}"))?;
     write(&readme, &specs::renew(&text)?)?;
-    Ok(format!("written: {EXAMPLE}, {README}"))
+    doap(root)?;
+    Ok(format!("written: {EXAMPLE}, {README}, {}", doap::DOAP))
+}
+
+/// Writes the description of the project; answers with the specifications and their state.
+pub(crate) fn doap(root: &Path) -> Result<String, String> {
+    write(&root.join(doap::DOAP), &doap::document())?;
+    Ok(specs::table())
 }
 
 /// What the server's own command line answers.

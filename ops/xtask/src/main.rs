@@ -1,7 +1,9 @@
 //! `cargo xtask`: what the repository does to itself.
 //!
-//! `tidy` tests it; `generate` writes the files that are made from others.
+//! `tidy` tests it; `generate` writes the files that are made from others; `doap` is the part of
+//! it that describes the project, and lists each specification with its state.
 
+mod doap;
 mod generate;
 mod specs;
 mod tidy;
@@ -36,7 +38,8 @@ fn run(task: Option<&str>) -> Outcome {
     match task {
         Some("tidy") => tidy::run(&root),
         Some("generate") => generate::run(&root),
-        _ => Err("usage: cargo xtask tidy | generate".to_owned()),
+        Some("doap") => generate::doap(&root),
+        _ => Err("usage: cargo xtask tidy | generate | doap".to_owned()),
     }
 }
 

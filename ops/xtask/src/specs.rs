@@ -14,7 +14,8 @@ pub(crate) fn renew(readme: &str) -> Result<String, String> {
     Ok(format!("{before}{BEGIN}\n{}{END}{after}", table()))
 }
 
-fn table() -> String {
+/// One line for each specification: number, version, what it is, how much of it is there.
+pub(crate) fn table() -> String {
     let head = "| specification | version | what | state |\n| --- | --- | --- | --- |\n";
     let features = STREAMS.iter().chain(ALL.iter().copied());
     let mut rows: Vec<(bool, u16, String)> = features.map(row).collect();

@@ -5,7 +5,7 @@
 //! that is not cannot be.
 
 use super::pubsub::disco as nodes;
-use super::{ALL, Feature, Scope, Service, Spec, get, refuse};
+use super::{ALL, Feature, Scope, Service, Spec, get, refuse, upload};
 use crate::effect::{Answer, Effect};
 use crate::facts::Facts;
 use crate::features::roster::Subscription;
@@ -120,10 +120,8 @@ fn server_items(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
         .to
         .as_ref()
         .map_or(facts.account.domain(), |to| to.domain());
-    let services = Service::ALL
-        .iter()
-        .filter(|service| facts.host.offers(**service));
-    let services = services.map(|service| {
+    let offered = Service::ALL.iter().filter(|it| facts.host.offers(**it));
+    let services = offered.map(|service| {
         let (_, _, name) = service.identity();
         Element::new("item", NS_ITEMS)
             .attr("jid", format!("{}.{domain}", service.label()))
@@ -155,21 +153,23 @@ fn pubsub_items(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
     }
 }
 
-/// XEP-0363 §4: with the size a file may have.
+/// XEP-0363 §3: with the largest file there may be.
 fn upload_info(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
+    if !facts.host.offers(Service::Upload) {
+        return refuse(iq, StanzaError::service_unavailable());
+    }
     if node_of(iq).is_some() {
         return refuse(iq, StanzaError::item_not_found());
     }
-    let form = facts.host.upload.as_ref().map(super::upload::form);
-    let query = service_description(Service::Upload).children_from(form);
-    answer(iq, query, None)
+    let form = upload::description(&facts.host.upload);
+    answer(iq, service_description(Service::Upload).child(form), None)
 }
 
-/// Files are nobody's to list.
-fn upload_items(iq: &Iq, _facts: &Facts<'_>) -> Vec<Effect> {
-    match node_of(iq) {
-        Some(_) => refuse(iq, StanzaError::item_not_found()),
-        None => answer(iq, Element::new("query", NS_ITEMS), None),
+/// Files are found by those who have been told of them.
+fn upload_items(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
+    match facts.host.offers(Service::Upload) && node_of(iq).is_none() {
+        true => answer(iq, Element::new("query", NS_ITEMS), None),
+        false => refuse(iq, StanzaError::item_not_found()),
     }
 }
 

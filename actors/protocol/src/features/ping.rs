@@ -19,11 +19,12 @@ pub const FEATURE: Feature = Feature {
     },
     disco: &[NS],
     disco_account: &[NS],
-    services: &[(Service::Pubsub, &[NS])],
+    services: &[(Service::Pubsub, &[NS]), (Service::Upload, &[NS])],
     iq: &[
         get(Scope::Server, NS, "ping", pong),
         get(Scope::Own, NS, "ping", pong),
         get(Scope::Service(Service::Pubsub), NS, "ping", pong),
+        get(Scope::Service(Service::Upload), NS, "ping", pong),
     ],
     ..Feature::NONE
 };

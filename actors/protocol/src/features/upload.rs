@@ -1,31 +1,28 @@
 //! HTTP File Upload: XEP-0363 version 1.2.0,
 //! <https://xmpp.org/extensions/xep-0363.html>
 //!
-//! Decides who gets a slot, and for how long what. Slots are signed (`slot.rs`): whoever has the
-//! key can judge an upload without asking anybody; the store only keeps count of the quota.
-//! The bytes travel over HTTP, which is the gateways' affair.
-//!
-//! Leaves out: the purpose `permanent` (§6.4, optional), because nobody could ever delete such
-//! a file and its share of the quota again: the extension has no way to.
+//! Decides who gets a slot at `upload.DOMAIN`, and for how long the file stays. The bytes
+//! travel by HTTP, see `gateways/src/http/upload.rs`; [`slot`] is what both sides know of a
+//! slot. Leaves out headers for the request (§4): the URL says everything.
 
 mod name;
-mod request;
-pub mod settings;
 pub mod slot;
 
-use super::{Feature, Scope, Service, Spec, Status, get, refuse};
+use std::time::Duration;
+
+use super::{Feature, Scope, Service, Spec, get, refuse};
 use crate::effect::{Answer, Effect, Query};
 use crate::facts::Facts;
-use crate::stanza::{Iq, Stanza, StanzaError};
+use crate::features::data_forms;
+use crate::jid::BareJid;
+use crate::stanza::{ErrorKind, Iq, Stanza, StanzaError};
 use crate::time::Timestamp;
 use crate::xml::Element;
+use slot::{Key, Slot};
 
-pub use settings::Settings;
-pub use slot::{Key, Purpose, Slot};
-
-/// Requests, slots and errors.
+/// The namespace.
 pub const NS: &str = "urn:xmpp:http:upload:0";
-/// What a file is for (§6).
+/// What a file is for (§5).
 pub const NS_PURPOSE: &str = "urn:xmpp:http:upload:purpose:0";
 
 /// The feature.
@@ -36,7 +33,6 @@ pub const FEATURE: Feature = Feature {
         number: 363,
         version: "1.2.0",
     },
-    status: Status::Complete,
     services: &[(
         Service::Upload,
         &[
@@ -44,158 +40,225 @@ pub const FEATURE: Feature = Feature {
             "urn:xmpp:http:upload:purpose:0#message",
             "urn:xmpp:http:upload:purpose:0#profile",
             "urn:xmpp:http:upload:purpose:0#ephemeral",
-            super::ping::NS,
+            "urn:xmpp:http:upload:purpose:0#permanent",
         ],
     )],
-    iq: &[
-        get(Scope::Service(Service::Upload), NS, "request", give_slot),
-        get(
-            Scope::Service(Service::Upload),
-            super::ping::NS,
-            "ping",
-            pong,
-        ),
-    ],
+    iq: &[get(
+        Scope::Service(Service::Upload),
+        NS,
+        "request",
+        decide_slot,
+    )],
     ..Feature::NONE
 };
 
-/// A slot that is wanted, and what its account may have in all.
+/// A slot waits so long for its bytes: a client asks when it is about to send.
+const SLOT_LIFE: Duration = Duration::from_secs(300);
+
+/// What the uploads of a server may cost.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Signs slots.
+    pub key: Key,
+    /// Where files are reached, `{domain}` standing for the domain; `None`: nowhere.
+    pub url: Option<String>,
+    /// Bytes of one file.
+    pub file_bytes_max: u64,
+    /// Bytes of all files of an account.
+    pub account_bytes_max: u64,
+    /// How long the files of messages stay.
+    pub retention: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            key: Key([0; 32]),
+            url: None,
+            // A minute of a phone's video.
+            file_bytes_max: 100 * 1024 * 1024,
+            account_bytes_max: 1024 * 1024 * 1024,
+            // People look back for a year; the quota bounds the disk.
+            retention: Duration::from_secs(365 * 86_400),
+        }
+    }
+}
+
+/// What a file is for (§5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To be sent in a message.
+    Message,
+    /// An avatar and the like, which stays until its account goes.
+    Profile,
+    /// Not to be had after this.
+    Ephemeral(Timestamp),
+    /// Stays until its account goes.
+    Permanent,
+}
+
+impl Purpose {
+    /// When a file for this purpose is removed; `None`: with its account.
+    fn expires(self, now: Timestamp, settings: &Settings) -> Option<Timestamp> {
+        let regular = now.plus(settings.retention);
+        match self {
+            Self::Message => Some(regular),
+            // §5.3: the service may remove it earlier, and must not show it later.
+            Self::Ephemeral(before) => Some(before.min(regular)),
+            Self::Profile | Self::Permanent => None,
+        }
+    }
+}
+
+/// A slot that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reservation {
+pub struct SlotRequest {
     /// The slot.
     pub slot: Slot,
-    /// Bytes of the account's files of this kind, waiting slots counted in.
-    pub bytes_max: u64,
-    /// The number of the account's files of this kind, waiting slots counted in.
-    pub files_max: u64,
+    /// Whose quota it goes to.
+    pub owner: BareJid,
+    /// What the file is, if that was said.
+    pub content_type: Option<String>,
+    /// When it is removed; `None`: with its account.
+    pub expires: Option<Timestamp>,
+    /// Bytes the account may have altogether.
+    pub account_bytes_max: u64,
 }
 
-/// What became of a reservation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reserved {
-    /// The slot is given.
-    Granted(Box<Slot>),
-    /// The account has no room; at this time enough of what it has will be gone.
-    Full(Timestamp),
-}
-
-/// §4: the form that tells the size.
-pub(super) fn form(settings: &Settings) -> Element {
-    const NS_DATA: &str = super::data_forms::NS;
-    let field = |var: &str, value: String| {
-        Element::new("field", NS_DATA)
-            .attr("var", var)
-            .child(Element::new("value", NS_DATA).text(value))
-    };
-    Element::new("x", NS_DATA)
+/// What a service says of itself besides its features (§3).
+pub(super) fn description(settings: &Settings) -> Element {
+    let value = |text: String| Element::new("value", data_forms::NS).text(text);
+    let size = Element::new("field", data_forms::NS).attr("var", "max-file-size");
+    data_forms::form(NS)
         .attr("type", "result")
-        .child(field("FORM_TYPE", NS.to_owned()).attr("type", "hidden"))
-        .child(field(
-            "max-file-size",
-            settings.size_max(Purpose::Message).to_string(),
-        ))
+        .child(size.child(value(settings.file_bytes_max.to_string())))
 }
 
-fn pong(iq: &Iq, _facts: &Facts<'_>) -> Vec<Effect> {
-    vec![Effect::Reply(Stanza::Iq(iq.result(None)))]
-}
-
-/// §5.
-fn give_slot(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
-    match wanted(iq, facts) {
-        Ok(reservation) => vec![Effect::Load(
-            Query::Reserve(Box::new(reservation)),
-            slot_reserved,
-        )],
+fn decide_slot(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
+    match request_of(iq, facts) {
+        Ok(request) => vec![Effect::Load(Query::Slot(Box::new(request)), answer_slot)],
         Err(error) => refuse(iq, error),
     }
 }
 
-fn wanted(iq: &Iq, facts: &Facts<'_>) -> Result<Reservation, StanzaError> {
-    let settings = facts.host.upload.as_ref();
-    let settings = settings.ok_or_else(StanzaError::service_unavailable)?;
-    let served = facts.host.service(facts.account.domain());
-    let (_, domain) = served.ok_or_else(StanzaError::service_unavailable)?;
-    // Only this domain's own accounts (row R14): those of another have a service of their own.
-    let from = iq.head.from.as_ref();
-    let from = from.filter(|from| from.localpart().is_some() && from.domain() == domain);
-    let from = from.ok_or_else(|| {
-        StanzaError::forbidden().with_text("Only accounts of this domain can upload here")
-    })?;
-    let request = request::read(iq, facts.now)?;
-    let purpose = request.purpose;
-    let size_max = settings.size_max(purpose);
-    if request.size > size_max {
-        return Err(too_large(size_max));
-    }
-    let keep_until = request.keep_until(settings, facts.now);
-    let slot = Slot {
-        id: (facts.random)(),
-        account: from.bare(),
-        domain: domain.into(),
-        name: request.name,
-        content_type: request.content_type,
-        size: request.size,
-        purpose,
-        put_until: facts.now.plus(settings.put_patience),
-        keep_until,
-    };
-    Ok(Reservation {
-        slot,
-        bytes_max: settings.quota(purpose),
-        files_max: settings.files_per_account_max,
+fn request_of(iq: &Iq, facts: &Facts<'_>) -> Result<SlotRequest, StanzaError> {
+    let settings = &facts.host.upload;
+    let (_, domain) = facts
+        .host
+        .service(facts.account.as_str())
+        .filter(|_| settings.url.is_some())
+        .ok_or_else(StanzaError::service_unavailable)?;
+    // Row R14: a service stores what its own domain's accounts have, and nobody else's.
+    let owner = iq.head.from.as_ref().map(|from| from.bare());
+    let owner = owner
+        .filter(|owner| owner.domain() == domain && owner.localpart().is_some())
+        .ok_or_else(StanzaError::forbidden)?;
+    let request = iq.payload().and_then(|payload| payload.element());
+    let request = request.ok_or_else(StanzaError::bad_request)?;
+    let size = size_of(&request, settings)?;
+    let name = request.get("filename").map(name::tidied);
+    let purpose = purpose_of(&request, facts.now)?;
+    let name = name.ok_or_else(|| bad_request("a file has a name"))?;
+    let id = (facts.random)().to_be_bytes();
+    Ok(SlotRequest {
+        slot: Slot::new(id, name, size, facts.now.plus(SLOT_LIFE)),
+        owner,
+        content_type: request.get("content-type").and_then(name::media_type),
+        expires: purpose.expires(facts.now, settings),
+        account_bytes_max: settings.account_bytes_max,
     })
 }
 
-/// §7: with the size that would do.
-fn too_large(size_max: u64) -> StanzaError {
-    let max = Element::new("max-file-size", NS).text(size_max.to_string());
-    StanzaError::not_acceptable()
-        .with_text(format!(
-            "File too large. The maximum file size is {size_max} bytes"
-        ))
-        .with_application(Element::new("file-too-large", NS).child(max))
+fn size_of(request: &Element, settings: &Settings) -> Result<u64, StanzaError> {
+    let size = request.get("size").and_then(|size| size.parse().ok());
+    let size: u64 = size.ok_or_else(|| bad_request("size is a number of bytes"))?;
+    if size == 0 {
+        return Err(bad_request("an empty file is none"));
+    }
+    match settings.file_bytes_max {
+        max if size > max => Err(too_large(max)),
+        _ => Ok(size),
+    }
 }
 
-/// §7: with the time at which there will be room.
-fn quota_reached(retry: Timestamp) -> StanzaError {
-    // Whole seconds, and never too early.
-    let second = Timestamp::from_seconds(retry.micros().div_euclid(1_000_000) + 1);
-    StanzaError::resource_constraint()
-        .with_text("Quota reached")
-        .with_application(Element::new("retry", NS).attr("stamp", second.to_xep0082()))
+/// §5: without one it is for a message.
+fn purpose_of(request: &Element, now: Timestamp) -> Result<Purpose, StanzaError> {
+    let mut purposes = request.children().filter(|it| it.namespace() == NS_PURPOSE);
+    let Some(purpose) = purposes.next() else {
+        return Ok(Purpose::Message);
+    };
+    match purpose.name() {
+        "message" => Ok(Purpose::Message),
+        "profile" => Ok(Purpose::Profile),
+        "permanent" => Ok(Purpose::Permanent),
+        "ephemeral" => {
+            let before = purpose.get("expire-before");
+            let before = before.and_then(Timestamp::parse_xep0082);
+            let before = before.filter(|before| *before > now);
+            let missing = || bad_request("expire-before is a time to come");
+            before.map(Purpose::Ephemeral).ok_or_else(missing)
+        }
+        _ => Err(StanzaError::feature_not_implemented().with_text("no such purpose")),
+    }
 }
 
-fn slot_reserved(stanza: &Stanza, answer: Answer, facts: &Facts<'_>) -> Vec<Effect> {
+/// §4: the two places of a file.
+fn answer_slot(stanza: &Stanza, answer: Answer, facts: &Facts<'_>) -> Vec<Effect> {
     let Stanza::Iq(iq) = stanza else {
         return Vec::new();
     };
-    let error = match (answer, &facts.host.upload) {
-        (Answer::Reserved(Reserved::Granted(slot)), Some(settings)) => {
-            return vec![Effect::Reply(Stanza::Iq(
-                iq.result(Some(told(&slot, settings))),
-            ))];
-        }
-        (Answer::Reserved(Reserved::Full(retry)), _) => quota_reached(retry),
-        (Answer::Failed(error), _) => error,
-        _ => StanzaError::internal_server_error(),
-    };
-    refuse(iq, error)
+    match answer {
+        Answer::Slot(slot) => vec![Effect::Reply(Stanza::Iq(
+            iq.result(Some(places(&slot, facts))),
+        ))],
+        Answer::OverQuota(again) => refuse(iq, over_quota(again)),
+        Answer::Failed(error) => refuse(iq, error),
+        _ => refuse(iq, StanzaError::internal_server_error()),
+    }
 }
 
-/// §5: both addresses. The signature stands in the query of one and not in a header, which
-/// scripts of other origins may not set without being asked first.
-fn told(slot: &Slot, settings: &Settings) -> Element {
-    let url = format!(
-        "{}/upload/{:032x}/{}",
-        settings.base(&slot.domain),
-        slot.id,
-        name::encode(&slot.name)
-    );
-    let put = format!("{url}?slot={}", slot.sign(&settings.key));
+fn places(slot: &Slot, facts: &Facts<'_>) -> Element {
+    let host = facts.host.service(facts.account.as_str());
+    let domain = host.map_or("", |(_, domain)| domain);
+    let settings = &facts.host.upload;
+    let base = settings.url.as_deref().unwrap_or_default();
+    let base = base.replace("{domain}", domain);
+    let get = format!("{}/{}", base.trim_end_matches('/'), slot.path());
+    let put = format!("{get}?{}", slot.query(&settings.key));
     Element::new("slot", NS)
         .child(Element::new("put", NS).attr("url", put))
-        .child(Element::new("get", NS).attr("url", url))
+        .child(Element::new("get", NS).attr("url", get))
+}
+
+fn bad_request(text: &'static str) -> StanzaError {
+    StanzaError::bad_request().with_text(text)
+}
+
+/// §6
+fn too_large(max: u64) -> StanzaError {
+    let max_size = Element::new("max-file-size", NS).text(max.to_string());
+    StanzaError::not_acceptable()
+        .with_kind(ErrorKind::Modify)
+        .with_text(format!("the largest file is {max} bytes"))
+        .with_application(Element::new("file-too-large", NS).child(max_size))
+}
+
+/// §6: a quota, and when there will be room. Without a time the account has to make room.
+fn over_quota(again: Option<Timestamp>) -> StanzaError {
+    let error = StanzaError::resource_constraint()
+        .with_kind(ErrorKind::Wait)
+        .with_text("your files have no room for this one");
+    match again {
+        Some(again) => error.with_application(
+            Element::new("retry", NS).attr("stamp", whole_second(again).to_xep0082()),
+        ),
+        None => error,
+    }
+}
+
+/// The second after, for a stamp without fractions is not too early.
+fn whole_second(time: Timestamp) -> Timestamp {
+    Timestamp::from_seconds(time.micros().div_euclid(1_000_000).saturating_add(1))
 }
 
 #[cfg(test)]

@@ -1,124 +1,126 @@
-//! Slots and files in memory.
+//! Files that accounts have uploaded, in memory.
 
-use klatsch_protocol::features::upload::{Reservation, Reserved, Slot};
+use klatsch_protocol::features::upload::SlotRequest;
+use klatsch_protocol::features::upload::slot::Id;
+use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::time::Timestamp;
 
-use super::{Memory, State};
+use super::Memory;
 use crate::error::{Result, StoreError};
-use crate::uploads::{ContentHash, EXPIRE_MAX, Expired, Upload, Uploads, free_at};
+use crate::uploads::{ContentHash, Reserved, Upload, Uploads};
 
-/// A slot, or a file.
+/// A file, or the room for one.
 pub(super) struct Held {
-    slot: Slot,
-    /// Which life of the account it belongs to.
-    epoch: u64,
-    file: Option<(ContentHash, Timestamp)>,
-    expires: Timestamp,
+    /// `None`: its account is removed.
+    owner: Option<BareJid>,
+    name: String,
+    content_type: Option<String>,
+    size: u64,
+    ends: Option<Timestamp>,
+    expires: Option<Timestamp>,
+    content: Option<ContentHash>,
+    stamp: Timestamp,
+}
+
+impl Held {
+    fn is_there(&self, now: Timestamp) -> bool {
+        self.ends.is_none_or(|ends| ends > now)
+    }
+
+    /// Its account is removed.
+    pub(super) fn disown(&mut self, account: &BareJid) {
+        if self.owner.as_ref() == Some(account) {
+            self.owner = None;
+            self.ends = Some(Timestamp(0));
+        }
+    }
 }
 
 impl Uploads for Memory {
-    async fn reserve_upload(&self, wanted: &Reservation, now: Timestamp) -> Result<Reserved> {
+    async fn reserve_upload(&self, request: &SlotRequest, now: Timestamp) -> Result<Reserved> {
         let mut state = self.state();
-        let slot = wanted.slot.clone();
-        let life = state.accounts.get(&slot.account);
-        let epoch = life.ok_or(StoreError::NoSuchAccount)?.account.epoch;
-        if let Some(retry) = free_at(&state.holdings(&slot, epoch, now), wanted, now) {
-            return Ok(Reserved::Full(retry));
+        if !state.accounts.contains_key(&request.owner) {
+            return Err(StoreError::NoSuchAccount);
+        }
+        let owned = state.uploads.values();
+        let owned = owned.filter(|held| held.owner.as_ref() == Some(&request.owner));
+        let there: Vec<&Held> = owned.filter(|held| held.is_there(now)).collect();
+        let taken: u64 = there.iter().map(|held| held.size).sum();
+        let wanted = taken.saturating_add(request.slot.size);
+        if let missing @ 1.. = wanted.saturating_sub(request.account_bytes_max) {
+            return Ok(Reserved::OverQuota(room_at(&there, missing)));
         }
         let held = Held {
-            slot: slot.clone(),
-            epoch,
-            file: None,
-            expires: slot.put_until,
+            owner: Some(request.owner.clone()),
+            name: request.slot.name.clone(),
+            content_type: request.content_type.clone(),
+            size: request.slot.size,
+            ends: Some(request.slot.until),
+            expires: request.expires,
+            content: None,
+            stamp: now,
         };
-        state.uploads.insert(slot.id, held);
-        Ok(Reserved::Granted(Box::new(slot)))
+        state.uploads.insert(request.slot.id, held);
+        Ok(Reserved::Granted)
     }
 
-    async fn begin_upload(&self, id: u128, until: Timestamp, now: Timestamp) -> Result<()> {
+    async fn complete_upload(&self, id: Id, content: ContentHash, now: Timestamp) -> Result<bool> {
         let mut state = self.state();
-        let held = state.slot(id, now)?;
-        held.expires = held.expires.max(until);
-        Ok(())
+        let held = state.uploads.get_mut(&id);
+        let held = held.filter(|held| held.content.is_none() && held.owner.is_some());
+        let Some(held) = held else {
+            return Ok(false);
+        };
+        held.content = Some(content);
+        held.ends = held.expires;
+        held.stamp = now;
+        Ok(true)
     }
 
-    async fn finish_upload(&self, id: u128, hash: &ContentHash, now: Timestamp) -> Result<()> {
-        let mut state = self.state();
-        let held = state.slot(id, now)?;
-        held.file = Some((*hash, now));
-        held.expires = held.slot.keep_until;
-        Ok(())
-    }
-
-    async fn find_upload(&self, id: u128, now: Timestamp) -> Result<Upload> {
+    async fn upload(&self, id: Id, now: Timestamp) -> Result<Option<Upload>> {
         let state = self.state();
-        let held = state.uploads.get(&id).filter(|held| held.expires > now);
-        let found = held.and_then(|held| Some((held, held.file?)));
-        let (held, (hash, stored)) = found.ok_or(StoreError::NoSuchItem)?;
-        Ok(Upload {
-            domain: held.slot.domain.clone(),
-            name: held.slot.name.clone(),
-            content_type: held.slot.content_type.clone(),
-            size: held.slot.size,
-            hash,
-            stored,
-            expires: held.expires,
-        })
+        let held = state.uploads.get(&id).filter(|held| held.is_there(now));
+        Ok(held.and_then(|held| {
+            Some(Upload {
+                name: held.name.clone(),
+                content_type: held.content_type.clone(),
+                size: held.size,
+                content: held.content?,
+                stamp: held.stamp,
+            })
+        }))
     }
 
-    async fn expire_uploads(&self, now: Timestamp) -> Result<Expired> {
+    async fn expire_uploads(&self, now: Timestamp, max: u32) -> Result<Vec<ContentHash>> {
         let mut state = self.state();
-        let all = state.uploads.iter();
-        let old = all.filter(|(_, held)| held.expires <= now);
-        let ids: Vec<u128> = old.map(|(id, _)| *id).take(EXPIRE_MAX as usize).collect();
-        let mut unused = Vec::new();
-        for id in &ids {
-            let held = state.uploads.remove(id);
-            if let Some((hash, _)) = held.and_then(|held| held.file)
-                && !state.is_content_used(&hash)
-            {
-                unused.push(hash);
-            }
-        }
-        let more = ids.len() == EXPIRE_MAX as usize;
-        Ok(Expired { unused, more })
+        let ended = state.uploads.iter().filter(|(_, held)| !held.is_there(now));
+        let mut ended: Vec<_> = ended.map(|(id, held)| (held.ends, *id)).collect();
+        ended.sort_unstable();
+        ended.truncate(max as usize);
+        let gone = ended.iter().filter_map(|(_, id)| state.uploads.remove(id));
+        Ok(gone.filter_map(|held| held.content).collect())
     }
 
-    async fn is_content_used(&self, hash: &ContentHash) -> Result<bool> {
-        Ok(self.state().is_content_used(hash))
+    async fn is_content_wanted(&self, content: ContentHash) -> Result<bool> {
+        let state = self.state();
+        let mut contents = state.uploads.values().filter_map(|held| held.content);
+        Ok(contents.any(|it| it == content))
     }
 }
 
-impl State {
-    fn slot(&mut self, id: u128, now: Timestamp) -> Result<&mut Held> {
-        let held = self.uploads.get_mut(&id);
-        let held = held.filter(|held| held.expires > now);
-        match held.ok_or(StoreError::NoSuchItem)? {
-            held if held.file.is_some() => Err(StoreError::Conflict),
-            held => Ok(held),
-        }
-    }
-
-    fn holdings(&self, slot: &Slot, epoch: u64, now: Timestamp) -> Vec<(u64, Timestamp)> {
-        let counts = |held: &&Held| {
-            held.epoch == epoch
-                && held.expires > now
-                && held.slot.purpose.shares_quota(slot.purpose)
-        };
-        let counted = self.uploads.values().filter(counts);
-        let mut found: Vec<_> = counted.map(|held| (held.slot.size, held.expires)).collect();
-        found.sort_by_key(|(_, expires)| *expires);
-        found
-    }
-
-    fn is_content_used(&self, hash: &ContentHash) -> bool {
-        let mut files = self.uploads.values().filter_map(|held| held.file);
-        files.any(|(used, _)| used == *hash)
-    }
-
-    /// What a removed account has left goes with the next sweep.
-    pub(super) fn forget_uploads(&mut self, epoch: u64) {
-        let of_it = self.uploads.values_mut().filter(|it| it.epoch == epoch);
-        of_it.for_each(|held| held.expires = Timestamp(0));
-    }
+/// When so many bytes will have gone by themselves.
+fn room_at(there: &[&Held], missing: u64) -> Option<Timestamp> {
+    let ending = there
+        .iter()
+        .filter_map(|held| Some((held.ends?, held.size)));
+    let mut ending: Vec<_> = ending.collect();
+    ending.sort_unstable();
+    let mut gone = 0;
+    let mut enough = ending.into_iter().map(|(ends, size)| {
+        gone += size;
+        (gone, ends)
+    });
+    enough
+        .find(|(gone, _)| *gone >= missing)
+        .map(|(_, ends)| ends)
 }

@@ -264,8 +264,8 @@ async fn remove(writer: &mut Writer, account: &BareJid, now: Timestamp) -> Resul
             .execute(&mut *connection)
             .await?;
     }
+    uploads::disown(connection, number).await?;
     nodes::forget_account(connection, account).await?;
-    uploads::forget_account(connection, number).await?;
     // Forgetting too early does no harm, should the commit fail.
     writer.heads.remove(&LogOf::Account(account.clone()));
     Ok(())

@@ -1,207 +1,178 @@
-//! Slots and files in SQLite.
+//! Files that accounts have uploaded, in SQLite.
 
-use klatsch_protocol::features::upload::{Purpose, Reservation, Reserved};
+use klatsch_protocol::features::upload::SlotRequest;
+use klatsch_protocol::features::upload::slot::Id;
 use klatsch_protocol::time::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 
-use super::writer::Writer;
-use super::{Sqlite, accounts, signed, unsigned};
+use super::{Sqlite, accounts, unsigned};
 use crate::error::{Result, StoreError};
-use crate::uploads::{ContentHash, EXPIRE_MAX, Expired, Upload, Uploads, free_at};
+use crate::uploads::{ContentHash, Reserved, Upload, Uploads};
+
+/// An ended file's content.
+type Content = (Option<Vec<u8>>,);
 
 impl Uploads for Sqlite {
-    async fn reserve_upload(&self, wanted: &Reservation, now: Timestamp) -> Result<Reserved> {
-        let wanted = wanted.clone();
-        self.write(move |writer| Box::pin(async move { reserve(writer, wanted, now).await }))
-            .await
-    }
-
-    async fn begin_upload(&self, id: u128, until: Timestamp, now: Timestamp) -> Result<()> {
+    async fn reserve_upload(&self, request: &SlotRequest, now: Timestamp) -> Result<Reserved> {
+        let request = request.clone();
         self.write(move |writer| {
             Box::pin(async move {
                 let connection = writer.connection().await?;
-                slot(connection, id, now).await?;
-                sqlx::query("UPDATE upload SET expires = max(expires, ?) WHERE id = ?")
-                    .bind(until.0)
-                    .bind(key(id))
-                    .execute(connection)
-                    .await?;
-                Ok(())
+                let owner = accounts::number(connection, &request.owner).await?;
+                let missing = missing(connection, owner, &request, now).await?;
+                if missing > 0 {
+                    let again = room_at(connection, owner, missing, now).await?;
+                    return Ok(Reserved::OverQuota(again));
+                }
+                insert(connection, owner, &request, now).await?;
+                Ok(Reserved::Granted)
             })
         })
         .await
     }
 
-    async fn finish_upload(&self, id: u128, hash: &ContentHash, now: Timestamp) -> Result<()> {
-        let hash = hash.to_vec();
+    async fn complete_upload(&self, id: Id, content: ContentHash, now: Timestamp) -> Result<bool> {
         self.write(move |writer| {
             Box::pin(async move {
-                let connection = writer.connection().await?;
-                slot(connection, id, now).await?;
-                sqlx::query(
-                    "UPDATE upload SET hash = ?, stored = ?, expires = keep_until WHERE id = ?",
+                let done = sqlx::query(
+                    "UPDATE upload SET content = ?, ends = expires, stamp = ?
+                     WHERE id = ? AND content IS NULL AND owner IS NOT NULL",
                 )
-                .bind(hash)
+                .bind(content.to_vec())
                 .bind(now.0)
-                .bind(key(id))
-                .execute(connection)
+                .bind(id.to_vec())
+                .execute(writer.connection().await?)
                 .await?;
-                Ok(())
+                Ok(done.rows_affected() == 1)
             })
         })
         .await
     }
 
-    async fn find_upload(&self, id: u128, now: Timestamp) -> Result<Upload> {
-        type Row = (String, String, Option<String>, i64, Vec<u8>, i64, i64);
+    async fn upload(&self, id: Id, now: Timestamp) -> Result<Option<Upload>> {
+        type Row = (String, Option<String>, i64, Vec<u8>, i64);
         let row: Option<Row> = sqlx::query_as(
-            "SELECT domain, name, content_type, size, hash, stored, expires FROM upload
-             WHERE id = ? AND hash IS NOT NULL AND expires > ?",
+            "SELECT name, content_type, size, content, stamp FROM upload
+             WHERE id = ? AND content IS NOT NULL AND (ends IS NULL OR ends > ?)",
         )
-        .bind(key(id))
+        .bind(id.to_vec())
         .bind(now.0)
         .fetch_optional(&self.readers)
         .await?;
-        let (domain, name, content_type, size, hash, stored, expires) =
-            row.ok_or(StoreError::NoSuchItem)?;
-        Ok(Upload {
-            domain: domain.into(),
-            name: name.into(),
-            content_type: content_type.map(Into::into),
-            size: unsigned(size)?,
-            hash: content_hash(&hash)?,
-            stored: Timestamp(stored),
-            expires: Timestamp(expires),
-        })
+        let upload = |(name, content_type, size, content, stamp): Row| {
+            Ok(Upload {
+                name,
+                content_type,
+                size: unsigned(size)?,
+                content: hash(content)?,
+                stamp: Timestamp(stamp),
+            })
+        };
+        row.map(upload).transpose()
     }
 
-    async fn expire_uploads(&self, now: Timestamp) -> Result<Expired> {
-        self.write(move |writer| Box::pin(async move { expire(writer, now).await }))
-            .await
-    }
-
-    async fn is_content_used(&self, hash: &ContentHash) -> Result<bool> {
-        Ok(
-            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM upload WHERE hash = ?)")
-                .bind(hash.to_vec())
-                .fetch_one(&self.readers)
-                .await?,
-        )
-    }
-}
-
-fn key(id: u128) -> Vec<u8> {
-    id.to_be_bytes().to_vec()
-}
-
-fn content_hash(bytes: &[u8]) -> Result<ContentHash> {
-    let wrong = |_| StoreError::Corrupt("a content's hash has a wrong length".to_owned());
-    bytes.try_into().map_err(wrong)
-}
-
-/// Makes sure that this is a slot that waits for its file.
-async fn slot(connection: &mut SqliteConnection, id: u128, now: Timestamp) -> Result<()> {
-    let found: Option<(bool, i64)> =
-        sqlx::query_as("SELECT hash IS NOT NULL, expires FROM upload WHERE id = ?")
-            .bind(key(id))
-            .fetch_optional(connection)
-            .await?;
-    match found {
-        Some((_, expires)) if expires <= now.0 => Err(StoreError::NoSuchItem),
-        Some((true, _)) => Err(StoreError::Conflict),
-        Some((false, _)) => Ok(()),
-        None => Err(StoreError::NoSuchItem),
-    }
-}
-
-async fn reserve(writer: &mut Writer, wanted: Reservation, now: Timestamp) -> Result<Reserved> {
-    let connection = writer.connection().await?;
-    let account = accounts::number(connection, &wanted.slot.account).await?;
-    let holdings = holdings(connection, account, wanted.slot.purpose, now).await?;
-    if let Some(retry) = free_at(&holdings, &wanted, now) {
-        return Ok(Reserved::Full(retry));
-    }
-    let slot = wanted.slot;
-    sqlx::query(
-        "INSERT INTO upload
-            (id, account, domain, name, content_type, size, purpose, expires, keep_until)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    )
-    .bind(key(slot.id))
-    .bind(account)
-    .bind(&*slot.domain)
-    .bind(&*slot.name)
-    .bind(slot.content_type.as_deref())
-    .bind(signed(slot.size))
-    .bind(slot.purpose.code())
-    .bind(slot.put_until.0)
-    .bind(slot.keep_until.0)
-    .execute(connection)
-    .await?;
-    Ok(Reserved::Granted(Box::new(slot)))
-}
-
-/// What an account has of the quota that files of this purpose share, by when it goes.
-async fn holdings(
-    connection: &mut SqliteConnection,
-    account: i64,
-    purpose: Purpose,
-    now: Timestamp,
-) -> Result<Vec<(u64, Timestamp)>> {
-    let mut found = Vec::new();
-    for shared in Purpose::ALL {
-        if !shared.shares_quota(purpose) {
-            continue;
-        }
-        let rows: Vec<(i64, i64)> = sqlx::query_as(
-            "SELECT size, expires FROM upload WHERE account = ? AND purpose = ? AND expires > ?",
-        )
-        .bind(account)
-        .bind(shared.code())
-        .bind(now.0)
-        .fetch_all(&mut *connection)
-        .await?;
-        for (size, expires) in rows {
-            found.push((unsigned(size)?, Timestamp(expires)));
-        }
-    }
-    found.sort_by_key(|(_, expires)| *expires);
-    Ok(found)
-}
-
-async fn expire(writer: &mut Writer, now: Timestamp) -> Result<Expired> {
-    let connection = writer.connection().await?;
-    let rows: Vec<(Vec<u8>, Option<Vec<u8>>)> =
-        sqlx::query_as("SELECT id, hash FROM upload WHERE expires <= ? ORDER BY expires LIMIT ?")
-            .bind(now.0)
-            .bind(EXPIRE_MAX)
-            .fetch_all(&mut *connection)
-            .await?;
-    let more = rows.len() == EXPIRE_MAX as usize;
-    let mut unused = Vec::new();
-    for (id, hash) in rows {
-        sqlx::query("DELETE FROM upload WHERE id = ?")
-            .bind(id)
-            .execute(&mut *connection)
-            .await?;
-        let Some(hash) = hash else { continue };
-        let is_used: bool =
-            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM upload WHERE hash = ?)")
-                .bind(&hash)
-                .fetch_one(&mut *connection)
+    async fn expire_uploads(&self, now: Timestamp, max: u32) -> Result<Vec<ContentHash>> {
+        self.write(move |writer| {
+            Box::pin(async move {
+                let gone: Vec<Content> = sqlx::query_as(
+                    "DELETE FROM upload WHERE id IN
+                        (SELECT id FROM upload WHERE ends <= ? ORDER BY ends LIMIT ?)
+                     RETURNING content",
+                )
+                .bind(now.0)
+                .bind(max)
+                .fetch_all(writer.connection().await?)
                 .await?;
-        if !is_used {
-            unused.push(content_hash(&hash)?);
-        }
+                gone.into_iter()
+                    .filter_map(|(content,)| content)
+                    .map(hash)
+                    .collect()
+            })
+        })
+        .await
     }
-    Ok(Expired { unused, more })
+
+    async fn is_content_wanted(&self, content: ContentHash) -> Result<bool> {
+        let wanted: i64 =
+            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM upload WHERE content = ?)")
+                .bind(content.to_vec())
+                .fetch_one(&self.readers)
+                .await?;
+        Ok(wanted != 0)
+    }
 }
 
-/// What a removed account has left goes with the next sweep, whose content with it.
-pub(super) async fn forget_account(connection: &mut SqliteConnection, account: i64) -> Result<()> {
-    sqlx::query("UPDATE upload SET expires = 0 WHERE account = ?")
-        .bind(account)
+/// Bytes that the file would have beyond its account's quota.
+async fn missing(
+    connection: &mut SqliteConnection,
+    owner: i64,
+    request: &SlotRequest,
+    now: Timestamp,
+) -> Result<u64> {
+    let taken: i64 = sqlx::query_scalar(
+        "SELECT coalesce(sum(size), 0) FROM upload
+         WHERE owner = ? AND (ends IS NULL OR ends > ?)",
+    )
+    .bind(owner)
+    .bind(now.0)
+    .fetch_one(connection)
+    .await?;
+    let wanted = unsigned(taken)?.saturating_add(request.slot.size);
+    Ok(wanted.saturating_sub(request.account_bytes_max))
+}
+
+/// When so many bytes will have gone by themselves.
+async fn room_at(
+    connection: &mut SqliteConnection,
+    owner: i64,
+    missing: u64,
+    now: Timestamp,
+) -> Result<Option<Timestamp>> {
+    let at: Option<i64> = sqlx::query_scalar(
+        "SELECT ends FROM
+            (SELECT ends, sum(size) OVER (ORDER BY ends, id) AS gone FROM upload
+             WHERE owner = ? AND ends > ?)
+         WHERE gone >= ? ORDER BY gone LIMIT 1",
+    )
+    .bind(owner)
+    .bind(now.0)
+    .bind(i64::try_from(missing).unwrap_or(i64::MAX))
+    .fetch_optional(connection)
+    .await?;
+    Ok(at.map(Timestamp))
+}
+
+async fn insert(
+    connection: &mut SqliteConnection,
+    owner: i64,
+    request: &SlotRequest,
+    now: Timestamp,
+) -> Result<()> {
+    let slot = &request.slot;
+    sqlx::query("INSERT INTO upload VALUES (?, ?, ?, ?, ?, ?, ?, NULL, ?)")
+        .bind(slot.id.to_vec())
+        .bind(owner)
+        .bind(&slot.name)
+        .bind(&request.content_type)
+        .bind(i64::try_from(slot.size).unwrap_or(i64::MAX))
+        .bind(slot.until.0)
+        .bind(request.expires.map(|expires| expires.0))
+        .bind(now.0)
         .execute(connection)
         .await?;
     Ok(())
+}
+
+/// Files of an account that is removed: the next expiry takes them.
+pub(super) async fn disown(connection: &mut SqliteConnection, owner: i64) -> Result<()> {
+    sqlx::query("UPDATE upload SET owner = NULL, ends = 0 WHERE owner = ?")
+        .bind(owner)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+fn hash(bytes: Vec<u8>) -> Result<ContentHash> {
+    let wrong = || StoreError::Corrupt("a content's hash has 32 bytes".into());
+    bytes.try_into().map_err(|_| wrong())
 }

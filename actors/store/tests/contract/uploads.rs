@@ -1,241 +1,168 @@
-//! Slots and files.
+//! Files and their quotas: XEP-0363.
 
-use klatsch_protocol::features::upload::{Purpose, Reservation, Reserved, Slot};
-use klatsch_protocol::time::Timestamp;
-use klatsch_store::{Store, StoreError};
+use klatsch_protocol::features::upload::SlotRequest;
+use klatsch_protocol::features::upload::slot::Slot;
+use klatsch_store::{Reserved, Store, StoreError, Upload};
 
 use crate::support::{at, bare, couple, create, on_every_backend};
 
-on_every_backend!(
-    a_slot_becomes_a_file_once,
-    a_slot_that_expires_unused_gives_its_room_back,
-    a_slot_is_kept_while_its_file_is_sent,
-    files_of_a_profile_have_a_quota_of_their_own,
-    the_number_of_files_is_limited,
-    h04_slots_asked_for_side_by_side_do_not_exceed_the_quota,
-    content_is_unused_when_the_last_file_has_expired,
-    c15_files_of_a_removed_account_go,
-    a_long_list_is_forgotten_in_steps,
-    who_is_not_there_gets_no_slot,
-);
+on_every_backend! {
+    file_is_there_once_its_content_has_come,
+    slot_takes_one_content,
+    h04_of_many_slots_at_once_only_as_many_as_have_room_are_granted,
+    over_the_quota_it_is_said_when_there_will_be_room,
+    slot_that_ended_and_file_that_went_take_no_room,
+    file_without_an_end_stays,
+    files_of_a_removed_account_are_forgotten,
+    content_is_wanted_as_long_as_a_file_has_it,
+    nobody_has_no_quota,
+}
 
-const QUOTA: u64 = 1000;
+/// A slot of ten bytes until second 100; the file stays until second `expires`.
+fn request(id: u8, expires: Option<i64>) -> SlotRequest {
+    SlotRequest {
+        slot: Slot::new([id; 16], format!("{id}.jpg"), 10, at(100)),
+        owner: bare("juliet@example.org"),
+        content_type: Some("image/jpeg".to_owned()),
+        expires: expires.map(at),
+        account_bytes_max: 35,
+    }
+}
 
-fn wanted(id: u128, size: u64) -> Reservation {
-    let slot = Slot {
-        id,
-        account: bare("romeo@example.org"),
-        domain: "example.org".into(),
-        name: "très cool.jpg".into(),
-        content_type: Some("image/jpeg".into()),
-        size,
-        purpose: Purpose::Message,
-        put_until: at(300),
-        keep_until: at(5000),
+async fn reserve(store: &Store, id: u8, expires: Option<i64>, now: i64) -> Reserved {
+    let request = request(id, expires);
+    store.reserve_upload(&request, at(now)).await.unwrap()
+}
+
+async fn file(store: &Store, id: u8, expires: Option<i64>, content: u8) {
+    assert_eq!(reserve(store, id, expires, 0).await, Reserved::Granted);
+    let completed = store.complete_upload([id; 16], [content; 32], at(1)).await;
+    assert!(completed.unwrap());
+}
+
+async fn file_is_there_once_its_content_has_come(store: &Store) {
+    couple(store).await;
+    assert_eq!(reserve(store, 1, Some(1000), 0).await, Reserved::Granted);
+    assert_eq!(store.upload([1; 16], at(1)).await.unwrap(), None);
+    let completed = store.complete_upload([1; 16], [7; 32], at(2)).await;
+    assert!(completed.unwrap());
+    let upload = Upload {
+        name: "1.jpg".to_owned(),
+        content_type: Some("image/jpeg".to_owned()),
+        size: 10,
+        content: [7; 32],
+        stamp: at(2),
     };
-    Reservation {
-        slot,
-        bytes_max: QUOTA,
-        files_max: 100,
-    }
+    assert_eq!(store.upload([1; 16], at(999)).await.unwrap(), Some(upload));
+    assert_eq!(store.upload([1; 16], at(1000)).await.unwrap(), None);
+    assert_eq!(store.upload([2; 16], at(3)).await.unwrap(), None);
 }
 
-async fn reserve(store: &Store, wanted: Reservation, now: Timestamp) -> Reserved {
-    store.reserve_upload(&wanted, now).await.unwrap()
-}
-
-async fn give(store: &Store, id: u128, size: u64) {
-    let reserved = reserve(store, wanted(id, size), at(0)).await;
-    assert!(matches!(reserved, Reserved::Granted(_)), "{reserved:?}");
-}
-
-async fn fill(store: &Store, id: u128, content: u8) {
-    give(store, id, 10).await;
-    store
-        .finish_upload(id, &[content; 32], at(1))
-        .await
-        .unwrap();
-}
-
-async fn a_slot_becomes_a_file_once(store: &Store) {
+async fn slot_takes_one_content(store: &Store) {
     couple(store).await;
-    let wanted = wanted(1, 400);
-    let given = Reserved::Granted(Box::new(wanted.slot.clone()));
-    assert_eq!(reserve(store, wanted, at(0)).await, given);
-    assert_eq!(
-        store.find_upload(1, at(1)).await,
-        Err(StoreError::NoSuchItem)
-    );
-    store.begin_upload(1, at(10), at(2)).await.unwrap();
-    store.finish_upload(1, &[7; 32], at(3)).await.unwrap();
-    let file = store.find_upload(1, at(4)).await.unwrap();
-    assert_eq!(
-        (&*file.domain, &*file.name),
-        ("example.org", "très cool.jpg")
-    );
-    assert_eq!(
-        (file.content_type.as_deref(), file.size),
-        (Some("image/jpeg"), 400)
-    );
-    assert_eq!(
-        (file.hash, file.stored, file.expires),
-        ([7; 32], at(3), at(5000))
-    );
-    let again = store.finish_upload(1, &[8; 32], at(5)).await;
-    assert_eq!(again, Err(StoreError::Conflict));
-    assert_eq!(
-        store.begin_upload(1, at(9), at(5)).await,
-        Err(StoreError::Conflict)
-    );
-    assert_eq!(
-        store.find_upload(1, at(5000)).await,
-        Err(StoreError::NoSuchItem)
-    );
+    file(store, 1, Some(1000), 7).await;
+    let again = store.complete_upload([1; 16], [8; 32], at(2)).await;
+    assert!(!again.unwrap());
+    let stranger = store.complete_upload([2; 16], [8; 32], at(2)).await;
+    assert!(!stranger.unwrap());
+    let upload = store.upload([1; 16], at(3)).await.unwrap().unwrap();
+    assert_eq!(upload.content, [7; 32]);
 }
 
-async fn a_slot_that_expires_unused_gives_its_room_back(store: &Store) {
+async fn h04_of_many_slots_at_once_only_as_many_as_have_room_are_granted(store: &Store) {
     couple(store).await;
-    give(store, 1, 600).await;
-    assert_eq!(
-        reserve(store, wanted(2, 600), at(1)).await,
-        Reserved::Full(at(300))
-    );
-    assert!(matches!(
-        reserve(store, wanted(2, 400), at(1)).await,
-        Reserved::Granted(_)
-    ));
-    let mut later = wanted(3, 1000);
-    later.slot.put_until = at(700);
-    assert!(matches!(
-        reserve(store, later, at(300)).await,
-        Reserved::Granted(_)
-    ));
-    assert_eq!(
-        store.begin_upload(1, at(400), at(300)).await,
-        Err(StoreError::NoSuchItem)
-    );
-    assert_eq!(
-        store.finish_upload(1, &[1; 32], at(300)).await,
-        Err(StoreError::NoSuchItem)
-    );
-}
-
-async fn a_slot_is_kept_while_its_file_is_sent(store: &Store) {
-    couple(store).await;
-    give(store, 1, 600).await;
-    store.begin_upload(1, at(900), at(299)).await.unwrap();
-    assert_eq!(
-        reserve(store, wanted(2, 600), at(301)).await,
-        Reserved::Full(at(900))
-    );
-    store.finish_upload(1, &[1; 32], at(800)).await.unwrap();
-    assert_eq!(
-        reserve(store, wanted(2, 600), at(901)).await,
-        Reserved::Full(at(5000))
-    );
-}
-
-async fn files_of_a_profile_have_a_quota_of_their_own(store: &Store) {
-    couple(store).await;
-    give(store, 1, 1000).await;
-    let mut profile = wanted(2, 900);
-    profile.slot.purpose = Purpose::Profile;
-    assert!(matches!(
-        reserve(store, profile.clone(), at(1)).await,
-        Reserved::Granted(_)
-    ));
-    profile.slot.id = 3;
-    assert!(matches!(
-        reserve(store, profile, at(1)).await,
-        Reserved::Full(_)
-    ));
-    // Those with a time of their own count with those of messages.
-    let mut ephemeral = wanted(4, 1);
-    ephemeral.slot.purpose = Purpose::Ephemeral;
-    assert!(matches!(
-        reserve(store, ephemeral, at(1)).await,
-        Reserved::Full(_)
-    ));
-    // And nobody else's count.
-    let mut other = wanted(5, 1000);
-    other.slot.account = bare("juliet@example.org");
-    assert!(matches!(
-        reserve(store, other, at(1)).await,
-        Reserved::Granted(_)
-    ));
-}
-
-async fn the_number_of_files_is_limited(store: &Store) {
-    couple(store).await;
-    for id in 0..3 {
-        give(store, id, 1).await;
-    }
-    let mut one_more = wanted(9, 1);
-    one_more.files_max = 3;
-    assert_eq!(
-        reserve(store, one_more, at(1)).await,
-        Reserved::Full(at(300))
-    );
-}
-
-async fn h04_slots_asked_for_side_by_side_do_not_exceed_the_quota(store: &Store) {
-    couple(store).await;
-    let asked = (0..50).map(|id| {
+    let many = (0..50).map(|id| {
         let store = store.clone();
-        tokio::spawn(async move { reserve(&store, wanted(id, 100), at(0)).await })
+        tokio::spawn(async move { reserve(&store, id, None, 0).await })
     });
-    let mut given = 0;
-    for asking in asked.collect::<Vec<_>>() {
-        given += u32::from(matches!(asking.await.unwrap(), Reserved::Granted(_)));
+    let mut granted = 0;
+    for one in many.collect::<Vec<_>>() {
+        granted += u32::from(one.await.unwrap() == Reserved::Granted);
     }
-    assert_eq!(given, 10);
+    assert_eq!(granted, 3);
 }
 
-async fn content_is_unused_when_the_last_file_has_expired(store: &Store) {
+async fn over_the_quota_it_is_said_when_there_will_be_room(store: &Store) {
     couple(store).await;
-    fill(store, 1, 7).await;
-    let mut later = wanted(2, 10);
-    later.slot.keep_until = at(6000);
-    reserve(store, later, at(0)).await;
-    store.finish_upload(2, &[7; 32], at(1)).await.unwrap();
-    give(store, 3, 10).await;
-    let first = store.expire_uploads(at(5500)).await.unwrap();
-    assert!(first.unused.is_empty() && !first.more, "{first:?}");
-    assert!(store.is_content_used(&[7; 32]).await.unwrap());
-    let second = store.expire_uploads(at(6000)).await.unwrap();
-    assert_eq!(second.unused, [[7; 32]]);
-    assert!(!store.is_content_used(&[7; 32]).await.unwrap());
-}
-
-async fn c15_files_of_a_removed_account_go(store: &Store) {
-    couple(store).await;
-    fill(store, 1, 7).await;
-    let romeo = bare("romeo@example.org");
-    store.remove_account(&romeo, at(2)).await.unwrap();
+    file(store, 1, Some(500), 1).await;
+    file(store, 2, Some(300), 2).await;
+    file(store, 3, None, 3).await;
+    let refused = reserve(store, 4, None, 10).await;
+    assert_eq!(refused, Reserved::OverQuota(Some(at(300))));
+    let mut larger = request(5, None);
+    larger.slot.size = 20;
+    let refused = store.reserve_upload(&larger, at(10)).await.unwrap();
+    assert_eq!(refused, Reserved::OverQuota(Some(at(500))));
+    larger.slot.size = 30;
+    let refused = store.reserve_upload(&larger, at(10)).await.unwrap();
+    assert_eq!(refused, Reserved::OverQuota(None));
+    // Each account has its own.
+    let mut his = request(6, None);
+    his.owner = bare("romeo@example.org");
     assert_eq!(
-        store.find_upload(1, at(3)).await,
-        Err(StoreError::NoSuchItem)
+        store.reserve_upload(&his, at(10)).await.unwrap(),
+        Reserved::Granted
     );
-    create(store, &["romeo@example.org"]).await;
-    // The next life of the name starts with an empty quota.
-    give(store, 2, QUOTA).await;
-    assert_eq!(store.expire_uploads(at(3)).await.unwrap().unused, [[7; 32]]);
-    store.finish_upload(2, &[8; 32], at(4)).await.unwrap();
 }
 
-async fn a_long_list_is_forgotten_in_steps(store: &Store) {
+async fn slot_that_ended_and_file_that_went_take_no_room(store: &Store) {
     couple(store).await;
-    for id in 0..501 {
-        let mut small = wanted(id, 1);
-        small.files_max = 1000;
-        reserve(store, small, at(0)).await;
+    file(store, 1, Some(200), 1).await;
+    for id in 2..4 {
+        assert_eq!(reserve(store, id, None, 0).await, Reserved::Granted);
     }
-    assert!(store.expire_uploads(at(400)).await.unwrap().more);
-    assert!(!store.expire_uploads(at(400)).await.unwrap().more);
-    give(store, 1000, QUOTA).await;
+    assert_ne!(reserve(store, 4, None, 99).await, Reserved::Granted);
+    let granted = reserve(store, 5, None, 100).await;
+    assert_eq!(granted, Reserved::Granted);
+    assert_eq!(
+        store.expire_uploads(at(100), 10).await.unwrap(),
+        [[0; 32]; 0]
+    );
+    // The slot is gone with its time.
+    let late = store.complete_upload([2; 16], [2; 32], at(100)).await;
+    assert!(!late.unwrap());
+    assert_eq!(store.expire_uploads(at(200), 10).await.unwrap(), [[1; 32]]);
 }
 
-async fn who_is_not_there_gets_no_slot(store: &Store) {
-    let reserved = store.reserve_upload(&wanted(1, 1), at(0)).await;
-    assert_eq!(reserved, Err(StoreError::NoSuchAccount));
+async fn file_without_an_end_stays(store: &Store) {
+    couple(store).await;
+    file(store, 1, None, 1).await;
+    assert!(
+        store
+            .expire_uploads(at(1_000_000), 10)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let upload = store.upload([1; 16], at(1_000_000)).await.unwrap();
+    assert!(upload.is_some());
+}
+
+async fn files_of_a_removed_account_are_forgotten(store: &Store) {
+    couple(store).await;
+    file(store, 1, None, 1).await;
+    assert_eq!(reserve(store, 2, None, 0).await, Reserved::Granted);
+    let juliet = bare("juliet@example.org");
+    store.remove_account(&juliet, at(5)).await.unwrap();
+    assert_eq!(store.upload([1; 16], at(6)).await.unwrap(), None);
+    let late = store.complete_upload([2; 16], [2; 32], at(6)).await;
+    assert!(!late.unwrap());
+    create(store, &["juliet@example.org"]).await;
+    assert_eq!(store.upload([1; 16], at(6)).await.unwrap(), None);
+    assert_eq!(store.expire_uploads(at(6), 10).await.unwrap(), [[1; 32]]);
+}
+
+async fn content_is_wanted_as_long_as_a_file_has_it(store: &Store) {
+    couple(store).await;
+    file(store, 1, Some(200), 7).await;
+    file(store, 2, Some(300), 7).await;
+    assert_eq!(store.expire_uploads(at(200), 1).await.unwrap(), [[7; 32]]);
+    assert!(store.is_content_wanted([7; 32]).await.unwrap());
+    assert_eq!(store.expire_uploads(at(300), 1).await.unwrap(), [[7; 32]]);
+    assert!(!store.is_content_wanted([7; 32]).await.unwrap());
+}
+
+async fn nobody_has_no_quota(store: &Store) {
+    let refused = store.reserve_upload(&request(1, None), at(0)).await;
+    assert_eq!(refused, Err(StoreError::NoSuchAccount));
 }

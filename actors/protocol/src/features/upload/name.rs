@@ -1,57 +1,61 @@
-//! Names of files: text to show, never a path (row H01).
+//! What a file is called, and what it is said to be: fit for URLs and headers.
+//!
+//! A name is a label and never a place: nothing on disk is called by it (row H01).
 
-/// Bytes a name may have: what file systems of those who save it can take.
-const BYTES_MAX: usize = 200;
+/// Bytes of a name; with its ending, so that a URL stays far below what proxies take.
+const NAME_BYTES_MAX: usize = 150;
 
-/// Bytes an ending may have to be kept when a name is cut.
+/// Bytes of a name's ending that are kept when the rest has to be cut.
 const ENDING_BYTES_MAX: usize = 16;
 
-/// A name nobody can be led astray with: no folders, nothing invisible, nothing that turns the
-/// direction of writing. §5: the ending is kept.
-pub(super) fn tidy(name: &str) -> Box<str> {
+/// Bytes of a media type: RFC 6838 §4.2 gives each half 127.
+const TYPE_BYTES_MAX: usize = 127;
+
+/// A name without paths, without what cannot be seen or turns text around, and not too long.
+pub(super) fn tidied(name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let visible: String = last.chars().filter(|it| !is_treacherous(*it)).collect();
-    let name = visible.trim().trim_start_matches('.');
-    if name.is_empty() {
-        return "file".into();
+    let seen = last.chars().map(|character| match is_hidden(character) {
+        true => '_',
+        false => character,
+    });
+    let seen: String = seen.collect();
+    let name = seen.trim().trim_start_matches('.');
+    match name {
+        "" => "file".to_owned(),
+        name if name.len() <= NAME_BYTES_MAX => name.to_owned(),
+        name => shortened(name),
     }
-    cut(name).into()
 }
 
-/// Control characters and those that change how the others are shown.
-fn is_treacherous(letter: char) -> bool {
-    letter.is_control()
-        || matches!(letter,
-            '\u{00AD}' | '\u{061C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}'
-            | '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}')
+/// Control characters, and those that write other ones from right to left.
+fn is_hidden(character: char) -> bool {
+    let turns = matches!(character, '\u{200e}' | '\u{200f}' | '\u{061c}'
+        | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    character.is_control() || turns
 }
 
-fn cut(name: &str) -> String {
-    if name.len() <= BYTES_MAX {
-        return name.to_owned();
-    }
-    let ending = name.rfind('.').map_or("", |dot| &name[dot..]);
-    let ending = if ending.len() > ENDING_BYTES_MAX {
-        ""
-    } else {
-        ending
+/// §4: the ending especially is kept.
+fn shortened(name: &str) -> String {
+    let (stem, ending) = match name.rsplit_once('.') {
+        Some((stem, ending)) if ending.len() <= ENDING_BYTES_MAX => (stem, format!(".{ending}")),
+        _ => (name, String::new()),
     };
-    let end = name.floor_char_boundary(BYTES_MAX - ending.len());
-    format!("{}{ending}", &name[..end])
+    let mut end = NAME_BYTES_MAX.saturating_sub(ending.len()).min(stem.len());
+    while !stem.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}{ending}", &stem[..end])
 }
 
-/// RFC 3986 §2.1: everything but unreserved characters is percent-encoded.
-pub(super) fn encode(name: &str) -> String {
-    use std::fmt::Write as _;
-    let mut out = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
+/// A media type as it can stand in a header (RFC 9110 §8.3.1), without parameters; `None` for
+/// what is none.
+pub(super) fn media_type(text: &str) -> Option<String> {
+    let essence = text.split(';').next()?.trim();
+    let (kind, subtype) = essence.split_once('/')?;
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte);
+    let is_name = |name: &str| !name.is_empty() && name.bytes().all(fits);
+    let is_type = essence.len() <= TYPE_BYTES_MAX && is_name(kind) && is_name(subtype);
+    is_type.then(|| essence.to_ascii_lowercase())
 }
 
 #[cfg(test)]
@@ -59,35 +63,53 @@ mod tests {
     use super::*;
 
     #[test]
-    fn h01_a_name_is_no_path() {
-        for (name, tidied) in [
-            ("../../x", "x"),
-            ("..%2f..%2fx", "%2f..%2fx"),
-            ("C:\\autoexec.bat", "autoexec.bat"),
-            ("/etc/passwd", "passwd"),
+    fn h01_a_name_is_no_path_and_shows_what_it_is() {
+        for (said, kept) in [
+            ("très cool.jpg", "très cool.jpg"),
+            ("../../etc/passwd", "passwd"),
+            ("..\\..\\x.exe", "x.exe"),
+            ("C:\\x.txt", "x.txt"),
             ("..", "file"),
-            ("dir/", "file"),
-            ("a\0b\r\n.txt", "ab.txt"),
-            ("annexe\u{202E}gpj.exe", "annexegpj.exe"),
+            (".", "file"),
+            ("", "file"),
+            ("a/", "file"),
             (".htaccess", "htaccess"),
-            ("\u{200B} ", "file"),
+            ("a\u{0}b", "a_b"),
+            ("a\r\nb", "a__b"),
+            ("cod\u{202e}gpj.exe", "cod_gpj.exe"),
+            ("..%2f..%2fx", "%2f..%2fx"),
         ] {
-            assert_eq!(&*tidy(name), tidied, "{name:?}");
+            assert_eq!(tidied(said), kept, "{said:?}");
         }
     }
 
     #[test]
     fn h01_a_long_name_keeps_its_ending() {
-        let long = format!("{}.jpeg", "ä".repeat(300));
-        let tidied = tidy(&long);
-        assert!(tidied.len() <= BYTES_MAX && tidied.ends_with("ä.jpeg"));
-        assert_eq!(tidy(&"x".repeat(300)).len(), BYTES_MAX);
-        assert_eq!(tidy(&format!("a.{}", "x".repeat(300))).len(), BYTES_MAX);
+        let long = tidied(&format!("{}.jpeg", "ü".repeat(300)));
+        assert!(long.len() <= NAME_BYTES_MAX && long.ends_with("ü.jpeg"));
+        let without = tidied(&"x".repeat(300));
+        assert_eq!(without.len(), NAME_BYTES_MAX);
+        let endless = tidied(&format!("a.{}", "x".repeat(300)));
+        assert_eq!(endless.len(), NAME_BYTES_MAX);
     }
 
     #[test]
-    fn section_5_what_is_not_ascii_is_percent_encoded() {
-        assert_eq!(encode("très cool.jpg"), "tr%C3%A8s%20cool.jpg");
-        assert_eq!(encode("a/b?c#d%"), "a%2Fb%3Fc%23d%25");
+    fn h02_a_media_type_cannot_carry_a_header() {
+        assert_eq!(media_type("image/JPEG").unwrap(), "image/jpeg");
+        assert_eq!(
+            media_type("text/plain; charset=utf-8").unwrap(),
+            "text/plain"
+        );
+        for bad in [
+            "",
+            "image",
+            "image/",
+            "/jpeg",
+            "a/b\r\nSet-Cookie: x",
+            "a/b c",
+            "a/b/c",
+        ] {
+            assert_eq!(media_type(bad), None, "{bad:?}");
+        }
     }
 }

@@ -1,36 +1,25 @@
-//! Slots: what was promised, signed (rows H03, H05).
-//!
-//! The signature covers everything that was promised, so a node that has the key can refuse an
-//! upload before it asks anybody: no length, type, time or name can be another one.
+//! A slot: the right to store one file, written into a URL and signed, so that any node can
+//! tell it from a made-up one without asking anybody.
 
-use std::fmt;
-use std::time::Duration;
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
+use std::fmt::{self, Write as _};
+use subtle::ConstantTimeEq as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, Mac};
-use sha2::Sha256;
 
-use crate::jid::BareJid;
 use crate::time::Timestamp;
 
-/// Signs slots; the same on every node.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Key([u8; 32]);
+/// Bytes of an id: nobody finds a file by trying (row H05).
+pub const ID_BYTES: usize = 16;
 
-impl Key {
-    /// The key with these bytes.
-    pub const fn new(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
+/// What tells one file from all others.
+pub type Id = [u8; ID_BYTES];
 
-    fn sign(&self, text: &[u8]) -> Hmac<Sha256> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes any key");
-        mac.update(CONTEXT);
-        mac.update(text);
-        mac
-    }
-}
+/// What slots are signed with; the same on all nodes.
+#[derive(Clone)]
+pub struct Key(pub [u8; 32]);
 
 impl fmt::Debug for Key {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -38,198 +27,186 @@ impl fmt::Debug for Key {
     }
 }
 
-/// So that nothing else that is ever signed with the key can pass for a slot, nor the other way.
-const CONTEXT: &[u8] = b"klatsch upload slot 1\0";
-
-/// Bytes of a signature.
-const MAC_BYTES: usize = 32;
-
-/// Bytes of a signed slot's text: an address, a name, a type and some numbers.
-const TEXT_BYTES_MAX: usize = 8192;
-
-/// What a file is for (XEP-0363 §6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Purpose {
-    /// §6.1: sent in a message.
-    Message,
-    /// §6.2: shown in a profile.
-    Profile,
-    /// §6.3: gone at a time that was said.
-    Ephemeral,
-}
-
-impl Purpose {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Message, Self::Profile, Self::Ephemeral];
-
-    /// As a number that stays the same.
-    pub fn code(self) -> u8 {
-        match self {
-            Self::Message => 0,
-            Self::Profile => 1,
-            Self::Ephemeral => 2,
-        }
-    }
-
-    /// The purpose with this number.
-    pub fn of_code(code: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|purpose| purpose.code() == code)
-    }
-
-    /// Tells whether files of both share a quota.
-    pub fn shares_quota(self, other: Self) -> bool {
-        (self == Self::Profile) == (other == Self::Profile)
-    }
-}
-
-/// A promise to take a file.
+/// The right to store one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slot {
-    /// Its name in addresses, which nobody can guess.
-    pub id: u128,
-    /// Whose it is.
-    pub account: BareJid,
-    /// The domain whose service gave it.
-    pub domain: Box<str>,
-    /// What people call the file.
-    pub name: Box<str>,
-    /// Its type, if it was said.
-    pub content_type: Option<Box<str>>,
-    /// Its bytes.
+    /// Of the file.
+    pub id: Id,
+    /// The file's name.
+    pub name: String,
+    /// Its bytes, exactly.
     pub size: u64,
-    /// What it is for.
-    pub purpose: Purpose,
-    /// Until when the upload must have begun.
-    pub put_until: Timestamp,
-    /// Until when the file is kept.
-    pub keep_until: Timestamp,
+    /// Until when they may come, in whole seconds.
+    pub until: Timestamp,
+}
+
+/// Why a URL gives no right to store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoSlot {
+    /// Nobody here has signed it.
+    Forged,
+    /// Its time is over.
+    Late,
 }
 
 impl Slot {
-    /// The slot as text for an address, signed.
-    pub fn sign(&self, key: &Key) -> String {
-        let mut text = self.to_bytes();
-        let mac = key.sign(&text).finalize().into_bytes();
-        text.extend_from_slice(&mac);
-        URL_SAFE_NO_PAD.encode(text)
-    }
-
-    /// Reads a slot that was signed with this key; `None`: it was not, or not like this.
-    pub fn verify(text: &str, key: &Key) -> Option<Self> {
-        if text.len() > TEXT_BYTES_MAX {
-            return None;
+    /// A slot that ends with a whole second, as URLs say it.
+    pub fn new(id: Id, name: String, size: u64, until: Timestamp) -> Self {
+        let until = Timestamp::from_seconds(until.micros().div_euclid(1_000_000));
+        Self {
+            id,
+            name,
+            size,
+            until,
         }
-        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-        let (text, mac) = bytes.split_at_checked(bytes.len().checked_sub(MAC_BYTES)?)?;
-        // In constant time.
-        key.sign(text).verify_slice(mac).ok()?;
-        Self::from_bytes(text)
     }
 
-    /// The longest a transfer may take that began in time, at this rate.
-    pub fn transfer_time(&self, grace: Duration, bytes_per_second_min: u64) -> Duration {
-        grace + Duration::from_secs(self.size / bytes_per_second_min.max(1))
+    /// The file's place below that of all files.
+    pub fn path(&self) -> String {
+        format!("{}/{}", id_text(&self.id), percent_encoded(&self.name))
     }
 
-    fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(128);
-        out.extend_from_slice(&self.id.to_be_bytes());
-        out.extend_from_slice(&self.size.to_be_bytes());
-        out.extend_from_slice(&self.put_until.0.to_be_bytes());
-        out.extend_from_slice(&self.keep_until.0.to_be_bytes());
-        out.push(self.purpose.code());
-        // None of these has a zero byte: no two slots have the same text.
-        let content_type = self.content_type.as_deref().unwrap_or_default();
-        for text in [
-            self.account.as_str(),
-            &self.domain,
-            content_type,
-            &self.name,
-        ] {
-            out.extend_from_slice(text.as_bytes());
-            out.push(0);
+    /// What a URL to store has behind its path.
+    pub fn query(&self, key: &Key) -> String {
+        let (size, until, mac) = (self.size, self.seconds(), self.mac(key));
+        format!("size={size}&until={until}&mac={mac}")
+    }
+
+    fn mac(&self, key: &Key) -> String {
+        let mut mac =
+            <Hmac<Sha256>>::new_from_slice(&key.0).expect("HMAC takes keys of any length");
+        mac.update(&self.id);
+        mac.update(&self.size.to_be_bytes());
+        mac.update(&self.seconds().to_be_bytes());
+        // The last one, so that all others have their place.
+        mac.update(self.name.as_bytes());
+        URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())
+    }
+
+    /// The slot that a URL's parts speak of, if its signature is ours and its time is not over.
+    ///
+    /// # Errors
+    /// `Forged` for all that is not signed, however broken; `Late`.
+    pub fn read(
+        key: &Key,
+        id: &str,
+        name: &str,
+        query: &str,
+        now: Timestamp,
+    ) -> Result<Self, NoSlot> {
+        let value = |wanted: &str| {
+            let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+            pairs
+                .find(|(key, _)| *key == wanted)
+                .map(|(_, value)| value)
+        };
+        let number = |wanted: &str| value(wanted).and_then(|value| value.parse::<u64>().ok());
+        let until = number("until").and_then(|until| i64::try_from(until).ok());
+        let slot = Self {
+            id: parse_id(id).ok_or(NoSlot::Forged)?,
+            name: name.to_owned(),
+            size: number("size").ok_or(NoSlot::Forged)?,
+            until: Timestamp::from_seconds(until.ok_or(NoSlot::Forged)?),
+        };
+        let said = value("mac").ok_or(NoSlot::Forged)?;
+        let is_ours = slot.mac(key).as_bytes().ct_eq(said.as_bytes());
+        if !bool::from(is_ours) {
+            return Err(NoSlot::Forged);
         }
-        out
+        match now > slot.until {
+            true => Err(NoSlot::Late),
+            false => Ok(slot),
+        }
     }
 
-    fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (id, rest) = bytes.split_first_chunk()?;
-        let (size, rest) = rest.split_first_chunk()?;
-        let (put_until, rest) = rest.split_first_chunk()?;
-        let (keep_until, rest) = rest.split_first_chunk()?;
-        let (purpose, rest) = rest.split_first()?;
-        let mut texts = std::str::from_utf8(rest).ok()?.split('\0');
-        let account = BareJid::parse(texts.next()?).ok()?;
-        let domain = texts.next()?.into();
-        let content_type = texts.next().filter(|text| !text.is_empty());
-        Some(Self {
-            id: u128::from_be_bytes(*id),
-            size: u64::from_be_bytes(*size),
-            put_until: Timestamp(i64::from_be_bytes(*put_until)),
-            keep_until: Timestamp(i64::from_be_bytes(*keep_until)),
-            purpose: Purpose::of_code(*purpose)?,
-            account,
-            domain,
-            content_type: content_type.map(Into::into),
-            name: texts.next()?.into(),
-        })
+    fn seconds(&self) -> i64 {
+        self.until.micros().div_euclid(1_000_000)
     }
+}
+
+/// An id as URLs have it.
+pub fn id_text(id: &Id) -> String {
+    URL_SAFE_NO_PAD.encode(id)
+}
+
+/// The id a URL has; `None` for what is none.
+pub fn parse_id(text: &str) -> Option<Id> {
+    URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()
+}
+
+/// A name as one part of a path (RFC 3986 §2.1, §3.3): only unreserved characters stay.
+fn percent_encoded(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            write!(out, "%{byte:02X}").expect("a String takes everything");
+        }
+    }
+    out
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const KEY: Key = Key([7; 32]);
+
     fn slot() -> Slot {
-        Slot {
-            id: u128::MAX - 5,
-            account: BareJid::parse("romeo@montague.tld").unwrap(),
-            domain: "montague.tld".into(),
-            name: "très cool.jpg".into(),
-            content_type: Some("image/jpeg".into()),
-            size: 23_456,
-            purpose: Purpose::Ephemeral,
-            put_until: Timestamp(5),
-            keep_until: Timestamp(7),
-        }
+        Slot::new([1; 16], "a b.jpg".to_owned(), 10, Timestamp(2_500_000))
+    }
+
+    fn read(id: &str, name: &str, query: &str, now: i64) -> Result<Slot, NoSlot> {
+        Slot::read(&KEY, id, name, query, Timestamp(now))
     }
 
     #[test]
-    fn a_signed_slot_is_read_back() {
-        let key = Key::new([1; 32]);
-        let untyped = Slot {
-            content_type: None,
-            ..slot()
-        };
-        for slot in [slot(), untyped] {
-            assert_eq!(Slot::verify(&slot.sign(&key), &key), Some(slot));
-        }
+    fn a_slot_is_read_from_its_own_url() {
+        let query = slot().query(&KEY);
+        let id = id_text(&[1; 16]);
+        assert_eq!(read(&id, "a b.jpg", &query, 2_000_000), Ok(slot()));
+        assert_eq!(slot().path(), format!("{id}/a%20b.jpg"));
+        assert_eq!(slot().until, Timestamp(2_000_000));
     }
 
     #[test]
-    fn h03_no_bit_of_a_signed_slot_can_be_another() {
-        let key = Key::new([1; 32]);
-        let signed = URL_SAFE_NO_PAD.decode(slot().sign(&key)).unwrap();
-        for place in 0..signed.len() * 8 {
-            let mut forged = signed.clone();
-            forged[place / 8] ^= 1 << (place % 8);
-            let forged = URL_SAFE_NO_PAD.encode(forged);
-            assert_eq!(Slot::verify(&forged, &key), None, "bit {place}");
-        }
+    fn h03_a_slot_ends() {
+        let query = slot().query(&KEY);
+        let read = read(&id_text(&[1; 16]), "a b.jpg", &query, 2_000_001);
+        assert_eq!(read, Err(NoSlot::Late));
     }
 
     #[test]
-    fn h03_another_key_signs_nothing_here() {
-        let signed = slot().sign(&Key::new([2; 32]));
-        let key = Key::new([1; 32]);
-        assert_eq!(Slot::verify(&signed, &key), None);
-        for text in ["", "A", "AAAA", "%", &"A".repeat(10_000)] {
-            assert_eq!(Slot::verify(text, &key), None);
+    fn h03_nothing_of_a_slot_can_be_changed() {
+        let query = slot().query(&KEY);
+        let id = id_text(&[1; 16]);
+        for (id, name, query) in [
+            (id_text(&[2; 16]), "a b.jpg", query.clone()),
+            (id.clone(), "a b.exe", query.clone()),
+            (id.clone(), "a b.jpg", query.replace("size=10", "size=11")),
+            (id.clone(), "a b.jpg", query.replace("until=2", "until=3")),
+            (id.clone(), "a b.jpg", query.replace("mac=", "mac=A")),
+            (id.clone(), "a b.jpg", "size=10&until=2".to_owned()),
+            (id.clone(), "a b.jpg", "size=-1&until=2&mac=x".to_owned()),
+            (
+                id.clone(),
+                "a b.jpg",
+                "until=99999999999999999999".to_owned(),
+            ),
+            ("../..".to_owned(), "a b.jpg", query.clone()),
+            (id, "a b.jpg", String::new()),
+        ] {
+            let read = read(&id, name, &query, 0);
+            assert_eq!(read, Err(NoSlot::Forged), "{id} {name} {query}");
         }
+        let other = slot().query(&Key([8; 32]));
+        let read = read(&id_text(&[1; 16]), "a b.jpg", &other, 0);
+        assert_eq!(read, Err(NoSlot::Forged));
     }
 
     #[test]
-    fn the_key_is_not_shown() {
-        assert_eq!(format!("{:?}", Key::new([1; 32])), "Key(hidden)");
+    fn section_4_names_are_percent_encoded() {
+        assert_eq!(percent_encoded("très/cool.jpg"), "tr%C3%A8s%2Fcool.jpg");
     }
 }

@@ -1,228 +1,176 @@
-//! Rules of [`super`], with the examples of XEP-0363 §5 to §7.
+//! Slots: the examples of XEP-0363, and what must not be had.
 
 use super::*;
+use crate::jid::BareJid;
 use crate::pipeline;
-use crate::testkit::{Given, bare, facts, stanza};
+use crate::testkit::{Given, facts};
 
-const REQUEST: &str = "<request xmlns='urn:xmpp:http:upload:0' filename='très cool.jpg' \
-                       size='23456' content-type='image/jpeg'";
+const HOST: &str = "upload.example.org";
 
 fn given() -> Given {
     let mut given = facts();
-    given.account = bare("upload.example.org");
-    given.host.upload = Some(Settings {
-        url: "https://{domain}:5443/".to_owned(),
+    given.account = BareJid::parse(HOST).unwrap();
+    given.host.upload = Settings {
+        url: Some("https://{domain}:5443/upload/".to_owned()),
+        file_bytes_max: 30_000,
         ..Settings::default()
-    });
+    };
     given
 }
 
-fn asks(given: &Given, from: &str, payload: &str) -> Vec<Effect> {
-    let iq = format!("<iq from='{from}' id='s' to='upload.example.org' type='get'>{payload}</iq>");
-    pipeline::decide_service(&stanza(&iq), Service::Upload, &given.account_facts())
+fn decide_from(given: &Given, from: &str, request: &str) -> Vec<Effect> {
+    let stanza = format!("<iq from='{from}' to='{HOST}' id='s' type='get'>{request}</iq>");
+    let stanza = crate::testkit::parse(&stanza);
+    pipeline::decide_service(&stanza, Service::Upload, &given.facts())
 }
 
-fn romeo_asks(given: &Given, payload: &str) -> Vec<Effect> {
-    asks(given, "romeo@example.org/garden", payload)
+fn decide(request: &str) -> Vec<Effect> {
+    decide_from(&given(), "romeo@example.org/balcony", request)
 }
 
-#[track_caller]
-fn reservation(effects: &[Effect]) -> &Reservation {
-    match effects {
-        [Effect::Load(Query::Reserve(reservation), _)] => reservation,
-        other => panic!("no slot: {other:?}"),
+fn asked(request: &str) -> SlotRequest {
+    match decide(request).pop() {
+        Some(Effect::Load(Query::Slot(request), _)) => *request,
+        other => panic!("{other:?}"),
     }
 }
 
-#[track_caller]
-fn replied(effects: &[Effect]) -> String {
+fn said(effects: &[Effect]) -> String {
     match effects {
-        [Effect::Reply(stanza)] => String::from_utf8(stanza.to_bytes().to_vec()).unwrap(),
-        other => panic!("no answer: {other:?}"),
+        [Effect::Reply(reply)] => String::from_utf8(reply.to_bytes().to_vec()).unwrap(),
+        other => panic!("{other:?}"),
     }
 }
 
-fn answered(given: &Given, effects: &[Effect], reserved: Reserved) -> String {
-    let [Effect::Load(_, go_on)] = effects else {
-        panic!("{effects:?}")
-    };
-    let iq = stanza(&format!(
-        "<iq from='romeo@example.org/garden' id='s' to='upload.example.org' type='get'>{REQUEST}/></iq>"
+fn answered(answer: Answer) -> String {
+    let request = "<request xmlns='urn:xmpp:http:upload:0' filename='f' size='1'/>";
+    let stanza = crate::testkit::parse(&format!(
+        "<iq from='romeo@example.org/balcony' to='{HOST}' id='s' type='get'>{request}</iq>"
     ));
-    replied(&go_on(
-        &iq,
-        Answer::Reserved(reserved),
-        &given.account_facts(),
-    ))
+    said(&answer_slot(&stanza, answer, &given().facts()))
 }
 
 #[test]
-fn section_5_a_slot_has_two_addresses() {
-    let given = given();
-    let effects = romeo_asks(&given, &format!("{REQUEST}/>"));
-    let slot = reservation(&effects).slot.clone();
-    assert_eq!((slot.size, &*slot.name), (23_456, "très cool.jpg"));
-    assert_eq!(slot.account.as_str(), "romeo@example.org");
-    let settings = given.host.upload.clone().unwrap();
-    let text = answered(&given, &effects, Reserved::Granted(Box::new(slot.clone())));
-    let url =
-        "https://example.org:5443/upload/00000000000000000000000000000007/tr%C3%A8s%20cool.jpg";
-    let wanted = format!(
-        "<slot xmlns='urn:xmpp:http:upload:0'><put url='{url}?slot={}'/><get url='{url}'/></slot>",
-        slot.sign(&settings.key)
+fn section_4_slot_is_asked_for_with_the_name_of_the_file() {
+    let request = asked(
+        "<request xmlns='urn:xmpp:http:upload:0' filename='très cool.jpg' size='23456' \
+         content-type='image/jpeg'/>",
     );
-    assert!(text.contains(&wanted), "{text}");
+    assert_eq!(request.slot.name, "très cool.jpg");
+    assert_eq!(request.slot.size, 23_456);
+    assert_eq!(request.content_type.as_deref(), Some("image/jpeg"));
+    assert_eq!(request.owner.as_str(), "romeo@example.org");
+    assert!(request.expires.is_some());
 }
 
 #[test]
-fn section_6_purposes_are_kept_for_different_times() {
-    let given = given();
-    let settings = given.host.upload.clone().unwrap();
-    let purpose = |inner: &str| {
-        let inner = inner.replace("%", "xmlns='urn:xmpp:http:upload:purpose:0'");
-        let effects = romeo_asks(&given, &format!("{REQUEST}>{inner}</request>"));
-        let reservation = reservation(&effects).clone();
-        (
-            reservation.slot.purpose,
-            reservation.slot.keep_until,
-            reservation.bytes_max,
-        )
+fn section_4_the_answer_has_both_places() {
+    let slot = Slot::new([0; 16], "très cool.jpg".to_owned(), 7, Timestamp(9_000_000));
+    let text = answered(Answer::Slot(Box::new(slot)));
+    let get = "https://example.org:5443/upload/AAAAAAAAAAAAAAAAAAAAAA/tr%C3%A8s%20cool.jpg";
+    assert!(text.contains(&format!("<get url='{get}'/>")), "{text}");
+    let put = format!("<put url='{get}?size=7&amp;until=9&amp;mac=");
+    assert!(text.contains(&put), "{text}");
+}
+
+#[test]
+fn section_5_the_purpose_says_how_long_a_file_stays() {
+    let purpose = |purpose: &str| {
+        asked(&format!(
+            "<request xmlns='urn:xmpp:http:upload:0' filename='f' size='1'>\
+             <{purpose} xmlns='urn:xmpp:http:upload:purpose:0'/></request>"
+        ))
+        .expires
     };
-    let (month, quota) = (
-        given.now.plus(settings.retention),
-        settings.quota_bytes_per_account,
+    let year = Timestamp(1_000_000).plus(Settings::default().retention);
+    assert_eq!(purpose("message"), Some(year));
+    assert_eq!(purpose("profile"), None);
+    assert_eq!(purpose("permanent"), None);
+    let soon = Timestamp::parse_xep0082("1970-01-02T00:00:00Z");
+    assert_eq!(
+        purpose("ephemeral expire-before='1970-01-02T00:00:00Z'"),
+        soon
     );
-    assert_eq!(purpose(""), (Purpose::Message, month, quota));
-    assert_eq!(purpose("<message %/>"), (Purpose::Message, month, quota));
-    let profile = given.now.plus(settings.profile_retention);
-    let wanted = (Purpose::Profile, profile, settings.profile_quota_bytes);
-    assert_eq!(purpose("<profile %/>"), wanted);
-    let soon = Timestamp::parse_xep0082("1970-01-02T00:00:00Z").unwrap();
-    let ephemeral = "<ephemeral % expire-before='1970-01-02T00:00:00Z'/>";
-    assert_eq!(purpose(ephemeral), (Purpose::Ephemeral, soon, quota));
-    let far = "<ephemeral % expire-before='2970-01-02T00:00:00Z'/>";
-    assert_eq!(purpose(far), (Purpose::Ephemeral, month, quota));
+    let late = purpose("ephemeral expire-before='2970-01-02T00:00:00Z'");
+    assert_eq!(late, Some(year));
 }
 
 #[test]
-fn section_6_what_is_not_kept_that_long_is_refused() {
-    let given = given();
-    for (purpose, condition) in [
-        ("<permanent %/>", "feature-not-implemented"),
-        ("<ephemeral %/>", "bad-request"),
-        (
-            "<ephemeral % expire-before='1970-01-01T00:00:00Z'/>",
-            "bad-request",
-        ),
-        ("<message %/><profile %/>", "bad-request"),
+fn section_6_too_large_a_file_is_refused_with_the_largest_size() {
+    let refused = decide("<request xmlns='urn:xmpp:http:upload:0' filename='f' size='30001'/>");
+    let text = said(&refused);
+    assert!(text.contains("<not-acceptable"), "{text}");
+    let max = "<file-too-large xmlns='urn:xmpp:http:upload:0'><max-file-size>30000</max-file-size>";
+    assert!(text.contains(max), "{text}");
+}
+
+#[test]
+fn section_6_over_the_quota_it_is_said_when_to_try_again() {
+    let text = answered(Answer::OverQuota(Some(Timestamp(1_500_000))));
+    assert!(
+        text.contains("<error type='wait'><resource-constraint"),
+        "{text}"
+    );
+    let retry = "<retry xmlns='urn:xmpp:http:upload:0' stamp='1970-01-01T00:00:02Z'/>";
+    assert!(text.contains(retry), "{text}");
+    assert!(!answered(Answer::OverQuota(None)).contains("<retry"));
+}
+
+#[test]
+fn h03_what_is_no_request_is_refused() {
+    for bad in [
+        "<request xmlns='urn:xmpp:http:upload:0' size='1'/>",
+        "<request xmlns='urn:xmpp:http:upload:0' filename='f'/>",
+        "<request xmlns='urn:xmpp:http:upload:0' filename='f' size='0'/>",
+        "<request xmlns='urn:xmpp:http:upload:0' filename='f' size='-1'/>",
+        "<request xmlns='urn:xmpp:http:upload:0' filename='f' size='many'/>",
+        "<request xmlns='urn:xmpp:http:upload:0' filename='f' size='1'>\
+         <ephemeral xmlns='urn:xmpp:http:upload:purpose:0'/></request>",
+        "<request xmlns='urn:xmpp:http:upload:0' filename='f' size='1'>\
+         <ephemeral xmlns='urn:xmpp:http:upload:purpose:0' expire-before='1970-01-01T00:00:00Z'/>\
+         </request>",
     ] {
-        let purpose = purpose.replace('%', "xmlns='urn:xmpp:http:upload:purpose:0'");
-        let text = replied(&romeo_asks(
-            &given,
-            &format!("{REQUEST}>{purpose}</request>"),
-        ));
-        assert!(text.contains(condition), "{purpose}: {text}");
+        assert!(said(&decide(bad)).contains("<bad-request"), "{bad}");
     }
 }
 
 #[test]
-fn section_7_a_file_that_is_too_large_is_refused_with_the_size_that_would_do() {
-    let mut given = given();
-    given.host.upload.as_mut().unwrap().size_bytes_max = 20_000;
-    let text = replied(&romeo_asks(&given, &format!("{REQUEST}/>")));
-    let wanted = "<error type='modify'><not-acceptable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>\
-                  <text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>File too large. The maximum file \
-                  size is 20000 bytes</text><file-too-large xmlns='urn:xmpp:http:upload:0'>\
-                  <max-file-size>20000</max-file-size></file-too-large></error>";
-    assert!(text.contains(wanted), "{text}");
-}
-
-#[test]
-fn section_7_a_full_quota_is_refused_with_the_time_to_try_again() {
-    let given = given();
-    let effects = romeo_asks(&given, &format!("{REQUEST}/>"));
-    let text = answered(
-        &given,
-        &effects,
-        Reserved::Full(Timestamp(1_512_344_524_000_001)),
-    );
-    let wanted = "<resource-constraint xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>\
-                  <text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>Quota reached</text>\
-                  <retry xmlns='urn:xmpp:http:upload:0' stamp='2017-12-03T23:42:05Z'/></error>";
-    assert!(text.contains("<error type='wait'>"), "{text}");
-    assert!(text.contains(wanted), "{text}");
-}
-
-#[test]
-fn r14_accounts_of_another_domain_get_no_slot() {
-    let mut given = given();
-    given.host.domains.push(bare("example.net"));
-    for stranger in [
-        "romeo@example.net/garden",
+fn r14_only_accounts_of_the_domain_get_slots() {
+    let request = "<request xmlns='urn:xmpp:http:upload:0' filename='f' size='1'/>";
+    for from in [
+        "romeo@example.net/x",
         "example.org",
-        "x@conference.example.org/n",
+        "conference.example.org",
     ] {
-        let text = replied(&asks(&given, stranger, &format!("{REQUEST}/>")));
-        assert!(
-            text.contains("<error type='auth'><forbidden"),
-            "{stranger}: {text}"
-        );
+        let refused = said(&decide_from(&given(), from, request));
+        assert!(refused.contains("<forbidden"), "{from}");
     }
 }
 
 #[test]
-fn requests_that_make_no_sense_are_bad() {
-    let given = given();
-    for attributes in [
-        "size='5'",
-        "filename='' size='5'",
-        "filename='a'",
-        "filename='a' size='0'",
-        "filename='a' size='-1'",
-        "filename='a' size='1e3'",
-        "filename='a' size='18446744073709551616'",
-        "filename='a' size='5' content-type='jpeg'",
-        "filename='a' size='5' content-type='a/b&#10;c: d'",
-        "filename='a' size='5' content-type='é/b'",
+fn without_a_place_for_files_there_is_no_service() {
+    let mut given = given();
+    given.host.upload.url = None;
+    for request in [
+        "<request xmlns='urn:xmpp:http:upload:0' filename='f' size='1'/>",
+        "<query xmlns='http://jabber.org/protocol/disco#info'/>",
     ] {
-        let text = replied(&romeo_asks(
-            &given,
-            &format!("<request xmlns='{NS}' {attributes}/>"),
-        ));
-        assert!(text.contains("bad-request"), "{attributes}: {text}");
+        let refused = said(&decide_from(&given, "romeo@example.org/x", request));
+        assert!(refused.contains("<service-unavailable"), "{request}");
     }
 }
 
 #[test]
-fn h01_names_of_files_are_tidied_before_anybody_sees_them() {
-    let given = given();
-    let request = format!("<request xmlns='{NS}' filename='../../x' size='1'/>");
-    assert_eq!(&*reservation(&romeo_asks(&given, &request)).slot.name, "x");
-}
-
-#[test]
-fn section_4_the_service_says_what_a_file_may_weigh() {
-    let given = given();
-    let query = "<query xmlns='http://jabber.org/protocol/disco#info'/>";
-    let text = replied(&romeo_asks(&given, query));
+fn section_3_the_service_says_what_it_is_and_the_largest_size() {
+    let text = said(&decide(
+        "<query xmlns='http://jabber.org/protocol/disco#info'/>",
+    ));
     for part in [
         "<identity category='store' type='file' name='HTTP File Upload'/>",
         "<feature var='urn:xmpp:http:upload:0'/>",
         "<feature var='urn:xmpp:http:upload:purpose:0#profile'/>",
-        "<field var='max-file-size'><value>104857600</value></field>",
+        "<field var='max-file-size'><value>30000</value></field>",
     ] {
         assert!(text.contains(part), "{part} in {text}");
     }
-    assert!(!text.contains("permanent"));
-}
-
-#[test]
-fn a_server_without_uploads_has_no_such_host() {
-    let given = facts();
-    assert_eq!(given.host.service("upload.example.org"), None);
-    let items = given.sends(
-        "<iq type='get' id='1' to='example.org'>\
-         <query xmlns='http://jabber.org/protocol/disco#items'/></iq>",
-    );
-    assert!(!replied(&items).contains("upload."));
 }
