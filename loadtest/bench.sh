@@ -4,7 +4,7 @@
 #   loadtest/bench.sh [SERVER|ROW]…     all servers and all rows by default
 #
 # Servers: klatsch prosody ejabberd. Rows: start login-plain login-tls chat-4
-# chat-1 archived-4 durable archive idle-plain idle-tls.
+# chat-1 room-1000 room-20 archived-4 durable archive idle-plain idle-tls.
 # Every run starts its server afresh: Prosody slows with use. Appends one JSON
 # line a run to results/, then writes RESULTS.md.
 #
@@ -12,7 +12,7 @@
 #   KLATSCH, LOADTEST   the binaries (default: target/release of this workspace)
 #   PEERS               folder of prosody.sh and ejabberd.sh (root, Debian packages)
 #   WORK                folder for data, configuration and logs
-#   SESSIONS=10000 CLIENTS=200 SECONDS_EACH=20 LOGINS=2000 FILL=20000
+#   SESSIONS=10000 CLIENTS=200 SECONDS_EACH=20 LOGINS=2000 FILL=20000 OCCUPANTS=1000
 #   OFFSET=0            added to the ports
 #   RESULTS             file for the JSON lines
 #   QUICK=1             small numbers, to see that everything works; nothing is kept
@@ -28,15 +28,17 @@ WORK=${WORK:-${TMPDIR:-/tmp}/klatsch-bench}
 RESULTS=${RESULTS:-$here/results/$(date -u +%Y-%m-%d).jsonl}
 TABLE=${TABLE:-$here/RESULTS.md}
 if [ -n "${QUICK:-}" ]; then
-    SESSIONS=${SESSIONS:-50} CLIENTS=${CLIENTS:-20} SECONDS_EACH=${SECONDS_EACH:-3} LOGINS=${LOGINS:-100} FILL=${FILL:-1000}
+    SESSIONS=${SESSIONS:-50} CLIENTS=${CLIENTS:-20} SECONDS_EACH=${SECONDS_EACH:-3} LOGINS=${LOGINS:-100} FILL=${FILL:-1000} OCCUPANTS=${OCCUPANTS:-50}
     RESULTS=$WORK/quick/results.jsonl TABLE=$WORK/quick/RESULTS.md
     mkdir -p "$WORK/quick" && rm -f "$RESULTS"
 fi
-SESSIONS=${SESSIONS:-10000} CLIENTS=${CLIENTS:-200} SECONDS_EACH=${SECONDS_EACH:-20} LOGINS=${LOGINS:-2000} FILL=${FILL:-20000}
+SESSIONS=${SESSIONS:-10000} CLIENTS=${CLIENTS:-200} SECONDS_EACH=${SECONDS_EACH:-20} LOGINS=${LOGINS:-2000} FILL=${FILL:-20000} OCCUPANTS=${OCCUPANTS:-1000}
 
 export PEERS_STATE=$WORK/peers DOMAIN=${DOMAIN:-bench.local} MAM_DB=sql
 commit=$(git -C "$root" describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
 accounts=$((SESSIONS > CLIENTS ? SESSIONS : CLIENTS))
+# Rooms of twenty for a tenth as many as there are in the large one.
+accounts=$((accounts > 2 * OCCUPANTS ? accounts : 2 * OCCUPANTS))
 mkdir -p "$WORK"
 . "$PEERS/common.sh"
 
@@ -48,7 +50,7 @@ for word; do
     esac
 done
 [ ${#servers[@]} -gt 0 ] || servers=(klatsch prosody ejabberd)
-[ ${#rows[@]} -gt 0 ] || rows=(start login-plain login-tls chat-4 chat-1 archived-4 durable archive idle-plain idle-tls)
+[ ${#rows[@]} -gt 0 ] || rows=(start login-plain login-tls chat-4 chat-1 room-1000 room-20 archived-4 durable archive idle-plain idle-tls)
 
 # --- servers: start_X ARCHIVE leaves PORT, PID and COLD_MS
 
@@ -137,6 +139,8 @@ run() { # run SERVER ROW
     login-tls) load login "$server" "$row" $archive "$((port + 1))" --tls direct --accounts "$CLIENTS" --count "$LOGINS" ;;
     chat-4) load chat "$server" "$row" $archive "$port" --clients "$CLIENTS" --seconds "$SECONDS_EACH" --window 4 ;;
     chat-1) load chat "$server" "$row" $archive "$port" --clients "$CLIENTS" --seconds "$SECONDS_EACH" --window 1 ;;
+    room-1000) load room "$server" "$row" $archive "$port" --rooms 1 --occupants "$OCCUPANTS" --seconds "$SECONDS_EACH" ;;
+    room-20) load room "$server" "$row" $archive "$port" --rooms "$((OCCUPANTS / 10))" --occupants 20 --seconds "$SECONDS_EACH" ;;
     archived-4) load chat "$server" "$row" $archive "$port" --clients "$CLIENTS" --seconds "$SECONDS_EACH" --window 4 ;;
     durable) load chat "$server" "$row" $archive "$port" --clients "$CLIENTS" --seconds "$SECONDS_EACH" --window 32 --sm ;;
     archive) load archive "$server" "$row" $archive "$port" --fill "$FILL" --readers 2 --seconds "$SECONDS_EACH" ;;

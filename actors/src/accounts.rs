@@ -158,6 +158,7 @@ impl Accounts {
                     false => return Ok(()),
                 }
             }
+            Change::Push(change) => return self.store.change_push(&cell.jid, change).await,
             Change::Kept(change) => {
                 return self.store.keep(&cell.jid, &change.name, change.value).await;
             }

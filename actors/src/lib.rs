@@ -3,7 +3,7 @@
 //! - [`node`]: starts everything; [`sessions`]: the handle gateways use
 //! - [`session`]: one bound resource; [`farewell`]: what happens at its end
 //! - [`presence_shard`]: a slice of who is bound and available
-//! - [`room`]: one room; its keeper starts and ends it
+//! - [`room`]: one room; its keeper starts and ends it; [`rooms`]: the handle for operators
 //! - [`log_writer`]: group commit
 //! - [`directory`]: address → session; [`slot`]: where sessions are; [`mail`]: what travels
 //! - [`router`]: stanza → session, account or refusal
@@ -23,7 +23,9 @@ pub mod mail;
 pub mod metrics;
 pub mod node;
 pub mod presence_shard;
+pub mod push;
 pub mod room;
+pub mod rooms;
 pub mod router;
 pub mod session;
 pub mod sessions;

@@ -23,6 +23,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::mail::{Address, Committed, Mail};
 use crate::metrics;
+use crate::push;
 use crate::room::{RoomKept, RoomMsg};
 use crate::session::SessionMsg;
 use crate::slot::Slot;
@@ -393,6 +394,7 @@ fn hint(world: &World, job: &Job, appended: &Appended) {
     hint_account(world, &job.sender, *sender, direction, &job.message);
     if let (Some(account), Some(placed)) = (&job.recipient, recipient) {
         hint_account(world, account, *placed, Direction::Received, &job.message);
+        push::ask_for(world, account, &job.message);
     }
 }
 

@@ -48,6 +48,11 @@ pub const ALL: &[(&str, &str)] = &[
         "Pages read from logs because hints were missing or clients slow.",
     ),
     (HINTS_LOST, "Hints that found no session."),
+    (PUSHES, "Notifications published to app servers."),
+    (
+        PUSHES_DROPPED,
+        "Notifications that were due and not published.",
+    ),
     (
         HELD_DROPPED,
         "Stanzas dropped because too many waited for a client that was away.",
@@ -72,6 +77,8 @@ const COMMIT_SECONDS: &str = "klatsch_commit_seconds";
 const COMMIT_MESSAGES: &str = "klatsch_commit_messages";
 const LOG_WRITER_WAITING: &str = "klatsch_log_writer_waiting";
 const LOG_READS: &str = "klatsch_log_reads_total";
+const PUSHES: &str = "klatsch_push_notifications_total";
+const PUSHES_DROPPED: &str = "klatsch_push_notifications_dropped_total";
 const HINTS_LOST: &str = "klatsch_hints_lost_total";
 const HELD_DROPPED: &str = "klatsch_held_stanzas_dropped_total";
 const ROOMS: &str = "klatsch_rooms";
@@ -95,6 +102,8 @@ pub fn start() {
         SESSIONS_LET_GO,
         MESSAGES_REFUSED,
         LOG_READS,
+        PUSHES,
+        PUSHES_DROPPED,
         HINTS_LOST,
         HELD_DROPPED,
         ROOM_MESSAGES,
@@ -163,6 +172,14 @@ pub(crate) fn log_read() {
 
 pub(crate) fn hint_without_session() {
     metrics::counter!(HINTS_LOST).increment(1);
+}
+
+pub(crate) fn push_sent() {
+    metrics::counter!(PUSHES).increment(1);
+}
+
+pub(crate) fn push_dropped() {
+    metrics::counter!(PUSHES_DROPPED).increment(1);
 }
 
 pub(crate) fn held_stanza_dropped() {

@@ -15,6 +15,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::accounts::Accounts;
 use crate::directory::{Directory, Wire};
+use crate::push::{self, Push};
+use crate::rooms::Rooms;
 use crate::router::patiently;
 use crate::session::SessionMsg;
 use crate::sessions::Sessions;
@@ -32,6 +34,8 @@ const CURSOR_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Node {
     /// The handle for gateways.
     pub sessions: Sessions,
+    /// The handle for operators.
+    pub rooms: Rooms,
     root: ActorRef<RootMsg>,
     tree: JoinHandle<()>,
     failure: watch::Receiver<bool>,
@@ -49,6 +53,7 @@ impl Node {
         store: Store,
         wire: Wire,
     ) -> Result<Self, SpawnErr> {
+        let (push, due) = Push::new();
         let world = Arc::new(World {
             host,
             settings,
@@ -56,6 +61,7 @@ impl Node {
             accounts: Accounts::new(store.clone()),
             store,
             timers: Timers::default(),
+            push,
             strain: Default::default(),
             resumables: Default::default(),
             registry: Default::default(),
@@ -70,9 +76,11 @@ impl Node {
         let errands = vec![
             tokio::spawn(wake_sessions(world.clone())),
             tokio::spawn(write_cursors(world.clone())),
+            tokio::spawn(push::run(world.clone(), due)),
             tokio::spawn(upkeep::run(world.store.clone())),
         ];
         Ok(Self {
+            rooms: Rooms::new(world.clone()),
             sessions: Sessions::new(world),
             root,
             tree,

@@ -73,6 +73,8 @@ pub struct Shown {
     pub roster_interest: bool,
     /// It wants block list pushes.
     pub blocklist_interest: bool,
+    /// Its connection is lost and may come back.
+    pub is_away: bool,
 }
 
 /// The account has all the resources it may have (row A15).
@@ -212,6 +214,7 @@ impl Slice {
         resource.carbons = shown.carbons;
         resource.roster_interest = shown.roster_interest;
         resource.blocklist_interest = shown.blocklist_interest;
+        resource.is_away = shown.is_away;
         self.publish(&account);
     }
 
@@ -238,6 +241,7 @@ fn unseen(jid: FullJid) -> Resource {
         carbons: false,
         roster_interest: false,
         blocklist_interest: false,
+        is_away: false,
     }
 }
 

@@ -31,7 +31,7 @@ use klatsch_protocol::stanza::{Presence, PresenceKind, Stanza};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
 
-pub use self::message::{Answered, RoomAsk, RoomKept, RoomMsg, Settled};
+pub use self::message::{Answered, RoomAsk, RoomEnd, RoomKept, RoomMsg, Settled};
 use crate::mail::RoomMail;
 use crate::metrics;
 use crate::world::World;
@@ -104,6 +104,8 @@ enum Received {
     Stanza(Stanza),
     /// A session is gone.
     Gone(FullJid),
+    /// An operator ends the room.
+    Destroy(RoomEnd),
     /// A new room may have waited for its owner's form for long enough.
     Tick,
 }
@@ -165,6 +167,7 @@ impl Actor for RoomActor {
             RoomMsg::Tick => live.receive(Received::Tick),
             RoomMsg::Beat => live.say_again(),
             RoomMsg::Rest(activity) => live.rest(activity),
+            RoomMsg::Destroy(end) => live.receive(Received::Destroy(end)),
             RoomMsg::Inspect(reply) => live.inspect(reply),
         }
         live.show();
@@ -224,6 +227,12 @@ impl Live {
             Received::Gone(session) => {
                 let effects = self.with_room(|room, _| room.gone(&session));
                 self.plan(effects, false, None);
+            }
+            Received::Destroy(end) => {
+                let reason = end.reason.as_deref();
+                let effects = self.with_room(|room, _| room.destroy_by_operator(reason));
+                self.plan(effects, false, None);
+                self.steps.push_back(Step::Settle(end.reply, Settled::Done));
             }
             Received::Tick => {
                 let effects = self.with_room(|room, facts| room.tick(facts));

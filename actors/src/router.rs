@@ -156,6 +156,9 @@ fn boxed_route<'a>(
 
 /// Acts for an account: decides the stanza with its facts and carries the effects out.
 pub async fn decide_for_account(world: &Arc<World>, account: &BareJid, stanza: &Stanza, depth: u8) {
+    if world.push.take_answer(world, account, stanza) {
+        return;
+    }
     for _ in 0..STALE_MAX {
         match decide_once(world, account, stanza, depth).await {
             Ok(()) => return,

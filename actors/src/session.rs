@@ -10,6 +10,7 @@
 //! back what the client sent behind it, and nothing else: mail is delivered meanwhile.
 
 mod cursor;
+mod doze;
 mod held;
 mod inbound;
 mod life;
@@ -35,6 +36,7 @@ pub use self::message::{
 };
 pub use self::rooms::Membership;
 use crate::accounts::AccountCell;
+use crate::session::doze::Doze;
 use crate::session::held::Held;
 use crate::session::inbound::{Batch, Current, Received};
 use crate::slot::Slot;
@@ -95,6 +97,7 @@ pub struct Live {
     current: Option<Box<Current>>,
     batch: Batch,
     held: Held,
+    doze: Doze,
     /// The bytes of what is unacknowledged or held back.
     kept: Charge,
     pull: Pull,

@@ -15,6 +15,7 @@ use crate::accounts::Accounts;
 use crate::directory::Directory;
 use crate::log_writer::LogWriterMsg;
 use crate::presence_shard::{PresenceShardMsg, shard_of};
+use crate::push::{self, Push};
 use crate::session::Resumables;
 use crate::strain::Strain;
 use crate::supervisor::Registry;
@@ -34,6 +35,8 @@ pub struct Settings {
     pub tail_check_seconds: u64,
     /// Rooms at hand at once; one more is refused until another is put away.
     pub rooms_loaded_max: usize,
+    /// What notifications tell app servers.
+    pub push: push::Settings,
     /// What an operator may tune of rooms.
     pub rooms: muc::settings::Settings,
 }
@@ -49,6 +52,7 @@ impl Default for Settings {
             tail_check_seconds: 30,
             // A room takes some kilobytes besides its occupants.
             rooms_loaded_max: 20_000,
+            push: push::Settings::default(),
             rooms: muc::settings::Settings::default(),
         }
     }
@@ -68,6 +72,8 @@ pub struct World {
     pub accounts: Accounts,
     /// When sessions want to be woken.
     pub timers: Timers,
+    /// Which devices are to be told of what.
+    pub push: Push,
     /// How strained the node is.
     pub strain: Arc<Strain>,
     /// Which sessions may be resumed.

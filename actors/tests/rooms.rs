@@ -328,3 +328,27 @@ async fn rooms_are_found_through_the_server_and_its_service() {
     alice.send(&ask(ROOM, "info")).await;
     alice.expect_all(&["type='error'", "<item-not-found"]).await;
 }
+
+#[tokio::test]
+async fn operators_see_rooms_and_end_them_and_who_is_inside_hears_why() {
+    let scene = Scene::new(Wire::Direct).await;
+    let (alice, bob) = (scene.online(ALICE, "a").await, scene.online(BOB, "b").await);
+    create(&alice, "ann").await;
+    join(&bob, "bo").await;
+    let rooms = &scene.node.rooms;
+    let domain = bare("example.org");
+    let listed = rooms.list(&domain, None, 10).await.unwrap();
+    assert_eq!(listed, [(bare(ROOM), 2)]);
+    let room = rooms.inspect(&bare(ROOM)).await.unwrap().unwrap();
+    assert_eq!(room.occupants().len(), 2);
+    let destroyed = rooms.destroy(&bare(ROOM), Some("the party is over")).await;
+    assert_eq!(destroyed, Ok(true));
+    for client in [&alice, &bob] {
+        client
+            .expect_all(&["type='unavailable'", "<destroy>", "the party is over"])
+            .await;
+    }
+    assert_eq!(scene.store.room(&bare(ROOM)).await, Ok(None));
+    assert_eq!(rooms.destroy(&bare(ROOM), None).await, Ok(false));
+    assert!(rooms.inspect(&bare(ROOM)).await.unwrap().is_none());
+}

@@ -48,6 +48,8 @@ enum Scenario {
     Chat(scenario::chat::ChatOptions),
     /// Reading archives by pages
     Archive(scenario::archive::ArchiveOptions),
+    /// Talk in rooms
+    Room(scenario::room::RoomOptions),
     /// Kill the server at random, and check that nothing acknowledged is lost
     Crash(Box<scenario::crash::CrashOptions>),
     /// Check the history of a crash run again
@@ -83,6 +85,7 @@ async fn run(scenario: Scenario) -> error::Result<ExitCode> {
         Scenario::Login(options) => scenario::login::run(options).await?,
         Scenario::Chat(options) => scenario::chat::run(options).await?,
         Scenario::Archive(options) => scenario::archive::run(options).await?,
+        Scenario::Room(options) => scenario::room::run(options).await?,
         Scenario::Crash(options) => return scenario::crash::run(*options).await,
         Scenario::Check(options) => return scenario::crash::check(&options),
         Scenario::Security(options) => return scenario::security::run(*options).await,

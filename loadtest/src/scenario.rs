@@ -18,6 +18,7 @@ pub(crate) mod chat;
 pub(crate) mod crash;
 pub(crate) mod idle;
 pub(crate) mod login;
+pub(crate) mod room;
 pub(crate) mod security;
 
 /// Software version (XEP-0092 §3).

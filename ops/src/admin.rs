@@ -72,6 +72,25 @@ pub enum Request {
         /// Whose.
         jid: String,
     },
+    /// Lists rooms in order.
+    RoomList {
+        /// Only those of one domain.
+        domain: Option<String>,
+        /// Those behind this one.
+        after: Option<String>,
+    },
+    /// Shows what is known of a room.
+    RoomShow {
+        /// Which.
+        jid: String,
+    },
+    /// Ends a room; everybody inside is told.
+    RoomDestroy {
+        /// Which.
+        jid: String,
+        /// Why.
+        reason: Option<String>,
+    },
     /// Asks whether anybody is there.
     Ping,
 }
@@ -86,6 +105,10 @@ pub enum Answer {
     Users(Vec<User>),
     /// Sessions.
     Sessions(Vec<Session>),
+    /// Rooms, at most [`PAGE_MAX`].
+    Rooms(Vec<ListedRoom>),
+    /// A room.
+    Room(Box<ShownRoom>),
     /// It is not done, for this reason.
     Refused(String),
 }
@@ -99,6 +122,36 @@ pub struct User {
     pub admin: bool,
     /// May it not log in?
     pub disabled: bool,
+}
+
+/// A room as `room list` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedRoom {
+    /// Its address.
+    pub jid: String,
+    /// How many sessions are inside; `None`: no server runs.
+    pub sessions: Option<u32>,
+}
+
+/// A room as `room show` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShownRoom {
+    /// Its address.
+    pub jid: String,
+    /// What it is called.
+    pub name: String,
+    /// What it is for.
+    pub description: String,
+    /// When it was made.
+    pub created: String,
+    /// Who made it.
+    pub creator: String,
+    /// What is particular about it.
+    pub marks: Vec<String>,
+    /// Who is what: address and affiliation.
+    pub affiliations: Vec<(String, String)>,
+    /// Who is inside: nick, account and role.
+    pub occupants: Vec<(String, String, String)>,
 }
 
 /// A session as `session list` shows it.

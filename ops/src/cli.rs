@@ -4,6 +4,7 @@
 
 mod config;
 mod doctor;
+mod room;
 mod serve;
 mod session;
 mod talk;
@@ -45,13 +46,14 @@ enum Command {
     /// Who is connected
     #[command(subcommand)]
     Session(session::Session),
+    /// Rooms
+    #[command(subcommand)]
+    Room(room::Room),
     /// Settings
     #[command(subcommand)]
     Config(config::Config),
     /// Look for what is wrong with this installation
     Doctor,
-    /// Rooms (with a later version)
-    Room(Rest),
     /// Nodes (with a later version)
     Cluster(Rest),
     /// Invitations (with a later version)
@@ -76,9 +78,9 @@ pub fn run(cli: Cli) -> Result<String, Error> {
         Command::Serve(serve) => serve.run(common),
         Command::User(user) => user.run(common),
         Command::Session(session) => session.run(common),
+        Command::Room(room) => room.run(common),
         Command::Config(config) => config.run(common),
         Command::Doctor => doctor::run(common),
-        Command::Room(_) => Err(Error::Later("klatsch room")),
         Command::Cluster(_) => Err(Error::Later("klatsch cluster")),
         Command::Invite(_) => Err(Error::Later("klatsch invite")),
         Command::Export(_) => Err(Error::Later("klatsch export")),
@@ -142,6 +144,9 @@ mod tests {
             "klatsch user import people.csv",
             "klatsch session list",
             "klatsch session kick a@b/c --data d",
+            "klatsch room list --domain d",
+            "klatsch room show r@conference.d",
+            "klatsch room destroy r@conference.d --reason over",
             "klatsch config check --config c",
             "klatsch config print",
             "klatsch config example",
@@ -161,7 +166,6 @@ mod tests {
     #[test]
     fn what_comes_later_says_so_by_name() {
         for (line, name) in [
-            ("klatsch room list", "klatsch room"),
             ("klatsch cluster status", "klatsch cluster"),
             ("klatsch invite --domain d", "klatsch invite"),
             ("klatsch export --account a@b", "klatsch export"),

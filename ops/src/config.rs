@@ -3,18 +3,22 @@
 //! Defaults, then `klatsch.toml`, then `KLATSCH__SECTION__KEY` in the environment, then flags: see
 //! [`load`]. What a setting means stands once, in its doc comment; [`example`] is made from them.
 
+mod calls;
 pub mod check;
 mod limits;
 mod listen;
 mod load;
 mod pubsub;
+mod push;
 mod settings;
 mod upload;
 
+pub use calls::Calls;
 pub use limits::Limits;
 pub use listen::Listen;
 pub use load::{Loaded, Overrides, load};
 pub use pubsub::Pubsub;
+pub use push::Push;
 pub use upload::Upload;
 
 use klatsch_gateways::http::HttpSettings;
@@ -53,6 +57,10 @@ settings! {
         pubsub: Pubsub;
         /// Files that people send.
         upload: Upload;
+        /// What calls need besides.
+        calls: Calls;
+        /// What app servers are told.
+        push: Push;
         /// Budgets.
         limits: Limits;
         /// What the server tells of itself.
@@ -247,6 +255,8 @@ pub fn example() -> String {
     write_example::<Cluster>(&mut out, "cluster");
     write_example::<Pubsub>(&mut out, "pubsub");
     write_example::<Upload>(&mut out, "upload");
+    write_example::<Calls>(&mut out, "calls");
+    write_example::<Push>(&mut out, "push");
     write_example::<Limits>(&mut out, "limits");
     write_example::<Log>(&mut out, "log");
     out.truncate(out.trim_end().len());
@@ -328,7 +338,10 @@ mod tests {
     #[test]
     fn example_shows_every_key_with_its_default() {
         let mut shown = toml::from_str::<Config>(&uncommented()).unwrap();
+        // What has no default is shown by an example.
         (shown.tls, shown.cluster.dns, shown.cluster.secret_file) = (Tls::default(), None, None);
+        shown.upload.url = None;
+        (shown.calls.services, shown.calls.turn_secret_file) = (Vec::new(), None);
         assert_eq!(shown, Config::default());
         let table = toml::Table::try_from(Config::default()).unwrap();
         for section in table.iter().filter(|(_, value)| value.is_table()) {

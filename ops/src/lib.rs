@@ -12,3 +12,4 @@ pub mod logging;
 pub mod memory;
 pub mod metrics;
 pub mod password;
+pub mod rooms;

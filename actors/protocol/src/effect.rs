@@ -11,6 +11,7 @@ use crate::facts::Facts;
 use crate::features::blocking::BlocklistChange;
 use crate::features::caps;
 use crate::features::pubsub::node::{Ask, Found, NodeChange};
+use crate::features::push::PushChange;
 use crate::features::roster::RosterChange;
 use crate::features::upload::SlotRequest;
 use crate::features::upload::slot::Slot;
@@ -57,7 +58,7 @@ pub enum Effect {
     /// (XEP-0398 §4).
     ShowAvatar(Box<str>),
     /// Hold this stanza back until the client is active, keeping the last one of each key.
-    Hold(HoldKey, Stanza),
+    Hold(Option<HoldKey>, Stanza),
     /// End this session with a stream error.
     Close(StreamError),
     /// End the sessions of these resources of the account.
@@ -171,6 +172,8 @@ pub enum Change {
     Blocklist(BlocklistChange),
     /// A node of this account or of a host; stale when the node has another version.
     Pubsub(Box<NodeChange>),
+    /// Who is told while devices are away (XEP-0357).
+    Push(PushChange),
     /// What is kept under a name; the last one who says so is right.
     Kept(KeptChange),
 }
@@ -215,4 +218,6 @@ pub enum HoldKey {
     Presence(Jid),
     /// The last chat state of this address.
     ChatState(Jid),
+    /// The last event of this address about the same items, said by node and ids.
+    Event(Jid, Box<str>),
 }

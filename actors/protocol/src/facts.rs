@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::features::blocking::Blocklist;
 use crate::features::roster::Roster;
-use crate::features::{Service, caps, pubsub, upload};
+use crate::features::{Service, caps, external_services, pubsub, upload};
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::stanza::Presence;
 use crate::time::Timestamp;
@@ -53,6 +53,8 @@ pub struct Host {
     pub pubsub: pubsub::Settings,
     /// Limits of files (XEP-0363).
     pub upload: upload::Settings,
+    /// What is not XMPP and clients need (XEP-0215).
+    pub external_services: external_services::Settings,
 }
 
 impl Host {
@@ -144,6 +146,8 @@ pub struct Resource {
     pub roster_interest: bool,
     /// It wants block list pushes.
     pub blocklist_interest: bool,
+    /// Its connection is lost and may come back (XEP-0198).
+    pub is_away: bool,
 }
 
 impl Resource {

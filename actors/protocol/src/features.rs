@@ -2,6 +2,7 @@
 //!
 //! Disco answers, the table of specifications and `doap.xml` derive from this table.
 
+pub mod attention;
 pub mod avatar;
 pub mod blocking;
 pub mod bookmarks;
@@ -12,6 +13,7 @@ pub mod csi;
 pub mod data_forms;
 pub mod delay;
 pub mod disco;
+pub mod external_services;
 pub mod hints;
 pub mod jingle;
 pub mod mam;
@@ -22,6 +24,7 @@ pub mod ping;
 pub mod presence;
 pub mod private_xml;
 pub mod pubsub;
+pub mod push;
 pub mod roster;
 pub mod rsm;
 pub mod session;
@@ -233,6 +236,8 @@ pub const ALL: &[&Feature] = &[
     &mam::FEATURE,
     &hints::FEATURE,
     &csi::FEATURE,
+    &attention::FEATURE,
+    &push::FEATURE,
     &jingle::FEATURE,
     &stanza_id::FEATURE,
     &muc::FEATURE,
@@ -259,6 +264,7 @@ pub const ALL: &[&Feature] = &[
     &avatar::vcard_avatar::FEATURE,
     &mds::FEATURE,
     &upload::FEATURE,
+    &external_services::FEATURE,
 ];
 
 /// Answers a request that the server itself has to answer: the first matching rule decides.

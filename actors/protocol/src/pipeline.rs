@@ -166,6 +166,15 @@ pub fn decide_delivered(stanza: &Stanza, facts: &Facts<'_>) -> Vec<Effect> {
     csi::hold_or_reply(stanza.clone(), facts)
 }
 
+/// Decides an entry of a room's log that this session has taken. Whether it may wait there
+/// for the client (XEP-0352) was asked before.
+pub fn decide_room_entry(stanza: &Stanza, facts: &Facts<'_>) -> Vec<Effect> {
+    if let Some(effects) = blocking::refuse_incoming(stanza, facts) {
+        return effects;
+    }
+    csi::reply(stanza.clone(), facts)
+}
+
 /// RFC 6120 §8.4: as a client would that does not understand the request.
 fn refuse_forged(stanza: &Stanza) -> Vec<Effect> {
     let error = stanza.error_reply(&StanzaError::service_unavailable());
@@ -190,7 +199,7 @@ pub fn decide_entry(
         Share::CarbonSent => carbons::wrap_sent(message, facts),
         Share::CarbonReceived => carbons::wrap_received(message, facts),
     };
-    csi::hold_or_reply(Stanza::Message(message), facts)
+    csi::reply(Stanza::Message(message), facts)
 }
 
 /// The answer to a stanza that is refused; none to one that must not be answered.

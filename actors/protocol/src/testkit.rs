@@ -68,6 +68,7 @@ pub(crate) fn facts_of(session: &str) -> Given {
         stanza_bytes_max: 262_144,
         pubsub: Default::default(),
         upload: Default::default(),
+        external_services: Default::default(),
     };
     let given = Given {
         now: Timestamp(1_000_000),
@@ -110,6 +111,7 @@ impl Given {
             carbons: false,
             roster_interest: false,
             blocklist_interest: false,
+            is_away: false,
         };
         let view = self.online.0.entry(address.bare()).or_default();
         match view.resources.iter_mut().find(|known| known.jid == address) {

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 use super::keeper::KeeperMsg;
-use super::{RoomAsk, RoomMsg, Settled, service};
+use super::{RoomAsk, RoomEnd, RoomMsg, Settled, service};
 use crate::world::World;
 
 /// A room that fails over one stanza fails over it again.
@@ -37,8 +37,7 @@ pub async fn deliver(
         service::answer(world, &room, &stanza).await;
         return Settled::Done;
     }
-    for _ in 0..ATTEMPTS {
-        let (reply, settled) = oneshot::channel();
+    let hand = |reply| {
         let ask = RoomAsk {
             stanza: stanza.clone(),
             occupancy: occupancy.clone(),
@@ -46,6 +45,32 @@ pub async fn deliver(
             reply,
         };
         hand_over(world, &room, Box::new(ask));
+    };
+    settle(&room, hand).await
+}
+
+/// Has a room end in the name of the server, and waits until it has.
+pub async fn destroy(world: &World, room: &BareJid, reason: Option<&str>) -> Settled {
+    let hand = |reply| {
+        let reason = reason.map(str::to_owned);
+        let end = RoomEnd { reason, reply };
+        match world.directory.room(room.as_str()) {
+            Some(place) => drop(place.actor.cast(RoomMsg::Destroy(end))),
+            None => {
+                let room = room.clone();
+                let keeper = world.registry.room_keeper();
+                drop(keeper.cast(KeeperMsg::Destroy { room, end }));
+            }
+        }
+    };
+    settle(room, hand).await
+}
+
+/// Hands something to a room until it is settled.
+async fn settle(room: &BareJid, hand: impl Fn(oneshot::Sender<Settled>)) -> Settled {
+    for _ in 0..ATTEMPTS {
+        let (reply, settled) = oneshot::channel();
+        hand(reply);
         match timeout(PATIENCE, settled).await {
             Ok(Ok(settled)) => return settled,
             Ok(Err(_)) => sleep(PAUSE).await,

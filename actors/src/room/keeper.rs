@@ -13,7 +13,7 @@ use klatsch_protocol::jid::{BareJid, FullJid};
 use klatsch_protocol::stanza::{ErrorKind, StanzaError};
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, Message, SpawnErr, SupervisionEvent};
 
-use super::{Arguments, RoomActor, RoomAsk, RoomMsg, Settled};
+use super::{Arguments, RoomActor, RoomAsk, RoomEnd, RoomMsg, Settled};
 use crate::directory::RoomPlace;
 use crate::metrics;
 use crate::session::SessionMsg;
@@ -27,6 +27,13 @@ pub enum KeeperMsg {
         room: BareJid,
         /// The stanza.
         ask: Box<RoomAsk>,
+    },
+    /// An operator ends a room that is not listed.
+    Destroy {
+        /// The room.
+        room: BareJid,
+        /// How.
+        end: RoomEnd,
     },
     /// A session is in this room, which was started again.
     Rejoin {
@@ -81,6 +88,11 @@ impl Actor for RoomKeeper {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             KeeperMsg::Ask { room, ask } => kept.ask(&me, room, ask).await?,
+            KeeperMsg::Destroy { room, end } => {
+                let actor = kept.listed_or_opened(&me, &room).await?;
+                // A room that ends meanwhile is asked again.
+                let _ = actor.cast(RoomMsg::Destroy(end));
+            }
             KeeperMsg::Rejoin { session, occupancy } => {
                 kept.rejoin(&me, session, occupancy).await?;
             }
@@ -140,6 +152,17 @@ impl Kept {
         // A room that ends meanwhile is asked again.
         let _ = actor.cast(RoomMsg::Ask(ask));
         Ok(())
+    }
+
+    async fn listed_or_opened(
+        &mut self,
+        me: &ActorRef<KeeperMsg>,
+        room: &BareJid,
+    ) -> Result<ActorRef<RoomMsg>, SpawnErr> {
+        match self.world.directory.room(room.as_str()) {
+            Some(place) => Ok(place.actor),
+            None => self.open(me, room, false).await,
+        }
     }
 
     async fn rejoin(

@@ -36,6 +36,8 @@ pub enum RoomMsg {
     Beat,
     /// Nothing may have happened since.
     Rest(u64),
+    /// An operator ends the room.
+    Destroy(RoomEnd),
     /// An operator looks.
     Inspect(oneshot::Sender<Option<Box<Room>>>),
 }
@@ -52,6 +54,14 @@ pub struct RoomAsk {
     pub counted: Option<Box<str>>,
     /// Heard when all that follows from the stanza has been carried out. Dropped when the room
     /// has failed or is put away: ask again.
+    pub reply: oneshot::Sender<Settled>,
+}
+
+/// An operator's wish that a room ends.
+pub struct RoomEnd {
+    /// What those inside are told.
+    pub reason: Option<String>,
+    /// Heard as a [`RoomAsk`]'s.
     pub reply: oneshot::Sender<Settled>,
 }
 

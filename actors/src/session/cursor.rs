@@ -71,6 +71,11 @@ impl Cursor {
         self.next <= self.tail
     }
 
+    /// The last entry heard of.
+    pub fn tail(&self) -> u64 {
+        self.tail
+    }
+
     /// The last entry taken.
     pub fn position(&self) -> u64 {
         self.next - 1

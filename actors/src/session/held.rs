@@ -56,6 +56,11 @@ impl Held {
         self.bytes
     }
 
+    /// How many stanzas are held back.
+    pub(super) fn len(&self) -> usize {
+        self.stanzas.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.stanzas.is_empty()
     }

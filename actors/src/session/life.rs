@@ -8,11 +8,13 @@ use klatsch_protocol::stanza::{StreamCondition, StreamError};
 use klatsch_protocol::stream::sm::{self, Sm};
 use tokio::sync::oneshot;
 
+use super::doze::Doze;
 use super::message::{Detach, ResumeAnswer, Resumption};
 use super::outbound::write_nonza;
 use super::{Arguments, Connection, Cursor, Live, Session};
 use crate::farewell::farewell;
 use crate::metrics;
+use crate::push;
 use crate::sessions::random_id;
 use crate::slot::Slot;
 use crate::strain::{Charge, Queue};
@@ -51,6 +53,7 @@ impl Live {
             current: None,
             batch: Default::default(),
             held: Default::default(),
+            doze: Default::default(),
             kept,
             pull: Default::default(),
             room_pulls: Default::default(),
@@ -122,6 +125,8 @@ impl Live {
     /// Keeps the session for as long as a lost one is kept.
     fn wait_for_client(&mut self) {
         self.connection = Connection::Away;
+        self.show_unheard();
+        self.push_unacknowledged();
         let patience = Duration::from_secs(self.world.settings.resume_seconds);
         let wake = Wake::ResumeExpired(self.connections);
         self.world.timers.wake_after(patience, self.slot, wake);
@@ -172,10 +177,28 @@ impl Live {
         let is_resumed = answer.is_ok();
         if reply.send(answer).is_ok() && is_resumed {
             self.connection = Connection::Arriving(sink);
+            // XEP-0352 §5: a resumed stream begins active.
+            self.session.facts.inactive = false;
+            self.doze = Doze::default();
+            self.show_unheard();
             metrics::session_resumed();
         } else {
             // It may try once more, with another h or over another connection.
             self.wait_for_client();
+        }
+    }
+
+    /// What was written and may never have arrived is pushed to the device (XEP-0357), once:
+    /// what comes while the client is away is pushed as it is committed.
+    fn push_unacknowledged(&self) {
+        let first = self.session.sm.as_ref().and_then(Sm::first_unacked_entry);
+        if let Some(first) = first {
+            let due = push::Due {
+                account: self.cell.jid.clone(),
+                resource: Some(self.session.facts.jid.resource().to_owned()),
+                what: push::What::After(first - 1, self.session.cursor.position()),
+            };
+            self.world.push.ask(due);
         }
     }
 
@@ -215,6 +238,9 @@ impl Live {
         self.has_ended = true;
         if let Connection::Here(sink) | Connection::Arriving(sink) = &self.connection {
             sink.close(error);
+        }
+        if !matches!(self.connection, Connection::Away) {
+            self.push_unacknowledged();
         }
         self.connection = Connection::Away;
         for stanza in self.unacked_stanzas() {

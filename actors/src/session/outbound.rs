@@ -2,7 +2,7 @@
 
 use klatsch_protocol::archive::{Direction, Entry};
 use klatsch_protocol::effect::{Effect, HoldKey};
-use klatsch_protocol::features::avatar;
+use klatsch_protocol::features::{avatar, csi};
 use klatsch_protocol::pipeline;
 use klatsch_protocol::routing::{self, Share};
 use klatsch_protocol::stanza::{
@@ -87,8 +87,8 @@ impl Live {
 
     pub(super) fn perform_delivery(&mut self, effect: Effect) {
         match effect {
-            Effect::Hold(key, stanza) => self.hold(Some(key), stanza),
-            Effect::Release => self.release_held(),
+            Effect::Hold(key, stanza) => self.hold(key, stanza),
+            Effect::Release => self.wake(),
             // Refusals go back to their senders; what needs the store to do so needs no refusal.
             Effect::Route(stanza) => router::send_off(&self.world, stanza),
             Effect::Trace(what, why) => tracing::trace!(what, why),
@@ -115,9 +115,12 @@ impl Live {
     }
 
     fn hold(&mut self, key: Option<HoldKey>, stanza: Stanza) {
-        let too_much = self
-            .held
-            .push(key, stanza, self.world.settings.held_stanzas_max);
+        let max = self.world.settings.held_stanzas_max;
+        if self.held.len() >= max {
+            // A client that is there in the background takes it; one that is away loses some.
+            self.wake();
+        }
+        let too_much = self.held.push(key, stanza, max);
         if let Some(oldest) = too_much {
             metrics::held_stanza_dropped();
             self.bounce(&oldest);
@@ -178,6 +181,9 @@ impl Live {
 
     /// Takes a hint: an entry has been committed to the account's log.
     pub(super) fn take_hint(&mut self, committed: &Committed, share: Share) {
+        if share != Share::Nothing {
+            self.doze_or_wake(csi::entry_waits(&committed.message, share));
+        }
         let can_take = self.can_take_entries() && self.pull == Pull::Idle;
         match self.session.cursor.hint(committed.id, can_take) {
             Hint::Next => self.deliver_entry(committed, share),
@@ -192,6 +198,7 @@ impl Live {
             self.end(Some(StreamError::new(StreamCondition::InternalServerError)));
             return;
         }
+        self.wake_in_time(head > self.session.cursor.tail());
         self.session.cursor.hear_tail(head);
         self.go_on_reading();
         self.schedule_tail_check();
@@ -202,7 +209,10 @@ impl Live {
             return false;
         };
         let unacked = self.session.sm.as_ref().map_or(0, |sm| sm.unacked_len());
-        !self.is_appearing && sink.queued() < QUEUED_PAUSE && unacked < sm::UNACKED_ENTRIES_PAUSE
+        self.doze.is_awake()
+            && !self.is_appearing
+            && sink.queued() < QUEUED_PAUSE
+            && unacked < sm::UNACKED_ENTRIES_PAUSE
     }
 
     /// Reads on from the log, if there is something and the client can take it.
@@ -340,7 +350,7 @@ impl Live {
     pub(super) fn set_active(&mut self, is_active: bool) {
         self.session.facts.inactive = !is_active;
         if is_active {
-            self.release_held();
+            self.wake();
         }
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::inbound::Current;
 use super::message::Answered;
 use super::outbound::write_nonza;
-use super::{Live, SessionMsg};
+use super::{Connection, Live, SessionMsg};
 use crate::mail::{Address, Mail};
 use crate::presence_shard::{PresenceShardMsg, Shown};
 use crate::router::{self, Way, ask, patiently, refusal_of};
@@ -47,7 +47,7 @@ impl Live {
             Effect::DeliverOffline => {
                 self.go_on_reading();
             }
-            Effect::Release => self.release_held(),
+            Effect::Release => self.wake(),
             Effect::Hold(_, stanza) => self.reply(stanza),
             Effect::Close(error) => self.end(Some(error)),
             Effect::Kick(sessions, error) => {
@@ -179,6 +179,7 @@ impl Live {
             carbons: facts.carbons,
             roster_interest: facts.roster_interest,
             blocklist_interest: facts.blocklist_interest,
+            is_away: matches!(self.connection, Connection::Away),
         };
         let (reply, published) = oneshot::channel();
         let (jid, slot) = (facts.jid.clone(), self.slot);

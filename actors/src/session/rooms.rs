@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use klatsch_protocol::archive::Entry;
 use klatsch_protocol::effect::Effect;
+use klatsch_protocol::features::csi;
 use klatsch_protocol::features::muc::effect::Occupancy;
 use klatsch_protocol::features::muc::history;
 use klatsch_protocol::jid::{BareJid, Jid};
@@ -69,6 +70,9 @@ impl Live {
                 }
             }
             RoomMail::Ends(room, id) => {
+                let inside = self.session.rooms.get(room);
+                let cursor = inside.and_then(|inside| inside.cursor.as_ref());
+                self.wake_in_time(cursor.is_some_and(|cursor| *id > cursor.tail()));
                 if let Some(inside) = self.session.rooms.get_mut(room) {
                     let cursor = inside.cursor.get_or_insert_with(|| Cursor::at(*id));
                     cursor.hear_tail(*id);
@@ -93,6 +97,13 @@ impl Live {
             self.deliver(&stanza);
             return;
         };
+        if let (Some(inside), Stanza::Message(message)) =
+            (self.session.rooms.get(&heard.room), &stanza)
+        {
+            let (nick, account) = (&inside.occupancy.nick, self.cell.jid.as_str());
+            let waits = csi::room_entry_waits(message, nick, account);
+            self.doze_or_wake(waits);
+        }
         let can_take = self.can_take_entries() && !self.room_pulls.contains(&heard.room);
         let Some(inside) = self.session.rooms.get_mut(&heard.room) else {
             return;
@@ -110,7 +121,7 @@ impl Live {
         let facts = self
             .world
             .facts(&self.cell.jid, &data, Some(&self.session.facts));
-        for effect in pipeline::decide_delivered(stanza, &facts) {
+        for effect in pipeline::decide_room_entry(stanza, &facts) {
             match effect {
                 Effect::Reply(stanza) => {
                     let room = room.clone();

@@ -14,6 +14,7 @@ pub mod error;
 pub mod kept;
 pub mod log;
 pub mod pubsub;
+pub mod push;
 pub mod rooms;
 pub mod roster;
 pub mod snapshot;

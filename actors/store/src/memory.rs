@@ -2,6 +2,7 @@
 
 mod log;
 mod nodes;
+mod push;
 mod rooms;
 mod uploads;
 
@@ -11,6 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use klatsch_protocol::features::avatar::NS_METADATA;
 use klatsch_protocol::features::blocking::Blocklist;
+use klatsch_protocol::features::push::Registration;
 use klatsch_protocol::features::roster::{Roster, RosterChange, Subscription};
 use klatsch_protocol::features::upload;
 use klatsch_protocol::jid::{BareJid, Jid};
@@ -53,6 +55,7 @@ struct Life {
     blocklist: Blocklist,
     log: Log,
     kept: BTreeMap<String, Bytes>,
+    push: Vec<Registration>,
 }
 
 impl Memory {
@@ -137,6 +140,7 @@ impl Accounts for Memory {
             },
             log: Log::default(),
             kept: BTreeMap::new(),
+            push: Vec::new(),
         };
         life.set_keys(credentials);
         state.accounts.insert(account.clone(), life);

@@ -15,6 +15,7 @@ mod merge;
 mod nodes;
 mod open;
 mod purge;
+mod push;
 mod query;
 mod recent;
 mod rooms;

@@ -15,6 +15,8 @@ mod blocklist;
 mod log;
 #[path = "contract/nodes.rs"]
 mod nodes;
+#[path = "contract/push.rs"]
+mod push;
 #[path = "contract/replay.rs"]
 mod replay;
 #[path = "contract/room_list.rs"]

@@ -62,6 +62,7 @@ impl Scene {
             stanza_bytes_max: 262_144,
             pubsub: Default::default(),
             upload: Default::default(),
+            external_services: Default::default(),
         };
         let node = Node::start(host, settings, store.clone(), wire)
             .await

@@ -53,6 +53,10 @@ for data in "$alone" "$running"; do
     check "$where: remove" on "$data" user remove lee@localhost
     on "$data" user list
     check "$where: … is gone, kim is there" eval 'says kim@localhost && not says lee@localhost'
+    check "$where: rooms are listed" on "$data" room list
+    check "$where: a room that is not there is not shown" not on "$data" room show no@conference.localhost
+    check "$where: … and says so" says 'there is no room no@conference.localhost'
+    check "$where: … nor destroyed" not on "$data" room destroy no@conference.localhost
 done
 check "an account added beside the server logs in" logs_in ida pw-of-ida
 check "… with the password from standard input replaced" logs_in jo pw-new-jo

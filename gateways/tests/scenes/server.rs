@@ -91,6 +91,7 @@ impl Server {
                 account_bytes_max: 2_000_000,
                 ..UploadSettings::default()
             },
+            external_services: Default::default(),
         };
         let node = Node::start(host, Settings::default(), store.clone(), Wire::Direct)
             .await

@@ -73,6 +73,27 @@ const ROWS: &[Row] = &[
         Budget::None,
     ),
     row(
+        "room-1000",
+        "room, 1 × 1,000: CPU µs per delivery",
+        "cpu_us_per_delivery",
+        1.0,
+        Budget::AtMost(5.0),
+    ),
+    row(
+        "room-1000",
+        "room of 1,000 joined, s",
+        "join_seconds",
+        1.0,
+        Budget::AtMost(3.0),
+    ),
+    row(
+        "room-20",
+        "rooms, 100 × 20: CPU µs per delivery",
+        "cpu_us_per_delivery",
+        1.0,
+        Budget::None,
+    ),
+    row(
         "login-plain",
         "CPU ms per login, SCRAM, plain",
         "cpu_us_per_login",

@@ -1,7 +1,9 @@
-//! Who carries out what operators ask for: the server with its sessions, or the store alone.
+//! Who carries out what operators ask for: the server with its sessions and rooms, or the store
+//! alone.
 
 use crate::accounts::Accounts;
 use crate::admin::{AdminHandler, Answer, PAGE_MAX, Pending, Request, Session};
+use crate::rooms::RoomCommands;
 use klatsch_actors::sessions::Sessions;
 use klatsch_protocol::jid::{BareJid, FullJid, Jid};
 use klatsch_protocol::stanza::{StreamCondition, StreamError};
@@ -10,11 +12,13 @@ use klatsch_protocol::stanza::{StreamCondition, StreamError};
 pub(super) struct ServerCommands {
     accounts: Accounts,
     sessions: Sessions,
+    rooms: RoomCommands,
 }
 
 /// A store at rest.
 pub(super) struct OfflineCommands {
     accounts: Accounts,
+    rooms: RoomCommands,
 }
 
 impl AdminHandler for ServerCommands {
@@ -26,6 +30,10 @@ impl AdminHandler for ServerCommands {
 impl AdminHandler for OfflineCommands {
     fn handle(&self, request: Request) -> Pending<'_> {
         Box::pin(async {
+            let request = match self.rooms.handle(request).await {
+                Ok(answer) => return answer,
+                Err(request) => request,
+            };
             let answer = self.accounts.handle(request).await;
             answer.unwrap_or_else(|_| {
                 Answer::Refused("no server runs on this data directory".to_owned())
@@ -35,14 +43,18 @@ impl AdminHandler for OfflineCommands {
 }
 
 impl OfflineCommands {
-    pub(super) fn new(accounts: Accounts) -> Self {
-        Self { accounts }
+    pub(super) fn new(accounts: Accounts, rooms: RoomCommands) -> Self {
+        Self { accounts, rooms }
     }
 }
 
 impl ServerCommands {
-    pub(super) fn new(accounts: Accounts, sessions: Sessions) -> Self {
-        Self { accounts, sessions }
+    pub(super) fn new(accounts: Accounts, sessions: Sessions, rooms: RoomCommands) -> Self {
+        Self {
+            accounts,
+            sessions,
+            rooms,
+        }
     }
 
     async fn carry_out(&self, request: Request) -> Answer {
@@ -50,7 +62,10 @@ impl ServerCommands {
             Request::Ping => Answer::Done(0),
             Request::SessionList { jid } => self.list(jid).await.unwrap_or_else(Answer::Refused),
             Request::SessionKick { jid } => self.kick(&jid).unwrap_or_else(Answer::Refused),
-            request => self.change_account(request).await,
+            request => match self.rooms.handle(request).await {
+                Ok(answer) => answer,
+                Err(request) => self.change_account(request).await,
+            },
         }
     }
 

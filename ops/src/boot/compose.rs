@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::disk;
 use crate::error::Error;
 use crate::memory;
+use crate::rooms::{RoomCommands, Source};
 use klatsch_actors::directory::Wire;
 use klatsch_actors::node::Node;
 use klatsch_actors::sessions::{Sessions, random_id};
@@ -81,7 +82,11 @@ pub(super) async fn compose(foundation: &Foundation) -> Result<Running, Error> {
             .map(|token| SignupLink::new(token, create())),
     })?;
     let certificates = gates.certificates();
-    let admin = Arc::new(ServerCommands::new(accounts, node.sessions.clone()));
+    let admin = Arc::new(ServerCommands::new(
+        accounts,
+        node.sessions.clone(),
+        RoomCommands::new(domains(config)?, Source::Server(node.rooms.clone())),
+    ));
     let reload =
         Box::new(move |certificate: &Certificate| gates::reload(&certificates, certificate));
     let failed = node.failure();
@@ -128,10 +133,9 @@ fn watch(foundation: &Foundation, store: Store, sessions: &Sessions) -> Vec<Join
 /// What commands work on while no server runs: the store alone. The caller holds the data directory.
 pub async fn offline(config: &Config, data: &Path) -> Result<Arc<dyn AdminHandler>, Error> {
     let store = open_store(config, data).await?;
-    Ok(Arc::new(OfflineCommands::new(Accounts::new(
-        store,
-        domains(config)?,
-    ))))
+    let rooms = RoomCommands::new(domains(config)?, Source::Store(store.clone()));
+    let accounts = Accounts::new(store, domains(config)?);
+    Ok(Arc::new(OfflineCommands::new(accounts, rooms)))
 }
 
 /// Opens the store; a relative file lies in the data directory.
@@ -169,6 +173,7 @@ fn host(config: &Config, upload_key: [u8; 32]) -> Result<Host, Error> {
         stanza_bytes_max: config.limits.stanza_bytes_max,
         pubsub: config.pubsub.limits(),
         upload: config.uploads(upload_key),
+        external_services: config.calls.services()?,
     })
 }
 
@@ -178,6 +183,7 @@ fn settings(config: &Config) -> Settings {
         resume_seconds: config.c2s.resume_seconds,
         held_stanzas_max: config.limits.held_stanzas_max,
         tail_check_seconds: config.limits.tail_check_seconds,
+        push: config.push.told(),
         ..Settings::default()
     }
 }

@@ -125,6 +125,15 @@ impl Sm {
         self.unacked_bytes
     }
 
+    /// The first entry of the account's log that has been written and not acknowledged.
+    pub fn first_unacked_entry(&self) -> Option<u64> {
+        let id = |unacked: &Unacked| match unacked {
+            Unacked::Entry { id, .. } => Some(*id),
+            _ => None,
+        };
+        self.unacked.iter().find_map(id)
+    }
+
     /// What is unacknowledged, oldest first.
     pub fn unacked(&self) -> impl Iterator<Item = &Unacked> {
         self.unacked.iter()

@@ -258,6 +258,7 @@ async fn remove(writer: &mut Writer, account: &BareJid, now: Timestamp) -> Resul
         "DELETE FROM roster_removed WHERE account = ?",
         "DELETE FROM block WHERE account = ?",
         "DELETE FROM kept WHERE account = ?",
+        "DELETE FROM push WHERE account = ?",
     ] {
         sqlx::query(sql)
             .bind(number)
