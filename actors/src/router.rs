@@ -55,9 +55,6 @@ pub fn route(world: &World, stanza: &Stanza) -> Way {
     let Some(to) = stanza.to() else {
         return Way::Done;
     };
-    if world.host.hosts_rooms(to.domain()) {
-        return Way::Room;
-    }
     if let Some((service, _)) = world.host.service(to.domain()) {
         return route_to_service(service, to);
     }
@@ -97,9 +94,14 @@ fn route_to_host(stanza: &Stanza) -> Way {
 
 /// A service answers at its host's address; what lives below it is its own affair.
 fn route_to_service(service: Service, to: &Jid) -> Way {
-    match to.localpart().is_some() || to.resource().is_some() {
-        true => Way::Refused(StanzaError::service_unavailable()),
-        false => Way::Service(service, to.bare()),
+    match service {
+        Service::Rooms => Way::Room,
+        Service::Pubsub | Service::Upload
+            if to.localpart().is_some() || to.resource().is_some() =>
+        {
+            Way::Refused(StanzaError::service_unavailable())
+        }
+        Service::Pubsub | Service::Upload => Way::Service(service, to.bare()),
     }
 }
 

@@ -59,22 +59,7 @@ pub struct Host {
     pub contacts: contact_addresses::Settings,
 }
 
-/// What stands before a domain in the address of the service that hosts its rooms.
-const ROOMS: &str = "conference.";
-
 impl Host {
-    /// Tells whether this is the domain of a service that hosts rooms here (XEP-0045).
-    pub fn hosts_rooms(&self, domain: &str) -> bool {
-        domain
-            .strip_prefix(ROOMS)
-            .is_some_and(|served| self.serves(served))
-    }
-
-    /// The service that hosts the rooms of a domain; `None` for what is no domain.
-    pub fn rooms_of(domain: &str) -> Option<BareJid> {
-        BareJid::parse(&format!("{ROOMS}{domain}")).ok()
-    }
-
     /// Tells whether this domain is served here.
     pub fn serves(&self, domain: &str) -> bool {
         self.domains.iter().any(|served| served.as_str() == domain)
@@ -83,7 +68,7 @@ impl Host {
     /// Tells whether the domains have such a service.
     pub fn offers(&self, service: Service) -> bool {
         match service {
-            Service::Pubsub => true,
+            Service::Rooms | Service::Pubsub => true,
             Service::Upload => self.upload.url.is_some(),
         }
     }

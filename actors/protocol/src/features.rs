@@ -39,6 +39,7 @@ pub mod version;
 
 use crate::effect::Effect;
 use crate::facts::Facts;
+use crate::jid::BareJid;
 use crate::stanza::{Iq, IqKind, StanzaError};
 
 /// One capability with its specification.
@@ -57,8 +58,6 @@ pub struct Feature {
     pub disco_account: &'static [&'static str],
     /// Announced by a room.
     pub disco_room: &'static [&'static str],
-    /// Announced by the service that hosts rooms.
-    pub disco_service: &'static [&'static str],
     /// Identities of an account's bare JID, as category and type.
     pub identities_account: &'static [(&'static str, &'static str)],
     /// Announced by the services of a domain.
@@ -80,7 +79,6 @@ impl Feature {
         disco: &[],
         disco_account: &[],
         disco_room: &[],
-        disco_service: &[],
         identities_account: &[],
         services: &[],
         iq: &[],
@@ -147,6 +145,8 @@ pub enum Scope {
 /// What a domain serves at a host of its own (XEP-0030 §8: category `pubsub` and the like).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Service {
+    /// Rooms (XEP-0045); they live below its host and have actors of their own.
+    Rooms,
     /// Nodes of anybody's (XEP-0060).
     Pubsub,
     /// Files (XEP-0363).
@@ -155,22 +155,38 @@ pub enum Service {
 
 impl Service {
     /// All of them.
-    pub const ALL: &[Self] = &[Self::Pubsub, Self::Upload];
+    pub const ALL: &[Self] = &[Self::Rooms, Self::Pubsub, Self::Upload];
 
     /// The first label of its host.
     pub fn label(self) -> &'static str {
         match self {
+            Self::Rooms => "conference",
             Self::Pubsub => "pubsub",
             Self::Upload => "upload",
         }
     }
 
+    /// Its host at a domain; `None` for what is no domain.
+    pub fn at(self, domain: &str) -> Option<BareJid> {
+        BareJid::parse(&format!("{}.{domain}", self.label())).ok()
+    }
+
     /// Who it is: category, type and name.
     pub fn identity(self) -> (&'static str, &'static str, &'static str) {
         match self {
+            Self::Rooms => ("conference", "text", "Rooms"),
             Self::Pubsub => ("pubsub", "service", "Publish-Subscribe"),
             Self::Upload => ("store", "file", "HTTP File Upload"),
         }
+    }
+}
+
+impl Service {
+    /// What it announces.
+    pub(crate) fn features(self) -> impl Iterator<Item = &'static str> {
+        let of = ALL.iter().flat_map(|feature| feature.services);
+        let of = of.filter(move |(announced_by, _)| *announced_by == self);
+        of.flat_map(|(_, features)| features.iter().copied())
     }
 }
 

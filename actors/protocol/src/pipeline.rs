@@ -143,7 +143,8 @@ pub fn decide_service(stanza: &Stanza, service: Service, facts: &Facts<'_>) -> V
         Stanza::Message(message) => {
             let decided = match service {
                 Service::Pubsub => pubsub::decide_message(message, facts),
-                Service::Upload => None,
+                // Rooms have actors, which decide for themselves; uploads are asked for.
+                Service::Rooms | Service::Upload => None,
             };
             decided.unwrap_or_else(|| vec![Effect::Trace("service", "a message it cannot read")])
         }

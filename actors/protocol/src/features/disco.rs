@@ -71,13 +71,13 @@ const ACCOUNT_IDENTITY: (&str, &str, &str) = ("account", "registered", "");
 
 /// The server's identities and features, the same as its capabilities are computed from.
 pub fn server_description(host: &Host) -> Element {
-    let features = ALL.iter().flat_map(|feature| feature.disco);
+    let features = ALL.iter().flat_map(|feature| feature.disco).copied();
     description(&[SERVER_IDENTITY], features).children_from(contact_addresses::form(&host.contacts))
 }
 
 fn description<'a>(
     identities: &[(&str, &str, &str)],
-    features: impl Iterator<Item = &'a &'static str>,
+    features: impl Iterator<Item = &'a str>,
 ) -> Element {
     let identities = identities.iter().map(|(category, kind, name)| {
         let identity = Element::new("identity", NS_INFO)
@@ -85,7 +85,7 @@ fn description<'a>(
             .attr("type", *kind);
         identity.attr_opt("name", Some(*name).filter(|name| !name.is_empty()))
     });
-    let mut features: Vec<&str> = features.copied().collect();
+    let mut features: Vec<&str> = features.collect();
     features.sort_unstable();
     features.dedup();
     let features = features
@@ -101,14 +101,14 @@ fn server_info(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
     // XEP-0115 §6.2: the node of our own capabilities is known, others are not.
     if node
         .as_deref()
-        .is_some_and(|node| node != super::caps::server_node(&facts.host))
+        .is_some_and(|node| node != super::caps::server_node(facts.host))
     {
         return refuse(iq, StanzaError::item_not_found());
     }
-    answer(iq, server_description(&facts.host), node)
+    answer(iq, server_description(facts.host), node)
 }
 
-/// §4: the services of the domain that was asked, and that of its rooms.
+/// §4: the services of the domain that was asked.
 fn server_items(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
     if node_of(iq).is_some() {
         return refuse(iq, StanzaError::item_not_found());
@@ -125,26 +125,16 @@ fn server_items(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
             .attr("jid", format!("{}.{domain}", service.label()))
             .attr("name", name)
     });
-    let rooms = Host::rooms_of(domain).map(|rooms| {
-        Element::new("item", NS_ITEMS)
-            .attr("jid", rooms.as_str())
-            .attr("name", super::muc::service::NAME)
-    });
     answer(
         iq,
-        Element::new("query", NS_ITEMS).children_from(rooms.into_iter().chain(services)),
+        Element::new("query", NS_ITEMS).children_from(services),
         None,
     )
 }
 
 /// What a service is and can.
 fn service_description(service: Service) -> Element {
-    let of = ALL.iter().flat_map(|feature| feature.services);
-    let of = of.filter(|(announced_by, _)| *announced_by == service);
-    description(
-        &[service.identity()],
-        of.flat_map(|(_, features)| *features),
-    )
+    description(&[service.identity()], service.features())
 }
 
 fn pubsub_info(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
@@ -188,7 +178,10 @@ fn account_info(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
     if let Some(node) = node_of(iq) {
         return nodes::node_info(iq, node, facts);
     }
-    let features = ALL.iter().flat_map(|feature| feature.disco_account);
+    let features = ALL
+        .iter()
+        .flat_map(|feature| feature.disco_account)
+        .copied();
     let more = ALL.iter().flat_map(|feature| feature.identities_account);
     let more = more.map(|(category, kind)| (*category, *kind, ""));
     let identities: Vec<_> = std::iter::once(ACCOUNT_IDENTITY).chain(more).collect();

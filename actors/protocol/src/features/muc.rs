@@ -45,7 +45,7 @@ pub mod settings;
 pub(crate) mod testkit;
 mod voice;
 
-use super::{Feature, Spec, Status};
+use super::{Feature, Service, Spec, Status};
 
 /// Entering.
 pub const NS: &str = "http://jabber.org/protocol/muc";
@@ -90,14 +90,17 @@ pub const FEATURE: Feature = Feature {
         super::disco::NS_INFO,
         super::disco::NS_ITEMS,
     ],
-    disco_service: &[
-        NS,
-        NS_STABLE_ID,
-        "muc_rooms",
-        super::rsm::NS,
-        super::ping::NS,
-        super::disco::NS_INFO,
-        super::disco::NS_ITEMS,
-    ],
+    services: &[(
+        Service::Rooms,
+        &[
+            NS,
+            NS_STABLE_ID,
+            "muc_rooms",
+            super::rsm::NS,
+            super::ping::NS,
+            super::disco::NS_INFO,
+            super::disco::NS_ITEMS,
+        ],
+    )],
     ..Feature::NONE
 };

@@ -11,7 +11,7 @@ use super::effect::{RoomEffect, Save, Then};
 use super::facts::RoomFacts;
 use super::record::RoomChange;
 use super::room::{Room, answer};
-use crate::features::{Feature, Spec};
+use crate::features::{Feature, Service, Spec};
 use crate::jid::BareJid;
 use crate::sasl::Hash;
 use crate::stanza::{Iq, StanzaError};
@@ -29,7 +29,7 @@ pub const FEATURE: Feature = Feature {
         version: "0.1.0",
     },
     disco_room: &[NS],
-    disco_service: &[NS],
+    services: &[(Service::Rooms, &[NS])],
     ..Feature::NONE
 };
 

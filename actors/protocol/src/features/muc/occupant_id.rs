@@ -7,7 +7,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::features::{Feature, Spec};
+use crate::features::{Feature, Service, Spec};
 use crate::jid::BareJid;
 use crate::sasl::Hash;
 use crate::xml::{Child, Element};
@@ -25,7 +25,7 @@ pub const FEATURE: Feature = Feature {
     },
     disco_room: &[NS],
     // §4: every room has them, so the service says so as well.
-    disco_service: &[NS],
+    services: &[(Service::Rooms, &[NS])],
     ..Feature::NONE
 };
 

@@ -9,7 +9,7 @@ use super::service::{RoomPage, RoomSummary};
 use crate::features::data_forms::{self, Submitted};
 use crate::features::muc::form::value_field;
 use crate::features::rsm::{self, PageRequest};
-use crate::features::{Feature, Spec, Status};
+use crate::features::{Feature, Service, Spec, Status};
 use crate::jid::BareJid;
 use crate::stanza::{ErrorKind, Iq, StanzaError};
 use crate::xml::Element;
@@ -34,7 +34,7 @@ pub const FEATURE: Feature = Feature {
         version: "0.1.0",
     },
     status: Status::Partial("searches that ask for a number of users find no room"),
-    disco_service: &[NS],
+    services: &[(Service::Rooms, &[NS])],
     ..Feature::NONE
 };
 

@@ -8,13 +8,10 @@ use super::effect::{Load, RoomAnswer, RoomEffect, RoomQuery};
 use super::facts::RoomFacts;
 use super::room::{self, Room, answer, trace};
 use super::search::{self, Order, RoomListQuery};
-use crate::features::{ALL, ping, rsm};
+use crate::features::{Service, ping, rsm};
 use crate::jid::BareJid;
 use crate::stanza::{Iq, IqKind, Stanza, StanzaError};
 use crate::xml::Element;
-
-/// What people call the service.
-pub(crate) const NAME: &str = "Rooms";
 
 /// A public room, as the service's list and search show it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,8 +111,8 @@ fn decide_request(
 
 /// §6.2: derives from the features, as everything announced does.
 fn describe() -> Element {
-    let features = ALL.iter().flat_map(|feature| feature.disco_service);
-    disco::info(NAME, features.copied())
+    let (_, _, name) = Service::Rooms.identity();
+    disco::info(name, Service::Rooms.features())
 }
 
 /// §6.3: a page of the public rooms, in the order of their addresses.
