@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn who_names_nobody_has_no_form() {
-        assert!(!info(&facts(), "").contains("jabber:x:data"));
+        assert!(!info(&facts(), "").contains(FORM_TYPE));
     }
 
     #[test]
