@@ -104,7 +104,11 @@ impl Connection {
     }
 
     /// SASL with the mechanism the target names.
-    async fn prove_identity(&mut self, features: &Fragment, number: usize) -> Result<()> {
+    pub(crate) async fn prove_identity(
+        &mut self,
+        features: &Fragment,
+        number: usize,
+    ) -> Result<()> {
         let target = Arc::clone(self.target());
         let mechanism = target.mechanism.as_str();
         if !has_mechanism(features, mechanism) {

@@ -24,6 +24,7 @@ mod herd;
 mod memory;
 mod slow;
 mod slowloris;
+mod timing;
 
 /// How long a bystander's login may take while an attack is on.
 const BYSTANDER: Duration = Duration::from_secs(10);
@@ -50,6 +51,8 @@ enum Attack {
     BindFlood(bind_flood::BindFloodOptions),
     /// The certificate is replaced, also by bad ones, while clients come and go
     Certificate(certificate::CertificateOptions),
+    /// Whether refused logins tell which accounts there are
+    Timing(timing::TimingOptions),
     /// Bytes and clients pile up until the server is short of memory
     Memory(memory::MemoryOptions),
 }
@@ -74,6 +77,7 @@ pub(crate) async fn run(options: SecurityOptions) -> Result<ExitCode> {
         Attack::Churn(options) => churn::run(options).await,
         Attack::BindFlood(options) => bind_flood::run(options).await,
         Attack::Certificate(options) => certificate::run(options).await,
+        Attack::Timing(options) => timing::run(options).await,
         Attack::Memory(options) => memory::run(options).await,
     }
 }
