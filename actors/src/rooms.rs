@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use klatsch_protocol::facts::Host;
+use klatsch_protocol::features::Service;
 use klatsch_protocol::features::muc::room::Room;
 use klatsch_protocol::jid::BareJid;
 use klatsch_store::StoreError;
@@ -37,7 +37,7 @@ impl Rooms {
         after: Option<&BareJid>,
         max: u32,
     ) -> Result<Vec<(BareJid, u32)>, StoreError> {
-        let Some(service) = Host::rooms_of(domain.as_str()) else {
+        let Some(service) = Service::Rooms.host_of(domain.as_str()) else {
             return Ok(Vec::new());
         };
         let rooms = patiently(self.world.store.rooms(service.as_str(), after, max)).await?;

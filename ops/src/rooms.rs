@@ -2,7 +2,7 @@
 
 use crate::admin::{Answer, ListedRoom, PAGE_MAX, Request, ShownRoom};
 use klatsch_actors::rooms::Rooms;
-use klatsch_protocol::facts::Host;
+use klatsch_protocol::features::Service;
 use klatsch_protocol::features::muc::config::Config;
 use klatsch_protocol::features::muc::room::Room;
 use klatsch_protocol::jid::BareJid;
@@ -50,7 +50,9 @@ impl RoomCommands {
             None => self.domains.clone(),
         };
         let is_of = |domain: &BareJid, room: &BareJid| {
-            Host::rooms_of(domain.as_str()).is_some_and(|service| service.as_str() == room.domain())
+            Service::Rooms
+                .host_of(domain.as_str())
+                .is_some_and(|service| service.as_str() == room.domain())
         };
         let reached = after
             .as_ref()
@@ -87,7 +89,7 @@ impl RoomCommands {
                 Ok(shown.collect())
             }
             Source::Store(store) => {
-                let Some(service) = Host::rooms_of(domain.as_str()) else {
+                let Some(service) = Service::Rooms.host_of(domain.as_str()) else {
                     return Ok(Vec::new());
                 };
                 let rooms = store.rooms(service.as_str(), after, max).await?;

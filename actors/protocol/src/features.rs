@@ -38,6 +38,7 @@ pub mod version;
 
 use crate::effect::Effect;
 use crate::facts::Facts;
+use crate::jid::BareJid;
 use crate::stanza::{Iq, IqKind, StanzaError};
 
 /// One capability with its specification.
@@ -162,6 +163,11 @@ impl Service {
             Self::Pubsub => "pubsub",
             Self::Upload => "upload",
         }
+    }
+
+    /// Its host in a domain; `None` for what is no domain.
+    pub fn host_of(self, domain: &str) -> Option<BareJid> {
+        BareJid::parse(&format!("{}.{domain}", self.label())).ok()
     }
 
     /// Who it is: category, type and name.
