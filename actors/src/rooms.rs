@@ -37,7 +37,7 @@ impl Rooms {
         after: Option<&BareJid>,
         max: u32,
     ) -> Result<Vec<(BareJid, u32)>, StoreError> {
-        let Some(service) = Service::Rooms.host_of(domain.as_str()) else {
+        let Some(service) = Service::Rooms.at(domain.as_str()) else {
             return Ok(Vec::new());
         };
         let rooms = patiently(self.world.store.rooms(service.as_str(), after, max)).await?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use klatsch_protocol::facts::Views;
+use klatsch_protocol::facts::{Host, Views};
 use klatsch_protocol::jid::{BareJid, FullJid};
 use klatsch_protocol::stanza::{StanzaError, StreamCondition, StreamError};
 use klatsch_protocol::stream::NotResumed;
@@ -247,6 +247,11 @@ impl Sessions {
             session,
             h: answer.h,
         })
+    }
+
+    /// The server as decisions know it.
+    pub fn host(&self) -> &Host {
+        &self.world.host
     }
 
     /// Row A13: an id opens only its own account's session.

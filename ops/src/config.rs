@@ -5,6 +5,7 @@
 
 mod calls;
 pub mod check;
+mod contacts;
 mod limits;
 mod listen;
 mod load;
@@ -14,6 +15,7 @@ mod settings;
 mod upload;
 
 pub use calls::Calls;
+pub use contacts::Contacts;
 pub use limits::Limits;
 pub use listen::Listen;
 pub use load::{Loaded, Overrides, load};
@@ -59,6 +61,8 @@ settings! {
         upload: Upload;
         /// What calls need besides.
         calls: Calls;
+        /// Whom to turn to.
+        contacts: Contacts;
         /// What app servers are told.
         push: Push;
         /// Budgets.
@@ -256,6 +260,7 @@ pub fn example() -> String {
     write_example::<Pubsub>(&mut out, "pubsub");
     write_example::<Upload>(&mut out, "upload");
     write_example::<Calls>(&mut out, "calls");
+    write_example::<Contacts>(&mut out, "contacts");
     write_example::<Push>(&mut out, "push");
     write_example::<Limits>(&mut out, "limits");
     write_example::<Log>(&mut out, "log");

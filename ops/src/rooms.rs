@@ -51,7 +51,7 @@ impl RoomCommands {
         };
         let is_of = |domain: &BareJid, room: &BareJid| {
             Service::Rooms
-                .host_of(domain.as_str())
+                .at(domain.as_str())
                 .is_some_and(|service| service.as_str() == room.domain())
         };
         let reached = after
@@ -89,7 +89,7 @@ impl RoomCommands {
                 Ok(shown.collect())
             }
             Source::Store(store) => {
-                let Some(service) = Service::Rooms.host_of(domain.as_str()) else {
+                let Some(service) = Service::Rooms.at(domain.as_str()) else {
                     return Ok(Vec::new());
                 };
                 let rooms = store.rooms(service.as_str(), after, max).await?;

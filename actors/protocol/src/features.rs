@@ -9,6 +9,7 @@ pub mod bookmarks;
 pub mod caps;
 pub mod carbons;
 pub mod chat;
+pub mod contact_addresses;
 pub mod csi;
 pub mod data_forms;
 pub mod delay;
@@ -165,8 +166,8 @@ impl Service {
         }
     }
 
-    /// Its host in a domain; `None` for what is no domain.
-    pub fn host_of(self, domain: &str) -> Option<BareJid> {
+    /// Its host at a domain; `None` for what is no domain.
+    pub fn at(self, domain: &str) -> Option<BareJid> {
         BareJid::parse(&format!("{}.{domain}", self.label())).ok()
     }
 
@@ -271,6 +272,7 @@ pub const ALL: &[&Feature] = &[
     &mds::FEATURE,
     &upload::FEATURE,
     &external_services::FEATURE,
+    &contact_addresses::FEATURE,
 ];
 
 /// Answers a request that the server itself has to answer: the first matching rule decides.

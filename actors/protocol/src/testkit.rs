@@ -69,6 +69,7 @@ pub(crate) fn facts_of(session: &str) -> Given {
         pubsub: Default::default(),
         upload: Default::default(),
         external_services: Default::default(),
+        contacts: Default::default(),
     };
     let given = Given {
         now: Timestamp(1_000_000),

@@ -63,6 +63,7 @@ impl Scene {
             pubsub: Default::default(),
             upload: Default::default(),
             external_services: Default::default(),
+            contacts: Default::default(),
         };
         let node = Node::start(host, settings, store.clone(), wire)
             .await

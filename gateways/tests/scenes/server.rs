@@ -95,6 +95,7 @@ impl Server {
                 ..UploadSettings::default()
             },
             external_services: Default::default(),
+            contacts: Default::default(),
         };
         let node = Node::start(host, Settings::default(), store.clone(), Wire::Direct)
             .await

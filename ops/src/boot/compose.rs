@@ -174,6 +174,7 @@ fn host(config: &Config, upload_key: [u8; 32]) -> Result<Host, Error> {
         pubsub: config.pubsub.limits(),
         upload: config.uploads(upload_key),
         external_services: config.calls.services()?,
+        contacts: config.contacts.addresses(),
     })
 }
 

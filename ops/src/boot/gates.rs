@@ -129,7 +129,7 @@ fn clients(
         domains: ground.domains.clone(),
         mechanisms: Mechanism::ALL.to_vec(),
         fake_salt_key,
-        features: vec![caps::stream_feature()],
+        features: vec![caps::stream_feature(ground.sessions.host())],
         settings: C2sSettings {
             require_tls: ground.foundation.config.c2s.require_tls,
         },

@@ -9,7 +9,6 @@
 //! Left out: the form before version 1.4, whose hash proves nothing.
 
 use std::collections::BTreeSet;
-use std::sync::OnceLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -20,7 +19,7 @@ use sha2::{Sha256, Sha512};
 use super::pubsub::pep;
 use super::{Feature, Spec, data_forms, disco};
 use crate::effect::{Effect, Flag};
-use crate::facts::{Facts, Resource, SessionFacts};
+use crate::facts::{Facts, Host, Resource, SessionFacts};
 use crate::stanza::{Head, Iq, IqKind, Presence, Stanza};
 use crate::xml::Element;
 
@@ -199,21 +198,21 @@ pub(crate) fn take_answer(iq: &Iq, facts: &Facts<'_>) -> Option<Vec<Effect>> {
 }
 
 /// `<c/>` for the stream features.
-pub fn stream_feature() -> Element {
+pub fn stream_feature(host: &Host) -> Element {
     Element::new("c", NS)
         .attr("hash", "sha-1")
         .attr("node", NODE)
-        .attr("ver", server_hash())
+        .attr("ver", server_hash(host))
 }
 
 /// The node by which the server's capabilities are asked for (§6.2).
-pub fn server_node() -> String {
-    format!("{NODE}#{}", server_hash())
+pub fn server_node(host: &Host) -> String {
+    format!("{NODE}#{}", server_hash(host))
 }
 
-fn server_hash() -> &'static str {
-    static HASH: OnceLock<String> = OnceLock::new();
-    HASH.get_or_init(|| hash(&disco::server_description()).unwrap_or_default())
+/// Computed when it is asked for, which is rare: clients know it from the stream's features.
+fn server_hash(host: &Host) -> String {
+    hash(&disco::server_description(host)).unwrap_or_default()
 }
 
 /// The hash of a description with SHA-1 (§5.1); `None` when it is ill-formed (§5.4).

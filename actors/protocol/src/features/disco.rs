@@ -5,9 +5,9 @@
 //! that is not cannot be.
 
 use super::pubsub::disco as nodes;
-use super::{ALL, Feature, Scope, Service, Spec, get, refuse, upload};
+use super::{ALL, Feature, Scope, Service, Spec, contact_addresses, get, refuse, upload};
 use crate::effect::{Answer, Effect};
-use crate::facts::Facts;
+use crate::facts::{Facts, Host};
 use crate::features::roster::Subscription;
 use crate::stanza::{Iq, Stanza, StanzaError};
 use crate::xml::Element;
@@ -70,11 +70,9 @@ const SERVER_IDENTITY: (&str, &str, &str) = ("server", "im", "klatsch");
 const ACCOUNT_IDENTITY: (&str, &str, &str) = ("account", "registered", "");
 
 /// The server's identities and features, the same as its capabilities are computed from.
-pub fn server_description() -> Element {
-    description(
-        &[SERVER_IDENTITY],
-        ALL.iter().flat_map(|feature| feature.disco).copied(),
-    )
+pub fn server_description(host: &Host) -> Element {
+    let features = ALL.iter().flat_map(|feature| feature.disco).copied();
+    description(&[SERVER_IDENTITY], features).children_from(contact_addresses::form(&host.contacts))
 }
 
 fn description<'a>(
@@ -98,16 +96,16 @@ fn description<'a>(
         .children_from(features)
 }
 
-fn server_info(iq: &Iq, _facts: &Facts<'_>) -> Vec<Effect> {
+fn server_info(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
     let node = node_of(iq);
     // XEP-0115 §6.2: the node of our own capabilities is known, others are not.
     if node
         .as_deref()
-        .is_some_and(|node| node != super::caps::server_node())
+        .is_some_and(|node| node != super::caps::server_node(facts.host))
     {
         return refuse(iq, StanzaError::item_not_found());
     }
-    answer(iq, server_description(), node)
+    answer(iq, server_description(facts.host), node)
 }
 
 /// §4: the services of the domain that was asked.
