@@ -60,6 +60,10 @@ pub const ALL: &[(&str, &str)] = &[
     (ROOMS, "Rooms at hand on this node."),
     (ROOM_OCCUPANTS, "Sessions inside rooms of this node."),
     (ROOM_MESSAGES, "Messages committed to the logs of rooms."),
+    (
+        UPLOAD_SLOTS,
+        "Slots for files asked for, by outcome: given, quota, disk, store.",
+    ),
     (ACTOR_RESTARTS, "Actors started again after a failure."),
 ];
 
@@ -84,6 +88,7 @@ const HELD_DROPPED: &str = "klatsch_held_stanzas_dropped_total";
 const ROOMS: &str = "klatsch_rooms";
 const ROOM_OCCUPANTS: &str = "klatsch_room_occupants";
 const ROOM_MESSAGES: &str = "klatsch_room_messages_total";
+const UPLOAD_SLOTS: &str = "klatsch_upload_slots_total";
 const ACTOR_RESTARTS: &str = "klatsch_actor_restarts_total";
 
 /// Shows what is counted without labels from the start: a series that appears with its first
@@ -206,6 +211,11 @@ pub(crate) fn room_occupants(more: i64) {
 
 pub(crate) fn room_message() {
     metrics::counter!(ROOM_MESSAGES).increment(1);
+}
+
+/// A slot was asked for.
+pub(crate) fn upload_slot(outcome: &'static str) {
+    metrics::counter!(UPLOAD_SLOTS, "outcome" => outcome).increment(1);
 }
 
 /// Row C10: labels come from enums only.

@@ -25,6 +25,7 @@ use tokio::time::timeout;
 
 use crate::accounts::AccountCell;
 use crate::mail::{Address, Mail};
+use crate::metrics;
 use crate::room::{self, Settled};
 use crate::world::{STORE_PATIENCE, World, now};
 
@@ -286,7 +287,18 @@ async fn ask_for_service(world: &World, host: &BareJid, query: &Query) -> Answer
 
 /// Takes room for a file from its account's quota.
 async fn reserve_upload(world: &World, request: &SlotRequest) -> Answer {
-    match patiently(world.store.reserve_upload(request, now())).await {
+    // Row C13: what messages do not get, files do not get either.
+    if world.strain.disk_is_low() {
+        metrics::upload_slot("disk");
+        return Answer::Failed(StanzaError::resource_constraint());
+    }
+    let reserved = patiently(world.store.reserve_upload(request, now())).await;
+    metrics::upload_slot(match &reserved {
+        Ok(Reserved::Granted) => "given",
+        Ok(Reserved::OverQuota(_)) => "quota",
+        Err(_) => "store",
+    });
+    match reserved {
         Ok(Reserved::Granted) => Answer::Slot(Box::new(request.slot.clone())),
         Ok(Reserved::OverQuota(again)) => Answer::OverQuota(again),
         Err(error) => Answer::Failed(refusal_of(&error)),

@@ -27,4 +27,4 @@ pub use log::{Append, Appended, Dedup, LogAppend, LogAppended, Placed};
 pub use rooms::{RoomAppend, RoomAppended};
 pub use snapshot::Snapshot;
 pub use store::Store;
-pub use uploads::{ContentHash, Reserved, Upload};
+pub use uploads::{Begun, ContentHash, Reserved, Upload};

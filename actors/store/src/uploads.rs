@@ -19,9 +19,22 @@ pub enum Reserved {
     OverQuota(Option<Timestamp>),
 }
 
+/// What a slot is when its file begins to come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Begun {
+    /// It waits for its file, of this type if that was said.
+    Ready(Option<String>),
+    /// It has its file already.
+    Taken,
+    /// Its time is over, or there is no such slot.
+    Over,
+}
+
 /// A file that is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upload {
+    /// The domain of the account it is from.
+    pub domain: String,
     /// What it is called.
     pub name: String,
     /// What it is, if that was said.
@@ -32,6 +45,8 @@ pub struct Upload {
     pub content: ContentHash,
     /// When it came.
     pub stamp: Timestamp,
+    /// When it goes; `None`: with its account.
+    pub ends: Option<Timestamp>,
 }
 
 subject! {
@@ -44,8 +59,14 @@ subject! {
         /// # Errors
         /// `NoSuchAccount`, `Unavailable`, `Uncertain`.
         fn reserve_upload(&self, request: &SlotRequest, now: Timestamp) -> Reserved;
+        /// The file begins to come: its room stays taken until then, however long ago the slot
+        /// would have ended.
+        ///
+        /// # Errors
+        /// `Unavailable`, `Uncertain`.
+        fn begin_upload(&self, id: Id, until: Timestamp, now: Timestamp) -> Begun;
         /// The content has come: the file is there from now on. False: there is no such slot,
-        /// or it has its file already.
+        /// its time is over, or it has its file already.
         ///
         /// # Errors
         /// `Unavailable`, `Uncertain`.

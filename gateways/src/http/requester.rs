@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_are_not_believed() {
+    fn w10_strangers_are_not_believed() {
         let forged = [
             ("x-forwarded-for", "127.0.0.1"),
             ("x-forwarded-proto", "https"),
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_part_a_proxy_wrote_is_believed() {
+    fn w10_only_the_part_a_proxy_wrote_is_believed() {
         let told = [
             ("x-forwarded-for", "127.0.0.1, 198.51.100.7, 10.1.1.1"),
             ("x-forwarded-proto", "https, http"),
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn unreadable_address_does_not_give_way_to_a_forged_one() {
+    fn w10_unreadable_address_does_not_give_way_to_a_forged_one() {
         let told = [("x-forwarded-for", "127.0.0.9, unknown")];
         let seen = requester("10.0.0.1", Scheme::Http, &told);
         assert_eq!(seen.address, "10.0.0.1".parse::<IpAddr>().unwrap());

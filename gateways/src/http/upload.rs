@@ -17,11 +17,15 @@ use axum::body::Body;
 use axum::extract::{Path, RawQuery, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use http::header::HOST;
+use http::uri::Authority;
 use http::{HeaderMap, Method, StatusCode};
 use klatsch_actors::strain::Strain;
 use klatsch_protocol::features::upload::slot::{Key, NoSlot, Slot, parse_id};
+use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::time::Timestamp;
-use klatsch_store::{Store, StoreError, Upload};
+use klatsch_store::{Begun, Store, StoreError, Upload};
+use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval};
 use tower_http::services::ServeFile;
 
@@ -35,6 +39,9 @@ const SWEEP_EVERY: Duration = Duration::from_secs(600);
 /// Files of one sweep's step: one short transaction.
 const SWEEP_MAX: u32 = 200;
 
+/// Files that come at the same time: each has a file, a connection and a piece in memory.
+const AT_ONCE_MAX: usize = 256;
+
 /// Everything uploads need.
 pub struct Uploads {
     /// What is known of them.
@@ -45,6 +52,19 @@ pub struct Uploads {
     pub key: Key,
     /// Whether the disk has room.
     pub strain: Arc<Strain>,
+    /// The domains served, whose files are kept apart (row R14).
+    pub domains: Vec<BareJid>,
+    /// Who may send a file now.
+    pub turns: Turns,
+}
+
+/// Bounds how many files come at the same time.
+pub struct Turns(Semaphore);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(Semaphore::new(AT_ONCE_MAX))
+    }
 }
 
 /// Why a request is not done.
@@ -55,6 +75,8 @@ enum Refusal {
     TooMuch,
     TooLittle,
     TooSlow,
+    AnotherType,
+    Busy,
     Taken,
     NotFound,
     NoRoom,
@@ -78,6 +100,16 @@ impl Refusal {
                 "less than the slot is for",
             ),
             Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, "too_slow", "too slow"),
+            Self::AnotherType => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "another_type",
+                "not the type that the slot is for",
+            ),
+            Self::Busy => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "busy",
+                "too many files are coming",
+            ),
             Self::Taken => (StatusCode::CONFLICT, "taken", "the slot has its file"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not_found", "no such file"),
             Self::NoRoom => (
@@ -154,7 +186,7 @@ async fn show(
     Path((id, name)): Path<(String, String)>,
     request: Request,
 ) -> Response {
-    answer::shared(match uploads.find(&id, &name).await {
+    answer::shared(match uploads.find(&id, &name, request.headers()).await {
         Ok(upload) => uploads.show_file(&upload, request).await,
         Err(refusal) => refusal.into_response(),
     })
@@ -171,6 +203,14 @@ impl Uploads {
             return Err(Refusal::NoRoom);
         }
         receive::check_length(slot.size, headers)?;
+        let _turn = self.turns.0.try_acquire().map_err(|_| Refusal::Busy)?;
+        let until = now().plus(receive::longest(slot.size));
+        // The room stays taken, and nobody sends a file for nothing.
+        match self.store.begin_upload(slot.id, until, now()).await? {
+            Begun::Ready(kind) => receive::check_type(kind.as_deref(), headers)?,
+            Begun::Taken => return Err(Refusal::Taken),
+            Begun::Over => return Err(Refusal::Late),
+        }
         let mut incoming = self.contents.begin().await?;
         receive::receive(slot.size, body, &mut incoming).await?;
         let complete = |content| self.store.complete_upload(slot.id, content, now());
@@ -183,17 +223,31 @@ impl Uploads {
 
     /// The file of this address: a wrong name is a wrong address, or anybody could send round
     /// links that say something else than what they lead to.
-    async fn find(&self, id: &str, name: &str) -> Result<Upload, Refusal> {
+    async fn find(&self, id: &str, name: &str, headers: &HeaderMap) -> Result<Upload, Refusal> {
         let id = parse_id(id).ok_or(Refusal::NotFound)?;
         let upload = self.store.upload(id, now()).await?;
         upload
-            .filter(|upload| upload.name == name)
+            .filter(|upload| upload.name == name && !self.is_elsewhere(upload, headers))
             .ok_or(Refusal::NotFound)
+    }
+
+    /// Row R14: under the name of one domain there are no files of another. A host that is none
+    /// of ours is what a proxy or the configuration calls us.
+    fn is_elsewhere(&self, upload: &Upload, headers: &HeaderMap) -> bool {
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+        let Some(host) = host.and_then(|host| host.parse::<Authority>().ok()) else {
+            return false;
+        };
+        let host = host.host().trim_end_matches('.').to_ascii_lowercase();
+        let served = |name: &str| self.domains.iter().any(|domain| domain.as_str() == name);
+        let below = host.strip_prefix("upload.").unwrap_or(&host);
+        let domain = if served(&host) { &host } else { below };
+        served(domain) && *domain != upload.domain
     }
 
     async fn show_file(&self, upload: &Upload, request: Request) -> Response {
         if answer::has_it(upload, request.headers()) {
-            return answer::dressed(StatusCode::NOT_MODIFIED.into_response(), upload);
+            return answer::dressed(StatusCode::NOT_MODIFIED.into_response(), upload, now());
         }
         let is_whole = !request.headers().contains_key(http::header::RANGE);
         if is_whole && request.method() == Method::GET {
@@ -205,7 +259,7 @@ impl Uploads {
                 tracing::error!(name = upload.name, "a file's content is gone");
                 Refusal::NotFound.into_response()
             }
-            Ok(response) => answer::dressed(response.map(Body::new), upload),
+            Ok(response) => answer::dressed(response.map(Body::new), upload, now()),
             Err(error) => Refusal::from(error).into_response(),
         }
     }

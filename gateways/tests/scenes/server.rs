@@ -24,6 +24,8 @@ use klatsch_store::{Credentials, Store};
 use tempfile::TempDir;
 
 pub(crate) const DOMAIN: &str = "klatsch.test";
+/// Another organisation on the same server.
+pub(crate) const OTHER_DOMAIN: &str = "other.test";
 pub(crate) const PASSWORD: &str = "correct horse battery";
 
 /// What slots are signed with.
@@ -76,7 +78,8 @@ impl Server {
         for name in ["anna", "bert"] {
             create(&store, name).await;
         }
-        let domains = vec![BareJid::parse(DOMAIN).unwrap()];
+        let domains = [DOMAIN, OTHER_DOMAIN].map(|domain| BareJid::parse(domain).unwrap());
+        let domains = domains.to_vec();
         let host = Host {
             domains: domains.clone(),
             version: "test",
@@ -102,7 +105,7 @@ impl Server {
             &node,
             &store,
             &limits,
-            domains,
+            domains.clone(),
             &shutdown,
             setup.require_tls,
         );
@@ -120,6 +123,8 @@ impl Server {
             contents: Contents::open(folder.path().to_owned()).unwrap(),
             key: KEY,
             strain: node.sessions.strain(),
+            domains,
+            turns: Default::default(),
         };
         let http = HttpServer {
             router: router(Arc::new(state))

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::client::{Client, PATIENCE};
-use crate::server::{DOMAIN, Server};
+use crate::server::{DOMAIN, OTHER_DOMAIN, Server};
 
 const NS: &str = "urn:xmpp:http:upload:0";
 
@@ -281,4 +281,134 @@ async fn pages_of_other_sites_may_send_and_show_files() {
     assert!(allowed.contains("PUT"));
     let answer = get(&server, &url, "Origin: https://mail.example\r\n").await;
     assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+}
+
+#[tokio::test]
+async fn section_8_another_type_than_promised_is_refused() {
+    let server = Server::start().await;
+    let mut client = online(&server, "anna").await;
+    let attributes = "filename='a.png' size='5' content-type='image/png'";
+    let (to, _) = slot(&mut client, attributes).await;
+    let put = |kind: &str| format!("Content-Length: 5\r\nContent-Type: {kind}\r\n");
+    let refused = ask(server.http, "PUT", &to, &put("text/html"), b"hello").await;
+    assert_eq!(refused.status, 415);
+    let stored = ask(server.http, "PUT", &to, &put("image/png"), b"hello").await;
+    assert_eq!(stored.status, 201);
+}
+
+#[tokio::test]
+async fn section_6_3_nobody_keeps_a_file_longer_than_its_time() {
+    let server = Server::start().await;
+    let mut client = online(&server, "anna").await;
+    let soon = klatsch_actors::world::now().plus(std::time::Duration::from_secs(100));
+    let purpose = "xmlns='urn:xmpp:http:upload:purpose:0'";
+    let request = format!(
+        "<request xmlns='{NS}' filename='a' size='1'>\
+         <ephemeral {purpose} expire-before='{}'/></request>",
+        soon.to_xep0082()
+    );
+    client
+        .send(&format!(
+            "<iq type='get' id='slot' to='upload.{DOMAIN}'>{request}</iq>"
+        ))
+        .await;
+    let answer = client.expect(|it| it.attr("id") == Some("slot")).await;
+    let answer = answer.to_element();
+    let given = answer.find("slot", NS).expect("a slot");
+    let url = |name| given.find(name, NS).unwrap().get("url").unwrap();
+    assert_eq!(put(&server, url("put"), b"0").await, 201);
+    let file = get(&server, url("get"), "").await;
+    let cached = file.header("cache-control").unwrap();
+    let seconds = cached.split(['=', ',']).nth(2).unwrap();
+    assert!(seconds.parse::<u64>().unwrap() <= 100, "{cached}");
+}
+
+#[tokio::test]
+async fn h06_there_is_no_http_2_whose_frames_could_flood() {
+    let server = Server::start().await;
+    let mut tcp = TcpStream::connect(server.http).await.unwrap();
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    tcp.write_all(preface).await.unwrap();
+    let mut answer = Vec::new();
+    let read = timeout(PATIENCE, tcp.read_to_end(&mut answer));
+    let _ = read.await.expect("the server closes");
+    // The fourth byte of a frame says what it is; 4 is SETTINGS, which must come first.
+    let is_http_2 = !answer.starts_with(b"HTTP/1") && answer.get(3) == Some(&4);
+    assert!(!is_http_2, "{answer:?}");
+    let mut config = crate::client::credulous(false);
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let tcp = TcpStream::connect(server.https).await.unwrap();
+    let name = rustls::pki_types::ServerName::try_from(DOMAIN).unwrap();
+    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
+    let tls = connector.connect(name, tcp).await.unwrap();
+    assert_ne!(tls.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+}
+
+#[tokio::test]
+async fn h06_ranges_ask_for_no_more_than_the_file() {
+    let server = Server::start().await;
+    let url = file(&server, "filename='a' size='10'", b"0123456789").await;
+    let many = vec!["0-9"; 1000].join(",");
+    for range in [
+        many.as_str(),
+        "0-18446744073709551615",
+        "18446744073709551615-",
+        "-18446744073709551616",
+        "5-2",
+        "-",
+        "a-b",
+    ] {
+        let part = get(&server, &url, &format!("Range: bytes={range}\r\n")).await;
+        // A refusal has a text; everything else is of the file.
+        let is_bounded = match part.status {
+            200 | 206 => part.body.len() <= 10,
+            status => status == 416,
+        };
+        assert!(
+            is_bounded,
+            "{} {}",
+            part.status,
+            &range[..range.len().min(40)]
+        );
+    }
+}
+
+#[tokio::test]
+async fn r14_under_the_name_of_one_domain_there_are_no_files_of_another() {
+    let server = Server::start().await;
+    let url = file(&server, "filename='a' size='1'", b"0").await;
+    let path = url.strip_prefix(&format!("https://{DOMAIN}")).unwrap();
+    for (host, status) in [
+        (DOMAIN.to_owned(), 200),
+        (format!("{DOMAIN}:5443"), 200),
+        (format!("upload.{DOMAIN}"), 200),
+        ("files.proxy.example".to_owned(), 200),
+        (OTHER_DOMAIN.to_owned(), 404),
+        ("Other.Test:5443".to_owned(), 404),
+        (format!("{OTHER_DOMAIN}."), 404),
+        (format!("upload.{OTHER_DOMAIN}"), 404),
+    ] {
+        let mut tcp = TcpStream::connect(server.http).await.unwrap();
+        let head = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        tcp.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let read = timeout(PATIENCE, tcp.read_to_end(&mut answer));
+        read.await.expect("an answer").unwrap();
+        let wanted = format!("HTTP/1.1 {status} ");
+        assert!(answer.starts_with(wanted.as_bytes()), "{host}");
+    }
+}
+
+#[tokio::test]
+async fn c13_a_full_disk_takes_no_files() {
+    let server = Server::start().await;
+    let mut client = online(&server, "anna").await;
+    let (to, _) = slot(&mut client, "filename='a' size='1'").await;
+    let strain = server.gateways.clients.sessions.strain();
+    strain.set_disk_is_low(true);
+    assert_eq!(put(&server, &to, b"0").await, 507);
+    let refused = request(&mut client, "filename='b' size='1'").await;
+    assert_eq!(refused.attr("type"), Some("error"));
+    strain.set_disk_is_low(false);
+    assert_eq!(put(&server, &to, b"0").await, 201);
 }

@@ -151,6 +151,8 @@ fn uploads(ground: &Ground<'_>) -> Result<Option<Arc<Uploads>>, Error> {
         contents,
         key: settings.key,
         strain: ground.sessions.strain(),
+        domains: ground.domains.clone(),
+        turns: Default::default(),
     })))
 }
 

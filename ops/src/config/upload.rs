@@ -21,6 +21,8 @@ settings! {
         file_bytes_max: u64 = Settings::default().file_bytes_max;
         /// Bytes of all files of an account.
         account_bytes_max: u64 = Settings::default().account_bytes_max;
+        /// Number of files of an account.
+        account_files_max: u64 = Settings::default().account_files_max;
         /// Days that files sent in messages stay. Avatars stay with their account.
         retention_days: u64 = Settings::default().retention.as_secs() / DAY;
     }
@@ -35,6 +37,7 @@ impl Config {
             url: self.upload_url(),
             file_bytes_max: upload.file_bytes_max,
             account_bytes_max: upload.account_bytes_max,
+            account_files_max: upload.account_files_max,
             retention: Duration::from_secs(upload.retention_days.saturating_mul(DAY)),
         }
     }

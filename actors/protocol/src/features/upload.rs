@@ -66,6 +66,8 @@ pub struct Settings {
     pub file_bytes_max: u64,
     /// Bytes of all files of an account.
     pub account_bytes_max: u64,
+    /// Number of its files, which bounds what single bytes cost.
+    pub account_files_max: u64,
     /// How long the files of messages stay.
     pub retention: Duration,
 }
@@ -78,6 +80,8 @@ impl Default for Settings {
             // A minute of a phone's video.
             file_bytes_max: 100 * 1024 * 1024,
             account_bytes_max: 1024 * 1024 * 1024,
+            // Thirty a day for a year.
+            account_files_max: 10_000,
             // People look back for a year; the quota bounds the disk.
             retention: Duration::from_secs(365 * 86_400),
         }
@@ -123,6 +127,8 @@ pub struct SlotRequest {
     pub expires: Option<Timestamp>,
     /// Bytes the account may have altogether.
     pub account_bytes_max: u64,
+    /// Files the account may have altogether.
+    pub account_files_max: u64,
 }
 
 /// What a service says of itself besides its features (§3).
@@ -166,6 +172,7 @@ fn request_of(iq: &Iq, facts: &Facts<'_>) -> Result<SlotRequest, StanzaError> {
         content_type: request.get("content-type").and_then(name::media_type),
         expires: purpose.expires(facts.now, settings),
         account_bytes_max: settings.account_bytes_max,
+        account_files_max: settings.account_files_max,
     })
 }
 

@@ -7,7 +7,7 @@ use klatsch_protocol::time::Timestamp;
 
 use super::Memory;
 use crate::error::{Result, StoreError};
-use crate::uploads::{ContentHash, Reserved, Upload, Uploads};
+use crate::uploads::{Begun, ContentHash, Reserved, Upload, Uploads};
 
 /// A file, or the room for one.
 pub(super) struct Held {
@@ -47,7 +47,12 @@ impl Uploads for Memory {
         let there: Vec<&Held> = owned.filter(|held| held.is_there(now)).collect();
         let taken: u64 = there.iter().map(|held| held.size).sum();
         let wanted = taken.saturating_add(request.slot.size);
-        if let missing @ 1.. = wanted.saturating_sub(request.account_bytes_max) {
+        let files = there.len() as u64 + 1;
+        let missing = (
+            wanted.saturating_sub(request.account_bytes_max),
+            files.saturating_sub(request.account_files_max),
+        );
+        if missing != (0, 0) {
             return Ok(Reserved::OverQuota(room_at(&there, missing)));
         }
         let held = Held {
@@ -64,10 +69,25 @@ impl Uploads for Memory {
         Ok(Reserved::Granted)
     }
 
+    async fn begin_upload(&self, id: Id, until: Timestamp, now: Timestamp) -> Result<Begun> {
+        let mut state = self.state();
+        let held = state.uploads.get_mut(&id);
+        Ok(match held.filter(|held| held.owner.is_some()) {
+            Some(held) if held.content.is_some() => Begun::Taken,
+            Some(held) if held.is_there(now) => {
+                held.ends = held.ends.max(Some(until));
+                Begun::Ready(held.content_type.clone())
+            }
+            _ => Begun::Over,
+        })
+    }
+
     async fn complete_upload(&self, id: Id, content: ContentHash, now: Timestamp) -> Result<bool> {
         let mut state = self.state();
         let held = state.uploads.get_mut(&id);
-        let held = held.filter(|held| held.content.is_none() && held.owner.is_some());
+        let waits =
+            |held: &&mut Held| held.content.is_none() && held.owner.is_some() && held.is_there(now);
+        let held = held.filter(waits);
         let Some(held) = held else {
             return Ok(false);
         };
@@ -82,11 +102,13 @@ impl Uploads for Memory {
         let held = state.uploads.get(&id).filter(|held| held.is_there(now));
         Ok(held.and_then(|held| {
             Some(Upload {
+                domain: held.owner.as_ref()?.domain().to_owned(),
                 name: held.name.clone(),
                 content_type: held.content_type.clone(),
                 size: held.size,
                 content: held.content?,
                 stamp: held.stamp,
+                ends: held.ends,
             })
         }))
     }
@@ -108,19 +130,19 @@ impl Uploads for Memory {
     }
 }
 
-/// When so many bytes will have gone by themselves.
-fn room_at(there: &[&Held], missing: u64) -> Option<Timestamp> {
+/// When so many bytes and files will have gone by themselves.
+fn room_at(there: &[&Held], (bytes, files): (u64, u64)) -> Option<Timestamp> {
     let ending = there
         .iter()
         .filter_map(|held| Some((held.ends?, held.size)));
     let mut ending: Vec<_> = ending.collect();
     ending.sort_unstable();
-    let mut gone = 0;
+    let mut gone = (0, 0);
     let mut enough = ending.into_iter().map(|(ends, size)| {
-        gone += size;
+        gone = (gone.0 + size, gone.1 + 1);
         (gone, ends)
     });
     enough
-        .find(|(gone, _)| *gone >= missing)
+        .find(|(gone, _)| gone.0 >= bytes && gone.1 >= files)
         .map(|(_, ends)| ends)
 }

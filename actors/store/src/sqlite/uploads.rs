@@ -5,9 +5,9 @@ use klatsch_protocol::features::upload::slot::Id;
 use klatsch_protocol::time::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 
-use super::{Sqlite, accounts, unsigned};
+use super::{Sqlite, accounts, signed, unsigned};
 use crate::error::{Result, StoreError};
-use crate::uploads::{ContentHash, Reserved, Upload, Uploads};
+use crate::uploads::{Begun, ContentHash, Reserved, Upload, Uploads};
 
 /// An ended file's content.
 type Content = (Option<Vec<u8>>,);
@@ -20,7 +20,7 @@ impl Uploads for Sqlite {
                 let connection = writer.connection().await?;
                 let owner = accounts::number(connection, &request.owner).await?;
                 let missing = missing(connection, owner, &request, now).await?;
-                if missing > 0 {
+                if missing != (0, 0) {
                     let again = room_at(connection, owner, missing, now).await?;
                     return Ok(Reserved::OverQuota(again));
                 }
@@ -31,16 +31,24 @@ impl Uploads for Sqlite {
         .await
     }
 
+    async fn begin_upload(&self, id: Id, until: Timestamp, now: Timestamp) -> Result<Begun> {
+        self.write(move |writer| {
+            Box::pin(async move { begin(writer.connection().await?, id, until, now).await })
+        })
+        .await
+    }
+
     async fn complete_upload(&self, id: Id, content: ContentHash, now: Timestamp) -> Result<bool> {
         self.write(move |writer| {
             Box::pin(async move {
                 let done = sqlx::query(
                     "UPDATE upload SET content = ?, ends = expires, stamp = ?
-                     WHERE id = ? AND content IS NULL AND owner IS NOT NULL",
+                     WHERE id = ? AND content IS NULL AND owner IS NOT NULL AND ends > ?",
                 )
                 .bind(content.to_vec())
                 .bind(now.0)
                 .bind(id.to_vec())
+                .bind(now.0)
                 .execute(writer.connection().await?)
                 .await?;
                 Ok(done.rows_affected() == 1)
@@ -50,22 +58,33 @@ impl Uploads for Sqlite {
     }
 
     async fn upload(&self, id: Id, now: Timestamp) -> Result<Option<Upload>> {
-        type Row = (String, Option<String>, i64, Vec<u8>, i64);
+        type Row = (
+            String,
+            String,
+            Option<String>,
+            i64,
+            Vec<u8>,
+            i64,
+            Option<i64>,
+        );
         let row: Option<Row> = sqlx::query_as(
-            "SELECT name, content_type, size, content, stamp FROM upload
-             WHERE id = ? AND content IS NOT NULL AND (ends IS NULL OR ends > ?)",
+            "SELECT a.domain, u.name, u.content_type, u.size, u.content, u.stamp, u.ends
+             FROM upload u JOIN account a ON a.id = u.owner
+             WHERE u.id = ? AND u.content IS NOT NULL AND (u.ends IS NULL OR u.ends > ?)",
         )
         .bind(id.to_vec())
         .bind(now.0)
         .fetch_optional(&self.readers)
         .await?;
-        let upload = |(name, content_type, size, content, stamp): Row| {
+        let upload = |(domain, name, content_type, size, content, stamp, ends): Row| {
             Ok(Upload {
+                domain,
                 name,
                 content_type,
                 size: unsigned(size)?,
                 content: hash(content)?,
                 stamp: Timestamp(stamp),
+                ends: ends.map(Timestamp),
             })
         };
         row.map(upload).transpose()
@@ -102,15 +121,15 @@ impl Uploads for Sqlite {
     }
 }
 
-/// Bytes that the file would have beyond its account's quota.
+/// Bytes and files that there would be beyond the account's quota.
 async fn missing(
     connection: &mut SqliteConnection,
     owner: i64,
     request: &SlotRequest,
     now: Timestamp,
-) -> Result<u64> {
-    let taken: i64 = sqlx::query_scalar(
-        "SELECT coalesce(sum(size), 0) FROM upload
+) -> Result<(u64, u64)> {
+    let (taken, files): (i64, i64) = sqlx::query_as(
+        "SELECT coalesce(sum(size), 0), count(*) FROM upload
          WHERE owner = ? AND (ends IS NULL OR ends > ?)",
     )
     .bind(owner)
@@ -118,28 +137,60 @@ async fn missing(
     .fetch_one(connection)
     .await?;
     let wanted = unsigned(taken)?.saturating_add(request.slot.size);
-    Ok(wanted.saturating_sub(request.account_bytes_max))
+    let files = unsigned(files)?.saturating_add(1);
+    Ok((
+        wanted.saturating_sub(request.account_bytes_max),
+        files.saturating_sub(request.account_files_max),
+    ))
 }
 
-/// When so many bytes will have gone by themselves.
+/// When so many bytes and files will have gone by themselves.
 async fn room_at(
     connection: &mut SqliteConnection,
     owner: i64,
-    missing: u64,
+    (bytes, files): (u64, u64),
     now: Timestamp,
 ) -> Result<Option<Timestamp>> {
     let at: Option<i64> = sqlx::query_scalar(
         "SELECT ends FROM
-            (SELECT ends, sum(size) OVER (ORDER BY ends, id) AS gone FROM upload
-             WHERE owner = ? AND ends > ?)
-         WHERE gone >= ? ORDER BY gone LIMIT 1",
+            (SELECT ends, sum(size) OVER went AS bytes, row_number() OVER went AS files
+             FROM upload WHERE owner = ? AND ends > ? WINDOW went AS (ORDER BY ends, id))
+         WHERE bytes >= ? AND files >= ? ORDER BY files LIMIT 1",
     )
     .bind(owner)
     .bind(now.0)
-    .bind(i64::try_from(missing).unwrap_or(i64::MAX))
+    .bind(signed(bytes))
+    .bind(signed(files))
     .fetch_optional(connection)
     .await?;
     Ok(at.map(Timestamp))
+}
+
+async fn begin(
+    connection: &mut SqliteConnection,
+    id: Id,
+    until: Timestamp,
+    now: Timestamp,
+) -> Result<Begun> {
+    type Row = (Option<String>, bool, Option<i64>);
+    let row: Option<Row> = sqlx::query_as(
+        "SELECT content_type, content IS NOT NULL, ends FROM upload
+         WHERE id = ? AND owner IS NOT NULL",
+    )
+    .bind(id.to_vec())
+    .fetch_optional(&mut *connection)
+    .await?;
+    let content_type = match row {
+        Some((_, true, _)) => return Ok(Begun::Taken),
+        Some((content_type, false, Some(ends))) if ends > now.0 => content_type,
+        _ => return Ok(Begun::Over),
+    };
+    sqlx::query("UPDATE upload SET ends = max(ends, ?) WHERE id = ?")
+        .bind(until.0)
+        .bind(id.to_vec())
+        .execute(connection)
+        .await?;
+    Ok(Begun::Ready(content_type))
 }
 
 async fn insert(

@@ -2,7 +2,7 @@
 
 use klatsch_protocol::features::upload::SlotRequest;
 use klatsch_protocol::features::upload::slot::Slot;
-use klatsch_store::{Reserved, Store, StoreError, Upload};
+use klatsch_store::{Begun, Reserved, Store, StoreError, Upload};
 
 use crate::support::{at, bare, couple, create, on_every_backend};
 
@@ -16,6 +16,9 @@ on_every_backend! {
     files_of_a_removed_account_are_forgotten,
     content_is_wanted_as_long_as_a_file_has_it,
     nobody_has_no_quota,
+    room_stays_taken_while_a_file_comes,
+    h04_a_slot_that_ended_gives_no_file_beyond_the_quota,
+    the_number_of_files_is_limited,
 }
 
 /// A slot of ten bytes until second 100; the file stays until second `expires`.
@@ -26,6 +29,7 @@ fn request(id: u8, expires: Option<i64>) -> SlotRequest {
         content_type: Some("image/jpeg".to_owned()),
         expires: expires.map(at),
         account_bytes_max: 35,
+        account_files_max: 10,
     }
 }
 
@@ -47,11 +51,13 @@ async fn file_is_there_once_its_content_has_come(store: &Store) {
     let completed = store.complete_upload([1; 16], [7; 32], at(2)).await;
     assert!(completed.unwrap());
     let upload = Upload {
+        domain: "example.org".to_owned(),
         name: "1.jpg".to_owned(),
         content_type: Some("image/jpeg".to_owned()),
         size: 10,
         content: [7; 32],
         stamp: at(2),
+        ends: Some(at(1000)),
     };
     assert_eq!(store.upload([1; 16], at(999)).await.unwrap(), Some(upload));
     assert_eq!(store.upload([1; 16], at(1000)).await.unwrap(), None);
@@ -165,4 +171,51 @@ async fn content_is_wanted_as_long_as_a_file_has_it(store: &Store) {
 async fn nobody_has_no_quota(store: &Store) {
     let refused = store.reserve_upload(&request(1, None), at(0)).await;
     assert_eq!(refused, Err(StoreError::NoSuchAccount));
+}
+
+async fn room_stays_taken_while_a_file_comes(store: &Store) {
+    couple(store).await;
+    assert_eq!(reserve(store, 1, Some(5000), 0).await, Reserved::Granted);
+    let ready = Begun::Ready(Some("image/jpeg".to_owned()));
+    let begun = store.begin_upload([1; 16], at(900), at(99)).await;
+    assert_eq!(begun, Ok(ready.clone()));
+    // It may break off and begin anew.
+    let again = store.begin_upload([1; 16], at(800), at(200)).await;
+    assert_eq!(again, Ok(ready));
+    assert!(store.expire_uploads(at(899), 10).await.unwrap().is_empty());
+    let mut larger = request(2, None);
+    larger.slot.size = 30;
+    let refused = store.reserve_upload(&larger, at(899)).await.unwrap();
+    assert_eq!(refused, Reserved::OverQuota(Some(at(900))));
+    let completed = store.complete_upload([1; 16], [1; 32], at(899)).await;
+    assert!(completed.unwrap());
+    let taken = store.begin_upload([1; 16], at(999), at(899)).await;
+    assert_eq!(taken, Ok(Begun::Taken));
+    let unknown = store.begin_upload([9; 16], at(999), at(899)).await;
+    assert_eq!(unknown, Ok(Begun::Over));
+}
+
+async fn h04_a_slot_that_ended_gives_no_file_beyond_the_quota(store: &Store) {
+    couple(store).await;
+    for id in 1..4 {
+        assert_eq!(reserve(store, id, None, 0).await, Reserved::Granted);
+    }
+    // Its room has been given to another.
+    assert_eq!(reserve(store, 4, None, 100).await, Reserved::Granted);
+    let begun = store.begin_upload([1; 16], at(200), at(100)).await;
+    assert_eq!(begun, Ok(Begun::Over));
+    let late = store.complete_upload([1; 16], [1; 32], at(100)).await;
+    assert!(!late.unwrap());
+}
+
+async fn the_number_of_files_is_limited(store: &Store) {
+    couple(store).await;
+    file(store, 1, Some(500), 1).await;
+    file(store, 2, None, 2).await;
+    let mut third = request(3, None);
+    (third.slot.size, third.account_files_max) = (1, 2);
+    let refused = store.reserve_upload(&third, at(10)).await.unwrap();
+    assert_eq!(refused, Reserved::OverQuota(Some(at(500))));
+    let granted = store.reserve_upload(&third, at(500)).await.unwrap();
+    assert_eq!(granted, Reserved::Granted);
 }

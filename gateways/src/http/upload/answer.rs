@@ -8,6 +8,7 @@ use http::header::{
     CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
+use klatsch_protocol::time::Timestamp;
 use klatsch_store::Upload;
 
 /// Nothing in a file loads or runs anything, whatever it is (row H02).
@@ -31,6 +32,9 @@ const SHOWN: [&str; 15] = [
     "video/ogg",
     "video/webm",
 ];
+
+/// A day.
+const DAY_SECONDS: u64 = 86_400;
 
 /// The type of what nobody has said the type of.
 const UNKNOWN: &str = "application/octet-stream";
@@ -73,7 +77,7 @@ pub(super) fn has_it(upload: &Upload, headers: &HeaderMap) -> bool {
 }
 
 /// Puts on what every answer with a file has.
-pub(super) fn dressed(mut response: Response<Body>, upload: &Upload) -> Response {
+pub(super) fn dressed(mut response: Response<Body>, upload: &Upload, now: Timestamp) -> Response {
     let kind = upload.content_type.as_deref().unwrap_or(UNKNOWN);
     let way = match SHOWN.contains(&kind) {
         true => "inline",
@@ -85,8 +89,7 @@ pub(super) fn dressed(mut response: Response<Body>, upload: &Upload) -> Response
         (CONTENT_DISPOSITION, disposition.as_str()),
         (ETAG, &tag(upload)),
         (CONTENT_SECURITY_POLICY, POLICY),
-        // The content never changes; that it is gone may be noticed a day later.
-        (CACHE_CONTROL, "private, max-age=86400, immutable"),
+        (CACHE_CONTROL, &cached(upload, now)),
     ];
     for (name, text) in texts {
         // Types and names were made fit for headers when the slot was given.
@@ -95,6 +98,14 @@ pub(super) fn dressed(mut response: Response<Body>, upload: &Upload) -> Response
         }
     }
     response
+}
+
+/// The content never changes; that its account has gone may be noticed a day later, but not
+/// that its time is over (XEP-0363 §6.3).
+fn cached(upload: &Upload, now: Timestamp) -> String {
+    let left = upload.ends.map(|ends| ends.since(now).as_secs());
+    let seconds = left.unwrap_or(DAY_SECONDS).min(DAY_SECONDS);
+    format!("private, max-age={seconds}, immutable")
 }
 
 fn tag(upload: &Upload) -> String {
