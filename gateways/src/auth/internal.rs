@@ -9,6 +9,9 @@ use klatsch_store::{Credentials, Store, StoreError};
 use super::derivation::Derivations;
 use super::{Answer, Backend, Keys, Verdict};
 
+/// The hash of the strongest keys that every account gets.
+const STRONGEST: Hash = Hash::Sha512;
+
 /// The `internal` backend.
 pub struct Internal {
     store: Store,
@@ -58,9 +61,10 @@ impl Internal {
         // The strongest keys are the last; any of them proves the password.
         let known = found.and_then(|found| found.scram.into_iter().next_back());
         let exists = known.is_some();
-        // Rows A10, A11: an account that does not exist takes as long to refuse as any other.
+        // Rows A10, A11: an account that does not exist takes as long to refuse as any other,
+        // whose strongest keys are these.
         let keys = known.unwrap_or_else(|| {
-            ScramCredentials::fake(Hash::Sha256, &self.fake_salt_key, account.as_str())
+            ScramCredentials::fake(STRONGEST, &self.fake_salt_key, account.as_str())
         });
         let work = move || keys.verify_password(password.expose());
         match self.derivations.run(work).await {
