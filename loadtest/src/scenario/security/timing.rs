@@ -40,7 +40,12 @@ pub(super) struct TimingOptions {
 pub(super) async fn run(options: TimingOptions) -> Result<ExitCode> {
     let common = &options.common;
     let accounts = (WARM + options.samples).div_ceil(EACH);
-    provide_accounts(&Arc::new(common.target.clone()), &common.provision, accounts).await?;
+    provide_accounts(
+        &Arc::new(common.target.clone()),
+        &common.provision,
+        accounts,
+    )
+    .await?;
     let target = Arc::new(Target {
         password: "not this one".to_owned(),
         ..common.target.clone()
