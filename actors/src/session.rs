@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use klatsch_protocol::facts::SessionFacts;
 use klatsch_protocol::jid::{BareJid, FullJid};
+use klatsch_protocol::stream::Wishes;
 use klatsch_protocol::stream::sm::Sm;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,7 @@ use tokio::sync::oneshot;
 
 pub use self::cursor::Cursor;
 pub use self::life::Resumables;
+pub(crate) use self::life::begin_sm;
 pub use self::message::{
     Answered, Detach, Peer, Pressure, ResumeAnswer, Resumption, SessionMsg, Sink,
 };
@@ -73,6 +75,10 @@ pub struct Arguments {
     pub sink: Arc<dyn Sink>,
     /// The end of the account's log when the session was bound.
     pub head: u64,
+    /// What it is to be from the beginning.
+    pub wishes: Wishes,
+    /// Its counters, if its client has asked for them with the login.
+    pub sm: Option<Sm>,
 }
 
 /// A session at work: the data and what animates it.

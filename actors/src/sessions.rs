@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use klatsch_protocol::facts::{Host, Views};
+use klatsch_protocol::features::mam;
 use klatsch_protocol::jid::{BareJid, FullJid};
 use klatsch_protocol::stanza::{StanzaError, StreamCondition, StreamError};
-use klatsch_protocol::stream::NotResumed;
-use klatsch_protocol::xml::Fragment;
+use klatsch_protocol::stream::sm::{self, Sm};
+use klatsch_protocol::stream::{Bound, NotResumed, Wishes};
+use klatsch_protocol::xml::{Element, Fragment};
 use ractor::{Actor, ActorRef};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
 use tokio::time::timeout;
@@ -18,7 +20,7 @@ use crate::metrics;
 use crate::presence_shard::PresenceShardMsg;
 use crate::router::{patiently, refusal_of};
 use crate::session::{
-    Arguments, Detach, Peer, Resumption, Session, SessionActor, SessionMsg, Sink,
+    Arguments, Detach, Peer, Resumption, Session, SessionActor, SessionMsg, Sink, begin_sm,
 };
 use crate::slot::Slot;
 use crate::strain::{Charge, Queue, Strain};
@@ -100,6 +102,23 @@ impl Sessions {
         sink: Arc<dyn Sink>,
         peer: Peer,
     ) -> Result<(FullJid, SessionHandle), StanzaError> {
+        let bound = self.bind_as(account, resource, None, sink, peer).await;
+        bound.map(|(bound, session)| (bound.jid, session))
+    }
+
+    /// The same for a client that says at once what its session is to be (XEP-0386). Its
+    /// archive has what has waited for it.
+    ///
+    /// # Errors
+    /// As [`Sessions::bind`].
+    pub async fn bind_as(
+        &self,
+        account: BareJid,
+        resource: Option<String>,
+        wishes: Option<Wishes>,
+        sink: Arc<dyn Sink>,
+        peer: Peer,
+    ) -> Result<(Bound, SessionHandle), StanzaError> {
         if self.world.strain.refuses_sessions() {
             metrics::session_refused();
             return Err(StanzaError::resource_constraint().with_text("short of memory"));
@@ -118,15 +137,36 @@ impl Sessions {
             .directory
             .slots
             .reserve(xxh3_64(jid.as_str().as_bytes()));
+        let sm = wishes.and_then(|it| it.sm).map(begin_sm);
+        let mut results = Vec::new();
+        if wishes.is_some() {
+            results.extend(self.archive_bounds(&account).await);
+            results.extend(sm.as_ref().map(|sm| self.enabled(sm)));
+        }
+        let arguments = Arguments {
+            world: self.world.clone(),
+            slot,
+            jid: jid.clone(),
+            cell: cell.clone(),
+            sink,
+            head,
+            wishes: wishes.unwrap_or_default(),
+            sm,
+        };
         let bound = self.take_name(&jid, slot).await;
         let started = match bound {
-            Ok(()) => self.spawn(slot, &jid, cell.clone(), sink, head).await,
+            Ok(()) => self.spawn(arguments).await,
             Err(error) => Err(error),
         };
         match started {
             Ok(actor) => {
+                if wishes.is_some() {
+                    // XEP-0386 §3.2: what has waited is not sent, the client reads its archive.
+                    self.world.accounts.delivered(&cell, head);
+                }
                 tracing::info!(%jid, peer = %peer.address, secure = peer.is_secure, "session bound");
-                Ok((jid, SessionHandle::new(actor, 0, self.strain())))
+                let session = SessionHandle::new(actor, 0, self.strain());
+                Ok((Bound { jid, results }, session))
             }
             Err(error) => {
                 self.give_back(&jid, slot);
@@ -165,23 +205,22 @@ impl Sessions {
         Ok(())
     }
 
-    async fn spawn(
-        &self,
-        slot: Slot,
-        jid: &FullJid,
-        cell: Arc<crate::accounts::AccountCell>,
-        sink: Arc<dyn Sink>,
-        head: u64,
-    ) -> Result<ActorRef<SessionMsg>, StanzaError> {
-        let world = self.world.clone();
-        let arguments = Arguments {
-            world,
-            slot,
-            jid: jid.clone(),
-            cell,
-            sink,
-            head,
-        };
+    /// Where the archive begins and ends, as a client is told that begins a session with it.
+    async fn archive_bounds(&self, account: &BareJid) -> Option<Element> {
+        // A client that is not told asks.
+        let bounds = patiently(self.world.store.bounds(account)).await.ok()?;
+        self.world
+            .host
+            .archive
+            .then(|| mam::metadata_element(bounds))
+    }
+
+    fn enabled(&self, sm: &Sm) -> Element {
+        sm::enabled(sm, self.world.settings.resume_seconds)
+    }
+
+    async fn spawn(&self, arguments: Arguments) -> Result<ActorRef<SessionMsg>, StanzaError> {
+        let (slot, jid) = (arguments.slot, arguments.jid.clone());
         let supervisor = self
             .world
             .registry

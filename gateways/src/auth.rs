@@ -1,23 +1,27 @@
 //! Who may log in: asks the backends in their order, and the throttle before them.
 //!
 //! The exchange with the client is `klatsch_protocol::sasl`; here is where keys come from and
-//! passwords are checked. Leaves out, for now: LDAP, HTTP, saslauthd and tokens.
+//! passwords are checked. Leaves out, for now: LDAP, HTTP and saslauthd.
 
 pub mod derivation;
 pub mod internal;
 pub mod throttle;
+pub mod tokens;
 
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
+use klatsch_actors::world::now;
 use klatsch_protocol::jid::BareJid;
-use klatsch_protocol::sasl::{Hash, ScramCredentials, Secret};
+use klatsch_protocol::sasl::{Hash, HtMechanism, ScramCredentials, Secret};
 pub use klatsch_protocol::stream::Verdict;
+use klatsch_protocol::stream::fast::{Issued, TokenLogin, TokenVerdict};
 
 pub use derivation::Derivations;
 pub use internal::Internal;
 pub use throttle::{Leave, Throttle};
+pub use tokens::Tokens;
 
 use crate::metrics;
 
@@ -54,13 +58,18 @@ const LOOK_UP_TIME: Duration = Duration::from_millis(2);
 /// The backends in their order, and the throttle.
 pub struct Authenticator {
     backends: Vec<Box<dyn Backend>>,
+    tokens: Tokens,
     throttle: Throttle,
 }
 
 impl Authenticator {
     /// Asks these backends, the first first.
-    pub fn new(backends: Vec<Box<dyn Backend>>, throttle: Throttle) -> Self {
-        Self { backends, throttle }
+    pub fn new(backends: Vec<Box<dyn Backend>>, tokens: Tokens, throttle: Throttle) -> Self {
+        Self {
+            backends,
+            tokens,
+            throttle,
+        }
     }
 
     /// An account's SCRAM keys from the first backend that has any. If a backend that is asked
@@ -102,6 +111,24 @@ impl Authenticator {
             }
         }
         Verdict::Wrong
+    }
+
+    /// Checks a token.
+    pub async fn check_token(&self, peer: IpAddr, login: &TokenLogin) -> TokenVerdict {
+        if !self.has_leave(peer, &login.account).await {
+            return TokenVerdict::Unavailable;
+        }
+        self.tokens.check(login, now()).await
+    }
+
+    /// Makes a token for a client that has logged in; none when that cannot be done now.
+    pub async fn issue_token(
+        &self,
+        account: &BareJid,
+        agent: &str,
+        mechanism: HtMechanism,
+    ) -> Option<Issued> {
+        self.tokens.issue(account, agent, mechanism, now()).await
     }
 
     /// Notes a login that succeeded.

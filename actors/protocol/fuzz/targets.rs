@@ -7,8 +7,9 @@ use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::ns;
 use klatsch_protocol::sasl::{ChannelBindings, ScramCredentials};
 use klatsch_protocol::stanza::{Stanza, StanzaError};
+use klatsch_protocol::stream::fast::TokenVerdict;
 use klatsch_protocol::stream::{
-    Action, Event, NotResumed, Stream, StreamSettings, TlsState, Transport, Verdict,
+    Action, Bound, Event, NotResumed, Resumed, Stream, StreamSettings, TlsState, Transport, Verdict,
 };
 use klatsch_protocol::xml::{Element, Fragment, Limits, Token, Tokenizer, parse_fragment};
 
@@ -195,14 +196,37 @@ impl Caller {
                 let verdict = [Verdict::Wrong, Verdict::Right][usize::from(self.knows_password)];
                 Some(Event::PasswordChecked(verdict))
             }
-            Action::Authenticated { account } => {
+            Action::CheckToken(login) => {
+                self.may_log_in();
+                self.knows_password = self.choice & 8 != 0;
+                let (answer, is_old) = (login.proof.answer("token"), self.choice & 4 != 0);
+                Some(Event::TokenChecked(match self.knows_password {
+                    true => TokenVerdict::Right { answer, is_old },
+                    false => TokenVerdict::Wrong,
+                }))
+            }
+            Action::IssueToken { account, .. } => {
+                assert!(
+                    self.knows_password,
+                    "a token for {account} without a password"
+                );
+                Some(Event::TokenIssued(None))
+            }
+            Action::Authenticated {
+                account,
+                is_restarted,
+            } => {
                 assert!(self.knows_password, "{account} got in without a password");
                 self.account = Some(account);
-                self.tokenizer.restart();
+                if is_restarted {
+                    self.tokenizer.restart();
+                }
                 self.tokenizer.set_limits(Limits::AFTER_LOGIN);
                 None
             }
-            Action::Bind { account, resource } => {
+            Action::Bind {
+                account, resource, ..
+            } => {
                 self.asks_for_session(&account);
                 let wanted = resource.as_deref().unwrap_or("chosen");
                 let bound = match self.choice & 16 {
@@ -211,13 +235,16 @@ impl Caller {
                         .map_err(|_| StanzaError::bad_request()),
                     _ => Err(StanzaError::conflict()),
                 };
-                Some(Event::Bound(bound))
+                Some(Event::Bound(bound.map(Bound::from)))
             }
             Action::Resume { account, h, .. } => {
                 self.asks_for_session(&account);
                 let resumed = match self.choice & 32 {
                     0 => Err(NotResumed::Gone(None)),
-                    _ => Ok(h),
+                    _ => Ok(Resumed {
+                        jid: account.with_resource("before").expect("a resource"),
+                        h,
+                    }),
                 };
                 Some(Event::Resumed(resumed))
             }

@@ -2,10 +2,10 @@
 //!
 //! Here live the mechanisms: SCRAM (RFC 5802, RFC 7677) with and without channel binding
 //! (RFC 9266, RFC 5929), PLAIN (RFC 4616), the protection of the offered lists
-//! (XEP-0474 version 0.5.0), and the credentials an account keeps. The server side decides,
-//! the client side serves load generators and tests.
+//! (XEP-0474 version 0.5.0), hashed tokens (`ht.rs`), and the credentials an account keeps. The
+//! server side decides, the client side serves load generators and tests.
 //!
-//! Left out: the XML around the exchange and its order (`stream/sasl.rs`), SASL2 (XEP-0388),
+//! Left out: the XML around the exchange and its order (`stream/sasl.rs`, `stream/sasl2.rs`),
 //! EXTERNAL, and `tls-unique`, which RFC 9266 replaces and TLS 1.3 does not have.
 
 pub mod channel_binding;
@@ -14,6 +14,7 @@ pub mod downgrade;
 pub mod encoding;
 mod failure;
 mod hash;
+pub mod ht;
 pub mod identity;
 pub mod plain;
 pub mod scram;
@@ -23,6 +24,7 @@ pub use channel_binding::{BindingType, ChannelBindings};
 pub use credentials::{DEFAULT_ITERATIONS, PasswordError, ScramCredentials};
 pub use failure::{Failure, FailureCondition};
 pub use hash::Hash;
+pub use ht::{HtMechanism, TokenProof};
 pub use secret::Secret;
 
 use serde::{Deserialize, Serialize};

@@ -12,15 +12,20 @@
 //! While [`Stream::is_waiting`] it hands in no token: whatever the client sent meanwhile stays
 //! in the tokenizer.
 //!
-//! Left out: server-to-server streams, SASL2 (XEP-0388), Bind 2 (XEP-0386), and everything
-//! after [`Action::Bound`] or [`Action::Resumed`], from where the session takes over.
+//! A client of today asks for all of it in one go (`sasl2.rs`, `bind2.rs`, `fast.rs`).
+//!
+//! Left out: server-to-server streams, and everything after [`Action::Bound`] or
+//! [`Action::Resumed`], from where the session takes over.
 
 mod bind;
+mod bind2;
 pub mod closing;
+pub mod fast;
 mod features;
 mod gates;
 mod header;
 mod sasl;
+mod sasl2;
 mod settings;
 pub mod sm;
 mod starttls;
@@ -33,10 +38,13 @@ pub mod websocket;
 use std::fmt;
 use std::sync::Arc;
 
+pub use bind2::Wishes;
 pub use settings::{StreamLimits, StreamSettings, TlsState, Transport};
 
 use crate::jid::{BareJid, FullJid};
-use crate::sasl::{ChannelBindings, FailureCondition, Mechanism, ScramCredentials, Secret};
+use crate::sasl::{
+    ChannelBindings, FailureCondition, HtMechanism, Mechanism, ScramCredentials, Secret,
+};
 use crate::stanza::{StanzaError, StreamCondition, StreamError};
 use crate::xml::{Element, Fragment, StreamHeader, Token, XmlError};
 
@@ -68,14 +76,44 @@ pub enum Event {
     CredentialsUnavailable,
     /// Answer to [`Action::CheckPassword`].
     PasswordChecked(Verdict),
+    /// Answer to [`Action::CheckToken`].
+    TokenChecked(fast::TokenVerdict),
+    /// Answer to [`Action::IssueToken`]; none when that cannot be done now.
+    TokenIssued(Option<fast::Issued>),
     /// Answer to [`Action::Bind`].
-    Bound(Result<FullJid, StanzaError>),
-    /// Answer to [`Action::Resume`]: how many stanzas the server has handled.
-    Resumed(Result<u32, NotResumed>),
+    Bound(Result<Bound, StanzaError>),
+    /// Answer to [`Action::Resume`].
+    Resumed(Result<Resumed, NotResumed>),
     /// The time for the whole negotiation is over.
     TimedOut,
     /// The server stops.
     ShuttingDown,
+}
+
+/// A session was made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bound {
+    /// Its address.
+    pub jid: FullJid,
+    /// What came of the client's [`Wishes`], and where its archive begins and ends; nothing
+    /// for a client that had none.
+    pub results: Vec<Element>,
+}
+
+impl From<FullJid> for Bound {
+    fn from(jid: FullJid) -> Self {
+        let results = Vec::new();
+        Self { jid, results }
+    }
+}
+
+/// A session was taken over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resumed {
+    /// Its address.
+    pub jid: FullJid,
+    /// How many stanzas of the client the server has handled.
+    pub h: u32,
 }
 
 /// Why a session was not resumed.
@@ -123,11 +161,24 @@ pub enum Action {
         /// The password.
         password: Secret,
     },
-    /// The client is who it says: raise the tokenizer's limits and restart it. Bytes behind
-    /// the last response belong to no stream (RFC 6120 §6.4.6) and may be dropped.
+    /// Check a token, and note its use.
+    CheckToken(Box<fast::TokenLogin>),
+    /// Make a token for a client that has proved who it is.
+    IssueToken {
+        /// Whose.
+        account: BareJid,
+        /// The installation of the client.
+        agent: String,
+        /// What it is to be used with.
+        mechanism: HtMechanism,
+    },
+    /// The client is who it says: raise the tokenizer's limits.
     Authenticated {
         /// Who it is.
         account: BareJid,
+        /// A new stream begins: restart the tokenizer. Bytes behind the last response belong
+        /// to no stream (RFC 6120 §6.4.6) and may be dropped.
+        is_restarted: bool,
     },
     /// Make a session.
     Bind {
@@ -135,6 +186,8 @@ pub enum Action {
         account: BareJid,
         /// Its name, prepared, if the client wants a certain one.
         resource: Option<String>,
+        /// What it is to be from the beginning, of a client that asks for all at once.
+        wishes: Option<Wishes>,
     },
     /// Take an earlier session over (XEP-0198 §5).
     Resume {
@@ -171,6 +224,8 @@ enum Phase {
     StartingTls,
     /// A SASL exchange runs.
     Sasl(Box<sasl::Exchange>),
+    /// Who it is, is proved; what it wants with its login is being done.
+    Finishing(Box<sasl2::Finish>),
     /// A session is being made for this request.
     Binding(bind::Request),
     /// The session with this id is being taken over.
@@ -190,7 +245,11 @@ pub struct Stream {
     bindings: ChannelBindings,
     /// The domain the client's last header named.
     domain: Option<BareJid>,
+    /// Who the client's last header said it is.
+    from: Option<BareJid>,
     account: Option<BareJid>,
+    /// What the client wants with the login under way; none for a login by RFC 6120.
+    sasl2: Option<Box<sasl2::Request>>,
     header_is_sent: bool,
     headers: u8,
     attempts: u8,
@@ -214,7 +273,9 @@ impl Stream {
             is_secure,
             bindings: ChannelBindings::default(),
             domain: None,
+            from: None,
             account: None,
+            sasl2: None,
             header_is_sent: false,
             headers: 0,
             attempts: 0,
@@ -240,6 +301,8 @@ impl Stream {
             }
             Event::CredentialsUnavailable => self.credentials_unavailable(actions),
             Event::PasswordChecked(verdict) => self.take_verdict(verdict, actions),
+            Event::TokenChecked(verdict) => self.take_token_verdict(verdict, actions),
+            Event::TokenIssued(issued) => self.take_token_issued(issued, actions),
             Event::Bound(outcome) => self.take_bound(outcome, actions),
             Event::Resumed(outcome) => self.take_resumed(outcome, actions),
             Event::TimedOut => self.fail(StreamCondition::ConnectionTimeout, actions),
@@ -251,7 +314,9 @@ impl Stream {
     #[must_use]
     pub fn is_waiting(&self) -> bool {
         match &self.phase {
-            Phase::StartingTls | Phase::Binding(_) | Phase::Resuming(_) => true,
+            Phase::StartingTls | Phase::Finishing(_) | Phase::Binding(_) | Phase::Resuming(_) => {
+                true
+            }
             Phase::Sasl(exchange) => exchange.is_waiting(),
             Phase::Opening | Phase::Negotiating | Phase::Done | Phase::Closed => false,
         }
@@ -318,6 +383,8 @@ impl Stream {
         self.headers += 1;
         let checked = header::check(header, &self.settings.domains, self.account.as_ref());
         self.domain = checked.as_ref().ok().cloned();
+        let from = header.from.as_deref();
+        self.from = from.and_then(|from| BareJid::parse(from).ok());
         self.write_header(header::language(header), actions);
         match checked {
             Ok(_) => self.write_features(actions),

@@ -29,12 +29,21 @@ impl Live {
             cell,
             sink,
             head,
+            wishes,
+            sm,
         } = arguments;
         metrics::session_began();
+        if let Some(sm) = sm.as_ref().filter(|sm| sm.is_resumable()) {
+            world.resumables.add(sm.id.clone(), slot);
+        }
         let kept = Charge::new(Arc::clone(&world.strain), Queue::Resume);
         let session = Session {
-            facts: SessionFacts::new(jid),
-            sm: None,
+            facts: SessionFacts {
+                carbons: wishes.carbons,
+                inactive: wishes.inactive,
+                ..SessionFacts::new(jid)
+            },
+            sm,
             cursor: Cursor::at(head),
             rooms: Default::default(),
         };
@@ -68,6 +77,9 @@ impl Live {
             return;
         };
         self.connection = Connection::Here(sink.clone());
+        if self.session.facts.carbons {
+            self.show_unheard();
+        }
         // XEP-0198 §5: what the client has not handled is sent again, first of all.
         for stanza in self.unacked_stanzas() {
             self.hand_over(stanza);
@@ -98,11 +110,10 @@ impl Live {
             write_nonza(&self.connection, &sm::failed("unexpected-request", None));
             return;
         }
-        let id = if resume { random_id() } else { String::new() };
+        let sm = begin_sm(resume);
         if resume {
-            self.world.resumables.add(id.clone(), self.slot);
+            self.world.resumables.add(sm.id.clone(), self.slot);
         }
-        let sm = Sm::new(id);
         let enabled = sm::enabled(&sm, self.world.settings.resume_seconds);
         write_nonza(&self.connection, &enabled);
         self.session.sm = Some(sm);
@@ -281,6 +292,11 @@ impl Drop for Live {
             sink.close(Some(StreamError::new(StreamCondition::InternalServerError)));
         }
     }
+}
+
+/// Counters that begin, with an id when the client wants to resume by it.
+pub(crate) fn begin_sm(resume: bool) -> Sm {
+    Sm::new(if resume { random_id() } else { String::new() })
 }
 
 /// Who may come back: resumption id → session (XEP-0198 §5). An id is 128 random bits, so

@@ -49,7 +49,7 @@ subject! {
         /// # Errors
         /// `Conflict` when there is one of this name; `Unavailable`, `Uncertain`.
         fn create_account(&self, account: &BareJid, credentials: &Credentials, admin: bool, now: Timestamp) -> ();
-        /// Replaces the keys of an account, and nothing else.
+        /// Replaces the keys of an account, and takes away the tokens that the old ones gave.
         ///
         /// # Errors
         /// `NoSuchAccount`, `Unavailable`, `Uncertain`.

@@ -19,6 +19,7 @@ pub mod rooms;
 pub mod roster;
 pub mod snapshot;
 pub mod store;
+pub mod tokens;
 pub mod uploads;
 
 pub use accounts::{Account, Credentials};

@@ -4,6 +4,7 @@ mod log;
 mod nodes;
 mod push;
 mod rooms;
+mod tokens;
 mod uploads;
 
 use std::collections::{BTreeMap, HashMap};
@@ -25,6 +26,7 @@ use crate::error::{Result, StoreError};
 use crate::roster::{REMOVED_MAX, Rosters};
 use crate::snapshot::{Snapshot, Snapshots};
 use crate::store::Upkeep;
+use crate::tokens::Token;
 use log::Log;
 
 /// The memory backend.
@@ -56,6 +58,8 @@ struct Life {
     log: Log,
     kept: BTreeMap<String, Bytes>,
     push: Vec<Registration>,
+    /// With the client each belongs to.
+    tokens: Vec<(String, Token)>,
 }
 
 impl Memory {
@@ -141,6 +145,7 @@ impl Accounts for Memory {
             log: Log::default(),
             kept: BTreeMap::new(),
             push: Vec::new(),
+            tokens: Vec::new(),
         };
         life.set_keys(credentials);
         state.accounts.insert(account.clone(), life);
@@ -150,6 +155,7 @@ impl Accounts for Memory {
     async fn set_credentials(&self, account: &BareJid, credentials: &Credentials) -> Result<()> {
         self.change(account, |life| {
             life.set_keys(credentials);
+            life.tokens.clear();
             Ok(())
         })
     }

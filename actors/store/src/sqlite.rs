@@ -22,6 +22,7 @@ mod rooms;
 mod roster;
 mod snapshot;
 mod statements;
+mod tokens;
 mod uploads;
 mod writer;
 

@@ -29,5 +29,7 @@ mod rooms;
 mod roster;
 #[path = "contract/support.rs"]
 mod support;
+#[path = "contract/tokens.rs"]
+mod tokens;
 #[path = "contract/uploads.rs"]
 mod uploads;

@@ -333,8 +333,10 @@ impl Transport for Tcp {
             .map(Some)
     }
 
-    fn logged_in(&mut self) {
-        self.tokenizer.restart();
+    fn logged_in(&mut self, is_restarted: bool) {
+        if is_restarted {
+            self.tokenizer.restart();
+        }
         let stanza_bytes = self.gateway.limits.stanza_bytes_max;
         self.tokenizer.set_limits(XmlLimits {
             stanza_bytes,

@@ -9,10 +9,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use klatsch_actors::session::{Peer, Sink};
+use klatsch_actors::sessions::Resumed;
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::sasl::{ChannelBindings, Mechanism, Secret};
 use klatsch_protocol::stanza::StanzaError;
-use klatsch_protocol::stream::{Action, Event, NotResumed, Stream, StreamSettings};
+use klatsch_protocol::stream::{self, Action, Event, NotResumed, Stream, StreamSettings, Wishes};
 
 use super::ClientGateway;
 use super::hold::Hold;
@@ -25,8 +26,8 @@ pub(crate) trait Transport: Send {
     /// Finishes a TLS handshake; `None` if the client had sent something behind its request,
     /// which nobody can tell from an attacker's words (row A01).
     fn start_tls(&mut self) -> impl Future<Output = io::Result<Option<ChannelBindings>>> + Send;
-    /// The client has proved who it is: it may send more.
-    fn logged_in(&mut self);
+    /// The client has proved who it is: it may send more, in a new stream or in this one.
+    fn logged_in(&mut self, is_restarted: bool);
     /// What a session writes to.
     fn sink(&self) -> Arc<dyn Sink>;
 }
@@ -125,9 +126,28 @@ impl<T: Transport> Negotiation<T> {
             Action::CheckPassword { account, password } => {
                 Some(self.check_password(&account, password).await)
             }
-            Action::Authenticated { account } => {
+            Action::CheckToken(login) => Some(Event::TokenChecked(
+                self.gateway
+                    .authenticator
+                    .check_token(self.address(), &login)
+                    .await,
+            )),
+            Action::IssueToken {
+                account,
+                agent,
+                mechanism,
+            } => Some(Event::TokenIssued(
+                self.gateway
+                    .authenticator
+                    .issue_token(&account, &agent, mechanism)
+                    .await,
+            )),
+            Action::Authenticated {
+                account,
+                is_restarted,
+            } => {
                 self.gateway.authenticator.succeeded(&account);
-                self.transport.logged_in();
+                self.transport.logged_in(is_restarted);
                 None
             }
             Action::LoginFailed { account, .. } => {
@@ -136,7 +156,11 @@ impl<T: Transport> Negotiation<T> {
                     .failed(self.address(), account.as_ref());
                 None
             }
-            Action::Bind { account, resource } => Some(self.bind(account, resource).await),
+            Action::Bind {
+                account,
+                resource,
+                wishes,
+            } => Some(self.bind(account, resource, wishes).await),
             Action::Resume { account, previd, h } => Some(self.resume(account, previd, h).await),
             Action::Bound(_) | Action::Resumed => {
                 self.progress = Progress::Bound;
@@ -180,17 +204,23 @@ impl<T: Transport> Negotiation<T> {
 
     /// Binds on a task of its own: a client that goes away in the middle leaves a session that
     /// is complete and can be let go, instead of half a one.
-    async fn bind(&mut self, account: BareJid, resource: Option<String>) -> Event {
+    async fn bind(
+        &mut self,
+        account: BareJid,
+        resource: Option<String>,
+        wishes: Option<Wishes>,
+    ) -> Event {
         let (sessions, sink) = (self.gateway.sessions.clone(), self.transport.sink());
         let peer = self.peer.clone();
         let binding = tokio::spawn(async move {
-            let (jid, session) = sessions.bind(account, resource, sink, peer).await?;
-            Ok((jid, Hold::new(session)))
+            let bound = sessions.bind_as(account, resource, wishes, sink, peer);
+            let (bound, session) = bound.await?;
+            Ok((bound, Hold::new(session)))
         });
         match binding.await {
-            Ok(Ok((jid, hold))) => {
+            Ok(Ok((bound, hold))) => {
                 self.hold = Some(hold);
-                Event::Bound(Ok(jid))
+                Event::Bound(Ok(bound))
             }
             Ok(Err(refusal)) => Event::Bound(Err(refusal)),
             Err(_) => Event::Bound(Err(StanzaError::internal_server_error())),
@@ -201,12 +231,13 @@ impl<T: Transport> Negotiation<T> {
         let (sessions, sink) = (self.gateway.sessions.clone(), self.transport.sink());
         let resuming = tokio::spawn(async move {
             let resumed = sessions.resume(&account, &previd, h, sink).await?;
-            Ok((resumed.h, Hold::new(resumed.session)))
+            let Resumed { jid, h, session } = resumed;
+            Ok((stream::Resumed { jid, h }, Hold::new(session)))
         });
         match resuming.await {
-            Ok(Ok((h, hold))) => {
+            Ok(Ok((resumed, hold))) => {
                 self.hold = Some(hold);
-                Event::Resumed(Ok(h))
+                Event::Resumed(Ok(resumed))
             }
             Ok(Err(refusal)) => Event::Resumed(Err(refusal)),
             Err(_) => Event::Resumed(Err(NotResumed::Gone(None))),

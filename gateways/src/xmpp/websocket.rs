@@ -332,7 +332,7 @@ impl Transport for Side {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    fn logged_in(&mut self) {
+    fn logged_in(&mut self, _is_restarted: bool) {
         self.is_logged_in = true;
     }
 

@@ -1,7 +1,8 @@
 // Two people chat with @xmpp/client 0.14 (xmpp.js), over TCP and over WebSocket.
 //
 //   chat_xmpp.mjs tls      TCP with STARTTLS (SCRAM-SHA-1 and PLAIN), TCP with direct TLS, and
-//                          WebSocket through the HTTPS listener (RFC 7395)
+//                          WebSocket through the HTTPS listener (RFC 7395); under TLS all of it
+//                          by SASL2 and Bind 2 (XEP-0388, 0386), and a login by token (0484)
 //   chat_xmpp.mjs plain    WebSocket on the plain HTTP listener of loopback, SCRAM-SHA-1 only
 //
 // Proves, with a client that knows no SHA-256 and that browsers use: login over each
@@ -31,6 +32,7 @@ const NS = {
   mam: "urn:xmpp:mam:2",
   ping: "urn:xmpp:ping",
   rsm: "http://jabber.org/protocol/rsm",
+  sasl2: "urn:xmpp:sasl:2",
   sid: "urn:xmpp:sid:0",
   stanzas: "urn:ietf:params:xml:ns:xmpp-stanzas",
 };
@@ -62,8 +64,12 @@ function expect(truth, what) {
 
 /** A client that keeps the stanzas it got, so that no step misses one. */
 class Person {
-  constructor(name, service, { mechanism, password = `pw-${name}`, resource = "one" } = {}) {
+  constructor(name, service, options = {}) {
+    const { mechanism, password = `pw-${name}`, resource = "one" } = options;
     this.name = name;
+    // The installation this client is, to which tokens belong (XEP-0388, 0484).
+    this.agent = options.agent ?? xml("user-agent", { id: crypto.randomUUID() });
+    this.outcomes = [];
     this.offered = [];
     this.stanzas = [];
     this.waiting = [];
@@ -74,12 +80,17 @@ class Person {
       // It listens for the stream header only once its own is written, so that a fast server's
       // goes by; after this time (2 s unless told otherwise) it then fails a sound connection.
       timeout: 60_000,
-      credentials: async (authenticate, offered) => {
+      credentials: async (authenticate, offered, fast) => {
         this.offered = offered;
         const chosen = mechanism ?? offered[0];
-        await authenticate({ username: name, password }, chosen);
+        const token = await fast?.fetch();
+        await authenticate({ username: name, password, token }, chosen, this.agent);
       },
     });
+    this.client.on("nonza", (element) => {
+      if (element.getNS() === NS.sasl2) this.outcomes.push(element);
+    });
+    if (options.token) this.client.fast.saveToken(options.token);
     this.client.on("error", (error) => console.error(`${name}: ${error}`));
     this.client.on("stanza", (stanza) => {
       this.stanzas.push(stanza);
@@ -151,7 +162,9 @@ async function conversation(label, erin, frank) {
     await erin.login();
     await frank.login();
     expect(erin.jid.bare().toString() === "erin@localhost", erin.jid);
-    expect(erin.jid.resource === "one", erin.jid);
+    // Bound with the login (XEP-0386) it is a tag before the server's part.
+    const wanted = erin.outcomes.length ? /^one\/[0-9a-f]{16}$/ : /^one$/;
+    expect(wanted.test(erin.jid.resource), erin.jid);
   });
   await on("a message each way, with the id of the archive", async () => {
     const id = await erin.say("frank@localhost", "Grüße <&> 🦊");
@@ -276,6 +289,23 @@ async function main() {
       );
       await person.logout();
       expect(error.condition === "not-authorized", `${error}`);
+    });
+    await step("a token logs in instead of the password, and no other client", async () => {
+      const first = await new Person("erin", starttls).login();
+      const token = await first.client.fast.fetch();
+      expect(token?.mechanism === "HT-SHA-256-NONE" && token.token, "no token was given");
+      await first.logout();
+      const { agent } = first;
+      const second = new Person("erin", starttls, { agent, token, password: "forgotten" });
+      await second.login();
+      expect(second.outcomes.map((it) => it.name).join() === "success", `${second.outcomes}`);
+      expect(second.jid.toString() === first.jid.toString(), `another name: ${second.jid}`);
+      await second.logout();
+      const thief = new Person("erin", starttls, { token });
+      await thief.login();
+      const told = thief.outcomes.map((it) => it.name).join();
+      expect(told === "failure,challenge,success", `by token, then by password: ${told}`);
+      await thief.logout();
     });
     await conversation("STARTTLS", new Person("erin", starttls), new Person("frank", starttls));
     const wss = "wss://localhost:5443/xmpp-websocket";

@@ -15,6 +15,7 @@ mod login;
 mod nodes;
 mod pace;
 mod slow;
+mod today;
 mod too_much;
 mod upload;
 mod websocket;

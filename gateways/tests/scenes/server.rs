@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use klatsch_actors::directory::Wire;
 use klatsch_actors::node::Node;
 use klatsch_actors::world::{Settings, now};
-use klatsch_gateways::auth::{Authenticator, Backend, Derivations, Internal, Throttle};
+use klatsch_gateways::auth::{Authenticator, Backend, Derivations, Internal, Throttle, Tokens};
 use klatsch_gateways::doors::{Door, Gateways};
 use klatsch_gateways::http::upload::{self, Contents, Uploads};
 use klatsch_gateways::http::{HttpServer, HttpSettings, HttpState, SignupLink, router};
@@ -200,7 +200,11 @@ fn clients(
     let backends: Vec<Box<dyn Backend>> = vec![Box::new(internal)];
     Arc::new(ClientGateway {
         sessions: node.sessions.clone(),
-        authenticator: Authenticator::new(backends, Throttle::new(Arc::clone(limits))),
+        authenticator: Authenticator::new(
+            backends,
+            Tokens::new(store.clone(), [8; 32]),
+            Throttle::new(Arc::clone(limits)),
+        ),
         certificates: Some(Arc::new(certificates())),
         limits: Arc::clone(limits),
         shutdown: shutdown.clone(),

@@ -7,7 +7,7 @@ use crate::config::{Config, Listen};
 use crate::error::Error;
 use crate::password::Password;
 use klatsch_actors::sessions::Sessions;
-use klatsch_gateways::auth::{Authenticator, Backend, Derivations, Internal, Throttle};
+use klatsch_gateways::auth::{Authenticator, Backend, Derivations, Internal, Throttle, Tokens};
 use klatsch_gateways::doors::{Door, Gateways};
 use klatsch_gateways::http::signup::{Create, CreateError, NewAdministrator};
 use klatsch_gateways::http::upload::{self, Contents, Uploads};
@@ -119,9 +119,10 @@ fn clients(
     let derivations = Arc::new(Derivations::new(limits));
     let internal = Internal::new(ground.store.clone(), derivations, fake_salt_key);
     let backends: Vec<Box<dyn Backend>> = vec![Box::new(internal)];
+    let tokens = Tokens::new(ground.store.clone(), ground.foundation.secrets.token_key);
     Arc::new(ClientGateway {
         sessions: ground.sessions.clone(),
-        authenticator: Authenticator::new(backends, Throttle::new(Arc::clone(limits))),
+        authenticator: Authenticator::new(backends, tokens, Throttle::new(Arc::clone(limits))),
         certificates: Some(Arc::clone(certificates)),
         limits: Arc::clone(limits),
         shutdown: shutdown.clone(),

@@ -18,6 +18,8 @@ const BYTES: usize = 32;
 pub struct Secrets {
     /// Makes the salts of accounts that do not exist, so that nobody can tell (row A10).
     pub fake_salt_key: [u8; BYTES],
+    /// Makes tokens by which clients log in (XEP-0484), the same on all nodes.
+    pub token_key: [u8; BYTES],
     /// Signs slots for files (XEP-0363), the same on all nodes.
     pub upload_key: [u8; BYTES],
 }
@@ -30,6 +32,7 @@ impl Secrets {
         let known = table.len();
         let secrets = Self {
             fake_salt_key: get_or_make(&mut table, "fake_salt_key", &path)?,
+            token_key: get_or_make(&mut table, "token_key", &path)?,
             upload_key: get_or_make(&mut table, "upload_key", &path)?,
         };
         if table.len() > known {

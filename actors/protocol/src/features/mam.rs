@@ -267,7 +267,7 @@ fn tell_bounds(stanza: &Stanza, answer: Answer, _facts: &Facts<'_>) -> Vec<Effec
 }
 
 /// §5: where an archive begins and ends; empty for an empty one.
-pub(crate) fn metadata_element(bounds: Option<Bounds>) -> Element {
+pub fn metadata_element(bounds: Option<Bounds>) -> Element {
     let metadata = Element::new("metadata", NS);
     match bounds {
         Some(Bounds { first, last }) => metadata

@@ -32,6 +32,13 @@ pub const STREAMS: &[Feature] = &[
     ),
     xep("Stream Management", 198, "1.6.3", Status::Complete),
     xep("Direct TLS", 368, "1.1.0", Status::Complete),
+    xep("Bind 2", 386, "1.1.0", Status::Complete),
+    xep(
+        "Extensible SASL Profile",
+        388,
+        "1.0.4",
+        Status::Partial("no tasks: there is no second factor"),
+    ),
     xep(
         "SASL Channel-Binding Type Capability",
         440,
@@ -47,6 +54,12 @@ pub const STREAMS: &[Feature] = &[
     xep(
         "Stream Limits Advertisement",
         478,
+        "0.2.0",
+        Status::Complete,
+    ),
+    xep(
+        "Fast Authentication Streamlining Tokens",
+        484,
         "0.2.0",
         Status::Complete,
     ),

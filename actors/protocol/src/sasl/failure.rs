@@ -9,6 +9,8 @@ pub enum FailureCondition {
     Aborted,
     /// The account exists and may not log in (§6.5.2).
     AccountDisabled,
+    /// The token is out of date: the password is asked for again (§6.5.3, XEP-0484 §4.2).
+    CredentialsExpired,
     /// The mechanism needs TLS first (§6.5.4).
     EncryptionRequired,
     /// The data is not base64 (§6.5.5).
@@ -32,6 +34,7 @@ impl FailureCondition {
         match self {
             Self::Aborted => "aborted",
             Self::AccountDisabled => "account-disabled",
+            Self::CredentialsExpired => "credentials-expired",
             Self::EncryptionRequired => "encryption-required",
             Self::IncorrectEncoding => "incorrect-encoding",
             Self::InvalidAuthzid => "invalid-authzid",

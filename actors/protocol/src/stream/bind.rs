@@ -4,7 +4,7 @@
 //! Left out: `<session/>`, which the session answers, and `<enable/>`, which comes after
 //! binding and is the session's too.
 
-use super::{Action, NotResumed, Phase, Stream, sm};
+use super::{Action, Bound, NotResumed, Phase, Resumed, Stream, sm};
 use crate::jid::{FullJid, JidError, prepare_resource};
 use crate::ns;
 use crate::stanza::{StanzaError, StreamCondition};
@@ -38,6 +38,32 @@ impl Request {
     }
 }
 
+/// What `<resume/>` says.
+#[derive(Debug)]
+pub(super) struct Resume {
+    pub(super) previd: String,
+    pub(super) h: u32,
+}
+
+impl Resume {
+    /// Reads it from its attributes. Row X20: `h` is a number of 32 bits or it is broken.
+    pub(super) fn read<'a>(attribute: impl Fn(&str) -> Option<&'a str>) -> Result<Self, ()> {
+        let previd = attribute("previd").filter(|id| (1..=PREVID_BYTES_MAX).contains(&id.len()));
+        let h = attribute("h").and_then(sm::parse_h);
+        Ok(Self {
+            previd: previd.ok_or(())?.to_owned(),
+            h: h.ok_or(())?,
+        })
+    }
+}
+
+/// `<resumed/>` (§5).
+pub(super) fn resumed(previd: String, h: u32) -> Element {
+    Element::new("resumed", sm::NS)
+        .attr("previd", previd)
+        .attr("h", h.to_string())
+}
+
 impl Stream {
     /// An IQ that asks for a resource.
     pub(super) fn bind(&mut self, iq: &Fragment, actions: &mut Vec<Action>) {
@@ -51,7 +77,11 @@ impl Stream {
             // RFC 6120 §8.1.3: an IQ without an id cannot be answered as one.
             Ok(resource) if request.id.is_some() => {
                 self.phase = Phase::Binding(request);
-                actions.push(Action::Bind { account, resource });
+                actions.push(Action::Bind {
+                    account,
+                    resource,
+                    wishes: None,
+                });
             }
             _ => self.refuse(&request.error(&StanzaError::bad_request()), actions),
         }
@@ -60,15 +90,16 @@ impl Stream {
     /// A session was made, or not.
     pub(super) fn take_bound(
         &mut self,
-        outcome: Result<FullJid, StanzaError>,
+        outcome: Result<Bound, StanzaError>,
         actions: &mut Vec<Action>,
     ) {
         let request = match std::mem::replace(&mut self.phase, Phase::Negotiating) {
             Phase::Binding(request) => request,
+            Phase::Finishing(finish) => return self.finish_bound(*finish, outcome, actions),
             other => return self.phase = other,
         };
         match outcome {
-            Ok(jid) => {
+            Ok(Bound { jid, .. }) => {
                 self.write_element(&request.result(&jid), actions);
                 self.phase = Phase::Done;
                 actions.push(Action::Bound(jid));
@@ -82,36 +113,29 @@ impl Stream {
         let Some(account) = self.account.clone() else {
             return self.fail(StreamCondition::NotAuthorized, actions);
         };
-        let previd = resume
-            .attr("previd")
-            .filter(|id| (1..=PREVID_BYTES_MAX).contains(&id.len()));
-        // Row X20: `h` is a number of 32 bits or the request is broken.
-        match (previd, resume.attr("h").and_then(sm::parse_h)) {
-            (Some(previd), Some(h)) => {
-                let previd = previd.to_owned();
+        match Resume::read(|name| resume.attr(name)) {
+            Ok(Resume { previd, h }) => {
                 self.phase = Phase::Resuming(previd.clone());
                 actions.push(Action::Resume { account, previd, h });
             }
-            _ => self.refuse(&sm::failed("bad-request", None), actions),
+            Err(()) => self.refuse(&sm::failed("bad-request", None), actions),
         }
     }
 
     /// A session was taken over, or not; then the client may bind (§5).
     pub(super) fn take_resumed(
         &mut self,
-        outcome: Result<u32, NotResumed>,
+        outcome: Result<Resumed, NotResumed>,
         actions: &mut Vec<Action>,
     ) {
         let previd = match std::mem::replace(&mut self.phase, Phase::Negotiating) {
             Phase::Resuming(previd) => previd,
+            Phase::Finishing(finish) => return self.finish_resumed(*finish, outcome, actions),
             other => return self.phase = other,
         };
         match outcome {
-            Ok(h) => {
-                let resumed = Element::new("resumed", sm::NS)
-                    .attr("previd", previd)
-                    .attr("h", h.to_string());
-                self.write_element(&resumed, actions);
+            Ok(Resumed { h, .. }) => {
+                self.write_element(&resumed(previd, h), actions);
                 self.phase = Phase::Done;
                 actions.push(Action::Resumed);
             }

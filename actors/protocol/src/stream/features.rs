@@ -3,10 +3,10 @@
 //! Features of others: XEP-0440 1.0.0 (channel-binding types), XEP-0478 0.2.0 (limits),
 //! XEP-0198 1.6.3, XEP-0352 1.0.0, RFC 6121 §2.6 (roster versions) and §3.4 (pre-approval).
 
-use super::{StreamSettings, TlsState, Transport, closing, sm, starttls};
+use super::{StreamSettings, TlsState, Transport, closing, sasl2, sm, starttls};
 use crate::features::csi;
 use crate::ns;
-use crate::sasl::{BindingType, ChannelBindings, Mechanism};
+use crate::sasl::{BindingType, ChannelBindings, HtMechanism, Mechanism};
 use crate::xml::Element;
 
 const NS_CHANNEL_BINDING: &str = "urn:xmpp:sasl-cb:0";
@@ -23,12 +23,19 @@ pub(super) struct Offer {
     pub(super) mechanisms: Vec<Mechanism>,
     /// The channel-binding types, if a mechanism uses them.
     pub(super) bindings: Vec<BindingType>,
+    /// The mechanisms of tokens. They are there where SASL2 is: under TLS (XEP-0388 §3).
+    pub(super) tokens: Vec<HtMechanism>,
 }
 
 impl Offer {
     /// Whether a mechanism with channel binding is among them.
     pub(super) fn has_plus(&self) -> bool {
         self.mechanisms.iter().any(|mechanism| mechanism.is_plus())
+    }
+
+    /// Whether SASL2 may be used.
+    pub(super) fn has_sasl2(&self) -> bool {
+        !self.tokens.is_empty()
     }
 }
 
@@ -54,6 +61,8 @@ pub(super) fn offer(
             .filter(is_possible)
             .collect(),
     };
+    let has_sasl2 = is_secure && !mechanisms.is_empty();
+    let is_token = |it: &HtMechanism| has_sasl2 && it.is_possible(bindings);
     let has_plus = mechanisms.iter().any(|mechanism| mechanism.is_plus());
     Offer {
         // RFC 7395 §3.9: not over WebSocket.
@@ -65,6 +74,7 @@ pub(super) fn offer(
         } else {
             Vec::new()
         },
+        tokens: HtMechanism::ALL.into_iter().filter(is_token).collect(),
         mechanisms,
     }
 }
@@ -81,6 +91,9 @@ pub(super) fn before_login(settings: &StreamSettings, offer: &Offer) -> Vec<Elem
     if !offer.mechanisms.is_empty() {
         features.push(mechanisms(&offer.mechanisms));
     }
+    if offer.has_sasl2() {
+        features.push(sasl2::feature(offer));
+    }
     features.extend(limits(settings.limits.bytes_before_login, 0));
     features
 }
@@ -90,9 +103,15 @@ pub(super) fn after_login(settings: &StreamSettings) -> Vec<Element> {
     // RFC 3921 §3 made <session/> a step; RFC 6120 dropped it, and clients of that time skip
     // it when it is optional.
     let session = Element::new("session", ns::SESSION).child(Element::new("optional", ns::SESSION));
+    let mut features = vec![Element::new("bind", ns::BIND), session];
+    features.extend(after_binding(settings));
+    features
+}
+
+/// The features of a session that came with its login (XEP-0388 §2.6.1): nothing is bound
+/// any more.
+pub(super) fn after_binding(settings: &StreamSettings) -> Vec<Element> {
     let mut features = vec![
-        Element::new("bind", ns::BIND),
-        session,
         Element::new("sm", sm::NS),
         Element::new("csi", csi::NS),
         Element::new("ver", NS_ROSTER_VERSIONS),

@@ -32,6 +32,10 @@ enum Kind {
     Auth,
     /// `<response/>` or `<abort/>`
     SaslAnswer,
+    /// `<authenticate/>` (XEP-0388)
+    Authenticate,
+    /// `<response/>` or `<abort/>` (XEP-0388)
+    Sasl2Answer,
     Compress,
     /// An IQ that asks for a resource.
     Bind,
@@ -51,6 +55,9 @@ enum Gate {
     /// `<failure><encryption-required/></failure>`
     EncryptionFirst,
     ContinueLogin,
+    Authenticate2,
+    /// The same as `EncryptionFirst`, in the words of XEP-0388.
+    EncryptionFirst2,
     RefuseCompression,
     Bind,
     Resume,
@@ -75,6 +82,12 @@ fn gate(stage: Stage, kind: Kind, tls_is_offered: bool) -> Gate {
         // RFC 6120 §6.4.6: SASL is done once on a connection.
         (Kind::Auth | Kind::SaslAnswer, Stage::AfterLogin) => Gate::Close(PolicyViolation),
 
+        // XEP-0388 §3 asks for TLS; §4.8 ends who begins once more.
+        (Kind::Authenticate | Kind::Sasl2Answer, Stage::BeforeTls) => Gate::EncryptionFirst2,
+        (Kind::Authenticate, Stage::BeforeLogin) => Gate::Authenticate2,
+        (Kind::Sasl2Answer, Stage::BeforeLogin) => Gate::ContinueLogin,
+        (Kind::Authenticate | Kind::Sasl2Answer, Stage::AfterLogin) => Gate::Close(PolicyViolation),
+
         // XEP-0138 §3: refused without closing, at any time.
         (Kind::Compress, _) => Gate::RefuseCompression,
 
@@ -96,6 +109,8 @@ fn kind_of(fragment: &Fragment) -> Kind {
         (ns::TLS, "starttls") => Kind::StartTls,
         (ns::SASL, "auth") => Kind::Auth,
         (ns::SASL, "response" | "abort") => Kind::SaslAnswer,
+        (ns::SASL2, "authenticate") => Kind::Authenticate,
+        (ns::SASL2, "response" | "abort") => Kind::Sasl2Answer,
         (NS_COMPRESS, "compress") => Kind::Compress,
         (ns::CLIENT, "iq") if is_bind(fragment) => Kind::Bind,
         (ns::CLIENT, "iq" | "message" | "presence") => Kind::Stanza,
@@ -112,13 +127,18 @@ fn is_bind(iq: &Fragment) -> bool {
 impl Stream {
     /// Lets a first-level element through to its handler, or not.
     pub(super) fn pass_gate(&mut self, fragment: &Fragment, actions: &mut Vec<Action>) {
-        let offer = self.offer();
-        match gate(self.stage(), kind_of(fragment), offer.starttls) {
+        let (offer, kind) = (self.offer(), kind_of(fragment));
+        if self.is_out_of_turn(kind) {
+            return self.fail(StreamCondition::PolicyViolation, actions);
+        }
+        match gate(self.stage(), kind, offer.starttls) {
             Gate::StartTls => self.start_tls(actions),
             Gate::RefuseTls => self.refuse_tls(actions),
             Gate::Authenticate => self.authenticate(fragment, &offer, actions),
             Gate::EncryptionFirst => self.require_encryption(actions),
             Gate::ContinueLogin => self.continue_login(fragment, &offer, actions),
+            Gate::Authenticate2 => self.authenticate2(fragment, &offer, actions),
+            Gate::EncryptionFirst2 => self.refuse_authenticate(actions),
             Gate::RefuseCompression => self.refuse(&compression_refused(), actions),
             Gate::Bind => self.bind(fragment, actions),
             Gate::Resume => self.resume(fragment, actions),
@@ -135,6 +155,14 @@ impl Stream {
         } else {
             Stage::BeforeLogin
         }
+    }
+
+    /// XEP-0388 §2.4: in its exchange nothing comes but what belongs there; and what belongs
+    /// there comes nowhere else.
+    fn is_out_of_turn(&self, kind: Kind) -> bool {
+        let is_answer = kind == Kind::Sasl2Answer;
+        let is_under_way = self.is_logging_in() && self.sasl2.is_some();
+        is_answer != is_under_way && (is_under_way || self.stage() == Stage::BeforeLogin)
     }
 
     /// Whether a SASL exchange runs.
@@ -178,6 +206,22 @@ mod tests {
                 ],
             ),
             (Kind::Compress, [Gate::RefuseCompression; 3]),
+            (
+                Kind::Authenticate,
+                [
+                    Gate::EncryptionFirst2,
+                    Gate::Authenticate2,
+                    Gate::Close(PolicyViolation),
+                ],
+            ),
+            (
+                Kind::Sasl2Answer,
+                [
+                    Gate::EncryptionFirst2,
+                    Gate::ContinueLogin,
+                    Gate::Close(PolicyViolation),
+                ],
+            ),
             (
                 Kind::Bind,
                 [

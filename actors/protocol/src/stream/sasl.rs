@@ -1,7 +1,8 @@
 //! The SASL exchange in its XML (RFC 6120 §6): `<auth/>`, `<challenge/>`, `<response/>`,
 //! `<abort/>`, `<success/>` and `<failure/>`.
 //!
-//! What the messages mean is decided in [`crate::sasl`].
+//! What the messages mean is decided in [`crate::sasl`]. A login by SASL2 (`sasl2.rs`) has the
+//! same exchange in another namespace.
 
 use super::features::Offer;
 use super::{Action, Phase, Stream, Verdict};
@@ -9,8 +10,8 @@ use crate::jid::BareJid;
 use crate::ns;
 use crate::sasl::scram::{ScramFirst, ScramProof};
 use crate::sasl::{
-    Failure, FailureCondition, Hash, Mechanism, ScramCredentials, downgrade, encoding, identity,
-    plain,
+    Failure, FailureCondition, Hash, HtMechanism, Mechanism, ScramCredentials, downgrade, encoding,
+    identity, plain,
 };
 use crate::stanza::StreamCondition;
 use crate::xml::{Element, Fragment};
@@ -35,12 +36,22 @@ pub(super) enum Exchange {
     },
     /// PLAIN; the password is being checked.
     Password { account: BareJid },
+    /// A token is being checked.
+    Token {
+        account: BareJid,
+        mechanism: HtMechanism,
+        /// The client wants none after it.
+        is_last: bool,
+    },
 }
 
 impl Exchange {
     /// Whether the caller's answer is due, not the client's.
     pub(super) const fn is_waiting(&self) -> bool {
-        matches!(self, Self::Credentials { .. } | Self::Password { .. })
+        matches!(
+            self,
+            Self::Credentials { .. } | Self::Password { .. } | Self::Token { .. }
+        )
     }
 }
 
@@ -56,18 +67,39 @@ impl Stream {
             let failure = Failure::malformed("an exchange is under way");
             return self.fail_login(None, failure, actions);
         }
-        match read_auth(auth, offer) {
-            Ok((mechanism, Some(data))) => self.begin(mechanism, &data, offer, actions),
-            Ok((mechanism, None)) => {
-                // §6.4.3: an empty challenge asks for the message the client did not send.
-                self.write_element(&sasl_element("challenge", None), actions);
-                self.put_exchange(Some(Exchange::Begun(mechanism)));
+        match encoding::decode_initial(auth.text()) {
+            Ok(data) => {
+                let name = auth.attr("mechanism").unwrap_or_default();
+                self.begin_named(name, data, offer, actions);
             }
             Err(failure) => self.fail_login(None, failure, actions),
         }
     }
 
-    fn take_exchange(&mut self) -> Option<Exchange> {
+    /// Begins with a mechanism of this name, with the client's first message or without.
+    pub(super) fn begin_named(
+        &mut self,
+        name: &str,
+        data: Option<Vec<u8>>,
+        offer: &Offer,
+        actions: &mut Vec<Action>,
+    ) {
+        let mechanism = Mechanism::parse(name).filter(|it| offer.mechanisms.contains(it));
+        match (mechanism, data) {
+            (Some(mechanism), Some(data)) => self.begin(mechanism, &data, offer, actions),
+            (Some(mechanism), None) => {
+                // §6.4.3: an empty challenge asks for the message the client did not send.
+                self.write_element(&self.sasl_element("challenge", None), actions);
+                self.put_exchange(Some(Exchange::Begun(mechanism)));
+            }
+            (None, _) => {
+                let failure = Failure::of(FailureCondition::InvalidMechanism);
+                self.fail_login(None, failure, actions);
+            }
+        }
+    }
+
+    pub(super) fn take_exchange(&mut self) -> Option<Exchange> {
         match std::mem::replace(&mut self.phase, Phase::Negotiating) {
             Phase::Sasl(exchange) => Some(*exchange),
             other => {
@@ -78,7 +110,7 @@ impl Stream {
     }
 
     /// Goes on with an exchange; without one everything stays as it is.
-    fn put_exchange(&mut self, exchange: Option<Exchange>) {
+    pub(super) fn put_exchange(&mut self, exchange: Option<Exchange>) {
         if let Some(exchange) = exchange {
             self.phase = Phase::Sasl(Box::new(exchange));
         }
@@ -171,10 +203,16 @@ impl Stream {
         Ok((Exchange::Credentials { first, account }, action))
     }
 
-    fn account_of(&self, authcid: &str, authzid: &str) -> Result<BareJid, Failure> {
+    pub(super) fn account_of(&self, authcid: &str, authzid: &str) -> Result<BareJid, Failure> {
         // Without a domain there were no features, and no mechanism to choose.
         let domain = self.domain.as_ref().ok_or(Failure::NOT_AUTHORIZED)?;
-        identity::account(authcid, authzid, domain)
+        let account = identity::account(authcid, authzid, domain)?;
+        // XEP-0388 §2.3: who names somebody else in the stream's header fails.
+        let is_another = self.from.as_ref().is_some_and(|from| *from != account);
+        if self.sasl2.is_some() && !authzid.is_empty() && is_another {
+            return Err(Failure::of(FailureCondition::InvalidAuthzid));
+        }
+        Ok(account)
     }
 
     /// Sends the challenge; to an absent account one that looks the same (rows A10, A11).
@@ -205,7 +243,7 @@ impl Stream {
             account,
             is_disabled,
         }));
-        self.write_element(&sasl_element("challenge", Some(&challenge)), actions);
+        self.write_element(&self.sasl_element("challenge", Some(&challenge)), actions);
     }
 
     pub(super) fn credentials_unavailable(&mut self, actions: &mut Vec<Action>) {
@@ -253,23 +291,51 @@ impl Stream {
     }
 
     /// `<success/>` (§6.4.6); a new stream follows.
-    fn succeed(&mut self, account: BareJid, data: Option<&[u8]>, actions: &mut Vec<Action>) {
-        self.write_element(&sasl_element("success", data), actions);
+    pub(super) fn succeed(
+        &mut self,
+        account: BareJid,
+        data: Option<&[u8]>,
+        actions: &mut Vec<Action>,
+    ) {
+        if let Some(request) = self.sasl2.take() {
+            return self.begin_finish(account, data, *request, actions);
+        }
+        self.write_element(&self.sasl_element("success", data), actions);
         self.account = Some(account.clone());
         self.header_is_sent = false;
         self.phase = Phase::Opening;
-        actions.push(Action::Authenticated { account });
+        actions.push(Action::Authenticated {
+            account,
+            is_restarted: true,
+        });
+    }
+
+    /// An element of the exchange, in the words of the login under way.
+    fn sasl_element(&self, name: &'static str, data: Option<&[u8]>) -> Element {
+        let element = Element::new(name, self.sasl_ns());
+        match data {
+            Some(data) => element.text(encoding::encode(data)),
+            None => element,
+        }
+    }
+
+    const fn sasl_ns(&self) -> &'static str {
+        match self.sasl2 {
+            Some(_) => ns::SASL2,
+            None => ns::SASL,
+        }
     }
 
     /// `<failure/>` (§6.4.5); the client may try again, but not for ever.
-    fn fail_login(
+    pub(super) fn fail_login(
         &mut self,
         account: Option<BareJid>,
         failure: Failure,
         actions: &mut Vec<Action>,
     ) {
         self.phase = Phase::Negotiating;
-        self.write_element(&failure_element(failure), actions);
+        self.write_element(&failure_element(failure, self.sasl_ns()), actions);
+        self.sasl2 = None;
         if failure == Failure::BINDING_TYPE && self.unbound < UNBOUND_FREE {
             self.unbound += 1;
             return;
@@ -286,15 +352,6 @@ impl Stream {
     }
 }
 
-fn read_auth(auth: &Fragment, offer: &Offer) -> Result<(Mechanism, Option<Vec<u8>>), Failure> {
-    let mechanism = auth
-        .attr("mechanism")
-        .and_then(Mechanism::parse)
-        .filter(|mechanism| offer.mechanisms.contains(mechanism))
-        .ok_or(Failure::of(FailureCondition::InvalidMechanism))?;
-    Ok((mechanism, encoding::decode_initial(auth.text())?))
-}
-
 /// XEP-0474: what was offered, as the client must have seen it.
 fn list_hash(hash: Hash, offer: &Offer) -> String {
     let mechanisms: Vec<_> = offer
@@ -306,20 +363,12 @@ fn list_hash(hash: Hash, offer: &Offer) -> String {
     downgrade::list_hash(hash, &mechanisms, &bindings)
 }
 
-fn sasl_element(name: &'static str, data: Option<&[u8]>) -> Element {
-    let element = Element::new(name, ns::SASL);
-    match data {
-        Some(data) => element.text(encoding::encode(data)),
-        None => element,
-    }
-}
-
-fn failure_element(failure: Failure) -> Element {
+pub(super) fn failure_element(failure: Failure, namespace: &'static str) -> Element {
     let condition = Element::new(failure.condition.name(), ns::SASL);
-    let element = Element::new("failure", ns::SASL).child(condition);
+    let element = Element::new("failure", namespace).child(condition);
     match failure.text {
         Some(text) => element.child(
-            Element::new("text", ns::SASL)
+            Element::new("text", namespace)
                 .attr("xml:lang", "en")
                 .text(text),
         ),

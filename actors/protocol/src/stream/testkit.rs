@@ -3,14 +3,19 @@
 
 use std::sync::Arc;
 
-use super::{Action, Event, NotResumed, Stream, StreamSettings, Transport, Verdict};
-use crate::jid::BareJid;
+use super::fast::{self, TokenVerdict};
+use super::{Action, Event, NotResumed, Resumed, Stream, StreamSettings, Transport, Verdict};
+use crate::jid::{BareJid, FullJid};
 use crate::sasl::{ChannelBindings, Hash, Mechanism, ScramCredentials, Secret};
 use crate::stanza::{StanzaError, StreamCondition};
+use crate::time::Timestamp;
 use crate::xml::{Limits, Token, Tokenizer, parse_fragment};
 
 /// The one account: `juliet@example.org`.
 pub(super) const PASSWORD: &str = "balcony";
+
+/// The token of its client; with 1 as its count it has expired, with 99 it is old.
+pub(super) const TOKEN: &str = "c2VjcmV0";
 
 /// The domains the tests serve.
 pub(super) fn settings() -> StreamSettings {
@@ -49,6 +54,8 @@ pub(super) struct Script {
     pub(super) is_disabled: bool,
     /// Whether the account store answers.
     pub(super) is_available: bool,
+    /// Whether there is room for no more sessions.
+    pub(super) is_full: bool,
     /// What the server has written since the last look; frames end with a line break.
     output: String,
 }
@@ -68,6 +75,7 @@ impl Script {
             performed: Vec::new(),
             is_disabled: false,
             is_available: true,
+            is_full: false,
             output: String::new(),
         }
     }
@@ -145,8 +153,10 @@ impl Script {
                 self.tokenizer.restart();
                 is_early.then_some(Event::EarlyBytes)
             }
-            Action::Authenticated { .. } => {
-                self.tokenizer.restart();
+            Action::Authenticated { is_restarted, .. } => {
+                if is_restarted {
+                    self.tokenizer.restart();
+                }
                 self.tokenizer.set_limits(Limits::AFTER_LOGIN);
                 None
             }
@@ -154,16 +164,32 @@ impl Script {
             Action::CheckPassword { account, password } => {
                 Some(Event::PasswordChecked(self.check(&account, &password)))
             }
+            Action::CheckToken(login) => Some(Event::TokenChecked(self.check_token(&login))),
+            Action::IssueToken { .. } => Some(Event::TokenIssued(self.is_available.then(|| {
+                fast::Issued {
+                    token: Secret::new("fresh"),
+                    expiry: Timestamp(1_600_000_000_000_000),
+                }
+            }))),
+            Action::Bind { .. } if self.is_full => {
+                Some(Event::Bound(Err(StanzaError::resource_constraint())))
+            }
             Action::Bind {
                 resource: Some(taken),
                 ..
             } if taken == "taken" => Some(Event::Bound(Err(StanzaError::conflict()))),
-            Action::Bind { account, resource } => {
+            Action::Bind {
+                account, resource, ..
+            } => {
                 let resource = resource.unwrap_or_else(|| "chosen".to_owned());
-                Some(Event::Bound(Ok(account.with_resource(&resource).unwrap())))
+                let jid = account.with_resource(&resource).unwrap();
+                Some(Event::Bound(Ok(jid.into())))
             }
             Action::Resume { previd, .. } => Some(Event::Resumed(match previd.as_str() {
-                "alive" => Ok(5),
+                "alive" => Ok(Resumed {
+                    jid: FullJid::parse("juliet@example.org/before").unwrap(),
+                    h: 5,
+                }),
                 "expired" => Err(NotResumed::Gone(Some(7))),
                 "short" => Err(NotResumed::TooHigh(
                     StreamCondition::UndefinedCondition.into(),
@@ -187,6 +213,19 @@ impl Script {
         }
     }
 
+    fn check_token(&self, login: &fast::TokenLogin) -> TokenVerdict {
+        let is_right = login.proof.is_of(TOKEN) && login.account.as_str() == "juliet@example.org";
+        match (self.is_available, is_right) {
+            (false, _) => TokenVerdict::Unavailable,
+            (_, true) if login.usage.count == Some(1) => TokenVerdict::Expired,
+            (_, true) => TokenVerdict::Right {
+                answer: login.proof.answer(TOKEN),
+                is_old: login.usage.count == Some(99),
+            },
+            _ => TokenVerdict::Wrong,
+        }
+    }
+
     fn check(&self, account: &BareJid, password: &Secret) -> Verdict {
         let is_right = account.as_str() == "juliet@example.org" && password.expose() == PASSWORD;
         match (self.is_available, is_right, self.is_disabled) {
@@ -206,6 +245,21 @@ pub(super) const HEADER: &str = "<?xml version='1.0'?><stream:stream to='example
 /// The same over WebSocket.
 pub(super) const OPEN: &str =
     "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='example.org' version='1.0'/>";
+
+/// What XEP-0388 has announced, with these mechanisms and those of tokens.
+pub(super) fn authentication(names: &[&str], tokens: &[&str]) -> String {
+    let list = |names: &[&str]| -> String {
+        let name = |name| format!("<mechanism>{name}</mechanism>");
+        names.iter().map(name).collect()
+    };
+    let (names, tokens) = (list(names), list(tokens));
+    format!(
+        "<authentication xmlns='urn:xmpp:sasl:2'>{names}<inline><sm xmlns='urn:xmpp:sm:3'/>\
+         <bind xmlns='urn:xmpp:bind:0'><inline><feature var='urn:xmpp:carbons:2'/>\
+         <feature var='urn:xmpp:csi:0'/><feature var='urn:xmpp:sm:3'/></inline></bind>\
+         <fast xmlns='urn:xmpp:fast:0'>{tokens}</fast></inline></authentication>"
+    )
+}
 
 /// An element of a SASL exchange.
 pub(super) fn sasl(name: &str, data: &[u8]) -> String {

@@ -2,3 +2,4 @@
 
 mod attacks;
 mod logins;
+mod sasl2;

@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::log::LogOf;
 use super::writer::Writer;
-use super::{Sqlite, bare, nodes, unsigned, uploads};
+use super::{Sqlite, bare, nodes, tokens, unsigned, uploads};
 use crate::accounts::{Account, Accounts, Credentials, LIST_MAX};
 use crate::error::{Result, StoreError};
 
@@ -41,7 +41,9 @@ impl Accounts for Sqlite {
             Box::pin(async move {
                 let connection = writer.connection().await?;
                 let number = number(connection, &account).await?;
-                replace_keys(connection, number, &scram).await
+                replace_keys(connection, number, &scram).await?;
+                // Row A14: whoever knew the password before knows nothing any more.
+                tokens::forget(connection, number, None).await
             })
         })
         .await
@@ -254,6 +256,7 @@ async fn remove(writer: &mut Writer, account: &BareJid, now: Timestamp) -> Resul
         .await?;
     for sql in [
         "DELETE FROM scram WHERE account = ?",
+        "DELETE FROM token WHERE account = ?",
         "DELETE FROM roster_item WHERE account = ?",
         "DELETE FROM roster_removed WHERE account = ?",
         "DELETE FROM block WHERE account = ?",

@@ -534,7 +534,9 @@ fn answers_nobody_waits_for_are_ignored() {
         script.event(Event::PasswordChecked(crate::stream::Verdict::Right)),
         ""
     );
-    assert_eq!(script.event(Event::Resumed(Ok(1))), "");
+    let gone = Event::Resumed(Err(crate::stream::NotResumed::Gone(None)));
+    assert_eq!(script.event(gone), "");
+    assert_eq!(script.event(Event::TokenIssued(None)), "");
     assert!(script.stream.account().is_none());
     assert!(scram(&mut script, "juliet", PASSWORD).starts_with("<success "));
 }

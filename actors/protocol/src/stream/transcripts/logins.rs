@@ -111,7 +111,8 @@ fn starttls_then_scram_sha_1_then_bind() {
     ];
     let binding = "<sasl-channel-binding xmlns='urn:xmpp:sasl-cb:0'>\
         <channel-binding type='tls-exporter'/></sasl-channel-binding>";
-    let expected = [binding, &mechanisms(&offered), LIMITS_BEFORE].concat();
+    let today = authentication(&offered, &["HT-SHA-256-EXPR", "HT-SHA-256-NONE"]);
+    let expected = [binding, &mechanisms(&offered), &today, LIMITS_BEFORE].concat();
     assert_eq!(script.send(HEADER), header(2) + &features(&expected));
     login_scram(
         &mut script,
@@ -190,8 +191,9 @@ fn websocket_then_scram_then_bind() {
     let id = "01".repeat(16);
     let expected = format!(
         "<open {framing} id='{id}' from='example.org' version='1.0' xml:lang='en'/>\n\
-         <stream:features {stream}>{}{LIMITS_BEFORE}</stream:features>\n",
-        mechanisms(&offered)
+         <stream:features {stream}>{}{}{LIMITS_BEFORE}</stream:features>\n",
+        mechanisms(&offered),
+        authentication(&offered, &["HT-SHA-256-NONE"])
     );
     assert_eq!(script.send(OPEN), expected);
     login_scram(

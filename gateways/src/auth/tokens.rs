@@ -1,0 +1,118 @@
+//! Logins by token (XEP-0484): which tokens there are and what they are worth.
+//!
+//! The store has seeds, this has the key: who has one of them has no token (row A13).
+
+use std::time::Duration;
+
+use klatsch_protocol::jid::BareJid;
+use klatsch_protocol::sasl::{HtMechanism, Secret, ht};
+use klatsch_protocol::stream::fast::{Issued, TokenLogin, TokenVerdict};
+use klatsch_protocol::time::Timestamp;
+use klatsch_store::tokens::Token;
+use klatsch_store::{Store, StoreError};
+
+/// For so long a token can be used: a phone in a drawer for a season has to ask its owner again.
+const LIFETIME: Duration = Duration::from_secs(90 * 24 * 3600);
+
+/// A token of this age is renewed with the next login (§3.5): whoever has taken a copy loses
+/// it then.
+const RENEWED_AFTER: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Bytes of a seed: 256 random bits.
+const SEED_BYTES: usize = 32;
+
+/// Makes tokens and checks them.
+pub struct Tokens {
+    store: Store,
+    key: [u8; 32],
+}
+
+impl Tokens {
+    /// Tokens of the accounts in a store, made with the server's key.
+    pub fn new(store: Store, key: [u8; 32]) -> Self {
+        Self { store, key }
+    }
+
+    /// Checks a login, and notes it when it is right.
+    pub async fn check(&self, login: &TokenLogin, now: Timestamp) -> TokenVerdict {
+        let known = match self.store.tokens(&login.account, &login.agent).await {
+            Ok(known) => known,
+            Err(error) => return unavailable(&error),
+        };
+        let mechanism = login.proof.mechanism();
+        let texts = known
+            .into_iter()
+            .filter(|token| token.mechanism == mechanism.name())
+            .map(|token| (self.text(login, mechanism, &token.seed), token));
+        let found = texts
+            .into_iter()
+            .find(|(text, _)| login.proof.is_of(text.expose()));
+        let Some((text, token)) = found else {
+            return TokenVerdict::Wrong;
+        };
+        if token.expiry <= now {
+            return TokenVerdict::Expired;
+        }
+        match self.note(login, &token).await {
+            Ok(()) => TokenVerdict::Right {
+                answer: login.proof.answer(text.expose()),
+                is_old: token.issued.plus(RENEWED_AFTER) <= now,
+            },
+            Err(StoreError::Conflict) => TokenVerdict::Wrong,
+            Err(error) => unavailable(&error),
+        }
+    }
+
+    fn text(&self, login: &TokenLogin, mechanism: HtMechanism, seed: &[u8]) -> Secret {
+        let account = login.account.as_str();
+        let text = ht::token(&self.key, seed, account, &login.agent, mechanism);
+        Secret::new(text)
+    }
+
+    /// A login that changes nothing costs no commit.
+    async fn note(&self, login: &TokenLogin, token: &Token) -> Result<(), StoreError> {
+        let (account, agent, count) = (&login.account, &login.agent, login.usage.count);
+        if token.is_new || count.is_some() {
+            let seed = &token.seed;
+            self.store.use_token(account, agent, seed, count).await?;
+        }
+        match login.usage.is_last {
+            true => self.store.forget_tokens(account, Some(agent)).await,
+            false => Ok(()),
+        }
+    }
+
+    /// Makes a token for a client that has logged in; none when that cannot be done now.
+    pub async fn issue(
+        &self,
+        account: &BareJid,
+        agent: &str,
+        mechanism: HtMechanism,
+        now: Timestamp,
+    ) -> Option<Issued> {
+        let mut seed = [0; SEED_BYTES];
+        getrandom::fill(&mut seed).ok()?;
+        let token = Token {
+            mechanism: mechanism.name().to_owned(),
+            seed: seed.to_vec(),
+            issued: now,
+            expiry: now.plus(LIFETIME),
+            count: 0,
+            is_new: true,
+        };
+        if let Err(error) = self.store.give_token(account, agent, &token).await {
+            tracing::warn!(jid = %account, error = %error, "no token could be given");
+            return None;
+        }
+        let text = ht::token(&self.key, &seed, account.as_str(), agent, mechanism);
+        Some(Issued {
+            token: Secret::new(text),
+            expiry: token.expiry,
+        })
+    }
+}
+
+fn unavailable(error: &StoreError) -> TokenVerdict {
+    tracing::warn!(error = %error, "cannot check a token");
+    TokenVerdict::Unavailable
+}
