@@ -33,3 +33,5 @@ mod support;
 mod tokens;
 #[path = "contract/uploads.rs"]
 mod uploads;
+#[path = "contract/waiting.rs"]
+mod waiting;

@@ -54,18 +54,18 @@ impl Scene {
                 .await
                 .unwrap();
         }
-        let host = Host {
-            domains: vec![bare("example.org")],
-            version: "test",
-            started: Timestamp(0),
-            archive: true,
-            stanza_bytes_max: 262_144,
-            pubsub: Default::default(),
-            upload: Default::default(),
-            external_services: Default::default(),
-            contacts: Default::default(),
-        };
-        let node = Node::start(host, settings, store.clone(), wire)
+        let node = Node::start(host(), settings, store.clone(), wire)
+            .await
+            .unwrap();
+        Self { node, store }
+    }
+
+    /// Stops the server and starts it again on the same store.
+    pub(crate) async fn restart(self, wire: Wire) -> Self {
+        let Self { node, store } = self;
+        let settings = node.sessions.world().settings.clone();
+        node.stop(PATIENCE).await;
+        let node = Node::start(host(), settings, store.clone(), wire)
             .await
             .unwrap();
         Self { node, store }
@@ -186,6 +186,20 @@ impl Scene {
             .iter()
             .map(|entry| String::from_utf8(entry.stanza.to_vec()).unwrap())
             .collect()
+    }
+}
+
+fn host() -> Host {
+    Host {
+        domains: vec![bare("example.org")],
+        version: "test",
+        started: Timestamp(0),
+        archive: true,
+        stanza_bytes_max: 262_144,
+        pubsub: Default::default(),
+        upload: Default::default(),
+        external_services: Default::default(),
+        contacts: Default::default(),
     }
 }
 
