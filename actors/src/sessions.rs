@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use klatsch_protocol::account::AccountChange;
 use klatsch_protocol::facts::{Host, Views};
 use klatsch_protocol::features::mam;
 use klatsch_protocol::jid::{BareJid, FullJid};
@@ -15,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
 use tokio::time::timeout;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::account_change::{AccountError, change_account};
 use crate::mail::{Address, Mail};
 use crate::metrics;
 use crate::presence_shard::PresenceShardMsg;
@@ -159,6 +161,12 @@ impl Sessions {
             Err(error) => Err(error),
         };
         match started {
+            Ok(actor) if self.world.changed.is_since(&account, peer.proved) => {
+                let error = StreamError::new(StreamCondition::NotAuthorized);
+                // One that has ended by itself needs no end.
+                let _ = actor.cast(SessionMsg::End(error));
+                Err(StanzaError::not_authorized())
+            }
             Ok(actor) => {
                 if wishes.is_some() {
                     // XEP-0386 §3.2: what has waited is not sent, the client reads its archive.
@@ -338,6 +346,14 @@ impl Sessions {
         self.world
             .directory
             .send(&Address::Account(account.clone()), Mail::End(error))
+    }
+
+    /// Changes an account; its sessions end where the change says so.
+    ///
+    /// # Errors
+    /// [`AccountError`].
+    pub async fn change_account(&self, change: AccountChange) -> Result<(), AccountError> {
+        change_account(&self.world, change, None).await
     }
 
     /// Ends every session with `<system-shutdown/>` and waits until they have told their
