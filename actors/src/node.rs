@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::accounts::Accounts;
+use crate::derivation::Derivations;
 use crate::directory::{Directory, Wire};
 use crate::push::{self, Push};
 use crate::rooms::Rooms;
@@ -56,10 +57,12 @@ impl Node {
         let (push, due) = Push::new();
         let world = Arc::new(World {
             host,
+            derivations: Arc::new(Derivations::new(&settings.derivations)),
             settings,
             directory: Arc::new(Directory::new(wire)),
             accounts: Accounts::new(store.clone()),
             store,
+            changed: Default::default(),
             timers: Timers::default(),
             push,
             strain: Default::default(),

@@ -5,10 +5,11 @@ mod restart;
 use std::sync::Arc;
 use std::time::Duration;
 
+use klatsch_protocol::account::AccountChange;
 use klatsch_protocol::facts::{Host, Views};
 use klatsch_protocol::features::mam;
 use klatsch_protocol::jid::{BareJid, FullJid};
-use klatsch_protocol::stanza::{StanzaError, StreamError};
+use klatsch_protocol::stanza::{StanzaError, StreamCondition, StreamError};
 use klatsch_protocol::stream::sm::{self, Sm};
 use klatsch_protocol::stream::{Bound, NotResumed, Wishes};
 use klatsch_protocol::xml::{Element, Fragment};
@@ -17,6 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
 use tokio::time::timeout;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::account_change::{AccountError, change_account};
 use crate::mail::{Address, Mail};
 use crate::metrics;
 use crate::presence_shard::PresenceShardMsg;
@@ -149,6 +151,12 @@ impl Sessions {
             beginning: Beginning::Bound(sink),
         };
         match self.begin(arguments).await {
+            Ok(actor) if self.world.changed.is_since(&account, peer.proved) => {
+                let error = StreamError::new(StreamCondition::NotAuthorized);
+                // One that has ended by itself needs no end.
+                let _ = actor.cast(SessionMsg::End(error));
+                Err(StanzaError::not_authorized())
+            }
             Ok(actor) => {
                 if wishes.is_some() {
                     // XEP-0386 §3.2: what has waited is not sent, the client reads its archive.
@@ -345,6 +353,14 @@ impl Sessions {
         self.world
             .directory
             .send(&Address::Account(account.clone()), Mail::End(error))
+    }
+
+    /// Changes an account; its sessions end where the change says so.
+    ///
+    /// # Errors
+    /// [`AccountError`].
+    pub async fn change_account(&self, change: AccountChange) -> Result<(), AccountError> {
+        change_account(&self.world, change, None).await
     }
 }
 

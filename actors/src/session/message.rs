@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use klatsch_protocol::archive::Entry;
 use klatsch_protocol::effect::{Answer, Continue, Effect};
@@ -151,6 +152,9 @@ pub struct Peer {
     pub address: IpAddr,
     /// The connection is encrypted, or as good as.
     pub is_secure: bool,
+    /// When it began to prove who it is: if the account has got another password since, that
+    /// is worth nothing (row A14).
+    pub proved: Instant,
 }
 
 /// What a session needs of a connection. Nothing here waits.

@@ -207,10 +207,11 @@ pub(crate) fn bare(text: &str) -> BareJid {
     BareJid::parse(text).unwrap()
 }
 
-fn peer() -> Peer {
+pub(crate) fn peer() -> Peer {
     Peer {
         address: [127, 0, 0, 1].into(),
         is_secure: true,
+        proved: std::time::Instant::now(),
     }
 }
 
