@@ -103,7 +103,8 @@ impl Upkeep for Memory {
         Ok(())
     }
 
-    async fn sweep(&self) -> Result<bool> {
+    async fn sweep(&self, now: Timestamp) -> Result<bool> {
+        self.state().sweep_items(now);
         Ok(false)
     }
 
