@@ -24,6 +24,7 @@ mod snapshot;
 mod statements;
 mod tokens;
 mod uploads;
+mod waiting;
 mod writer;
 
 use std::pin::Pin;
