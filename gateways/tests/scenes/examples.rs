@@ -1,9 +1,11 @@
 //! Examples of specifications, as scripts: stanzas in, stanzas out.
 //!
 //! A script under `examples/` begins with the examples it shows (`examples XEP-0060: 7-9 11`).
-//! Then steps follow: `anna is online as balcony`, `anna connects` (the stream is open, nothing
-//! more), `anna sends` and `anna receives` with XML in the lines below, `anna hears nothing`
-//! (no message since the last step), `anna is gone`. What stands after `#` is for people.
+//! Then steps follow: `anna is online as balcony`, `anna connects` (over TLS; the features of the
+//! stream are the first thing to receive), `anna opens a stream`, `anna logs in`, `anna binds
+//! balcony`, `anna sends` and `anna receives` with XML in the lines below, `anna hears nothing`
+//! (no message since the last step), `anna is gone` without a word. What stands after `#` is for
+//! people. `anna-phone` and `anna-laptop` are two clients of one account.
 //!
 //! What is received must have the attributes of the pattern and its children in their order,
 //! no other ones unless the text `...` allows them. `*` stands for any value; `{word}` for one
@@ -12,9 +14,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use klatsch_protocol::xml::{Element, Token};
-use tokio::net::TcpStream;
 
-use crate::client::Client;
+use crate::client::{Client, Stream};
 use crate::server::Server;
 
 /// The text that allows more children than the pattern has.
@@ -92,7 +93,7 @@ fn fits(pattern: &Element, element: &Element, words: &mut Words) -> bool {
 
 fn fits_content(pattern: &Element, element: &Element, words: &mut Words) -> bool {
     let text = pattern.text_content();
-    let allows_more = text.trim() == MORE;
+    let allows_more = text.contains(MORE);
     let mut children = element.children();
     for wanted in pattern.children() {
         loop {
@@ -116,6 +117,10 @@ fn fits_content(pattern: &Element, element: &Element, words: &mut Words) -> bool
     }
 }
 
+fn account_of(who: &str) -> &str {
+    who.split('-').next().unwrap_or(who)
+}
+
 /// Everybody in a script.
 struct Stage {
     server: Server,
@@ -124,7 +129,7 @@ struct Stage {
 }
 
 struct Actor {
-    client: Client<TcpStream>,
+    client: Client<Box<dyn Stream>>,
     /// What has come and nobody has asked for.
     waiting: Vec<Element>,
 }
@@ -186,18 +191,19 @@ fn pattern_of(xml: &str) -> Element {
 
 impl Stage {
     async fn appear(&mut self, who: &str, resource: Option<&str>) {
-        let mut client = Client::connect(self.server.c2s).await;
+        let tls = Client::connect_tls(self.server.c2s_tls).await.stream;
+        let mut client = Client::over(Box::new(tls) as Box<dyn Stream>);
+        let mut waiting = Vec::new();
         match resource {
             Some(resource) => {
-                client.session(who, resource).await;
+                client.session(account_of(who), resource).await;
                 client.send("<presence/>").await;
                 client.ping().await;
             }
-            None => drop(client.open().await),
+            None => waiting.push(client.open().await.to_element()),
         }
-        let waiting = Vec::new();
-        self.clients
-            .insert(who.to_owned(), Actor { client, waiting });
+        let actor = Actor { client, waiting };
+        self.clients.insert(who.to_owned(), actor);
     }
 
     async fn perform(&mut self, step: &Step<'_>) {
@@ -213,7 +219,12 @@ impl Stage {
             .clients
             .get_mut(step.who)
             .expect("somebody who is there");
+        if let Some(resource) = step.does.strip_prefix("binds ") {
+            return drop(actor.client.bind(resource).await);
+        }
         match step.does {
+            "opens a stream" => actor.waiting.push(actor.client.open().await.to_element()),
+            "logs in" => actor.client.login(account_of(step.who)).await,
             "sends" => {
                 let xml = filled_in(&step.xml, &self.words);
                 actor.client.send(&xml).await;
@@ -311,8 +322,16 @@ macro_rules! scripts {
     };
 }
 
+#[path = "examples/archive.rs"]
+mod archive;
+#[path = "examples/logins.rs"]
+mod logins;
 #[path = "examples/pubsub.rs"]
 mod pubsub;
+#[path = "examples/stream_management.rs"]
+mod stream_management;
+#[path = "examples/upload.rs"]
+mod upload;
 
 #[test]
 fn patterns_fit_what_they_say_and_nothing_else() {
