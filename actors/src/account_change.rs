@@ -93,6 +93,11 @@ pub async fn change_account(
             }
             Ok(())
         }
+        AccountAct::Administrator(is_admin) => {
+            patiently(world.store.set_admin(&account, is_admin)).await?;
+            tracing::info!(jid = %account, is_admin, "account administers or not");
+            Ok(())
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use super::message::Answered;
 use super::outbound::write_nonza;
 use super::{Connection, Live, SessionMsg};
 use crate::account_change::change_account;
+use crate::administration;
 use crate::mail::{Address, Mail};
 use crate::presence_shard::{PresenceShardMsg, Shown};
 use crate::router::{self, Way, ask, patiently, refusal_of};
@@ -50,6 +51,10 @@ impl Live {
                 self.publish(presence);
                 return true;
             }
+            Effect::Announce(domain, message) => {
+                tracing::info!(target: "audit", by = %self.session.facts.jid, %domain, act = "announce");
+                administration::announce(&self.world, &domain, &message);
+            }
             Effect::DeliverOffline => {
                 self.go_on_reading();
             }
@@ -58,6 +63,7 @@ impl Live {
             Effect::Close(error) => self.end(Some(error)),
             Effect::Kick(sessions, error) => {
                 for session in sessions {
+                    tracing::info!(target: "audit", by = %self.session.facts.jid, jid = %session, act = "end session");
                     self.world
                         .directory
                         .send(&Address::Session(session), Mail::End(error.clone()));
@@ -121,6 +127,8 @@ impl Live {
 
     fn change_account(&self, change: AccountChange) {
         let (world, me) = (self.world.clone(), self.session.facts.jid.clone());
+        let act = change.act.name();
+        tracing::info!(target: "audit", by = %me, jid = %change.account, act, "account change asked for");
         self.later(async move {
             match change_account(&world, change, Some(&me)).await {
                 Ok(()) => Answered::Changed,

@@ -8,6 +8,7 @@ mod client;
 mod server;
 mod socket;
 
+mod administration;
 mod crowd;
 mod examples;
 mod exhaustion;
