@@ -9,7 +9,6 @@ use super::{Asked, Decided, NS, NS_EVENT, NS_OWNER, approval, notify};
 use crate::effect::Effect;
 use crate::facts::Facts;
 use crate::features::data_forms::Submitted;
-use crate::features::delay;
 use crate::features::pubsub::config::SendLast;
 use crate::jid::Jid;
 use crate::stanza::{Iq, Stanza, StanzaError};
@@ -71,10 +70,9 @@ fn last_item(asked: &Asked<'_>, node: &Node, jid: &Jid) -> Option<Effect> {
     if node.config.send_last == SendLast::Never || !node.config.deliver_notifications {
         return None;
     }
-    let items = notify::items(&node.name, [notify::item(item, &node.config)]);
-    let mut message = notify::message(notify::event(items), &node.config, asked.facts);
-    message.payloads.push(&delay::delay(None, item.stamp));
-    Some(notify::route(&message, jid.clone()))
+    let facts = asked.facts;
+    let message = notify::last_item(facts.account, node, item, jid.clone(), facts);
+    Some(Effect::Route(Stanza::Message(message)))
 }
 
 /// `notify_sub`: owners hear of new subscribers and of those who go.
@@ -194,6 +192,9 @@ pub(super) fn own(asked: &Asked<'_>) -> Decided {
 }
 
 /// §8.8.1.
+///
+/// DEVIATION: §8.8.1.2 would leave those out who wait. Without `get-pending` (§8.7) an owner
+/// who has lost the request finds them nowhere else.
 pub(super) fn subscribers(asked: &Asked<'_>) -> Decided {
     let node = asked.node_for(Operation::ManageSubscriptions)?;
     let all = node.subscriptions.iter();
