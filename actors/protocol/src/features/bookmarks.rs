@@ -91,8 +91,8 @@ fn store(legacy: &Element, answer: Answer, facts: &Facts<'_>) -> Result<Vec<Effe
     let (put, gone) = differences(legacy, &found, facts);
     let settings = &facts.host.pubsub;
     let kept = found.items.len() + put.len() - gone.len().min(found.items.len());
-    let bytes: usize = put.iter().map(|item| item.payload.len()).sum();
-    if kept > settings.items_max as usize || found.usage.bytes + bytes as u64 > settings.bytes_max {
+    let bytes: u64 = put.iter().map(Item::bytes).sum();
+    if kept > settings.items_max as usize || found.usage.bytes + bytes > settings.bytes_max {
         return Err(StanzaError::policy_violation().with_text("too many bookmarks"));
     }
     let rest = Element::new("storage", NS_LEGACY).children_from(

@@ -108,7 +108,7 @@ pub struct Settings {
     pub items_max: u32,
     /// Bytes of one item.
     pub item_bytes_max: usize,
-    /// Bytes of all items in the nodes of one account.
+    /// Bytes of all items, subscriptions and affiliations in the nodes of one account.
     pub bytes_max: u64,
     /// Subscriptions, and affiliations, of one node.
     pub subscriptions_max: usize,
@@ -277,6 +277,13 @@ impl<'a> Asked<'a> {
 
     fn relation(&self, node: &Node) -> Relation {
         Relation::of(self.who, node, self.facts)
+    }
+
+    /// Tells whether the node may have so many subscriptions or affiliations, and its creator
+    /// anything more.
+    fn has_room_for(&self, count: usize) -> bool {
+        let settings = &self.facts.host.pubsub;
+        count <= settings.subscriptions_max && self.found.usage.bytes < settings.bytes_max
     }
 
     /// The answer, with a payload or without.

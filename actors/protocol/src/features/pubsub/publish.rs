@@ -3,7 +3,7 @@
 use super::access::Operation;
 use super::config::{Config, NodeFull};
 use super::errors;
-use super::node::{Action, Item, Node};
+use super::node::{Action, Item, Node, ROW_BYTES};
 use super::request::{NewItem, Publish};
 use super::{Asked, Decided, NS, manage, notify, pep};
 use crate::effect::Effect;
@@ -109,7 +109,9 @@ fn check(new: Option<&NewItem>, config: &Config, asked: &Asked<'_>) -> Result<()
         return Err(errors::payload_too_big());
     }
     // What it takes the place of is not counted off: a quota need not be exact to the item.
-    if asked.found.usage.bytes.saturating_add(bytes as u64) > settings.bytes_max {
+    let id = new.and_then(|new| new.id.as_ref()).map_or(0, String::len);
+    let more = (bytes + id) as u64 + ROW_BYTES;
+    if asked.found.usage.bytes.saturating_add(more) > settings.bytes_max {
         return Err(StanzaError::policy_violation().with_text("there is no space for more items"));
     }
     Ok(())

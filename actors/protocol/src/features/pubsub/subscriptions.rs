@@ -25,7 +25,7 @@ pub(super) fn subscribe(asked: &Asked<'_>, jid: &Jid, form: Option<&Submitted>) 
     if known.is_some_and(|known| known.state == SubscriptionState::Pending) {
         return Err(errors::pending_subscription());
     }
-    if known.is_none() && node.subscriptions.len() >= asked.facts.host.pubsub.subscriptions_max {
+    if known.is_none() && !asked.has_room_for(node.subscriptions.len() + 1) {
         return Err(errors::too_many_subscriptions());
     }
     let needs_approval = known.is_none() && needs_approval(&asked.relation(node), &node.config);
@@ -211,10 +211,9 @@ fn owners_list<'a>(node: &Node, list: impl Iterator<Item = &'a Subscription>) ->
 /// §8.8.2.
 pub(super) fn set_subscribers(asked: &Asked<'_>, changes: &[(Jid, SubscriptionState)]) -> Decided {
     let node = asked.node_for(Operation::ManageSubscriptions)?;
-    let settings = &asked.facts.host.pubsub;
     let is_new = |jid: &Jid| node.subscription(jid).is_none();
     let new = changes.iter().filter(|(jid, _)| is_new(jid)).count();
-    if node.subscriptions.len() + new > settings.subscriptions_max {
+    if new > 0 && !asked.has_room_for(node.subscriptions.len() + new) {
         return Err(errors::too_many_subscriptions());
     }
     let mut actions = Vec::new();
