@@ -107,6 +107,8 @@ enum Received {
     Stanza(Stanza),
     /// A session is gone.
     Gone(FullJid),
+    /// What this account is to the room may have changed in the store.
+    Reread(BareJid),
     /// An operator ends the room.
     Destroy(RoomEnd),
     /// A new room may have waited for its owner's form for long enough.
@@ -135,6 +137,8 @@ enum Wait {
     Save(Box<Save>),
     /// The record, which somebody else has changed.
     Reload(Box<Save>),
+    /// The record, which the store may have changed.
+    Reread,
     /// The room's end.
     Vanish,
 }
@@ -170,6 +174,7 @@ impl Actor for RoomActor {
             RoomMsg::Tick => live.receive(Received::Tick),
             RoomMsg::Beat => live.say_again(),
             RoomMsg::Rest(activity) => live.rest(activity),
+            RoomMsg::Reread(account) => live.receive(Received::Reread(account)),
             RoomMsg::Destroy(end) => live.receive(Received::Destroy(end)),
             RoomMsg::Inspect(reply) => live.inspect(reply),
         }
@@ -232,6 +237,7 @@ impl Live {
                 let effects = self.with_room(|room, _| room.gone(&session));
                 self.plan(effects, false, None);
             }
+            Received::Reread(account) => self.reread(&account),
             Received::Destroy(end) => {
                 let reason = end.reason.as_deref();
                 let effects = self.with_room(|room, _| room.destroy_by_operator(reason));

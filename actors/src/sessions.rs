@@ -18,6 +18,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::mail::{Address, Mail};
 use crate::metrics;
 use crate::presence_shard::PresenceShardMsg;
+use crate::room::RoomMsg;
 use crate::router::{patiently, refusal_of};
 use crate::session::{
     Arguments, Detach, Peer, Resumption, Session, SessionActor, SessionMsg, Sink, begin_sm,
@@ -333,8 +334,13 @@ impl Sessions {
             .send(&Address::Session(jid.clone()), Mail::End(error))
     }
 
-    /// Ends every session of an account.
+    /// Ends every session of an account. Rooms at hand that know it look at what is remembered
+    /// of them: the account may be no more (row C15).
     pub fn kick_account(&self, account: &BareJid, error: StreamError) -> bool {
+        for (_, place) in self.world.directory.rooms() {
+            // A room that has just ended is read anew.
+            let _ = place.actor.cast(RoomMsg::Reread(account.clone()));
+        }
         self.world
             .directory
             .send(&Address::Account(account.clone()), Mail::End(error))

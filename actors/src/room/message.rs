@@ -6,7 +6,7 @@ use klatsch_protocol::features::muc::effect::{Occupancy, RoomAnswer};
 use klatsch_protocol::features::muc::facts::Creator;
 use klatsch_protocol::features::muc::record::RoomRecord;
 use klatsch_protocol::features::muc::room::Room;
-use klatsch_protocol::jid::FullJid;
+use klatsch_protocol::jid::{BareJid, FullJid};
 use klatsch_protocol::stanza::{Stanza, StanzaError};
 use klatsch_store::{Placed, StoreError};
 use tokio::sync::oneshot;
@@ -36,6 +36,8 @@ pub enum RoomMsg {
     Beat,
     /// Nothing may have happened since.
     Rest(u64),
+    /// What this account is to the room may have changed in the store.
+    Reread(BareJid),
     /// An operator ends the room.
     Destroy(RoomEnd),
     /// An operator looks.

@@ -180,6 +180,7 @@ impl Accounts for Memory {
             (life.roster.version, life.blocklist.version),
         );
         state.forget_account(account);
+        state.forget_in_rooms(account);
         let files = state.uploads.values_mut();
         files.for_each(|file| file.disown(account));
         Ok(())

@@ -137,11 +137,11 @@ impl Room {
 
     /// Whether a nick is reserved for somebody else (§7.10).
     pub(super) fn is_reserved(&self, nick: &str, account: &BareJid) -> bool {
-        let key = nick::key(nick);
+        let keys = nick::keys(nick);
         let mut others = self.record.affiliations.iter();
         others.any(|(jid, affiliate)| {
             let reserved = affiliate.nick.as_deref();
-            jid != account && reserved.is_some_and(|reserved| nick::key(reserved) == key)
+            jid != account && reserved.is_some_and(|reserved| nick::have_common(&keys, reserved))
         })
     }
 
