@@ -10,8 +10,8 @@ use std::time::Duration;
 use common::room::{ROOM, create, join, say, set_affiliation};
 use common::{ALICE, BOB, Scene, bare};
 use klatsch_actors::directory::Wire;
+use klatsch_protocol::account::{AccountAct, AccountChange};
 use klatsch_protocol::archive::ArchiveQuery;
-use klatsch_protocol::stanza::{StreamCondition, StreamError};
 use klatsch_protocol::time::Timestamp;
 use klatsch_store::Credentials;
 
@@ -320,13 +320,11 @@ async fn c15_who_has_the_address_of_a_removed_owner_is_nobody_in_the_room() {
     join(&bob, "bo").await;
     set_affiliation(&alice, BOB, "admin").await;
     bob.sync().await;
-    scene
-        .store
-        .remove_account(&bare(ALICE), Timestamp(1))
-        .await
-        .unwrap();
-    let gone = StreamError::new(StreamCondition::NotAuthorized);
-    scene.sessions().kick_account(&bare(ALICE), gone);
+    let removed = scene.sessions().change_account(AccountChange {
+        account: bare(ALICE),
+        act: AccountAct::Remove,
+    });
+    removed.await.unwrap();
     bob.expect_all(&["<presence", "affiliation='owner'", "code='110'"])
         .await;
     scene.gone(ALICE).await;

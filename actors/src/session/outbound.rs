@@ -108,11 +108,7 @@ impl Live {
             self.write(&stanza, unacked);
             return;
         }
-        let key = match &stanza {
-            Stanza::Presence(presence) => presence.head.from.clone().map(HoldKey::Presence),
-            _ => None,
-        };
-        self.hold(key, stanza);
+        self.hold(hold_key(&stanza), stanza);
     }
 
     fn hold(&mut self, key: Option<HoldKey>, stanza: Stanza) {
@@ -369,6 +365,14 @@ impl Live {
         if is_active {
             self.wake();
         }
+    }
+}
+
+/// What a stanza that waits for a client that is away takes the place of.
+pub(super) fn hold_key(stanza: &Stanza) -> Option<HoldKey> {
+    match stanza {
+        Stanza::Presence(presence) => presence.head.from.clone().map(HoldKey::Presence),
+        _ => None,
     }
 }
 

@@ -13,7 +13,7 @@ use klatsch_protocol::features::muc::effect::Occupancy;
 use klatsch_protocol::features::muc::history;
 use klatsch_protocol::jid::{BareJid, Jid};
 use klatsch_protocol::pipeline;
-use klatsch_protocol::stanza::Stanza;
+use klatsch_protocol::stanza::{PresenceKind, Stanza};
 use klatsch_protocol::stream::sm::Unacked;
 use klatsch_store::StoreError;
 use serde::{Deserialize, Serialize};
@@ -53,6 +53,18 @@ impl Live {
                 Settled::Uncertain => Answered::Uncertain,
             }
         });
+    }
+
+    /// Whether a stanza would enter one room more than a session may be in.
+    pub(super) fn is_in_too_many_rooms(&self, stanza: &Stanza) -> bool {
+        let Stanza::Presence(presence) = stanza else {
+            return false;
+        };
+        let rooms = &self.session.rooms;
+        let room = presence.head.to.as_ref().map_or("", Jid::bare_str);
+        presence.kind == PresenceKind::Available
+            && rooms.len() >= self.world.settings.rooms_joined_max
+            && !rooms.contains_key(room)
     }
 
     /// A room has something for this session.

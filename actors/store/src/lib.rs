@@ -21,6 +21,7 @@ pub mod snapshot;
 pub mod store;
 pub mod tokens;
 pub mod uploads;
+pub mod waiting;
 
 pub use accounts::{Account, Credentials};
 pub use error::{Result, StoreError};
@@ -29,3 +30,4 @@ pub use rooms::{RoomAppend, RoomAppended};
 pub use snapshot::Snapshot;
 pub use store::Store;
 pub use uploads::{Begun, ContentHash, Reserved, Upload};
+pub use waiting::WaitingSession;

@@ -29,6 +29,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) const ALICE: &str = "alice@example.org";
 pub(crate) const BOB: &str = "bob@example.org";
+/// Of the other organisation.
+pub(crate) const CAROL: &str = "carol@example.net";
 
 /// A node with the accounts alice and bob.
 pub(crate) struct Scene {
@@ -50,24 +52,24 @@ impl Scene {
 
     pub(crate) async fn with(wire: Wire, settings: Settings) -> Self {
         let store = Store::open("memory:").await.unwrap();
-        for account in [ALICE, BOB] {
+        for account in [ALICE, BOB, CAROL] {
             store
                 .create_account(&bare(account), &Credentials::default(), false, Timestamp(0))
                 .await
                 .unwrap();
         }
-        let host = Host {
-            domains: vec![bare("example.org")],
-            version: "test",
-            started: Timestamp(0),
-            archive: true,
-            stanza_bytes_max: 262_144,
-            pubsub: Default::default(),
-            upload: Default::default(),
-            external_services: Default::default(),
-            contacts: Default::default(),
-        };
-        let node = Node::start(host, settings, store.clone(), wire)
+        let node = Node::start(host(), settings, store.clone(), wire)
+            .await
+            .unwrap();
+        Self { node, store }
+    }
+
+    /// Stops the server and starts it again on the same store.
+    pub(crate) async fn restart(self, wire: Wire) -> Self {
+        let Self { node, store } = self;
+        let settings = node.sessions.world().settings.clone();
+        node.stop(PATIENCE).await;
+        let node = Node::start(host(), settings, store.clone(), wire)
             .await
             .unwrap();
         Self { node, store }
@@ -191,14 +193,30 @@ impl Scene {
     }
 }
 
+fn host() -> Host {
+    Host {
+        // Two organisations on one server.
+        domains: vec![bare("example.org"), bare("example.net")],
+        version: "test",
+        started: Timestamp(0),
+        archive: true,
+        stanza_bytes_max: 262_144,
+        pubsub: Default::default(),
+        upload: Default::default(),
+        external_services: Default::default(),
+        contacts: Default::default(),
+    }
+}
+
 pub(crate) fn bare(text: &str) -> BareJid {
     BareJid::parse(text).unwrap()
 }
 
-fn peer() -> Peer {
+pub(crate) fn peer() -> Peer {
     Peer {
         address: [127, 0, 0, 1].into(),
         is_secure: true,
+        proved: std::time::Instant::now(),
     }
 }
 

@@ -8,7 +8,7 @@
 //! on, and is decided again when that is stale.
 //!
 //! Left out: collections (XEP-0248), several subscriptions of one address and their ids,
-//! leases, expiry of items, `get-pending` by ad-hoc command (§8.7; the list of subscriptions
+//! leases, `get-pending` by ad-hoc command (§8.7; the list of subscriptions
 //! shows who waits), and the presence sharer of §9.1.3.
 
 pub(crate) mod access;
@@ -67,9 +67,7 @@ pub const FEATURE: Feature = Feature {
         number: 60,
         version: "1.30.0",
     },
-    status: Status::Partial(
-        "no leases, no expiry of items, no collections, one subscription an address, no get-pending",
-    ),
+    status: Status::Partial("no leases, one subscription an address, no get-pending"),
     services: &[(
         Service::Pubsub,
         features!(
