@@ -22,6 +22,7 @@ impl Live {
         match effect {
             RoomEffect::Send(stanza) => self.send(stanza),
             RoomEffect::Broadcast(broadcast) => self.broadcast(broadcast),
+            RoomEffect::Show(session, stanzas) => self.tell(&[session], RoomMail::Shown(stanzas)),
             RoomEffect::Post(post) => self.post(post),
             RoomEffect::Keep(keep) => {
                 let step = self.start_keeping(keep, None);

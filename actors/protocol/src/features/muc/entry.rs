@@ -18,6 +18,14 @@ use crate::jid::{BareJid, FullJid};
 use crate::stanza::{ErrorKind, Presence, PresenceKind, Stanza, StanzaError};
 use crate::xml::Payloads;
 
+/// Stanzas for one session; nothing if there are none.
+pub(super) fn show(session: &FullJid, stanzas: Vec<Stanza>) -> Vec<RoomEffect> {
+    match stanzas.is_empty() {
+        true => Vec::new(),
+        false => vec![RoomEffect::Show(session.clone(), stanzas)],
+    }
+}
+
 /// Why somebody's own presence has more to say than that it is theirs.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Entrance {
@@ -214,9 +222,9 @@ impl Room {
             let payloads = other.shown[form].clone();
             let mut presence = self.presence_from(&other.nick, PresenceKind::Available, payloads);
             presence.head.to = Some(sender.into());
-            RoomEffect::Send(presence.into())
+            presence.into()
         };
-        shown.map(send).collect()
+        show(sender, shown.map(send).collect())
     }
 
     /// §7.2.2: the new one for everybody else. Another session of somebody who is there is
