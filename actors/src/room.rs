@@ -82,7 +82,7 @@ pub struct Live {
     /// What tells the stanza being dealt with if it has no id (D2).
     counted: Option<Box<str>>,
     tickets: u64,
-    /// The last entry of the log that was told, and whether it was said once more since.
+    /// The last entry of the log that was told, and whether nobody waits to say it again.
     told: Option<u64>,
     is_said_again: bool,
     /// Counts what was done, to see whether nothing was.
@@ -172,7 +172,7 @@ impl Actor for RoomActor {
             RoomMsg::Regathered => live.regathered(),
             RoomMsg::Rejoined => live.is_rejoining = false,
             RoomMsg::Tick => live.receive(Received::Tick),
-            RoomMsg::Beat => live.say_again(),
+            RoomMsg::Beat(id, is_last) => live.say_again(id, is_last),
             RoomMsg::Rest(activity) => live.rest(activity),
             RoomMsg::Reread(account) => live.receive(Received::Reread(account)),
             RoomMsg::Destroy(end) => live.receive(Received::Destroy(end)),

@@ -32,8 +32,8 @@ pub enum RoomMsg {
     Rejoined,
     /// A new room may have waited long enough for its owner's form.
     Tick,
-    /// Time to say again where the log ends.
-    Beat,
+    /// Time to say again where the log ends, if that is still this entry; for the last time.
+    Beat(u64, bool),
     /// Nothing may have happened since.
     Rest(u64),
     /// What this account is to the room may have changed in the store.
