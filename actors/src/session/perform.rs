@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use klatsch_protocol::account::AccountChange;
 use klatsch_protocol::effect::{Change, Effect, Flag, Interest};
-use klatsch_protocol::stanza::{Presence, Stanza};
+use klatsch_protocol::stanza::{Presence, Stanza, StanzaError};
 use klatsch_protocol::stream::sm::Unacked;
 use klatsch_store::StoreError;
 use tokio::sync::oneshot;
@@ -86,6 +86,13 @@ impl Live {
         match router::route(&self.world, &stanza) {
             Way::Done => false,
             Way::Refused(error) => {
+                if let Some(reply) = stanza.error_reply(&error) {
+                    self.hand_over(reply);
+                }
+                false
+            }
+            Way::Room if self.is_in_too_many_rooms(&stanza) => {
+                let error = StanzaError::resource_constraint().with_text("in too many rooms");
                 if let Some(reply) = stanza.error_reply(&error) {
                     self.hand_over(reply);
                 }
