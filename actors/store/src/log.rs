@@ -47,6 +47,37 @@ pub struct Append {
     pub now: Timestamp,
 }
 
+/// A message from elsewhere for the log of an account here: its sender has no log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrival {
+    /// Who sent it: block lists may name it, and it is the other side in the log.
+    pub sender: Jid,
+    /// Whose log takes it.
+    pub recipient: BareJid,
+    /// What makes a replay of it recognisable, within the recipient's log: the key has to say
+    /// who sent it.
+    pub dedup: Option<Dedup>,
+    /// The whole stanza in canonical form.
+    pub stanza: Bytes,
+    /// The time of the append.
+    pub now: Timestamp,
+}
+
+/// What became of an arrival. Only `Stored` has written anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrived {
+    /// It is committed, as this entry of the recipient's log.
+    Stored(Placed),
+    /// It has been there already, as this entry; it must not be delivered again.
+    Replay(Placed),
+    /// Something else with the same key has been there already.
+    ReplayOtherPayload,
+    /// There is no such recipient.
+    NoSuchAccount,
+    /// The recipient blocks the sender (XEP-0191 §3.5).
+    Blocked,
+}
+
 /// What makes a replay recognisable (D2), within the log of one sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dedup {
@@ -95,6 +126,8 @@ pub enum Appended {
 pub enum LogAppend {
     /// To the logs of accounts.
     Account(Append),
+    /// To the log of an account, from elsewhere.
+    Arrival(Arrival),
     /// To the log of a room.
     Room(Box<RoomAppend>),
 }
@@ -104,6 +137,8 @@ pub enum LogAppend {
 pub enum LogAppended {
     /// To the logs of accounts.
     Account(Appended),
+    /// To the log of an account, from elsewhere.
+    Arrival(Arrived),
     /// To the log of a room.
     Room(RoomAppended),
 }
@@ -113,7 +148,15 @@ impl LogAppended {
     pub fn account(self) -> Option<Appended> {
         match self {
             Self::Account(appended) => Some(appended),
-            Self::Room(_) => None,
+            Self::Arrival(_) | Self::Room(_) => None,
+        }
+    }
+
+    /// What became of an arrival.
+    pub fn arrived(self) -> Option<Arrived> {
+        match self {
+            Self::Arrival(arrived) => Some(arrived),
+            Self::Account(_) | Self::Room(_) => None,
         }
     }
 
@@ -121,7 +164,7 @@ impl LogAppended {
     pub fn room(self) -> Option<RoomAppended> {
         match self {
             Self::Room(appended) => Some(appended),
-            Self::Account(_) => None,
+            Self::Account(_) | Self::Arrival(_) => None,
         }
     }
 }
@@ -129,7 +172,7 @@ impl LogAppended {
 subject! {
     /// Logs.
     Logs {
-        /// Appends all of a batch in one transaction, to accounts and rooms alike, and answers
+        /// Appends all of a batch in one transaction, of whatever kind, and answers
         /// each in its kind and order once that is durable. What is refused does not keep the
         /// rest from being stored.
         ///

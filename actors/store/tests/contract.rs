@@ -9,6 +9,8 @@
 mod accounts;
 #[path = "contract/archive.rs"]
 mod archive;
+#[path = "contract/arrivals.rs"]
+mod arrivals;
 #[path = "contract/blocklist.rs"]
 mod blocklist;
 #[path = "contract/log.rs"]

@@ -11,7 +11,8 @@ use super::{Life, Memory, State};
 use crate::blocklist::forms;
 use crate::error::{Result, StoreError};
 use crate::log::{
-    Append, Appended, Dedup, HIDDEN, IDS_MAX, LogAppend, LogAppended, Logs, PAGE_MAX, Placed, cut,
+    Append, Appended, Arrival, Arrived, Dedup, HIDDEN, IDS_MAX, LogAppend, LogAppended, Logs,
+    PAGE_MAX, Placed, cut,
 };
 
 /// A log.
@@ -163,6 +164,30 @@ impl State {
         }
     }
 
+    fn arrive(&mut self, arrival: &Arrival) -> Arrived {
+        let Some(life) = self.accounts.get_mut(&arrival.recipient) else {
+            return Arrived::NoSuchAccount;
+        };
+        let dedup = arrival.dedup.as_ref();
+        if let Some(dedup) = dedup
+            && let Some((payload, placed, _)) = life.log.said(Some(dedup))
+        {
+            return match payload == dedup.payload {
+                true => Arrived::Replay(placed),
+                false => Arrived::ReplayOtherPayload,
+            };
+        }
+        if is_blocked(&life.blocklist.jids, &arrival.sender) {
+            return Arrived::Blocked;
+        }
+        let (direction, stanza) = (Direction::Received, &arrival.stanza);
+        let placed = life
+            .log
+            .place(&arrival.sender, direction, stanza, 0, arrival.now);
+        life.log.say(dedup, placed, None);
+        Arrived::Stored(placed)
+    }
+
     fn place(
         &mut self,
         account: &BareJid,
@@ -238,6 +263,7 @@ impl Logs for Memory {
         let mut state = self.state();
         let append = |append: &LogAppend| match append {
             LogAppend::Account(append) => LogAppended::Account(state.append(append)),
+            LogAppend::Arrival(arrival) => LogAppended::Arrival(state.arrive(arrival)),
             LogAppend::Room(append) => LogAppended::Room(state.append_room(append)),
         };
         Ok(batch.iter().map(append).collect())

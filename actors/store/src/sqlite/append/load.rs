@@ -49,6 +49,7 @@ fn logs(append: &LogAppend) -> impl Iterator<Item = LogOf> {
             LogOf::Account(append.sender.bare()),
             append.recipient.clone().map(LogOf::Account),
         ),
+        LogAppend::Arrival(arrival) => (LogOf::Account(arrival.recipient.clone()), None),
         LogAppend::Room(append) => (LogOf::Room(append.room.clone()), None),
     };
     std::iter::once(first).chain(twin)
@@ -100,6 +101,9 @@ pub(super) async fn load_said(
     for append in batch {
         let (of, dedup) = match append {
             LogAppend::Account(append) => (LogOf::Account(append.sender.bare()), append.dedup),
+            LogAppend::Arrival(arrival) => {
+                (LogOf::Account(arrival.recipient.clone()), arrival.dedup)
+            }
             LogAppend::Room(append) => {
                 let dedup = append.dedup.as_ref();
                 let dedup = dedup.map(|dedup| rooms::dedup_of(&append.sender, dedup));
@@ -158,18 +162,16 @@ pub(super) async fn load_blocks(
 ) -> Result<HashMap<i64, Vec<String>>> {
     let mut wanted = Vec::new();
     for append in batch {
-        // Whom a room lets speak is decided there.
-        let LogAppend::Account(append) = append else {
-            continue;
+        let (sender, recipient) = match append {
+            LogAppend::Account(append) => (&append.sender, append.recipient.clone()),
+            LogAppend::Arrival(arrival) => (&arrival.sender, Some(arrival.recipient.clone())),
+            // Whom a room lets speak is decided there.
+            LogAppend::Room(_) => continue,
         };
-        let recipient = append.recipient.clone().map(LogOf::Account);
+        let recipient = recipient.map(LogOf::Account);
         let head = recipient.and_then(|recipient| heads.get(&recipient));
         if let Some(head) = head.filter(|head| head.blocks > 0) {
-            wanted.extend(
-                forms(&append.sender)
-                    .into_iter()
-                    .map(|form| (head.log, form)),
-            );
+            wanted.extend(forms(sender).into_iter().map(|form| (head.log, form)));
         }
     }
     wanted.sort_unstable();
