@@ -14,10 +14,14 @@ use std::time::Duration;
 use klatsch_protocol::archive::Direction;
 use klatsch_protocol::features::delay;
 use klatsch_protocol::jid::{BareJid, Jid};
-use klatsch_protocol::stanza::{ErrorKind, Message, StanzaError};
+use klatsch_protocol::stanza::{ErrorKind, Message, Stanza, StanzaError};
 use klatsch_protocol::time::Timestamp;
-use klatsch_store::{Append, Appended, Dedup, Placed, RoomAppend, RoomAppended, StoreError};
+use klatsch_store::{
+    Append, Appended, Arrival, Arrived, Dedup, LogAppend, LogAppended, Placed, RoomAppend,
+    RoomAppended, StoreError,
+};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -25,6 +29,7 @@ use crate::mail::{Address, Committed, Mail};
 use crate::metrics;
 use crate::push;
 use crate::room::{RoomKept, RoomMsg};
+use crate::router::{self, Way};
 use crate::session::SessionMsg;
 use crate::slot::Slot;
 use crate::world::{World, now};
@@ -49,6 +54,17 @@ pub struct Job {
     pub dedup: Dedup,
 }
 
+/// A message from elsewhere on its way into the log of an account.
+#[derive(Debug, Clone)]
+pub struct Arriving {
+    /// Whose log.
+    pub recipient: BareJid,
+    /// The message.
+    pub message: Message,
+    /// What makes a replay of it recognisable.
+    pub dedup: Dedup,
+}
+
 /// What became of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -64,6 +80,22 @@ pub enum Outcome {
     Refused,
     /// It is not known whether it is in the logs.
     Uncertain,
+}
+
+impl Outcome {
+    /// What the sender is told, if anything is to be said (D5). Nothing can be said while it is
+    /// uncertain.
+    pub(crate) fn refusal(self) -> Option<StanzaError> {
+        match self {
+            Self::Kept | Self::Uncertain => None,
+            Self::OtherPayload => {
+                Some(StanzaError::conflict().with_text("origin-id used for another message"))
+            }
+            // Row A11: an account that blocks and one that is not there answer alike.
+            Self::NoSuchAccount | Self::Blocked => Some(StanzaError::service_unavailable()),
+            Self::Refused => Some(wait()),
+        }
+    }
 }
 
 /// Mail of the log writer.
@@ -86,6 +118,13 @@ pub enum LogWriterMsg {
         /// The message.
         append: Box<RoomAppend>,
     },
+    /// What has come from elsewhere, from one component.
+    Arrive {
+        /// The messages, in their order.
+        arrivals: Vec<Arriving>,
+        /// Who is answered.
+        reply: oneshot::Sender<Vec<Outcome>>,
+    },
     /// A commit has ended.
     Done,
 }
@@ -100,6 +139,7 @@ pub struct Gathering {
     world: Arc<World>,
     waiting: Vec<Request>,
     rooms: Vec<RoomRequest>,
+    arrivals: Vec<ArrivalRequest>,
     is_committing: bool,
 }
 
@@ -107,6 +147,11 @@ struct Request {
     slot: Slot,
     batch: u64,
     jobs: Vec<Job>,
+}
+
+struct ArrivalRequest {
+    arrivals: Vec<Arriving>,
+    reply: oneshot::Sender<Vec<Outcome>>,
 }
 
 struct RoomRequest {
@@ -129,6 +174,7 @@ impl Actor for LogWriter {
             world,
             waiting: Vec::new(),
             rooms: Vec::new(),
+            arrivals: Vec::new(),
             is_committing: false,
         })
     }
@@ -154,6 +200,9 @@ impl Actor for LogWriter {
                 ticket,
                 append: *append,
             }),
+            LogWriterMsg::Arrive { arrivals, reply } => {
+                gathering.arrivals.push(ArrivalRequest { arrivals, reply });
+            }
             LogWriterMsg::Done => gathering.is_committing = false,
         }
         gathering.commit_next(me);
@@ -164,13 +213,16 @@ impl Actor for LogWriter {
 impl Gathering {
     /// Starts the next commit unless one is under way.
     fn commit_next(&mut self, me: ActorRef<LogWriterMsg>) {
-        if self.is_committing || self.waiting.is_empty() && self.rooms.is_empty() {
+        let is_idle = self.waiting.is_empty() && self.rooms.is_empty() && self.arrivals.is_empty();
+        if self.is_committing || is_idle {
             return;
         }
         self.is_committing = true;
         let requests = self.take_batch();
         let rooms = self.rooms.len().min(BATCH_MAX);
         let rooms: Vec<RoomRequest> = self.rooms.drain(..rooms).collect();
+        // One request of each component at a time, so few.
+        let arrivals = std::mem::take(&mut self.arrivals);
         let (world, turn) = (self.world.clone(), Turn(me));
         tokio::spawn(async move {
             // One after the other: the store writes one transaction at a time anyway.
@@ -179,6 +231,9 @@ impl Gathering {
             }
             if !rooms.is_empty() {
                 commit_rooms(&world, rooms).await;
+            }
+            if !arrivals.is_empty() {
+                commit_arrivals(&world, arrivals).await;
             }
             drop(turn);
         });
@@ -258,6 +313,60 @@ async fn commit_rooms(world: &Arc<World>, requests: Vec<RoomRequest>) {
     }
 }
 
+async fn commit_arrivals(world: &Arc<World>, requests: Vec<ArrivalRequest>) {
+    let started = Instant::now();
+    let stamp = now();
+    let arrivals = requests.iter().flat_map(|request| &request.arrivals);
+    let batch: Vec<LogAppend> = arrivals.map(|it| arrival_of(it, stamp)).collect();
+    metrics::batch_size(batch.len());
+    let answered = certainly(world, || world.store.append_all(batch.clone())).await;
+    metrics::commit_time(started.elapsed());
+    let mut arrived = answered.map(|answers| answers.into_iter().filter_map(LogAppended::arrived));
+    for request in requests {
+        let outcomes = match &mut arrived {
+            Ok(arrived) => {
+                let settled = request.arrivals.iter().zip(arrived.by_ref());
+                settled
+                    .map(|(it, arrived)| settle_arrival(world, it, arrived))
+                    .collect()
+            }
+            Err(outcome) => {
+                metrics::messages_refused(request.arrivals.len());
+                vec![*outcome; request.arrivals.len()]
+            }
+        };
+        // A component that is gone meanwhile sends again what it was not answered.
+        let _ = request.reply.send(outcomes);
+    }
+}
+
+fn arrival_of(arriving: &Arriving, now: Timestamp) -> LogAppend {
+    let sender = arriving.message.head.from.clone();
+    LogAppend::Arrival(Arrival {
+        sender: sender.unwrap_or_else(|| arriving.recipient.clone().into()),
+        recipient: arriving.recipient.clone(),
+        dedup: Some(arriving.dedup),
+        stanza: message_bytes(&arriving.message),
+        now,
+    })
+}
+
+/// Tells the account's sessions and devices. A replay is not delivered again (D2).
+fn settle_arrival(world: &World, arriving: &Arriving, arrived: Arrived) -> Outcome {
+    match arrived {
+        Arrived::Stored(placed) => {
+            let (account, message) = (&arriving.recipient, &arriving.message);
+            hint_account(world, account, placed, Direction::Received, message);
+            push::ask_for(world, account, message);
+            Outcome::Kept
+        }
+        Arrived::Replay(_) => Outcome::Kept,
+        Arrived::ReplayOtherPayload => Outcome::OtherPayload,
+        Arrived::NoSuchAccount => Outcome::NoSuchAccount,
+        Arrived::Blocked => Outcome::Blocked,
+    }
+}
+
 fn kept_of(appended: &RoomAppended) -> RoomKept {
     match appended {
         RoomAppended::Stored(placed) => RoomKept::Stored(*placed),
@@ -290,7 +399,7 @@ fn append_of(job: &Job, now: Timestamp) -> Append {
 }
 
 fn message_bytes(message: &Message) -> bytes::Bytes {
-    klatsch_protocol::stanza::Stanza::Message(message.clone()).to_bytes()
+    Stanza::Message(message.clone()).to_bytes()
 }
 
 /// Appends; when it is not known whether a commit took place, appends again: what is there
@@ -338,7 +447,7 @@ async fn append(world: &World, mut appends: Vec<Append>) -> Result<Vec<Appended>
     Ok(answers)
 }
 
-fn answer_all(world: &World, requests: Vec<Request>, appended: Vec<Appended>) {
+fn answer_all(world: &Arc<World>, requests: Vec<Request>, appended: Vec<Appended>) {
     debug_assert_eq!(
         requests.iter().map(|r| r.jobs.len()).sum::<usize>(),
         appended.len()
@@ -382,19 +491,34 @@ fn outcome_of(appended: &Appended) -> Outcome {
 }
 
 /// Tells the sessions of both accounts. A replay is not delivered again (D2).
-fn hint(world: &World, job: &Job, appended: &Appended) {
+fn hint(world: &Arc<World>, job: &Job, appended: &Appended) {
     let Appended::Stored { sender, recipient } = appended else {
         return;
     };
-    let direction = if job.recipient.is_some() {
-        Direction::Sent
-    } else {
-        Direction::Own
+    let to = job.message.head.to.as_ref();
+    let is_own = to.is_none_or(|to| to.bare_str() == job.sender.as_str());
+    let direction = match is_own {
+        true => Direction::Own,
+        false => Direction::Sent,
     };
     hint_account(world, &job.sender, *sender, direction, &job.message);
-    if let (Some(account), Some(placed)) = (&job.recipient, recipient) {
-        hint_account(world, account, *placed, Direction::Received, &job.message);
-        push::ask_for(world, account, &job.message);
+    match (&job.recipient, recipient) {
+        (Some(account), Some(placed)) => {
+            hint_account(world, account, *placed, Direction::Received, &job.message);
+            push::ask_for(world, account, &job.message);
+        }
+        _ if !is_own => send_on(world, &job.message),
+        _ => {}
+    }
+}
+
+/// What is for somebody elsewhere goes there once it is committed here.
+fn send_on(world: &Arc<World>, message: &Message) {
+    let stanza = Stanza::Message(message.clone());
+    if let Way::Refused(error) = router::route(world, &stanza)
+        && let Some(reply) = stanza.error_reply(&error)
+    {
+        router::send_off(world, reply);
     }
 }
 

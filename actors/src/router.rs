@@ -24,6 +24,7 @@ use klatsch_store::{Reserved, StoreError};
 use tokio::time::timeout;
 
 use crate::accounts::AccountCell;
+use crate::directory::Forwarded;
 use crate::mail::{Address, Mail};
 use crate::metrics;
 use crate::room::{self, Settled};
@@ -59,6 +60,9 @@ pub fn route(world: &World, stanza: &Stanza) -> Way {
     if let Some((service, _)) = world.host.service(to.domain()) {
         return route_to_service(service, to);
     }
+    if let Some(component) = world.host.component(to.domain()) {
+        return route_to_component(world, component, stanza);
+    }
     if !world.host.serves(to.domain()) {
         // Federation comes with a later version: nobody is reachable elsewhere.
         return Way::Refused(StanzaError::remote_server_not_found());
@@ -82,6 +86,16 @@ pub fn route(world: &World, stanza: &Stanza) -> Way {
             tracing::trace!(why, "stanza dropped");
             Way::Done
         }
+    }
+}
+
+/// A component has nothing at hand here that could wait for it.
+fn route_to_component(world: &World, component: &BareJid, stanza: &Stanza) -> Way {
+    match world.directory.forward(component.as_str(), stanza) {
+        Forwarded::Taken => Way::Done,
+        Forwarded::Full => Way::Refused(StanzaError::resource_constraint()),
+        // RFC 6120 §8.3.3.17: known, but not to be reached; it may come back any moment.
+        Forwarded::Away => Way::Refused(StanzaError::remote_server_timeout()),
     }
 }
 

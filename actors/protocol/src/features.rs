@@ -9,6 +9,7 @@ pub mod bookmarks;
 pub mod caps;
 pub mod carbons;
 pub mod chat;
+pub mod component;
 pub mod contact_addresses;
 pub mod csi;
 pub mod data_forms;
@@ -273,6 +274,7 @@ pub const ALL: &[&Feature] = &[
     &upload::FEATURE,
     &external_services::FEATURE,
     &contact_addresses::FEATURE,
+    &component::FEATURE,
 ];
 
 /// Answers a request that the server itself has to answer: the first matching rule decides.

@@ -27,6 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) const ALICE: &str = "alice@example.org";
 pub(crate) const BOB: &str = "bob@example.org";
+/// The host of an external component.
+pub(crate) const BOT: &str = "bot.example.org";
 
 /// A node with the accounts alice and bob.
 pub(crate) struct Scene {
@@ -64,6 +66,7 @@ impl Scene {
             upload: Default::default(),
             external_services: Default::default(),
             contacts: Default::default(),
+            components: vec![bare(BOT)],
         };
         let node = Node::start(host, settings, store.clone(), wire)
             .await
