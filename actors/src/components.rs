@@ -192,16 +192,17 @@ impl Component {
         Ok(())
     }
 
-    async fn append(&self, arrivals: Vec<Arriving>) -> Vec<Outcome> {
-        let count = arrivals.len();
+    async fn append(&self, arriving: Vec<Arriving>) -> Vec<Outcome> {
+        let count = arriving.len();
         let (reply, answered) = oneshot::channel();
-        let arrive = LogWriterMsg::Arrive { arrivals, reply };
+        let arrive = LogWriterMsg::Arrive { reply, arriving };
         if self.world.log_writer().cast(arrive).is_err() {
             // It is being started again; it has not seen these.
             return vec![Outcome::Refused; count];
         }
         match timeout(COMMIT_PATIENCE, answered).await {
-            Ok(Ok(outcomes)) => outcomes,
+            Ok(Ok(Ok(arrived))) => arrived.iter().map(Outcome::from).collect(),
+            Ok(Ok(Err(outcome))) => vec![outcome; count],
             _ => vec![Outcome::Uncertain; count],
         }
     }
@@ -238,20 +239,23 @@ fn arriving_of(keep: Keep) -> Arriving {
     let dedup = dedup_of(&message, &dedup);
     let to = message.head.to.as_ref().map(Jid::bare);
     let recipient = recipient.or(to).expect("what is kept is for somebody");
+    let sender = message.head.from.clone();
     Arriving {
+        sender: sender.unwrap_or_else(|| recipient.clone().into()),
         recipient,
         message,
+        // It has no log here.
+        sent: None,
         dedup,
     }
 }
 
-/// The key by which the store recognises a replay (D2), within the recipient's log.
+/// The key by which the store recognises a replay (D2), which puts the sender to it.
 fn dedup_of(message: &Message, key: &DedupKey) -> Dedup {
     let payload = payload_hash(message);
-    let from = message.head.from.as_ref().map_or("", Jid::bare_str);
     let text = match key {
-        DedupKey::Origin(id) => format!("arrival\0origin\0{from}\0{id}"),
-        DedupKey::Stanza(id) => format!("arrival\0stanza\0{from}\0{id}\0{payload}"),
+        DedupKey::Origin(id) => format!("origin\0{id}"),
+        DedupKey::Stanza(id) => format!("stanza\0{id}\0{payload}"),
         // A component does not resume: nothing tells that it sends something again.
         DedupKey::Counted => format!("once\0{}", random_id()),
     };

@@ -8,6 +8,8 @@
 //! While one batch is being committed the next one gathers, so batches are as small as the
 //! load allows. Hints go out in the order of the commits, before the sender is answered.
 
+mod rooms;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,19 +18,18 @@ use klatsch_protocol::features::delay;
 use klatsch_protocol::jid::{BareJid, Jid};
 use klatsch_protocol::stanza::{ErrorKind, Message, Stanza, StanzaError};
 use klatsch_protocol::time::Timestamp;
-use klatsch_store::{
-    Append, Appended, Arrival, Arrived, Dedup, LogAppend, LogAppended, Placed, RoomAppend,
-    RoomAppended, StoreError,
-};
+use klatsch_store::{Append, Appended, Arrived, Dedup, Placed, RoomAppend, StoreError};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 use xxhash_rust::xxh3::xxh3_64;
 
+pub use self::rooms::Arriving;
+use self::rooms::{ARRIVALS_MAX, ArrivalRequest, RoomRequest, commit_arrivals, commit_rooms};
 use crate::mail::{Address, Committed, Mail};
 use crate::metrics;
 use crate::push;
-use crate::room::{RoomKept, RoomMsg};
+use crate::room::RoomMsg;
 use crate::router::{self, Way};
 use crate::session::SessionMsg;
 use crate::slot::Slot;
@@ -48,17 +49,6 @@ pub struct Job {
     pub sender: BareJid,
     /// The other local log it goes to.
     pub recipient: Option<BareJid>,
-    /// The message.
-    pub message: Message,
-    /// What makes a replay of it recognisable.
-    pub dedup: Dedup,
-}
-
-/// A message from elsewhere on its way into the log of an account.
-#[derive(Debug, Clone)]
-pub struct Arriving {
-    /// Whose log.
-    pub recipient: BareJid,
     /// The message.
     pub message: Message,
     /// What makes a replay of it recognisable.
@@ -98,6 +88,17 @@ impl Outcome {
     }
 }
 
+impl From<&Arrived> for Outcome {
+    fn from(arrived: &Arrived) -> Self {
+        match arrived {
+            Arrived::Stored { .. } | Arrived::Replay(_) => Self::Kept,
+            Arrived::ReplayOtherPayload => Self::OtherPayload,
+            Arrived::NoSuchAccount => Self::NoSuchAccount,
+            Arrived::Blocked => Self::Blocked,
+        }
+    }
+}
+
 /// Mail of the log writer.
 pub enum LogWriterMsg {
     /// A session's next batch. The session waits for the answer before it sends another.
@@ -118,12 +119,12 @@ pub enum LogWriterMsg {
         /// The message.
         append: Box<RoomAppend>,
     },
-    /// What has come from elsewhere, from one component.
+    /// What a room or a component hands to accounts; committed together.
     Arrive {
-        /// The messages, in their order.
-        arrivals: Vec<Arriving>,
-        /// Who is answered.
-        reply: oneshot::Sender<Vec<Outcome>>,
+        /// Who is answered, letter by letter.
+        reply: oneshot::Sender<Result<Vec<Arrived>, Outcome>>,
+        /// The messages.
+        arriving: Vec<Arriving>,
     },
     /// A commit has ended.
     Done,
@@ -147,17 +148,6 @@ struct Request {
     slot: Slot,
     batch: u64,
     jobs: Vec<Job>,
-}
-
-struct ArrivalRequest {
-    arrivals: Vec<Arriving>,
-    reply: oneshot::Sender<Vec<Outcome>>,
-}
-
-struct RoomRequest {
-    room: ActorRef<RoomMsg>,
-    ticket: u64,
-    append: RoomAppend,
 }
 
 impl Actor for LogWriter {
@@ -200,8 +190,8 @@ impl Actor for LogWriter {
                 ticket,
                 append: *append,
             }),
-            LogWriterMsg::Arrive { arrivals, reply } => {
-                gathering.arrivals.push(ArrivalRequest { arrivals, reply });
+            LogWriterMsg::Arrive { reply, arriving } => {
+                gathering.arrivals.push(ArrivalRequest { reply, arriving });
             }
             LogWriterMsg::Done => gathering.is_committing = false,
         }
@@ -213,16 +203,16 @@ impl Actor for LogWriter {
 impl Gathering {
     /// Starts the next commit unless one is under way.
     fn commit_next(&mut self, me: ActorRef<LogWriterMsg>) {
-        let is_idle = self.waiting.is_empty() && self.rooms.is_empty() && self.arrivals.is_empty();
-        if self.is_committing || is_idle {
+        let is_empty = self.waiting.is_empty() && self.rooms.is_empty() && self.arrivals.is_empty();
+        if self.is_committing || is_empty {
             return;
         }
         self.is_committing = true;
         let requests = self.take_batch();
         let rooms = self.rooms.len().min(BATCH_MAX);
         let rooms: Vec<RoomRequest> = self.rooms.drain(..rooms).collect();
-        // One request of each component at a time, so few.
-        let arrivals = std::mem::take(&mut self.arrivals);
+        let arrivals = self.arrivals.len().min(ARRIVALS_MAX);
+        let arrivals: Vec<ArrivalRequest> = self.arrivals.drain(..arrivals).collect();
         let (world, turn) = (self.world.clone(), Turn(me));
         tokio::spawn(async move {
             // One after the other: the store writes one transaction at a time anyway.
@@ -282,97 +272,6 @@ async fn commit(world: &Arc<World>, requests: Vec<Request>) {
     match answered {
         Ok(appended) => answer_all(world, requests, appended),
         Err(outcome) => refuse_all(world, requests, outcome),
-    }
-}
-
-async fn commit_rooms(world: &Arc<World>, requests: Vec<RoomRequest>) {
-    let started = Instant::now();
-    let stamp = now();
-    let append_of = |request: &RoomRequest| RoomAppend {
-        now: stamp,
-        ..request.append.clone()
-    };
-    let appends: Vec<RoomAppend> = requests.iter().map(append_of).collect();
-    metrics::batch_size(appends.len());
-    let answered = certainly(world, || world.store.append_room(appends.clone())).await;
-    metrics::commit_time(started.elapsed());
-    let kept: Vec<RoomKept> = match answered {
-        Ok(appended) => appended.iter().map(kept_of).collect(),
-        Err(outcome) => {
-            metrics::messages_refused(requests.len());
-            let kept = match outcome {
-                Outcome::Uncertain => RoomKept::Uncertain,
-                _ => RoomKept::Refused,
-            };
-            vec![kept; requests.len()]
-        }
-    };
-    for (request, kept) in requests.into_iter().zip(kept) {
-        // A room that has failed meanwhile is told by its log.
-        let _ = request.room.cast(RoomMsg::Kept(request.ticket, kept));
-    }
-}
-
-async fn commit_arrivals(world: &Arc<World>, requests: Vec<ArrivalRequest>) {
-    let started = Instant::now();
-    let stamp = now();
-    let arrivals = requests.iter().flat_map(|request| &request.arrivals);
-    let batch: Vec<LogAppend> = arrivals.map(|it| arrival_of(it, stamp)).collect();
-    metrics::batch_size(batch.len());
-    let answered = certainly(world, || world.store.append_all(batch.clone())).await;
-    metrics::commit_time(started.elapsed());
-    let mut arrived = answered.map(|answers| answers.into_iter().filter_map(LogAppended::arrived));
-    for request in requests {
-        let outcomes = match &mut arrived {
-            Ok(arrived) => {
-                let settled = request.arrivals.iter().zip(arrived.by_ref());
-                settled
-                    .map(|(it, arrived)| settle_arrival(world, it, arrived))
-                    .collect()
-            }
-            Err(outcome) => {
-                metrics::messages_refused(request.arrivals.len());
-                vec![*outcome; request.arrivals.len()]
-            }
-        };
-        // A component that is gone meanwhile sends again what it was not answered.
-        let _ = request.reply.send(outcomes);
-    }
-}
-
-fn arrival_of(arriving: &Arriving, now: Timestamp) -> LogAppend {
-    let sender = arriving.message.head.from.clone();
-    LogAppend::Arrival(Arrival {
-        sender: sender.unwrap_or_else(|| arriving.recipient.clone().into()),
-        recipient: arriving.recipient.clone(),
-        dedup: Some(arriving.dedup),
-        stanza: message_bytes(&arriving.message),
-        now,
-    })
-}
-
-/// Tells the account's sessions and devices. A replay is not delivered again (D2).
-fn settle_arrival(world: &World, arriving: &Arriving, arrived: Arrived) -> Outcome {
-    match arrived {
-        Arrived::Stored(placed) => {
-            let (account, message) = (&arriving.recipient, &arriving.message);
-            hint_account(world, account, placed, Direction::Received, message);
-            push::ask_for(world, account, message);
-            Outcome::Kept
-        }
-        Arrived::Replay(_) => Outcome::Kept,
-        Arrived::ReplayOtherPayload => Outcome::OtherPayload,
-        Arrived::NoSuchAccount => Outcome::NoSuchAccount,
-        Arrived::Blocked => Outcome::Blocked,
-    }
-}
-
-fn kept_of(appended: &RoomAppended) -> RoomKept {
-    match appended {
-        RoomAppended::Stored(placed) => RoomKept::Stored(*placed),
-        RoomAppended::Replay(placed) => RoomKept::Replay(*placed),
-        RoomAppended::ReplayOtherPayload => RoomKept::OtherPayload,
-        RoomAppended::NoSuchRoom => RoomKept::NoSuchRoom,
     }
 }
 

@@ -11,7 +11,9 @@ use klatsch_store::Store;
 use ractor::ActorRef;
 use serde::{Deserialize, Serialize};
 
+use crate::account_change::Changed;
 use crate::accounts::Accounts;
+use crate::derivation::{self, Derivations};
 use crate::directory::Directory;
 use crate::log_writer::LogWriterMsg;
 use crate::presence_shard::{PresenceShardMsg, shard_of};
@@ -35,6 +37,8 @@ pub struct Settings {
     pub tail_check_seconds: u64,
     /// Rooms at hand at once; one more is refused until another is put away.
     pub rooms_loaded_max: usize,
+    /// How many passwords are dealt with at once.
+    pub derivations: derivation::Settings,
     /// What notifications tell app servers.
     pub push: push::Settings,
     /// What an operator may tune of rooms.
@@ -52,6 +56,7 @@ impl Default for Settings {
             tail_check_seconds: 30,
             // A room takes some kilobytes besides its occupants.
             rooms_loaded_max: 20_000,
+            derivations: derivation::Settings::default(),
             push: push::Settings::default(),
             rooms: muc::settings::Settings::default(),
         }
@@ -70,6 +75,10 @@ pub struct World {
     pub store: Store,
     /// The accounts at hand.
     pub accounts: Accounts,
+    /// Where passwords become keys.
+    pub derivations: Arc<Derivations>,
+    /// Whose password has changed lately.
+    pub changed: Changed,
     /// When sessions want to be woken.
     pub timers: Timers,
     /// Which devices are to be told of what.

@@ -47,34 +47,53 @@ pub struct Append {
     pub now: Timestamp,
 }
 
-/// A message from elsewhere for the log of an account here: its sender has no log.
+/// A message that comes from no account's own session, but through a room, for the log of its
+/// recipient. Its sender's log has it as it was sent, in the same transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arrival {
-    /// Who sent it: block lists may name it, and it is the other side in the log.
-    pub sender: Jid,
-    /// Whose log takes it.
+    /// From whom it seems to come: the other side in the recipient's log, and whom block lists
+    /// may name.
+    pub from: Jid,
+    /// The account whose log takes it.
     pub recipient: BareJid,
-    /// What makes a replay of it recognisable, within the recipient's log: the key has to say
-    /// who sent it.
-    pub dedup: Option<Dedup>,
-    /// The whole stanza in canonical form.
+    /// The whole stanza in canonical form, as it arrives.
     pub stanza: Bytes,
+    /// Who sent it, really. What they say is told from what others say.
+    pub sender: Jid,
+    /// The stanza as it was sent, for the sender's log, if that is an account's here.
+    pub sent: Option<Sent>,
+    /// What makes a replay of it recognisable, among what this sender says to this recipient.
+    pub dedup: Option<Dedup>,
     /// The time of the append.
     pub now: Timestamp,
+}
+
+/// A message as its sender's log has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// To whom it went.
+    pub with: Jid,
+    /// The whole stanza in canonical form.
+    pub stanza: Bytes,
 }
 
 /// What became of an arrival. Only `Stored` has written anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arrived {
-    /// It is committed, as this entry of the recipient's log.
-    Stored(Placed),
+    /// It is committed.
+    Stored {
+        /// Its entry in the recipient's log.
+        recipient: Placed,
+        /// Its entry in the sender's log.
+        sender: Option<Placed>,
+    },
     /// It has been there already, as this entry; it must not be delivered again.
     Replay(Placed),
-    /// Something else with the same key has been there already.
+    /// The same sender has said something else with the same key.
     ReplayOtherPayload,
-    /// There is no such recipient.
+    /// The recipient does not exist.
     NoSuchAccount,
-    /// The recipient blocks the sender (XEP-0191 §3.5).
+    /// The recipient blocks whom it seems to come from (XEP-0191 §3.5).
     Blocked,
 }
 
@@ -126,10 +145,10 @@ pub enum Appended {
 pub enum LogAppend {
     /// To the logs of accounts.
     Account(Append),
-    /// To the log of an account, from elsewhere.
-    Arrival(Arrival),
     /// To the log of a room.
     Room(Box<RoomAppend>),
+    /// Through a room to the log of an account.
+    Arrival(Box<Arrival>),
 }
 
 /// What became of an append to whichever log.
@@ -137,10 +156,10 @@ pub enum LogAppend {
 pub enum LogAppended {
     /// To the logs of accounts.
     Account(Appended),
-    /// To the log of an account, from elsewhere.
-    Arrival(Arrived),
     /// To the log of a room.
     Room(RoomAppended),
+    /// Through a room to the log of an account.
+    Arrival(Arrived),
 }
 
 impl LogAppended {
@@ -148,15 +167,7 @@ impl LogAppended {
     pub fn account(self) -> Option<Appended> {
         match self {
             Self::Account(appended) => Some(appended),
-            Self::Arrival(_) | Self::Room(_) => None,
-        }
-    }
-
-    /// What became of an arrival.
-    pub fn arrived(self) -> Option<Arrived> {
-        match self {
-            Self::Arrival(arrived) => Some(arrived),
-            Self::Account(_) | Self::Room(_) => None,
+            Self::Room(_) | Self::Arrival(_) => None,
         }
     }
 
@@ -167,12 +178,20 @@ impl LogAppended {
             Self::Account(_) | Self::Arrival(_) => None,
         }
     }
+
+    /// What became of an arrival.
+    pub fn arrival(self) -> Option<Arrived> {
+        match self {
+            Self::Arrival(arrived) => Some(arrived),
+            Self::Account(_) | Self::Room(_) => None,
+        }
+    }
 }
 
 subject! {
     /// Logs.
     Logs {
-        /// Appends all of a batch in one transaction, of whatever kind, and answers
+        /// Appends all of a batch in one transaction, to accounts and rooms alike, and answers
         /// each in its kind and order once that is durable. What is refused does not keep the
         /// rest from being stored.
         ///

@@ -35,3 +35,5 @@ mod support;
 mod tokens;
 #[path = "contract/uploads.rs"]
 mod uploads;
+#[path = "contract/waiting.rs"]
+mod waiting;

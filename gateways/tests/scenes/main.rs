@@ -10,6 +10,7 @@ mod socket;
 
 mod component;
 mod crowd;
+mod examples;
 mod exhaustion;
 mod http;
 mod login;

@@ -55,7 +55,6 @@ pub(super) struct Running {
 pub(super) async fn compose(foundation: &Foundation) -> Result<Running, Error> {
     let config = &foundation.config;
     let store = open_store(config, foundation.data.path()).await?;
-    let accounts = Accounts::new(store.clone(), domains(config)?);
     let key = foundation.secrets.upload_key;
     let node = Node::start(
         host(config, key)?,
@@ -66,6 +65,7 @@ pub(super) async fn compose(foundation: &Foundation) -> Result<Running, Error> {
     let node = node
         .await
         .map_err(|error| Error::Refused(format!("actors: {error}")))?;
+    let accounts = Accounts::of_server(store.clone(), domains(config)?, node.sessions.clone());
     let sign_up = match store.has_admin().await {
         Ok(true) => None,
         Ok(false) => Some(random_id()),
@@ -186,6 +186,7 @@ fn settings(config: &Config) -> Settings {
         held_stanzas_max: config.limits.held_stanzas_max,
         tail_check_seconds: config.limits.tail_check_seconds,
         push: config.push.told(),
+        derivations: config.limits.of_derivations(),
         ..Settings::default()
     }
 }

@@ -12,8 +12,9 @@ use crate::blocklist::forms;
 use crate::error::{Result, StoreError};
 use crate::log::{
     Append, Appended, Arrival, Arrived, Dedup, HIDDEN, IDS_MAX, LogAppend, LogAppended, Logs,
-    PAGE_MAX, Placed, cut,
+    PAGE_MAX, Placed, Sent, cut,
 };
+use crate::rooms::dedup_of;
 
 /// A log.
 pub(super) struct Log {
@@ -168,24 +169,25 @@ impl State {
         let Some(life) = self.accounts.get_mut(&arrival.recipient) else {
             return Arrived::NoSuchAccount;
         };
+        let (from, stanza, now) = (&arrival.from, &arrival.stanza, arrival.now);
         let dedup = arrival.dedup.as_ref();
-        if let Some(dedup) = dedup
-            && let Some((payload, placed, _)) = life.log.said(Some(dedup))
-        {
+        let dedup = dedup.map(|dedup| dedup_of(&arrival.sender, dedup));
+        if let (Some(dedup), Some((payload, placed, _))) = (&dedup, life.log.said(dedup.as_ref())) {
             return match payload == dedup.payload {
                 true => Arrived::Replay(placed),
                 false => Arrived::ReplayOtherPayload,
             };
         }
-        if is_blocked(&life.blocklist.jids, &arrival.sender) {
+        if is_blocked(&life.blocklist.jids, from) {
             return Arrived::Blocked;
         }
-        let (direction, stanza) = (Direction::Received, &arrival.stanza);
-        let placed = life
-            .log
-            .place(&arrival.sender, direction, stanza, 0, arrival.now);
-        life.log.say(dedup, placed, None);
-        Arrived::Stored(placed)
+        let recipient = life.log.place(from, Direction::Received, stanza, 0, now);
+        life.log.say(dedup.as_ref(), recipient, None);
+        let sender = arrival.sent.as_ref().and_then(|Sent { with, stanza }| {
+            let life = self.accounts.get_mut(&arrival.sender.bare())?;
+            Some(life.log.place(with, Direction::Sent, stanza, 0, now))
+        });
+        Arrived::Stored { recipient, sender }
     }
 
     fn place(
@@ -263,8 +265,8 @@ impl Logs for Memory {
         let mut state = self.state();
         let append = |append: &LogAppend| match append {
             LogAppend::Account(append) => LogAppended::Account(state.append(append)),
-            LogAppend::Arrival(arrival) => LogAppended::Arrival(state.arrive(arrival)),
             LogAppend::Room(append) => LogAppended::Room(state.append_room(append)),
+            LogAppend::Arrival(arrival) => LogAppended::Arrival(state.arrive(arrival)),
         };
         Ok(batch.iter().map(append).collect())
     }

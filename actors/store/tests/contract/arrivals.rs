@@ -1,30 +1,37 @@
-//! Messages from elsewhere: in the recipient's log alone.
+//! What reaches accounts through rooms: private messages and invitations.
 
 use bytes::Bytes;
 use klatsch_protocol::archive::Direction;
-use klatsch_store::{Append, Arrival, Arrived, Dedup, LogAppend, LogAppended, Store, StoreError};
+use klatsch_store::{Arrival, Arrived, Dedup, LogAppend, Sent, Store};
 
-use crate::support::{append, at, bare, couple, jid, keyed, on_every_backend, placed};
+use crate::support::{at, bare, couple, create, jid, on_every_backend, placed};
 
 on_every_backend!(
-    an_arrival_stands_in_the_recipients_log_alone,
-    a_replay_of_an_arrival_finds_the_first_entry,
-    an_arrival_and_what_the_account_says_have_keys_of_their_own_logs,
-    an_arrival_for_nobody_and_one_from_who_is_blocked_are_refused,
-    arrivals_are_found_in_the_archive_by_their_sender,
+    an_arrival_stands_in_the_recipients_log_and_as_sent_in_the_senders,
+    an_arrival_of_nobody_here_stands_in_the_recipients_log_alone,
+    a_replayed_arrival_stands_once,
+    who_blocks_the_occupant_gets_nothing_and_nothing_is_sent,
+    an_arrival_for_nobody_is_kept_nowhere,
 );
+
+const FROM: &str = "coven@rooms.example.org/Romeo";
 
 fn arrival(second: i64) -> Arrival {
     Arrival {
-        sender: jid("bot@gateway.example.net/1"),
+        from: jid(FROM),
         recipient: bare("juliet@example.org"),
+        stanza: Bytes::from(format!("<message from='{FROM}'>{second}</message>")),
+        sender: jid("romeo@example.org/orchard"),
+        sent: Some(Sent {
+            with: jid("coven@rooms.example.org/Juliet"),
+            stanza: Bytes::from(format!("<message>{second}</message>")),
+        }),
         dedup: None,
-        stanza: Bytes::from(format!("<message>{second}</message>")),
         now: at(second),
     }
 }
 
-fn keyed_arrival(key: u8, payload: u64, second: i64) -> Arrival {
+fn keyed(key: u8, payload: u64, second: i64) -> Arrival {
     let key = [key; 16];
     Arrival {
         dedup: Some(Dedup { key, payload }),
@@ -33,89 +40,88 @@ fn keyed_arrival(key: u8, payload: u64, second: i64) -> Arrival {
 }
 
 async fn arrive(store: &Store, arrival: Arrival) -> Arrived {
-    let batch = vec![LogAppend::Arrival(arrival)];
+    let batch = vec![LogAppend::Arrival(Box::new(arrival))];
     let answers = store.append_all(batch).await.unwrap();
-    answers[0].arrived().unwrap()
+    answers[0].arrival().unwrap()
 }
 
-async fn an_arrival_stands_in_the_recipients_log_alone(store: &Store) {
-    couple(store).await;
-    assert_eq!(
-        arrive(store, arrival(1)).await,
-        Arrived::Stored(placed(1, 1))
-    );
-    let entries = store.entries(&bare("juliet@example.org"), 0, 10).await;
-    let entries = entries.unwrap();
-    assert_eq!(entries.len(), 1);
-    assert_eq!(entries[0].direction, Direction::Received);
-    assert_eq!(entries[0].with, bare("bot@gateway.example.net"));
-    assert_eq!(store.head(&bare("romeo@example.org")).await, Ok(0));
-    let nobody = store.head(&bare("bot@gateway.example.net")).await;
-    assert_eq!(nobody, Err(StoreError::NoSuchAccount));
+async fn heads(store: &Store) -> Vec<u64> {
+    let accounts = [bare("romeo@example.org"), bare("juliet@example.org")];
+    store.heads(&accounts).await.unwrap()
 }
 
-async fn a_replay_of_an_arrival_finds_the_first_entry(store: &Store) {
+async fn an_arrival_stands_in_the_recipients_log_and_as_sent_in_the_senders(store: &Store) {
     couple(store).await;
-    let first = arrive(store, keyed_arrival(1, 42, 1)).await;
-    assert_eq!(first, Arrived::Stored(placed(1, 1)));
-    arrive(store, arrival(2)).await;
-    let again = arrive(store, keyed_arrival(1, 42, 3)).await;
-    assert_eq!(again, Arrived::Replay(placed(1, 1)));
-    let other = arrive(store, keyed_arrival(1, 43, 3)).await;
-    assert_eq!(other, Arrived::ReplayOtherPayload);
-    assert_eq!(store.head(&bare("juliet@example.org")).await, Ok(2));
+    let stored = Arrived::Stored {
+        recipient: placed(1, 5),
+        sender: Some(placed(1, 5)),
+    };
+    assert_eq!(arrive(store, arrival(5)).await, stored);
+    let log = async |account| store.entries(&bare(account), 0, 9).await.unwrap().remove(0);
+    let received = log("juliet@example.org").await;
+    assert_eq!(received.direction, Direction::Received);
+    assert_eq!(received.with, bare("coven@rooms.example.org"));
+    assert_eq!(received.stanza, arrival(5).stanza);
+    let sent = log("romeo@example.org").await;
+    assert_eq!(sent.direction, Direction::Sent);
+    assert_eq!(sent.with, bare("coven@rooms.example.org"));
+    assert_eq!(sent.stanza, "<message>5</message>");
 }
 
-async fn an_arrival_and_what_the_account_says_have_keys_of_their_own_logs(store: &Store) {
-    couple(store).await;
-    let batch = vec![
-        LogAppend::Account(keyed(1, 42, 1)),
-        LogAppend::Arrival(keyed_arrival(1, 42, 1)),
-        LogAppend::Arrival(keyed_arrival(1, 42, 2)),
-    ];
-    let answers = store.append_all(batch).await.unwrap();
-    let stored = LogAppended::Arrival(Arrived::Stored(placed(2, 1)));
-    let replay = LogAppended::Arrival(Arrived::Replay(placed(2, 1)));
-    assert_eq!(answers[1..], [stored, replay]);
+async fn an_arrival_of_nobody_here_stands_in_the_recipients_log_alone(store: &Store) {
+    create(store, &["juliet@example.org"]).await;
+    let stored = Arrived::Stored {
+        recipient: placed(1, 5),
+        sender: None,
+    };
+    assert_eq!(arrive(store, arrival(5)).await, stored);
+    let invitation = Arrival {
+        sent: None,
+        ..arrival(6)
+    };
+    let stored = Arrived::Stored {
+        recipient: placed(2, 6),
+        sender: None,
+    };
+    assert_eq!(arrive(store, invitation).await, stored);
 }
 
-async fn an_arrival_for_nobody_and_one_from_who_is_blocked_are_refused(store: &Store) {
+async fn a_replayed_arrival_stands_once(store: &Store) {
     couple(store).await;
-    let nobody = Arrival {
-        recipient: bare("paris@example.org"),
+    arrive(store, keyed(1, 42, 1)).await;
+    let replay = Arrived::Replay(placed(1, 1));
+    assert_eq!(arrive(store, keyed(1, 42, 9)).await, replay);
+    let other = Arrived::ReplayOtherPayload;
+    assert_eq!(arrive(store, keyed(1, 43, 9)).await, other);
+    assert_eq!(heads(store).await, [1, 1]);
+    let of_another = Arrival {
+        sender: jid("tybalt@example.org/x"),
+        sent: None,
+        ..keyed(1, 42, 9)
+    };
+    let stored = Arrived::Stored {
+        recipient: placed(2, 9),
+        sender: None,
+    };
+    assert_eq!(arrive(store, of_another).await, stored);
+}
+
+async fn who_blocks_the_occupant_gets_nothing_and_nothing_is_sent(store: &Store) {
+    couple(store).await;
+    let juliet = bare("juliet@example.org");
+    let blocked = store.change_blocklist(&juliet, 0, vec![jid(FROM)], vec![]);
+    assert_eq!(blocked.await, Ok(1));
+    assert_eq!(arrive(store, arrival(1)).await, Arrived::Blocked);
+    assert_eq!(heads(store).await, [0, 0]);
+    let other = Arrival {
+        from: jid("coven@rooms.example.org/Mercutio"),
         ..arrival(1)
     };
-    assert_eq!(arrive(store, nobody).await, Arrived::NoSuchAccount);
-    let juliet = bare("juliet@example.org");
-    let add = vec![jid("gateway.example.net")];
-    let blocked = store.change_blocklist(&juliet, 0, add, Vec::new()).await;
-    blocked.unwrap();
-    assert_eq!(arrive(store, arrival(2)).await, Arrived::Blocked);
-    assert_eq!(store.head(&juliet).await, Ok(0));
+    assert!(matches!(arrive(store, other).await, Arrived::Stored { .. }));
 }
 
-async fn arrivals_are_found_in_the_archive_by_their_sender(store: &Store) {
-    couple(store).await;
-    arrive(store, arrival(1)).await;
-    append(store, keyed(1, 1, 2)).await;
-    let reply = Append {
-        sender: jid("juliet@example.org/balcony"),
-        recipient: None,
-        with: jid("bot@gateway.example.net/1"),
-        ..keyed(2, 2, 3)
-    };
-    append(store, reply).await;
-    let query = klatsch_protocol::archive::ArchiveQuery {
-        with: Some(jid("bot@gateway.example.net")),
-        max: 10,
-        ..Default::default()
-    };
-    let page = store.query(&bare("juliet@example.org"), &query).await;
-    let ways: Vec<_> = page
-        .unwrap()
-        .entries
-        .iter()
-        .map(|it| it.direction)
-        .collect();
-    assert_eq!(ways, [Direction::Received, Direction::Sent]);
+async fn an_arrival_for_nobody_is_kept_nowhere(store: &Store) {
+    create(store, &["romeo@example.org"]).await;
+    assert_eq!(arrive(store, arrival(1)).await, Arrived::NoSuchAccount);
+    assert_eq!(heads(store).await, [0, 0]);
 }

@@ -49,8 +49,12 @@ fn logs(append: &LogAppend) -> impl Iterator<Item = LogOf> {
             LogOf::Account(append.sender.bare()),
             append.recipient.clone().map(LogOf::Account),
         ),
-        LogAppend::Arrival(arrival) => (LogOf::Account(arrival.recipient.clone()), None),
         LogAppend::Room(append) => (LogOf::Room(append.room.clone()), None),
+        LogAppend::Arrival(arrival) => {
+            let sender = arrival.sent.as_ref().map(|_| arrival.sender.bare());
+            let recipient = LogOf::Account(arrival.recipient.clone());
+            (recipient, sender.map(LogOf::Account))
+        }
     };
     std::iter::once(first).chain(twin)
 }
@@ -101,13 +105,15 @@ pub(super) async fn load_said(
     for append in batch {
         let (of, dedup) = match append {
             LogAppend::Account(append) => (LogOf::Account(append.sender.bare()), append.dedup),
-            LogAppend::Arrival(arrival) => {
-                (LogOf::Account(arrival.recipient.clone()), arrival.dedup)
-            }
             LogAppend::Room(append) => {
                 let dedup = append.dedup.as_ref();
                 let dedup = dedup.map(|dedup| rooms::dedup_of(&append.sender, dedup));
                 (LogOf::Room(append.room.clone()), dedup)
+            }
+            LogAppend::Arrival(arrival) => {
+                let dedup = arrival.dedup.as_ref();
+                let dedup = dedup.map(|dedup| rooms::dedup_of(&arrival.sender, dedup));
+                (LogOf::Account(arrival.recipient.clone()), dedup)
             }
         };
         if let (Some(dedup), Some(head)) = (&dedup, heads.get(&of)) {
@@ -162,9 +168,9 @@ pub(super) async fn load_blocks(
 ) -> Result<HashMap<i64, Vec<String>>> {
     let mut wanted = Vec::new();
     for append in batch {
-        let (sender, recipient) = match append {
-            LogAppend::Account(append) => (&append.sender, append.recipient.clone()),
-            LogAppend::Arrival(arrival) => (&arrival.sender, Some(arrival.recipient.clone())),
+        let (recipient, sender) = match append {
+            LogAppend::Account(append) => (append.recipient.clone(), &append.sender),
+            LogAppend::Arrival(arrival) => (Some(arrival.recipient.clone()), &arrival.from),
             // Whom a room lets speak is decided there.
             LogAppend::Room(_) => continue,
         };
