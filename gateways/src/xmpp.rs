@@ -1,7 +1,9 @@
-//! XMPP to people: client streams over TCP ([`c2s`]) and WebSocket ([`websocket`]).
+//! XMPP to people: client streams over TCP ([`c2s`]) and WebSocket ([`websocket`]); and to
+//! programs that serve hosts of their own ([`component`]).
 
 mod buffer;
 pub mod c2s;
+pub mod component;
 mod hold;
 mod negotiation;
 mod pace;

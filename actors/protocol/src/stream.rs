@@ -20,6 +20,7 @@
 mod bind;
 mod bind2;
 pub mod closing;
+pub mod component;
 pub mod fast;
 mod features;
 mod gates;

@@ -9,6 +9,7 @@ mod server;
 mod socket;
 
 mod administration;
+mod component;
 mod crowd;
 mod examples;
 mod exhaustion;
