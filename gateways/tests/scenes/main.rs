@@ -5,9 +5,11 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod client;
+mod requests;
 mod server;
 mod socket;
 
+mod bosh;
 mod crowd;
 mod exhaustion;
 mod http;
