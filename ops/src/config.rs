@@ -11,6 +11,7 @@ mod listen;
 mod load;
 mod pubsub;
 mod push;
+mod rooms;
 mod settings;
 mod upload;
 
@@ -21,6 +22,7 @@ pub use listen::Listen;
 pub use load::{Loaded, Overrides, load};
 pub use pubsub::Pubsub;
 pub use push::Push;
+pub use rooms::Rooms;
 pub use upload::Upload;
 
 use klatsch_gateways::http::HttpSettings;
@@ -57,6 +59,8 @@ settings! {
         cluster: Cluster;
         /// Nodes and items.
         pubsub: Pubsub;
+        /// Rooms of many.
+        rooms: Rooms;
         /// Files that people send.
         upload: Upload;
         /// What calls need besides.
@@ -258,6 +262,7 @@ pub fn example() -> String {
     write_example::<Auth>(&mut out, "auth");
     write_example::<Cluster>(&mut out, "cluster");
     write_example::<Pubsub>(&mut out, "pubsub");
+    write_example::<Rooms>(&mut out, "rooms");
     write_example::<Upload>(&mut out, "upload");
     write_example::<Calls>(&mut out, "calls");
     write_example::<Contacts>(&mut out, "contacts");

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use klatsch_actors::session::{Pressure, Sink};
 use klatsch_actors::strain::{self, Charge, Strain};
+use klatsch_protocol::jid::Jid;
 use klatsch_protocol::stanza::{Stanza, StreamCondition, StreamError};
 use klatsch_protocol::stream::Transport;
 use klatsch_protocol::stream::closing::{closing, render_element};
@@ -179,6 +180,12 @@ impl Sink for Outbox {
     fn stanza(&self, stanza: &Stanza) -> Pressure {
         let mut frame = Vec::new();
         stanza.write_framed(&mut frame);
+        self.push(&frame)
+    }
+
+    fn stanza_to(&self, stanza: &Stanza, to: &Jid) -> Pressure {
+        let mut frame = Vec::new();
+        stanza.write_framed_to(&mut frame, to);
         self.push(&frame)
     }
 

@@ -9,8 +9,10 @@ mod requests;
 mod server;
 mod socket;
 
+mod administration;
 mod bosh;
 mod crowd;
+mod examples;
 mod exhaustion;
 mod http;
 mod login;

@@ -37,7 +37,7 @@ use super::{Feature, Scope, Service, Spec, Status, get, refuse, set};
 use crate::effect::{Answer, Change, Effect, Query};
 use crate::facts::Facts;
 use crate::jid::Jid;
-use crate::stanza::{Iq, Stanza, StanzaError};
+use crate::stanza::{Iq, IqKind, Stanza, StanzaError};
 use crate::xml::Element;
 
 /// Requests of everybody.
@@ -52,9 +52,12 @@ const NS_CONFIG: &str = "http://jabber.org/protocol/pubsub#node_config";
 const NS_OPTIONS: &str = "http://jabber.org/protocol/pubsub#subscribe_options";
 const NS_PUBLISH_OPTIONS: &str = "http://jabber.org/protocol/pubsub#publish-options";
 
-/// What accounts and services can do alike (§10).
+/// What accounts and services can do alike (§10), and what one of them can do besides.
 macro_rules! features {
-    ($($name:literal),* $(,)?) => {
+    ($($besides:literal),* $(,)?) => {
+        features!(@named "access-authorize", "access-open", "access-whitelist", "auto-create", "config-node", "config-node-max", "create-and-configure", "create-nodes", "delete-items", "delete-nodes", "instant-nodes", "item-ids", "last-published", "manage-subscriptions", "member-affiliation", "meta-data", "modify-affiliations", "multi-items", "outcast-affiliation", "persistent-items", "presence-notifications", "publish", "publish-node-full", "publish-only-affiliation", "publish-options", "publisher-affiliation", "purge-nodes", "retract-items", "retrieve-affiliations", "retrieve-default", "retrieve-default-sub", "retrieve-items", "retrieve-subscriptions", "rsm", "subscribe", "subscription-notifications", "subscription-options", $($besides),*)
+    };
+    (@named $($name:literal),* $(,)?) => {
         &[NS, $(concat!("http://jabber.org/protocol/pubsub#", $name)),*]
     };
 }
@@ -68,91 +71,14 @@ pub const FEATURE: Feature = Feature {
         version: "1.30.0",
     },
     status: Status::Partial("no leases, one subscription an address, no get-pending"),
-    services: &[(
-        Service::Pubsub,
-        features!(
-            "access-authorize",
-            "access-open",
-            "access-whitelist",
-            "auto-create",
-            "config-node",
-            "config-node-max",
-            "create-and-configure",
-            "create-nodes",
-            "delete-items",
-            "delete-nodes",
-            "instant-nodes",
-            "item-ids",
-            "last-published",
-            "manage-subscriptions",
-            "member-affiliation",
-            "meta-data",
-            "modify-affiliations",
-            "multi-items",
-            "outcast-affiliation",
-            "persistent-items",
-            "presence-notifications",
-            "publish",
-            "publish-node-full",
-            "publish-only-affiliation",
-            "publish-options",
-            "publisher-affiliation",
-            "purge-nodes",
-            "retract-items",
-            "retrieve-affiliations",
-            "retrieve-default",
-            "retrieve-default-sub",
-            "retrieve-items",
-            "retrieve-subscriptions",
-            "rsm",
-            "subscribe",
-            "subscription-notifications",
-            "subscription-options",
-        ),
-    )],
+    services: &[(Service::Pubsub, features!())],
     disco_account: features!(
-        "access-authorize",
-        "access-open",
         "access-presence",
         "access-roster",
-        "access-whitelist",
-        "auto-create",
         "auto-subscribe",
-        "config-node",
-        "config-node-max",
-        "create-and-configure",
-        "create-nodes",
-        "delete-items",
-        "delete-nodes",
         "filtered-notifications",
-        "instant-nodes",
-        "item-ids",
-        "last-published",
-        "manage-subscriptions",
-        "member-affiliation",
-        "meta-data",
-        "modify-affiliations",
-        "multi-items",
-        "outcast-affiliation",
-        "persistent-items",
-        "presence-notifications",
         "presence-subscribe",
-        "publish",
-        "publish-node-full",
-        "publish-only-affiliation",
-        "publish-options",
-        "publisher-affiliation",
-        "purge-nodes",
-        "retract-items",
-        "retrieve-affiliations",
-        "retrieve-default",
-        "retrieve-default-sub",
-        "retrieve-items",
-        "retrieve-subscriptions",
-        "rsm",
-        "subscribe",
-        "subscription-notifications",
-        "subscription-options",
+        "pubsub-on-a-jid"
     ),
     iq: &[
         get(Scope::Account, NS, "pubsub", decide),
@@ -182,7 +108,7 @@ pub struct Settings {
     pub items_max: u32,
     /// Bytes of one item.
     pub item_bytes_max: usize,
-    /// Bytes of all items in the nodes of one account.
+    /// Bytes of all items, subscriptions and affiliations in the nodes of one account.
     pub bytes_max: u64,
     /// Subscriptions, and affiliations, of one node.
     pub subscriptions_max: usize,
@@ -263,7 +189,7 @@ fn ask(request: &Request, who: &Jid) -> Option<Ask> {
 fn answer_without_node(iq: &Iq, request: &Request, facts: &Facts<'_>) -> Decided {
     match request {
         Request::DefaultConfiguration => manage::default_configuration(iq, facts),
-        Request::DefaultOptions => subscriptions::default_options(iq),
+        Request::DefaultOptions(node) => subscriptions::default_options(iq, node.as_deref()),
         // An instant node (§8.1.2): nobody has made one of that name.
         Request::Create(_, form) => {
             let name = format!("{:032x}", (facts.random)());
@@ -325,7 +251,7 @@ fn decide_found(iq: &Iq, request: &Request, found: &FoundNode, facts: &Facts<'_>
         Request::SetSubscribers(_, changes) => subscriptions::set_subscribers(&asked, changes),
         Request::Affiliated(_) => affiliations::list(&asked),
         Request::SetAffiliated(_, changes) => affiliations::set(&asked, changes),
-        Request::Create(None, _) | Request::DefaultOptions | Request::DefaultConfiguration => {
+        Request::Create(None, _) | Request::DefaultOptions(_) | Request::DefaultConfiguration => {
             Err(StanzaError::internal_server_error())
         }
     }
@@ -353,9 +279,25 @@ impl<'a> Asked<'a> {
         Relation::of(self.who, node, self.facts)
     }
 
+    /// Tells whether the node may have so many subscriptions or affiliations, and its creator
+    /// anything more.
+    fn has_room_for(&self, count: usize) -> bool {
+        let settings = &self.facts.host.pubsub;
+        count <= settings.subscriptions_max && self.found.usage.bytes < settings.bytes_max
+    }
+
     /// The answer, with a payload or without.
     fn reply(&self, payload: Option<Element>) -> Effect {
         Effect::Reply(Stanza::Iq(self.iq.result(payload)))
+    }
+
+    /// §8.8.2.4, §8.9.2.4: an error that names the entries it is about, as they still are.
+    fn refuse_naming(&self, entries: Element) -> Effect {
+        let mut answer = self.iq.result(Some(entries));
+        answer.kind = IqKind::Error;
+        let error = StanzaError::not_acceptable().to_element();
+        answer.payloads.push(&error);
+        Effect::Reply(Stanza::Iq(answer))
     }
 
     /// A change of a node, if it is still what it was when this was decided.

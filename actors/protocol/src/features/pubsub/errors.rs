@@ -47,9 +47,9 @@ pub(super) fn pending_subscription() -> StanzaError {
     with(StanzaError::not_authorized(), "pending-subscription")
 }
 
-/// §6.2.3.5: an address has one subscription here, and those have no ids.
-pub(super) fn invalid_subid() -> StanzaError {
-    with(StanzaError::not_acceptable(), "invalid-subid")
+/// §6.3.4.3: whose options?
+pub(super) fn jid_required() -> StanzaError {
+    with(StanzaError::bad_request(), "jid-required")
 }
 
 /// §6.3.4.5: the options are none.
@@ -62,32 +62,32 @@ pub(super) fn nodeid_required() -> StanzaError {
     with(StanzaError::bad_request(), "nodeid-required")
 }
 
-/// §7.1.3.6: persistent nodes hold items.
+/// §7.1.3.7: persistent nodes hold items.
 pub(super) fn item_required() -> StanzaError {
     with(StanzaError::bad_request(), "item-required")
 }
 
-/// §7.1.3.6: nodes with payloads hold payloads.
+/// §7.1.3.7: nodes with payloads hold payloads.
 pub(super) fn payload_required() -> StanzaError {
     with(StanzaError::bad_request(), "payload-required")
 }
 
-/// §7.1.3.6: a node that keeps and delivers nothing takes nothing.
+/// §7.1.3.7: a node that keeps and delivers nothing takes nothing.
 pub(super) fn item_forbidden() -> StanzaError {
     with(StanzaError::bad_request(), "item-forbidden")
 }
 
-/// §7.1.3.5: one payload an item.
+/// §7.1.3.6: one payload an item.
 pub(super) fn invalid_payload() -> StanzaError {
     with(StanzaError::bad_request(), "invalid-payload")
 }
 
-/// §7.1.3.4.
+/// §7.1.3.5.
 pub(super) fn payload_too_big() -> StanzaError {
     with(StanzaError::not_acceptable(), "payload-too-big")
 }
 
-/// §7.1.3.3: the node is full and its owner wants it so.
+/// §7.1.3.4: the node is full and its owner wants it so.
 pub(super) fn node_full() -> StanzaError {
     with(StanzaError::conflict(), "node-full")
 }
@@ -95,6 +95,11 @@ pub(super) fn node_full() -> StanzaError {
 /// §7.1.5: the node is not as the publisher demands.
 pub(crate) fn precondition_not_met() -> StanzaError {
     with(StanzaError::conflict(), "precondition-not-met")
+}
+
+/// §8.1.2: a node of that model cannot be here.
+pub(super) fn unsupported_access_model() -> StanzaError {
+    with(StanzaError::not_acceptable(), "unsupported-access-model")
 }
 
 /// §14.1: the node shall keep more items than this server allows.
@@ -109,7 +114,8 @@ pub(super) fn max_nodes_exceeded() -> StanzaError {
 
 /// §6.1.3.9: the node has all the subscribers it may have.
 pub(super) fn too_many_subscriptions() -> StanzaError {
-    with(StanzaError::policy_violation(), "too-many-subscriptions")
+    let error = StanzaError::policy_violation().with_kind(ErrorKind::Wait);
+    with(error, "too-many-subscriptions")
 }
 
 /// This cannot be done at this node, or at all: the name of the feature says what.

@@ -9,10 +9,9 @@ use super::{Asked, Decided, NS, NS_EVENT, NS_OWNER, approval, notify};
 use crate::effect::Effect;
 use crate::facts::Facts;
 use crate::features::data_forms::Submitted;
-use crate::features::delay;
 use crate::features::pubsub::config::SendLast;
 use crate::jid::Jid;
-use crate::stanza::{ErrorKind, Iq, Stanza, StanzaError};
+use crate::stanza::{Iq, Stanza, StanzaError};
 use crate::xml::Element;
 
 /// §6.1, with options at once (§6.3.7).
@@ -26,7 +25,7 @@ pub(super) fn subscribe(asked: &Asked<'_>, jid: &Jid, form: Option<&Submitted>) 
     if known.is_some_and(|known| known.state == SubscriptionState::Pending) {
         return Err(errors::pending_subscription());
     }
-    if known.is_none() && node.subscriptions.len() >= asked.facts.host.pubsub.subscriptions_max {
+    if known.is_none() && !asked.has_room_for(node.subscriptions.len() + 1) {
         return Err(errors::too_many_subscriptions());
     }
     let needs_approval = known.is_none() && needs_approval(&asked.relation(node), &node.config);
@@ -43,9 +42,17 @@ pub(super) fn subscribe(asked: &Asked<'_>, jid: &Jid, form: Option<&Submitted>) 
         applied.ok_or_else(errors::invalid_options)?;
     }
     let shown = element(NS, Some(&node.name), &subscription);
+    // §6.3.7: who has set options is told what has come of them.
+    let options = form.map(|_| {
+        let form = subscription.options.to_form().attr("type", "result");
+        Element::new("options", NS).child(form)
+    });
+    let answer = Element::new("pubsub", NS)
+        .child(shown)
+        .children_from(options);
     let mut effects = vec![
         asked.change(node, vec![Action::Subscribe(subscription.clone())]),
-        asked.reply(Some(Element::new("pubsub", NS).child(shown))),
+        asked.reply(Some(answer)),
     ];
     match needs_approval {
         true => effects.extend(approval::ask_owners(node, jid, asked.facts)),
@@ -63,10 +70,9 @@ fn last_item(asked: &Asked<'_>, node: &Node, jid: &Jid) -> Option<Effect> {
     if node.config.send_last == SendLast::Never || !node.config.deliver_notifications {
         return None;
     }
-    let items = notify::items(&node.name, [notify::item(item, &node.config)]);
-    let mut message = notify::message(notify::event(items), &node.config, asked.facts);
-    message.payloads.push(&delay::delay(None, item.stamp));
-    Some(notify::route(&message, jid.clone()))
+    let facts = asked.facts;
+    let message = notify::last_item(facts.account, node, item, jid.clone(), facts);
+    Some(Effect::Route(Stanza::Message(message)))
 }
 
 /// `notify_sub`: owners hear of new subscribers and of those who go.
@@ -155,8 +161,11 @@ pub(super) fn set_options(asked: &Asked<'_>, jid: &Jid, form: &Submitted) -> Dec
 }
 
 /// §6.4.
-pub(super) fn default_options(iq: &Iq) -> Decided {
-    let default = Element::new("default", NS).child(Options::default().to_form());
+pub(super) fn default_options(iq: &Iq, node: Option<&str>) -> Decided {
+    // §6.4.1: all nodes have the same.
+    let default = Element::new("default", NS)
+        .attr_opt("node", node)
+        .child(Options::default().to_form());
     let answer = Element::new("pubsub", NS).child(default);
     Ok(vec![Effect::Reply(Stanza::Iq(iq.result(Some(answer))))])
 }
@@ -183,6 +192,9 @@ pub(super) fn own(asked: &Asked<'_>) -> Decided {
 }
 
 /// §8.8.1.
+///
+/// DEVIATION: §8.8.1.2 would leave those out who wait. Without `get-pending` (§8.7) an owner
+/// who has lost the request finds them nowhere else.
 pub(super) fn subscribers(asked: &Asked<'_>) -> Decided {
     let node = asked.node_for(Operation::ManageSubscriptions)?;
     let all = node.subscriptions.iter();
@@ -199,23 +211,28 @@ fn owners_list<'a>(node: &Node, list: impl Iterator<Item = &'a Subscription>) ->
 /// §8.8.2.
 pub(super) fn set_subscribers(asked: &Asked<'_>, changes: &[(Jid, SubscriptionState)]) -> Decided {
     let node = asked.node_for(Operation::ManageSubscriptions)?;
-    let settings = &asked.facts.host.pubsub;
     let is_new = |jid: &Jid| node.subscription(jid).is_none();
     let new = changes.iter().filter(|(jid, _)| is_new(jid)).count();
-    if node.subscriptions.len() + new > settings.subscriptions_max {
+    if new > 0 && !asked.has_room_for(node.subscriptions.len() + new) {
         return Err(errors::too_many_subscriptions());
     }
     let mut actions = Vec::new();
     let mut told = Vec::new();
+    let mut refused = Vec::new();
     for (jid, state) in changes {
         let known = node.subscription(jid);
         let before = known.map_or(SubscriptionState::None, |known| known.state);
         if before == *state {
             continue;
         }
-        // §8.8.2.3: nobody is made to wait by an owner.
+        // Nobody is made to wait by an owner.
         if *state == SubscriptionState::Pending {
-            return Err(StanzaError::not_acceptable().with_kind(ErrorKind::Modify));
+            refused.push(Subscription {
+                jid: jid.clone(),
+                state: before,
+                options: Options::default(),
+            });
+            continue;
         }
         let subscription = Subscription {
             jid: jid.clone(),
@@ -232,7 +249,11 @@ pub(super) fn set_subscribers(asked: &Asked<'_>, changes: &[(Jid, SubscriptionSt
     if !actions.is_empty() {
         effects.push(asked.change(node, actions));
     }
-    effects.push(asked.reply(None));
+    // §8.8.2.4: what is not named as refused is done.
+    effects.push(match refused.is_empty() {
+        true => asked.reply(None),
+        false => asked.refuse_naming(owners_list(node, refused.iter())),
+    });
     effects.extend(told);
     Ok(effects)
 }
