@@ -10,8 +10,8 @@ mod server;
 mod socket;
 
 mod administration;
-mod component;
 mod bosh;
+mod component;
 mod crowd;
 mod examples;
 mod exhaustion;
