@@ -27,6 +27,7 @@ pub mod push;
 pub mod room;
 pub mod rooms;
 pub mod router;
+pub mod searches;
 pub mod session;
 pub mod sessions;
 pub mod slot;

@@ -62,6 +62,7 @@ impl Node {
             store,
             timers: Timers::default(),
             push,
+            searches: Default::default(),
             strain: Default::default(),
             resumables: Default::default(),
             registry: Default::default(),
@@ -78,6 +79,7 @@ impl Node {
             tokio::spawn(write_cursors(world.clone())),
             tokio::spawn(push::run(world.clone(), due)),
             tokio::spawn(upkeep::run(world.store.clone())),
+            tokio::spawn(upkeep::index(world.store.clone())),
         ];
         Ok(Self {
             rooms: Rooms::new(world.clone()),

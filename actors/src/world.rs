@@ -16,6 +16,7 @@ use crate::directory::Directory;
 use crate::log_writer::LogWriterMsg;
 use crate::presence_shard::{PresenceShardMsg, shard_of};
 use crate::push::{self, Push};
+use crate::searches::{self, Searches};
 use crate::session::Resumables;
 use crate::strain::Strain;
 use crate::supervisor::Registry;
@@ -35,6 +36,8 @@ pub struct Settings {
     pub tail_check_seconds: u64,
     /// Rooms at hand at once; one more is refused until another is put away.
     pub rooms_loaded_max: usize,
+    /// How often an account may search archives.
+    pub searches: searches::Settings,
     /// What notifications tell app servers.
     pub push: push::Settings,
     /// What an operator may tune of rooms.
@@ -52,6 +55,7 @@ impl Default for Settings {
             tail_check_seconds: 30,
             // A room takes some kilobytes besides its occupants.
             rooms_loaded_max: 20_000,
+            searches: searches::Settings::default(),
             push: push::Settings::default(),
             rooms: muc::settings::Settings::default(),
         }
@@ -74,6 +78,8 @@ pub struct World {
     pub timers: Timers,
     /// Which devices are to be told of what.
     pub push: Push,
+    /// Who has searched archives lately.
+    pub searches: Searches,
     /// How strained the node is.
     pub strain: Arc<Strain>,
     /// Which sessions may be resumed.

@@ -15,6 +15,7 @@ pub mod data_forms;
 pub mod delay;
 pub mod disco;
 pub mod external_services;
+pub mod fulltext;
 pub mod hints;
 pub mod jingle;
 pub mod mam;
@@ -241,6 +242,7 @@ pub const ALL: &[&Feature] = &[
     &carbons::FEATURE,
     &chat::FEATURE,
     &mam::FEATURE,
+    &fulltext::FEATURE,
     &hints::FEATURE,
     &csi::FEATURE,
     &attention::FEATURE,

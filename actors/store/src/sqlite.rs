@@ -20,6 +20,7 @@ mod query;
 mod recent;
 mod rooms;
 mod roster;
+mod search;
 mod snapshot;
 mod statements;
 mod tokens;
@@ -37,6 +38,7 @@ use crate::error::{Result, StoreError};
 use crate::store::Upkeep;
 use log::LogOf;
 use recent::Tails;
+use search::Index;
 use writer::Writer;
 
 /// The SQLite backend.
@@ -44,6 +46,7 @@ pub(crate) struct Sqlite {
     writer: Arc<Mutex<Writer>>,
     readers: SqlitePool,
     tails: Tails,
+    index: Arc<Index>,
 }
 
 /// What a change does inside its transaction.
@@ -99,6 +102,10 @@ impl Upkeep for Sqlite {
         let accounts = self.write(|writer| Box::pin(purge::sweep(writer))).await?;
         let nodes = self.write(|writer| Box::pin(nodes::sweep(writer))).await?;
         Ok(accounts || nodes)
+    }
+
+    async fn index_words(&self, max: u64) -> Result<u64> {
+        self.fill_some(max).await
     }
 
     async fn integrity_check(&self) -> Result<()> {

@@ -90,6 +90,14 @@ subject! {
         /// # Errors
         /// `Unavailable`, `Uncertain`.
         fn sweep(&self) -> bool;
+        /// Puts about `max` entries at most where a search finds them (XEP-0431) that are not
+        /// there yet, and takes out what has been purged or retracted; answers how many it has
+        /// looked at. 0: nothing is left to do. A search does not depend on it, but is slower
+        /// and may be told to wait.
+        ///
+        /// # Errors
+        /// `Unavailable`, `Uncertain`; part may then be done.
+        fn index_words(&self, max: u64) -> u64;
         /// Reads everything and looks for damage. Slow.
         ///
         /// # Errors

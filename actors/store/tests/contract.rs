@@ -27,6 +27,8 @@ mod room_log;
 mod rooms;
 #[path = "contract/roster.rs"]
 mod roster;
+#[path = "contract/search.rs"]
+mod search;
 #[path = "contract/support.rs"]
 mod support;
 #[path = "contract/tokens.rs"]

@@ -16,6 +16,7 @@ use crate::memory;
 use crate::rooms::{RoomCommands, Source};
 use klatsch_actors::directory::Wire;
 use klatsch_actors::node::Node;
+use klatsch_actors::searches;
 use klatsch_actors::sessions::{Sessions, random_id};
 use klatsch_actors::world::Settings;
 use klatsch_gateways::http::SignupLink;
@@ -185,6 +186,10 @@ fn settings(config: &Config) -> Settings {
         held_stanzas_max: config.limits.held_stanzas_max,
         tail_check_seconds: config.limits.tail_check_seconds,
         push: config.push.told(),
+        searches: searches::Settings {
+            rate: config.limits.search_rate,
+            burst: config.limits.search_burst,
+        },
         ..Settings::default()
     }
 }

@@ -231,6 +231,10 @@ fn passes(line: &Line, query: &ArchiveQuery) -> bool {
         && query.after_id.is_none_or(|id| entry.id > id)
         && query.before_id.is_none_or(|id| entry.id < id)
         && (query.ids.is_empty() || query.ids.contains(&entry.id))
+        && query
+            .search
+            .as_ref()
+            .is_none_or(|search| search.matches(&entry.stanza))
 }
 
 impl Logs for Memory {

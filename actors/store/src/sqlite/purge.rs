@@ -54,6 +54,7 @@ async fn purge_some(writer: &mut Writer, account: &BareJid, log: i64, end: i64) 
     if deleted == 0 {
         forget_replays(connection, log, end).await?;
     }
+    writer.pending.purged.push(log);
     Ok(deleted)
 }
 
@@ -135,6 +136,7 @@ async fn delete_some(writer: &mut Writer, log: i64) -> Result<bool> {
     let connection = writer.connection().await?;
     let (start, end) = range(log)?;
     if delete_entries(connection, start, end).await? > 0 {
+        writer.pending.purged.push(log);
         return Ok(true);
     }
     forget_replays(connection, log, end).await?;

@@ -67,7 +67,6 @@ const WAITING: &[(&str, &str, &str)] = &[
         "answers to what the server asks others",
         "federation",
     ),
-    ("c08", "search", "search"),
     ("c09", "the statement timeout of PostgreSQL", "PostgreSQL"),
     ("c10", "other servers' domains", "federation"),
     (
