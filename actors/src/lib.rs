@@ -34,5 +34,5 @@ pub mod slot;
 pub mod strain;
 pub mod supervisor;
 pub mod timers;
-mod upkeep;
+pub mod upkeep;
 pub mod world;

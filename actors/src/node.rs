@@ -78,7 +78,7 @@ impl Node {
             tokio::spawn(wake_sessions(world.clone())),
             tokio::spawn(write_cursors(world.clone())),
             tokio::spawn(push::run(world.clone(), due)),
-            tokio::spawn(upkeep::run(world.store.clone())),
+            tokio::spawn(upkeep::run(world.store.clone(), world.settings.retention)),
             tokio::spawn(upkeep::index(world.store.clone())),
         ];
         Ok(Self {

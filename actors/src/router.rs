@@ -382,6 +382,9 @@ pub async fn ask(world: &World, cell: &AccountCell, asker: &Jid, query: &Query) 
         Query::Archive(query) => patiently(world.store.query(&cell.jid, query))
             .await
             .map(Answer::Page),
+        Query::ArchivePreferences => patiently(world.store.archive_preferences(&cell.jid))
+            .await
+            .map(|preferences| Answer::ArchivePreferences(Box::new(preferences))),
         Query::Bounds => patiently(world.store.bounds(&cell.jid))
             .await
             .map(Answer::Bounds),

@@ -21,6 +21,7 @@ use crate::session::Resumables;
 use crate::strain::Strain;
 use crate::supervisor::Registry;
 use crate::timers::Timers;
+use crate::upkeep::Retention;
 
 /// What an operator may tune of sessions.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -36,6 +37,8 @@ pub struct Settings {
     pub tail_check_seconds: u64,
     /// Rooms at hand at once; one more is refused until another is put away.
     pub rooms_loaded_max: usize,
+    /// How long messages are kept.
+    pub retention: Retention,
     /// How often an account may search archives.
     pub searches: searches::Settings,
     /// What notifications tell app servers.
@@ -55,6 +58,7 @@ impl Default for Settings {
             tail_check_seconds: 30,
             // A room takes some kilobytes besides its occupants.
             rooms_loaded_max: 20_000,
+            retention: Retention::default(),
             searches: searches::Settings::default(),
             push: push::Settings::default(),
             rooms: muc::settings::Settings::default(),

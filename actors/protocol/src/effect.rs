@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::archive::{ArchiveQuery, Bounds, Page};
 use crate::facts::Facts;
+use crate::features::archive_preferences::Preferences;
 use crate::features::blocking::BlocklistChange;
 use crate::features::caps;
 use crate::features::pubsub::node::{Ask, Found, NodeChange};
@@ -96,6 +97,8 @@ pub enum DedupKey {
 pub enum Query {
     /// A page of this account's archive (XEP-0313).
     Archive(ArchiveQuery),
+    /// What this account wants to find in its archive (XEP-0441).
+    ArchivePreferences,
     /// First and last entry of this account's archive (XEP-0313 §metadata).
     Bounds,
     /// The accounts whose roster lets this account see their presence, without those whose
@@ -119,7 +122,11 @@ impl Query {
                 found: ask.as_ref().map(|ask| ask.nothing()),
                 ..Kept::default()
             }))),
-            Self::Archive(_) | Self::Bounds | Self::Viewers | Self::Slot(_) => None,
+            Self::Archive(_)
+            | Self::ArchivePreferences
+            | Self::Bounds
+            | Self::Viewers
+            | Self::Slot(_) => None,
         }
     }
 }
@@ -142,6 +149,8 @@ pub struct Kept {
 pub enum Answer {
     /// To [`Query::Archive`].
     Page(Page),
+    /// To [`Query::ArchivePreferences`].
+    ArchivePreferences(Box<Preferences>),
     /// To [`Query::Bounds`].
     Bounds(Option<Bounds>),
     /// To [`Query::Viewers`].
@@ -174,6 +183,8 @@ pub enum Change {
     Pubsub(Box<NodeChange>),
     /// Who is told while devices are away (XEP-0357).
     Push(PushChange),
+    /// What is to be found in the archive later (XEP-0441); the last one who says so is right.
+    ArchivePreferences(Box<Preferences>),
     /// What is kept under a name; the last one who says so is right.
     Kept(KeptChange),
 }

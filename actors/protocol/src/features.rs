@@ -2,6 +2,7 @@
 //!
 //! Disco answers, the table of specifications and `doap.xml` derive from this table.
 
+pub mod archive_preferences;
 pub mod attention;
 pub mod avatar;
 pub mod blocking;
@@ -243,6 +244,7 @@ pub const ALL: &[&Feature] = &[
     &chat::FEATURE,
     &mam::FEATURE,
     &fulltext::FEATURE,
+    &archive_preferences::FEATURE,
     &hints::FEATURE,
     &csi::FEATURE,
     &attention::FEATURE,

@@ -13,6 +13,7 @@ pub mod blocklist;
 pub mod error;
 pub mod kept;
 pub mod log;
+pub mod preferences;
 pub mod pubsub;
 pub mod push;
 pub mod rooms;

@@ -14,6 +14,7 @@ mod log;
 mod merge;
 mod nodes;
 mod open;
+mod preferences;
 mod purge;
 mod push;
 mod query;
@@ -31,6 +32,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use klatsch_protocol::jid::{BareJid, Jid};
+use klatsch_protocol::time::Timestamp;
 use sqlx::SqlitePool;
 use tokio::sync::Mutex;
 
@@ -102,6 +104,18 @@ impl Upkeep for Sqlite {
         let accounts = self.write(|writer| Box::pin(purge::sweep(writer))).await?;
         let nodes = self.write(|writer| Box::pin(nodes::sweep(writer))).await?;
         Ok(accounts || nodes)
+    }
+
+    async fn purge_hidden(&self, before: Timestamp) -> Result<u64> {
+        self.purge_all_hidden(before).await
+    }
+
+    async fn purge_old(
+        &self,
+        accounts: Option<Timestamp>,
+        rooms: Option<Timestamp>,
+    ) -> Result<u64> {
+        self.purge_all_old(accounts, rooms).await
     }
 
     async fn index_words(&self, max: u64) -> Result<u64> {

@@ -15,6 +15,8 @@ mod blocklist;
 mod log;
 #[path = "contract/nodes.rs"]
 mod nodes;
+#[path = "contract/preferences.rs"]
+mod preferences;
 #[path = "contract/push.rs"]
 mod push;
 #[path = "contract/replay.rs"]

@@ -1,4 +1,4 @@
-//! Archives: searching them (XEP-0431).
+//! Archives: searching them (XEP-0431), and what they are to hold (XEP-0441).
 
 use tokio::net::TcpStream;
 
@@ -178,4 +178,42 @@ async fn c08_text_that_looks_like_a_command_is_words_and_too_many_searches_wait(
     // Plain pages have no part in it.
     let (kind, results) = ask(&mut anna, "", "").await;
     assert_eq!((kind.as_str(), results.len()), ("result", 1));
+}
+
+#[tokio::test]
+async fn what_an_account_does_not_want_is_delivered_and_not_found() {
+    let server = Server::start().await;
+    let mut anna = bound(&server, "anna").await;
+    let prefs = format!(
+        "<prefs xmlns='{MAM}' default='always'><never><jid>bert@klatsch.test</jid></never></prefs>"
+    );
+    anna.send(&format!("<iq type='set' id='p'>{prefs}</iq>"))
+        .await;
+    let set = anna.expect(|it| it.attr("id") == Some("p")).await;
+    assert_eq!(set.attr("type"), Some("result"));
+    anna.send(&format!(
+        "<iq type='get' id='g'><prefs xmlns='{MAM}'/></iq>"
+    ))
+    .await;
+    let told = anna.expect(|it| it.attr("id") == Some("g")).await;
+    let told = told.payloads().element("prefs", MAM).unwrap();
+    assert_eq!(told.get("default"), Some("always"));
+    let never = told.find("never", MAM).unwrap();
+    let never: Vec<String> = never.children().map(|it| it.text_content()).collect();
+    assert_eq!(never, ["bert@klatsch.test"]);
+    anna.send("</stream:stream>").await;
+    drop(anna);
+
+    let mut bert = bound(&server, "bert").await;
+    write(&mut bert, ANNA, "one", "<body>for now only</body>").await;
+    let mut anna = bound(&server, "anna").await;
+    anna.send("<presence/>").await;
+    let late = anna
+        .expect(|it| it.payloads().has("body", "jabber:client"))
+        .await;
+    assert!(late.payloads().has("delay", "urn:xmpp:delay"), "{late:?}");
+    let (kind, results) = ask(&mut anna, "", "").await;
+    assert_eq!((kind.as_str(), results.len()), ("result", 0));
+    assert!(search(&mut anna, "", "only").await.is_empty());
+    assert_eq!(search(&mut bert, "", "only").await.len(), 1);
 }

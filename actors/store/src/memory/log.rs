@@ -170,8 +170,11 @@ impl State {
         direction: Direction,
         append: &Append,
     ) -> Option<Placed> {
-        let log = &mut self.accounts.get_mut(account)?.log;
-        Some(log.place(with, direction, &append.stanza, append.flags, append.now))
+        let life = self.accounts.get_mut(account)?;
+        let is_wanted = life.preferences.wants(account, with, &life.roster);
+        let flags = append.flags | if is_wanted { 0 } else { HIDDEN };
+        let log = &mut life.log;
+        Some(log.place(with, direction, &append.stanza, flags, append.now))
     }
 }
 
@@ -200,6 +203,26 @@ impl Log {
         }
         let passing = self.visible().filter(|line| passes(line, query));
         Ok(cut(passing.map(|line| line.entry.clone()).collect(), query))
+    }
+
+    /// Deletes what was stamped before `stamp`, but nothing after `keep_after`.
+    pub(super) fn purge(&mut self, stamp: Timestamp, keep_after: u64) -> u64 {
+        let before = self.entries.len();
+        self.entries
+            .retain(|id, line| line.entry.stamp >= stamp || *id > keep_after);
+        let first = self.entries.keys().next().copied();
+        let first = first.unwrap_or(self.head + 1);
+        self.replays.retain(|_, (_, sender, _)| sender.id >= first);
+        (before - self.entries.len()) as u64
+    }
+
+    /// Deletes what no query shows, was stamped before `stamp`, and has been delivered.
+    pub(super) fn purge_hidden(&mut self, stamp: Timestamp) -> u64 {
+        let (before, cursor) = (self.entries.len(), self.cursor);
+        self.entries.retain(|id, line| {
+            line.flags & HIDDEN == 0 || line.entry.stamp >= stamp || *id > cursor
+        });
+        (before - self.entries.len()) as u64
     }
 
     fn visible(&self) -> impl DoubleEndedIterator<Item = &Line> {
@@ -299,14 +322,6 @@ impl Logs for Memory {
         stamp: Timestamp,
         keep_after: u64,
     ) -> Result<u64> {
-        self.change(account, |life| {
-            let log = &mut life.log;
-            let before = log.entries.len();
-            log.entries
-                .retain(|id, line| line.entry.stamp >= stamp || *id > keep_after);
-            let first = log.entries.keys().next().copied().unwrap_or(log.head + 1);
-            log.replays.retain(|_, (_, sender, _)| sender.id >= first);
-            Ok((before - log.entries.len()) as u64)
-        })
+        self.change(account, |life| Ok(life.log.purge(stamp, keep_after)))
     }
 }

@@ -14,7 +14,8 @@ use klatsch_protocol::time::Timestamp;
 use self::load::{load_blocks, load_heads, load_said};
 use super::log::{LogOf, OWN, RECEIVED, SENT, place};
 use super::merge::{Bound, make_room};
-use super::recent::{Key, Line, Message, Said};
+use super::preferences::{Unwanted, load_unwanted};
+use super::recent::{Key, Line, Message, Said, TWIN_FLAGS};
 use super::rooms::notes::{Notes, bury, set_subjects};
 use super::statements::{ADD_RECENT, chunks};
 use super::writer::{Head, Writer};
@@ -49,10 +50,12 @@ pub(super) async fn append(writer: &mut Writer, batch: &[LogAppend]) -> Result<V
     let heads = load_heads(writer, batch).await?;
     let said = load_said(writer, batch, &heads).await?;
     let blocks = load_blocks(writer, batch, &heads).await?;
+    let unwanted = load_unwanted(writer, batch, &heads).await?;
     let mut plan = Plan {
         heads,
         said,
         blocks,
+        unwanted,
         next_number: writer.recent.next_number(),
         messages: Vec::with_capacity(batch.len()),
         notes: Notes::default(),
@@ -84,6 +87,7 @@ struct Plan {
     heads: HashMap<LogOf, Head>,
     said: HashMap<Key, Said>,
     blocks: HashMap<i64, Vec<String>>,
+    unwanted: Unwanted,
     next_number: i64,
     messages: Vec<Message>,
     notes: Notes,
@@ -124,6 +128,15 @@ impl Plan {
         }
         let own = append.with.bare_str() == append.sender.bare_str();
         let direction = if own { OWN } else { SENT };
+        let mut flags = append.flags;
+        flags |= self.unwanted.flags(self.heads.get(&sender), &append.with);
+        if let Some(recipient) = &recipient {
+            let twin = append.flags
+                | self
+                    .unwanted
+                    .flags(self.heads.get(recipient), &append.sender);
+            flags |= twin << TWIN_FLAGS;
+        }
         let (first, line) = self.place(&sender, &append.with, direction, append.now)?;
         let twin = match &recipient {
             Some(recipient) => Some(self.place(recipient, &append.sender, RECEIVED, append.now)?),
@@ -141,7 +154,7 @@ impl Plan {
         self.messages.push(Message {
             number: self.next_number,
             said: key.zip(dedup.map(|dedup| dedup.payload)),
-            flags: append.flags,
+            flags,
             stanza: append.stanza.clone(),
             first: line,
             twin,

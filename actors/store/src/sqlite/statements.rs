@@ -20,7 +20,7 @@ fn sizes(start: &str, row: &str, end: &str) -> [String; CHUNKS.len()] {
 
 pub(super) static FIND_HEADS: Sizes = LazyLock::new(|| {
     sizes(
-        "SELECT a.jid, a.id, a.blocks, l.head, l.stamp, e.place, e.stamp
+        "SELECT a.jid, a.id, a.blocks, a.archiving, l.head, l.stamp, e.place, e.stamp
          FROM account a JOIN log l ON l.id = a.id
          LEFT JOIN entry e ON e.place = (SELECT place FROM entry
             WHERE place > a.id << 32 AND place < (a.id + 1) << 32 ORDER BY place DESC LIMIT 1)
@@ -31,7 +31,7 @@ pub(super) static FIND_HEADS: Sizes = LazyLock::new(|| {
 });
 pub(super) static FIND_ROOM_HEADS: Sizes = LazyLock::new(|| {
     sizes(
-        "SELECT r.jid, r.id, 0, l.head, l.stamp, e.place, e.stamp
+        "SELECT r.jid, r.id, 0, 0, l.head, l.stamp, e.place, e.stamp
          FROM room r JOIN log l ON l.id = r.id
          LEFT JOIN entry e ON e.place = (SELECT place FROM entry
             WHERE place > r.id << 32 AND place < (r.id + 1) << 32 ORDER BY place DESC LIMIT 1)

@@ -36,6 +36,8 @@ pub(super) struct Head {
     pub(super) stamp: Timestamp,
     /// How many addresses the account blocks; 0 for a room.
     pub(super) blocks: i64,
+    /// What the account wants to find in its archive; 0: everything, also for a room.
+    pub(super) archiving: i64,
 }
 
 /// The other side of entries, in one log.

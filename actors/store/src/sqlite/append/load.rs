@@ -63,14 +63,14 @@ async fn find_heads(
 ) -> Result<()> {
     unknown.sort_unstable();
     unknown.dedup();
-    type Row = (String, i64, i64, i64, i64, Option<i64>, Option<i64>);
+    type Row = (String, i64, i64, i64, i64, i64, Option<i64>, Option<i64>);
     for (size, chunk) in chunks(&unknown) {
         let mut query = sqlx::query_as(sizes[size].as_str());
         for of in chunk {
             query = query.bind(of.jid().as_str());
         }
         let rows: Vec<Row> = query.fetch_all(writer.connection().await?).await?;
-        for (jid, log, blocks, id, stamp, place, last) in rows {
+        for (jid, log, blocks, archiving, id, stamp, place, last) in rows {
             // Purging leaves the head in the log's row, appending does not touch it.
             let id = place.map_or(id, |place| id.max(place & i64::from(u32::MAX)));
             let stamp = Timestamp(last.map_or(stamp, |last| stamp.max(last)));
@@ -79,6 +79,7 @@ async fn find_heads(
                 id: unsigned(id)?,
                 stamp,
                 blocks,
+                archiving,
             };
             if let Some(recent) = writer.recent.tail(log) {
                 (head.id, head.stamp) = (recent.id, recent.stamp);
