@@ -25,7 +25,7 @@ pub mod uploads;
 
 pub use accounts::{Account, Credentials};
 pub use error::{Result, StoreError};
-pub use log::{Append, Appended, Dedup, LogAppend, LogAppended, Placed};
+pub use log::{Append, Appended, Dedup, LogAppend, LogAppended, Placed, Restore};
 pub use rooms::{RoomAppend, RoomAppended};
 pub use snapshot::Snapshot;
 pub use store::Store;

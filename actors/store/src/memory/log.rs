@@ -11,7 +11,8 @@ use super::{Life, Memory, State};
 use crate::blocklist::forms;
 use crate::error::{Result, StoreError};
 use crate::log::{
-    Append, Appended, Dedup, HIDDEN, IDS_MAX, LogAppend, LogAppended, Logs, PAGE_MAX, Placed, cut,
+    Append, Appended, Dedup, HIDDEN, IDS_MAX, LogAppend, LogAppended, Logs, PAGE_MAX, Placed,
+    Restore, cut,
 };
 
 /// A log.
@@ -163,6 +164,31 @@ impl State {
         }
     }
 
+    fn restore(&mut self, restore: &Restore) -> Appended {
+        let Some(life) = self.accounts.get_mut(&restore.account) else {
+            return Appended::NoSuchAccount;
+        };
+        if let Some((payload, sender, recipient)) = life.log.said(Some(&restore.dedup)) {
+            return match payload == restore.dedup.payload {
+                true => Appended::Replay { sender, recipient },
+                false => Appended::ReplayOtherPayload,
+            };
+        }
+        let log = &mut life.log;
+        let sender = log.place(
+            &restore.with,
+            restore.direction,
+            &restore.stanza,
+            0,
+            restore.stamp,
+        );
+        log.say(Some(&restore.dedup), sender, None);
+        Appended::Stored {
+            sender,
+            recipient: None,
+        }
+    }
+
     fn place(
         &mut self,
         account: &BareJid,
@@ -266,6 +292,7 @@ impl Logs for Memory {
         let append = |append: &LogAppend| match append {
             LogAppend::Account(append) => LogAppended::Account(state.append(append)),
             LogAppend::Room(append) => LogAppended::Room(state.append_room(append)),
+            LogAppend::Restore(restore) => LogAppended::Account(state.restore(restore)),
         };
         Ok(batch.iter().map(append).collect())
     }
@@ -273,6 +300,11 @@ impl Logs for Memory {
     async fn append(&self, batch: Vec<Append>) -> Result<Vec<Appended>> {
         let mut state = self.state();
         Ok(batch.iter().map(|append| state.append(append)).collect())
+    }
+
+    async fn restore(&self, batch: Vec<Restore>) -> Result<Vec<Appended>> {
+        let mut state = self.state();
+        Ok(batch.iter().map(|restore| state.restore(restore)).collect())
     }
 
     async fn head(&self, account: &BareJid) -> Result<u64> {

@@ -8,6 +8,7 @@ mod load;
 
 use std::collections::HashMap;
 
+use klatsch_protocol::archive::Direction;
 use klatsch_protocol::jid::Jid;
 use klatsch_protocol::time::Timestamp;
 
@@ -21,7 +22,7 @@ use super::statements::{ADD_RECENT, chunks};
 use super::writer::{Head, Writer};
 use crate::blocklist::forms;
 use crate::error::{Result, StoreError};
-use crate::log::{Append, Appended, Dedup, LogAppend, LogAppended, Placed};
+use crate::log::{Append, Appended, Dedup, LogAppend, LogAppended, Placed, Restore};
 use crate::rooms::{self, RoomAppend, RoomAppended};
 
 fn replay_key(log: i64, dedup: &Dedup) -> Result<Key> {
@@ -99,6 +100,7 @@ impl Plan {
         Ok(match append {
             LogAppend::Account(append) => LogAppended::Account(self.decide_account(append)?),
             LogAppend::Room(append) => LogAppended::Room(self.decide_room(append)?),
+            LogAppend::Restore(restore) => LogAppended::Account(self.decide_restore(restore)?),
         })
     }
 
@@ -163,6 +165,42 @@ impl Plan {
         Ok(Appended::Stored {
             sender: first,
             recipient,
+        })
+    }
+
+    fn decide_restore(&mut self, restore: &Restore) -> Result<Appended> {
+        let of = LogOf::Account(restore.account.clone());
+        let Some(head) = self.heads.get(&of) else {
+            return Ok(Appended::NoSuchAccount);
+        };
+        let key = replay_key(head.log, &restore.dedup)?;
+        if let Some(said) = self.said.get(&key) {
+            return Ok(said.answer(&restore.dedup));
+        }
+        let direction = match restore.direction {
+            Direction::Sent => SENT,
+            Direction::Received => RECEIVED,
+            Direction::Own => OWN,
+        };
+        let (placed, line) = self.place(&of, &restore.with, direction, restore.stamp)?;
+        let said = Said {
+            payload: restore.dedup.payload,
+            sender: placed,
+            recipient: None,
+        };
+        self.said.insert(key, said);
+        self.messages.push(Message {
+            number: self.next_number,
+            said: Some((key, restore.dedup.payload)),
+            flags: 0,
+            stanza: restore.stanza.clone(),
+            first: line,
+            twin: None,
+        });
+        self.next_number += 1;
+        Ok(Appended::Stored {
+            sender: placed,
+            recipient: None,
         })
     }
 

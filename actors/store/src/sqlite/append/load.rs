@@ -50,6 +50,7 @@ fn logs(append: &LogAppend) -> impl Iterator<Item = LogOf> {
             append.recipient.clone().map(LogOf::Account),
         ),
         LogAppend::Room(append) => (LogOf::Room(append.room.clone()), None),
+        LogAppend::Restore(restore) => (LogOf::Account(restore.account.clone()), None),
     };
     std::iter::once(first).chain(twin)
 }
@@ -101,6 +102,9 @@ pub(super) async fn load_said(
     for append in batch {
         let (of, dedup) = match append {
             LogAppend::Account(append) => (LogOf::Account(append.sender.bare()), append.dedup),
+            LogAppend::Restore(restore) => {
+                (LogOf::Account(restore.account.clone()), Some(restore.dedup))
+            }
             LogAppend::Room(append) => {
                 let dedup = append.dedup.as_ref();
                 let dedup = dedup.map(|dedup| rooms::dedup_of(&append.sender, dedup));
