@@ -4,37 +4,24 @@
 //! archives are recognised. While an account comes, nobody can log into it, and it carries a
 //! mark; an import that was cut off is gone on with by the next.
 
-use klatsch_protocol::archive::Direction;
+mod nodes;
+mod read;
+
 use klatsch_protocol::features::archive_preferences::Preferences;
-use klatsch_protocol::features::data_forms::{self, Submitted};
-use klatsch_protocol::features::pubsub::config::Config;
-use klatsch_protocol::features::pubsub::node::{
-    Action, Affiliation, Ask, Found, FoundNode, Item, NodeChange, Subscription, SubscriptionState,
-    Wanted,
-};
-use klatsch_protocol::features::pubsub::options::Options;
-use klatsch_protocol::features::roster::{
-    self, RosterChange, RosterItem, Subscription as ContactSubscription,
-};
+use klatsch_protocol::features::roster::{self, RosterChange, RosterItem};
 use klatsch_protocol::features::{bookmarks, carbons, delay, mam, pubsub};
 use klatsch_protocol::jid::{BareJid, Jid};
-use klatsch_protocol::sasl::{Hash, ScramCredentials, encoding};
-use klatsch_protocol::stanza::{Message, Stanza};
+use klatsch_protocol::sasl::Hash;
+use klatsch_protocol::stanza::Stanza;
 use klatsch_protocol::time::Timestamp;
 use klatsch_protocol::xml::Element;
-use klatsch_store::{Appended, Credentials, Dedup, Restore, Store, StoreError};
-use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+use klatsch_store::{Appended, Credentials, Restore, Store, StoreError};
 
+use self::read::{payload, read_contact, read_scram, restore_of};
 use super::{NS_OWN, NS_PRIVACY, NS_PRIVATE, NS_SCRAM, Piece, Taken, message_of, without_delay};
 
 /// The name under which an account that is coming carries its mark.
 const MARK: &str = "import";
-
-/// Items a node keeps at most while it comes: what nodes of accounts may keep.
-const ITEMS_MAX: u32 = 10_000;
-
-/// PBKDF2 rounds that are believed: more would cost every client's login minutes.
-const ITERATIONS_MAX: u32 = 10_000_000;
 
 /// Whether an account can be taken in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -373,134 +360,6 @@ impl Importer<'_> {
         }
     }
 
-    async fn found(&self, node: &str, items: Wanted) -> Result<FoundNode, StoreError> {
-        let ask = Ask::Node {
-            node: node.to_owned(),
-            items,
-            creator: self.account.clone(),
-        };
-        match self.store.nodes(self.account, &ask).await? {
-            Found::Node(found) => Ok(found),
-            _ => Err(StoreError::Corrupt("not a node".to_owned())),
-        }
-    }
-
-    async fn change(
-        &self,
-        node: &str,
-        expected: Option<u64>,
-        actions: Vec<Action>,
-    ) -> Result<(), StoreError> {
-        let change = NodeChange {
-            service: self.account.clone(),
-            node: node.to_owned(),
-            expected,
-            actions,
-        };
-        self.store.change_node(&change, self.now).await
-    }
-
-    /// §4.10.1. The configuration of a node that was there before stays.
-    async fn node(&mut self, element: &Element) -> Result<(), StoreError> {
-        let Some(node) = element.get("node").filter(|it| !it.is_empty()) else {
-            self.note("a node without a name");
-            return Ok(());
-        };
-        let before = self.found(node, Wanted::Nothing).await?.node;
-        let version = before.as_ref().map(|it| it.version);
-        match element.name() {
-            "configure" if before.is_none() => {
-                let config = self.config(node, element);
-                let create = Action::Create(self.account.clone(), config);
-                self.change(node, None, vec![create]).await
-            }
-            "affiliations" if self.begun == Begun::New && version.is_some() => {
-                let listed = element.children().filter_map(|it| {
-                    let jid = Jid::parse(it.get("jid")?).ok()?.bare();
-                    Some((jid, Affiliation::parse(it.get("affiliation")?)?))
-                });
-                let others = listed.filter(|(jid, _)| jid != self.account);
-                let others: Vec<_> = others.collect();
-                self.change(node, version, vec![Action::Affiliate(others)])
-                    .await
-            }
-            "subscriptions" if self.begun == Begun::New && version.is_some() => {
-                let listed = element.children().filter_map(|it| {
-                    Some(Action::Subscribe(Subscription {
-                        jid: Jid::parse(it.get("jid")?).ok()?,
-                        state: SubscriptionState::parse(it.get("subscription")?)
-                            .filter(|state| *state != SubscriptionState::None)?,
-                        options: Options::default(),
-                    }))
-                });
-                let actions: Vec<Action> = listed.collect();
-                self.change(node, version, actions).await
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn config(&mut self, node: &str, element: &Element) -> Config {
-        let mut config = Config::of_account();
-        let form = element.find("x", data_forms::NS).cloned();
-        let form = form.and_then(|form| Submitted::read(&form.attr("type", "submit")));
-        // §4.10.1: what is not known is passed over; what decides who may read is not.
-        if let Some(form) = form
-            && let Err(field) = config.apply(&form)
-        {
-            self.note(format!(
-                "node {node}: {field} has a value that is none here; whitelisted"
-            ));
-            config = Config::of_account();
-            config.access_model =
-                klatsch_protocol::features::pubsub::config::AccessModel::Whitelist;
-        }
-        config
-    }
-
-    /// §4.10.2.
-    async fn item(&mut self, node: &str, element: &Element) -> Result<(), StoreError> {
-        let Some(id) = element
-            .get("id")
-            .filter(|id| !id.is_empty() && id.len() <= 1024)
-        else {
-            self.note(format!("node {node}: an item without an id"));
-            return Ok(());
-        };
-        let publisher = element.get("publisher").and_then(|it| Jid::parse(it).ok());
-        let item = Item {
-            id: id.to_owned(),
-            publisher: publisher.unwrap_or_else(|| self.account.clone().into()),
-            stamp: self.now,
-            payload: element
-                .children()
-                .next()
-                .map(payload)
-                .unwrap_or_default()
-                .into(),
-        };
-        self.publish(node, item).await
-    }
-
-    /// Publishes an item that is not there yet.
-    async fn publish(&mut self, node: &str, item: Item) -> Result<(), StoreError> {
-        let found = self.found(node, Wanted::Ids(vec![item.id.clone()])).await?;
-        let mut actions = Vec::new();
-        if found.node.is_none() {
-            // §4.10.2 wants a configuration; without one it is for the account alone.
-            let mut config = Config::of_account();
-            config.access_model =
-                klatsch_protocol::features::pubsub::config::AccessModel::Whitelist;
-            config.max_items = None;
-            actions.push(Action::Create(self.account.clone(), config));
-        } else if !found.items.is_empty() {
-            return Ok(());
-        }
-        actions.push(Action::Publish(vec![item], ITEMS_MAX));
-        self.change(node, found.node.map(|it| it.version), actions)
-            .await
-    }
-
     /// §4.11.
     fn result(&mut self, result: &Element) {
         let forwarded = result.find("forwarded", carbons::NS_FORWARD);
@@ -553,95 +412,4 @@ impl Importer<'_> {
         }
         Ok(())
     }
-}
-
-fn restore_of(account: &BareJid, message: &Message, stamp: Timestamp) -> Restore {
-    let own = Jid::from(account.clone());
-    let from = message.head.from.clone().unwrap_or_else(|| own.clone());
-    let to = message.head.to.clone().unwrap_or_else(|| own.clone());
-    let is_mine = |jid: &Jid| jid.bare_str() == account.as_str();
-    let (direction, with) = match (is_mine(&from), is_mine(&to)) {
-        (true, true) => (Direction::Own, to),
-        (true, false) => (Direction::Sent, to),
-        (false, _) => (Direction::Received, from),
-    };
-    let stanza = Stanza::Message(message.clone()).to_bytes();
-    let payload = xxh3_64(&stanza);
-    // Two messages without ids may say the same at two times.
-    let mut text = format!("restored\0{stamp}\0", stamp = stamp.0).into_bytes();
-    text.extend_from_slice(&stanza);
-    Restore {
-        account: account.clone(),
-        direction,
-        with,
-        dedup: Dedup {
-            key: xxh3_128(&text).to_be_bytes(),
-            payload,
-        },
-        stanza,
-        stamp,
-    }
-}
-
-/// An element with its own `xmlns`, wherever it stands.
-fn payload(element: &Element) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    // No namespace is one blank, so the element's own is always written.
-    element.write(&mut bytes, " ");
-    bytes
-}
-
-fn read_scram(element: &Element) -> Option<ScramCredentials> {
-    let mechanism = element.get("mechanism")?.strip_prefix("SCRAM-")?;
-    let hash = Hash::ALL
-        .into_iter()
-        .find(|hash| hash.name() == mechanism)?;
-    let text = |name| {
-        Some(
-            element
-                .find(name, NS_SCRAM)?
-                .text_content()
-                .trim()
-                .to_owned(),
-        )
-    };
-    let bytes = |name| encoding::decode(&text(name)?).ok();
-    let key = ScramCredentials {
-        hash,
-        salt: bytes("salt")?,
-        iterations: text("iter-count")?.parse().ok()?,
-        stored_key: bytes("stored-key")?,
-        server_key: bytes("server-key")?,
-    };
-    let is_whole = key.stored_key.len() == hash.output_bytes()
-        && key.server_key.len() == hash.output_bytes()
-        && !key.salt.is_empty()
-        && (1..=ITERATIONS_MAX).contains(&key.iterations);
-    is_whole.then_some(key)
-}
-
-fn read_contact(item: &Element) -> Option<RosterItem> {
-    let jid = Jid::parse(item.get("jid")?).ok()?.bare();
-    let subscription = match item.get("subscription") {
-        None | Some("none") => ContactSubscription::None,
-        Some("to") => ContactSubscription::To,
-        Some("from") => ContactSubscription::From,
-        Some("both") => ContactSubscription::Both,
-        Some(_) => return None,
-    };
-    let groups = item.children().filter(|it| it.is("group", roster::NS));
-    let mut groups: Vec<String> = groups.map(Element::text_content).collect();
-    groups.retain(|group| !group.is_empty());
-    Some(RosterItem {
-        name: item
-            .get("name")
-            .filter(|it| !it.is_empty())
-            .map(str::to_owned),
-        groups,
-        subscription,
-        ask: item.get("ask") == Some("subscribe"),
-        approved: matches!(item.get("approved"), Some("true" | "1")),
-        listed: true,
-        ..RosterItem::new(jid)
-    })
 }

@@ -46,7 +46,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A search puts this many entries into the index itself, which takes less than a second;
 /// more than that is left to the upkeep, and whoever searches is asked to wait.
-const FILLED_BY_SEARCH_MAX: u64 = 20_000;
+const FILLED_BY_SEARCH_MAX: u64 = 10_000;
 
 /// Logs with entries that may not be in the index yet.
 #[derive(Clone, Default)]
