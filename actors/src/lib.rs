@@ -8,14 +8,17 @@
 //! - [`directory`]: address → session; [`slot`]: where sessions are; [`mail`]: what travels
 //! - [`router`]: stanza → session, account or refusal
 //! - [`capabilities`]: what clients can do
+//! - [`account_change`]: accounts made, changed and removed; [`derivation`]: passwords to keys
 //! - [`accounts`]: what the store remembers, at hand; [`world`]: what all of them share
 //! - [`supervisor`]: who restarts whom; [`timers`]: who is woken when
 //! - [`strain`]: how much waits in memory, and what is refused when it is too much
 
+pub mod account_change;
 pub mod accounts;
 #[cfg(feature = "broken")]
 mod broken;
 pub mod capabilities;
+pub mod derivation;
 pub mod directory;
 pub mod farewell;
 pub mod log_writer;

@@ -64,6 +64,10 @@ pub const ALL: &[(&str, &str)] = &[
         UPLOAD_SLOTS,
         "Slots for files asked for, by outcome: given, quota, disk, store.",
     ),
+    (
+        PASSWORD_SECONDS,
+        "Time a password check takes with its wait, seconds.",
+    ),
     (ACTOR_RESTARTS, "Actors started again after a failure."),
 ];
 
@@ -89,6 +93,7 @@ const ROOMS: &str = "klatsch_rooms";
 const ROOM_OCCUPANTS: &str = "klatsch_room_occupants";
 const ROOM_MESSAGES: &str = "klatsch_room_messages_total";
 const UPLOAD_SLOTS: &str = "klatsch_upload_slots_total";
+const PASSWORD_SECONDS: &str = "klatsch_password_check_seconds";
 const ACTOR_RESTARTS: &str = "klatsch_actor_restarts_total";
 
 /// Shows what is counted without labels from the start: a series that appears with its first
@@ -216,6 +221,10 @@ pub(crate) fn room_message() {
 /// A slot was asked for.
 pub(crate) fn upload_slot(outcome: &'static str) {
     metrics::counter!(UPLOAD_SLOTS, "outcome" => outcome).increment(1);
+}
+
+pub(crate) fn password_check(seconds: f64) {
+    metrics::histogram!(PASSWORD_SECONDS).record(seconds);
 }
 
 /// Row C10: labels come from enums only.

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::accounts::Accounts;
+use crate::derivation::Derivations;
 use crate::directory::{Directory, Wire};
 use crate::push::{self, Push};
 use crate::rooms::Rooms;
@@ -56,10 +57,12 @@ impl Node {
         let (push, due) = Push::new();
         let world = Arc::new(World {
             host,
+            derivations: Arc::new(Derivations::new(&settings.derivations)),
             settings,
             directory: Arc::new(Directory::new(wire)),
             accounts: Accounts::new(store.clone()),
             store,
+            changed: Default::default(),
             timers: Timers::default(),
             push,
             searches: Default::default(),
@@ -81,9 +84,14 @@ impl Node {
             tokio::spawn(upkeep::run(world.store.clone(), world.settings.retention)),
             tokio::spawn(upkeep::index(world.store.clone())),
         ];
+        let sessions = Sessions::new(world.clone());
+        if let Err(error) = sessions.take_up().await {
+            // They stay put away for the next start; their clients log in anew.
+            tracing::warn!(%error, "no sessions taken up");
+        }
         Ok(Self {
-            rooms: Rooms::new(world.clone()),
-            sessions: Sessions::new(world),
+            rooms: Rooms::new(world),
+            sessions,
             root,
             tree,
             failure,
@@ -97,7 +105,7 @@ impl Node {
         self.failure.clone()
     }
 
-    /// Ends every session, then the actors.
+    /// Ends every session or puts it away for the next start, then the actors.
     pub async fn stop(self, patience: Duration) {
         self.sessions.shut_down(patience).await;
         self.errands.iter().for_each(JoinHandle::abort);

@@ -1,5 +1,6 @@
-//! What the store wants done now and then: what removed accounts have left is deleted, the
-//! write-ahead log is folded into the database, what is old or hidden is purged, and entries are made ready to be searched.
+//! What the store wants done now and then: what removed accounts have left, items whose time is
+//! over, and what is old or hidden are deleted, the write-ahead log is folded into the database,
+//! and entries are made ready to be searched.
 //!
 //! Leaves out looking for damage, which reads everything: `klatsch doctor` does.
 
@@ -91,7 +92,7 @@ async fn purge(store: &Store, retention: Retention, now: Timestamp) -> Result<()
 
 async fn tend(store: &Store, retention: Retention, now: Timestamp) -> Result<(), StoreError> {
     for _ in 0..STEPS_MAX {
-        if !store.sweep().await? {
+        if !store.sweep(now).await? {
             break;
         }
         yield_now().await;
@@ -137,7 +138,7 @@ mod tests {
         tend(&store, Retention::default(), Timestamp(2))
             .await
             .unwrap();
-        assert_eq!(store.sweep().await, Ok(false));
+        assert_eq!(store.sweep(now()).await, Ok(false));
         let log = folder.path().join("klatsch.db-wal");
         assert_eq!(std::fs::metadata(log).unwrap().len(), 0);
     }

@@ -11,7 +11,9 @@ use klatsch_store::Store;
 use ractor::ActorRef;
 use serde::{Deserialize, Serialize};
 
+use crate::account_change::Changed;
 use crate::accounts::Accounts;
+use crate::derivation::{self, Derivations};
 use crate::directory::Directory;
 use crate::log_writer::LogWriterMsg;
 use crate::presence_shard::{PresenceShardMsg, shard_of};
@@ -41,6 +43,8 @@ pub struct Settings {
     pub retention: Retention,
     /// How often an account may search archives.
     pub searches: searches::Settings,
+    /// How many passwords are dealt with at once.
+    pub derivations: derivation::Settings,
     /// What notifications tell app servers.
     pub push: push::Settings,
     /// What an operator may tune of rooms.
@@ -60,6 +64,7 @@ impl Default for Settings {
             rooms_loaded_max: 20_000,
             retention: Retention::default(),
             searches: searches::Settings::default(),
+            derivations: derivation::Settings::default(),
             push: push::Settings::default(),
             rooms: muc::settings::Settings::default(),
         }
@@ -78,6 +83,10 @@ pub struct World {
     pub store: Store,
     /// The accounts at hand.
     pub accounts: Accounts,
+    /// Where passwords become keys.
+    pub derivations: Arc<Derivations>,
+    /// Whose password has changed lately.
+    pub changed: Changed,
     /// When sessions want to be woken.
     pub timers: Timers,
     /// Which devices are to be told of what.

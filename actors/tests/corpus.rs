@@ -236,6 +236,7 @@ async fn a15_an_account_binds_ten_resources_of_a_thousand_and_nobody_else_is_kep
     let peer = || Peer {
         address: [127, 0, 0, 1].into(),
         is_secure: true,
+        proved: std::time::Instant::now(),
     };
     let mut bound = Vec::new();
     let mut refusals = 0;

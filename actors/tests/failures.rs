@@ -53,6 +53,7 @@ async fn a_session_that_panics_loses_no_message_and_its_contacts_are_told() {
     let peer = Peer {
         address: [127, 0, 0, 1].into(),
         is_secure: true,
+        proved: std::time::Instant::now(),
     };
     let fragile: Arc<dyn Sink> = Arc::new(Fragile);
     let bound = scene

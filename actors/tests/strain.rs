@@ -90,6 +90,7 @@ async fn scarce_memory_refuses_new_sessions_and_resumes_old_ones() {
     let peer = Peer {
         address: [127, 0, 0, 1].into(),
         is_secure: true,
+        proved: std::time::Instant::now(),
     };
     let bound = scene
         .sessions()

@@ -3,7 +3,6 @@
 //! The exchange with the client is `klatsch_protocol::sasl`; here is where keys come from and
 //! passwords are checked. Leaves out, for now: LDAP, HTTP and saslauthd.
 
-pub mod derivation;
 pub mod internal;
 pub mod throttle;
 pub mod tokens;
@@ -18,7 +17,6 @@ use klatsch_protocol::sasl::{Hash, HtMechanism, ScramCredentials, Secret};
 pub use klatsch_protocol::stream::Verdict;
 use klatsch_protocol::stream::fast::{Issued, TokenLogin, TokenVerdict};
 
-pub use derivation::Derivations;
 pub use internal::Internal;
 pub use throttle::{Leave, Throttle};
 pub use tokens::Tokens;

@@ -2,9 +2,7 @@
 //!
 //! Labels come from enums and constants only, never from what a peer sent (row C10).
 
-use metrics::{
-    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
-};
+use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
 
 /// Connections open now, by transport.
 pub const CONNECTIONS: &str = "klatsch_connections";
@@ -24,8 +22,6 @@ pub const STREAM_ERRORS: &str = "klatsch_stream_errors_total";
 pub const BYTES_IN: &str = "klatsch_bytes_received_total";
 /// Connections whose client was faster than it may be and was read more slowly, by transport.
 pub const THROTTLED: &str = "klatsch_connections_throttled_total";
-/// Seconds a password check took with its wait.
-pub const PASSWORD_SECONDS: &str = "klatsch_password_check_seconds";
 /// Files stored.
 pub const UPLOADS: &str = "klatsch_uploads_total";
 /// Their bytes.
@@ -56,11 +52,6 @@ pub fn describe() {
     describe_counter!(
         THROTTLED,
         "Connections whose client sent faster than it may and was read more slowly, by transport"
-    );
-    describe_histogram!(
-        PASSWORD_SECONDS,
-        Unit::Seconds,
-        "Password checks with their wait"
     );
     describe_counter!(UPLOADS, "Files stored");
     describe_counter!(UPLOAD_BYTES, Unit::Bytes, "Bytes of files stored");
@@ -119,10 +110,6 @@ pub(crate) fn throttled(transport: &'static str) {
 
 pub(crate) fn received(transport: &'static str, bytes: usize) {
     counter!(BYTES_IN, "transport" => transport).increment(bytes as u64);
-}
-
-pub(crate) fn password_check(seconds: f64) {
-    histogram!(PASSWORD_SECONDS).record(seconds);
 }
 
 pub(crate) fn http_answer(status: u16) {

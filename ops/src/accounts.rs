@@ -1,16 +1,18 @@
-//! Accounts as operators change them: on the running server and on a store at rest.
-//!
-//! Leaves out sessions: who ends those of a removed account is the caller's matter.
+//! Accounts as operators change them: on the running server, where their sessions end with them
+//! (row A14), and on a store at rest.
 
 use crate::admin::{Answer, PAGE_MAX, Request, User};
 use crate::password::Password;
 use crate::transfer::import::{self, Begun};
 use crate::transfer::{Piece, Position, export};
+use klatsch_actors::account_change::AccountError;
+use klatsch_actors::derivation::{KeysError, keys_of};
+use klatsch_actors::sessions::Sessions;
+use klatsch_protocol::account::{AccountAct, AccountChange};
 use klatsch_protocol::jid::BareJid;
-use klatsch_protocol::sasl::credentials::SALT_BYTES;
-use klatsch_protocol::sasl::{DEFAULT_ITERATIONS, Hash, ScramCredentials};
+use klatsch_protocol::sasl::Secret;
 use klatsch_protocol::time::Timestamp;
-use klatsch_store::{Account, Credentials, Store, StoreError};
+use klatsch_store::{Account, Credentials, Store};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Makes and changes accounts of the domains served.
@@ -18,15 +20,32 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub struct Accounts {
     store: Store,
     domains: Vec<BareJid>,
+    /// The running server's, if one runs.
+    sessions: Option<Sessions>,
 }
 
 /// Why something is not done, for the person who asked.
 type Refusal = String;
 
 impl Accounts {
-    /// Accounts of these domains in this store.
+    /// Accounts of these domains in a store at rest.
     pub fn new(store: Store, domains: Vec<BareJid>) -> Self {
-        Self { store, domains }
+        let sessions = None;
+        Self {
+            store,
+            domains,
+            sessions,
+        }
+    }
+
+    /// Accounts of the running server, in its store.
+    pub fn of_server(store: Store, domains: Vec<BareJid>, sessions: Sessions) -> Self {
+        let sessions = Some(sessions);
+        Self {
+            store,
+            domains,
+            sessions,
+        }
     }
 
     /// Carries out what concerns accounts; anything else is given back.
@@ -59,45 +78,38 @@ impl Accounts {
 
     /// Makes an account.
     pub async fn add(&self, jid: &str, password: Password, admin: bool) -> Result<Answer, Refusal> {
-        let jid = self.account(jid)?;
-        let credentials = derive(password).await?;
-        let made = self
-            .store
-            .create_account(&jid, &credentials, admin, now())
-            .await;
-        made.map_err(|error| match error {
-            StoreError::Conflict => format!("there is an account {jid} already"),
-            error => error.to_string(),
-        })?;
-        tracing::info!(%jid, admin, "account made");
-        Ok(Answer::Done(1))
+        let act = AccountAct::Create {
+            password: Secret::new(password.expose()),
+            is_admin: admin,
+        };
+        self.change(jid, act).await
     }
 
     async fn set_password(&self, jid: &str, password: Password) -> Result<Answer, Refusal> {
-        let jid = self.account(jid)?;
-        let credentials = derive(password).await?;
-        self.store
-            .set_credentials(&jid, &credentials)
-            .await
-            .map_err(|error| about(&jid, &error))?;
-        tracing::info!(%jid, "password changed");
-        Ok(Answer::Done(1))
+        let password = Secret::new(password.expose());
+        self.change(jid, AccountAct::Password(password)).await
     }
 
     async fn remove(&self, jid: &str) -> Result<Answer, Refusal> {
-        let jid = self.account(jid)?;
-        self.store
-            .remove_account(&jid, now())
-            .await
-            .map_err(|error| about(&jid, &error))?;
-        tracing::info!(%jid, "account removed");
+        self.change(jid, AccountAct::Remove).await
+    }
+
+    async fn change(&self, jid: &str, act: AccountAct) -> Result<Answer, Refusal> {
+        let account = self.account(jid)?;
+        let jid = account.clone();
+        let change = AccountChange { account, act };
+        let changed = match &self.sessions {
+            Some(sessions) => sessions.change_account(change).await,
+            None => self.change_at_rest(change).await,
+        };
+        changed.map_err(|error| about(&jid, &error))?;
         Ok(Answer::Done(1))
     }
 
     async fn export(&self, jid: &str, from: Position) -> Result<Answer, Refusal> {
         let jid = self.account(jid)?;
-        let page = export::page(&self.store, &jid, from).await;
-        let (xml, next) = page.map_err(|error| about(&jid, &error))?;
+        let page = export::page(&self.store, &jid, from, now()).await;
+        let (xml, next) = page.map_err(|error| about(&jid, &error.into()))?;
         let xml = String::from_utf8(xml).map_err(|error| error.to_string())?;
         Ok(Answer::Exported(xml, next))
     }
@@ -110,11 +122,14 @@ impl Accounts {
     ) -> Result<Answer, Refusal> {
         let jid = self.account(jid)?;
         let credentials = match password {
-            Some(password) => derive(password).await?,
+            Some(password) => {
+                let derived = derive(Secret::new(password.expose())).await;
+                derived.map_err(|error| error.to_string())?
+            }
             None => Credentials::default(),
         };
         let begun = import::begin(&self.store, &jid, credentials, now()).await;
-        match begun.map_err(|error| about(&jid, &error))? {
+        match begun.map_err(|error| about(&jid, &error.into()))? {
             Begun::New => Ok(Answer::Done(1)),
             Begun::Existing if merge => Ok(Answer::Done(0)),
             Begun::Existing => Err(format!(
@@ -127,14 +142,38 @@ impl Accounts {
         let jid = self.account(jid)?;
         let begun = if is_new { Begun::New } else { Begun::Existing };
         let taken = import::take(&self.store, &jid, begun, pieces, now()).await;
-        Ok(Answer::Taken(taken.map_err(|error| about(&jid, &error))?))
+        Ok(Answer::Taken(
+            taken.map_err(|error| about(&jid, &error.into()))?,
+        ))
     }
 
     async fn import_end(&self, jid: &str, waiting_from: Option<u64>) -> Result<Answer, Refusal> {
         let jid = self.account(jid)?;
         let taken = import::finish(&self.store, &jid, waiting_from).await;
         tracing::info!(%jid, "account imported");
-        Ok(Answer::Taken(taken.map_err(|error| about(&jid, &error))?))
+        Ok(Answer::Taken(
+            taken.map_err(|error| about(&jid, &error.into()))?,
+        ))
+    }
+
+    async fn change_at_rest(&self, change: AccountChange) -> Result<(), AccountError> {
+        let AccountChange { account, act } = change;
+        let store = &self.store;
+        match act {
+            AccountAct::Create { password, is_admin } => {
+                let credentials = derive(password).await?;
+                store
+                    .create_account(&account, &credentials, is_admin, now())
+                    .await?;
+            }
+            AccountAct::Password(password) => {
+                let credentials = derive(password).await?;
+                store.set_credentials(&account, &credentials).await?;
+            }
+            AccountAct::Remove => store.remove_account(&account, now()).await?,
+            AccountAct::Disable(is_disabled) => store.set_disabled(&account, is_disabled).await?,
+        }
+        Ok(())
     }
 
     /// A page of accounts: domain by domain in the order served, each in order of its addresses.
@@ -189,28 +228,20 @@ impl Accounts {
 }
 
 /// What the account keeps instead of the password: slow by intent, so on a thread of its own.
-async fn derive(password: Password) -> Result<Credentials, Refusal> {
-    let derived = tokio::task::spawn_blocking(move || derive_each(&password)).await;
-    let scram = derived.map_err(|error| error.to_string())??;
+async fn derive(password: Secret) -> Result<Credentials, KeysError> {
+    let derived = tokio::task::spawn_blocking(move || keys_of(&password)).await;
+    // A thread that ends without an answer has been stopped with the process.
+    let scram = derived.unwrap_or(Err(KeysError::Busy))?;
     Ok(Credentials {
         scram,
         ..Credentials::default()
     })
 }
 
-fn derive_each(password: &Password) -> Result<Vec<ScramCredentials>, Refusal> {
-    let derive = |hash: Hash| {
-        let mut salt = [0; SALT_BYTES];
-        getrandom::fill(&mut salt).map_err(|error| format!("no randomness: {error}"))?;
-        ScramCredentials::derive(hash, password.expose(), &salt, DEFAULT_ITERATIONS)
-            .map_err(|error| error.to_string())
-    };
-    Hash::ALL.into_iter().map(derive).collect()
-}
-
-fn about(jid: &BareJid, error: &StoreError) -> Refusal {
+fn about(jid: &BareJid, error: &AccountError) -> Refusal {
     match error {
-        StoreError::NoSuchAccount => format!("there is no account {jid}"),
+        AccountError::Exists => format!("there is an account {jid} already"),
+        AccountError::Nobody => format!("there is no account {jid}"),
         error => error.to_string(),
     }
 }
@@ -233,6 +264,7 @@ fn now() -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use klatsch_protocol::sasl::Hash;
 
     async fn accounts() -> Accounts {
         let store = Store::open("memory:").await.unwrap();

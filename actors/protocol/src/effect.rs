@@ -6,6 +6,7 @@
 
 use bytes::Bytes;
 
+use crate::account::AccountChange;
 use crate::archive::{ArchiveQuery, Bounds, Page};
 use crate::facts::Facts;
 use crate::features::archive_preferences::Preferences;
@@ -41,6 +42,9 @@ pub enum Effect {
     /// Change what the store remembers of this account, by compare-and-set on the versions
     /// of the facts. When they are stale, the whole stanza is decided again with fresh facts.
     Change(Change),
+    /// Change an account itself. When that is refused, so is the stanza: the effects behind it
+    /// are not carried out.
+    ChangeAccount(Box<AccountChange>),
     /// Send an IQ set with this payload to every resource of this account that asked for such pushes.
     Push(Interest, Element),
     /// Change a flag of this session.

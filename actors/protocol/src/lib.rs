@@ -3,6 +3,7 @@
 //! No tokio, no ractor, no clock, no randomness: what a decision may know comes in as
 //! [`facts`], what it wants comes out as [`effect`]s.
 
+pub mod account;
 pub mod archive;
 pub mod effect;
 pub mod facts;

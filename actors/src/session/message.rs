@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use klatsch_protocol::archive::Entry;
 use klatsch_protocol::effect::{Answer, Continue, Effect};
@@ -14,7 +15,7 @@ use tokio::sync::oneshot;
 
 use crate::log_writer::Outcome;
 use crate::mail::{Committed, Mail, RoomMail};
-use crate::session::Session;
+use crate::session::{Session, Waiting};
 use crate::sessions::Credit;
 
 /// Mail of a session.
@@ -56,6 +57,12 @@ pub enum SessionMsg {
     LetGo(usize),
     /// End with this error.
     End(StreamError),
+    /// The server stops: a session whose client cannot come back ends with this error. The
+    /// other end of the channel hears of it, at once from a session that stays.
+    Leave(StreamError, oneshot::Sender<()>),
+    /// The server stops: the connection ends with this error, and the session is handed over
+    /// once everything its client has sent is dealt with. One that cannot be resumed ends.
+    HandOver(StreamError, oneshot::Sender<Box<Waiting>>),
     /// An operator looks.
     Inspect(oneshot::Sender<Box<Session>>),
 }
@@ -145,6 +152,9 @@ pub struct Peer {
     pub address: IpAddr,
     /// The connection is encrypted, or as good as.
     pub is_secure: bool,
+    /// When it began to prove who it is: if the account has got another password since, that
+    /// is worth nothing (row A14).
+    pub proved: Instant,
 }
 
 /// What a session needs of a connection. Nothing here waits.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use klatsch_protocol::account::AccountChange;
 use klatsch_protocol::effect::{Change, Effect, Flag, Interest};
 use klatsch_protocol::stanza::{Presence, Stanza};
 use klatsch_protocol::stream::sm::Unacked;
@@ -12,6 +13,7 @@ use super::inbound::Current;
 use super::message::Answered;
 use super::outbound::write_nonza;
 use super::{Connection, Live, SessionMsg};
+use crate::account_change::change_account;
 use crate::mail::{Address, Mail};
 use crate::presence_shard::{PresenceShardMsg, Shown};
 use crate::router::{self, Way, ask, patiently, refusal_of};
@@ -34,6 +36,10 @@ impl Live {
             }
             Effect::Change(change) => {
                 self.change(change, current);
+                return true;
+            }
+            Effect::ChangeAccount(change) => {
+                self.change_account(*change);
                 return true;
             }
             Effect::Push(interest, payload) => {
@@ -109,6 +115,16 @@ impl Live {
                 Ok(()) => Answered::Changed,
                 Err(StoreError::Conflict) => Answered::Stale,
                 Err(error) => Answered::Refused(refusal_of(&error)),
+            }
+        });
+    }
+
+    fn change_account(&self, change: AccountChange) {
+        let (world, me) = (self.world.clone(), self.session.facts.jid.clone());
+        self.later(async move {
+            match change_account(&world, change, Some(&me)).await {
+                Ok(()) => Answered::Changed,
+                Err(error) => Answered::Refused(error.to_stanza_error()),
             }
         });
     }

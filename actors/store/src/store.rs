@@ -86,12 +86,12 @@ subject! {
         /// # Errors
         /// `Unavailable` when it cannot be done now; nothing is lost.
         fn checkpoint(&self) -> ();
-        /// Deletes some of what removed accounts have left behind; true: there is more.
-        /// Call it again then, at leisure.
+        /// Deletes some of what removed accounts have left behind, and items whose time is over
+        /// `now`; true: there is more. Call it again then, at leisure.
         ///
         /// # Errors
         /// `Unavailable`, `Uncertain`.
-        fn sweep(&self) -> bool;
+        fn sweep(&self, now: Timestamp) -> bool;
         /// Deletes the entries that no query shows, once they have been delivered (their
         /// account's cursor has passed them) and were stamped before `before`; answers how
         /// many. The time is for sessions that lag behind the cursor.

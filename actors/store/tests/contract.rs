@@ -9,6 +9,8 @@
 mod accounts;
 #[path = "contract/archive.rs"]
 mod archive;
+#[path = "contract/arrivals.rs"]
+mod arrivals;
 #[path = "contract/blocklist.rs"]
 mod blocklist;
 #[path = "contract/log.rs"]
@@ -37,3 +39,5 @@ mod support;
 mod tokens;
 #[path = "contract/uploads.rs"]
 mod uploads;
+#[path = "contract/waiting.rs"]
+mod waiting;

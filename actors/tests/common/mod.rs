@@ -4,6 +4,8 @@
 #![allow(dead_code, reason = "each test file uses its share")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+pub(crate) mod room;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -54,18 +56,18 @@ impl Scene {
                 .await
                 .unwrap();
         }
-        let host = Host {
-            domains: vec![bare("example.org")],
-            version: "test",
-            started: Timestamp(0),
-            archive: true,
-            stanza_bytes_max: 262_144,
-            pubsub: Default::default(),
-            upload: Default::default(),
-            external_services: Default::default(),
-            contacts: Default::default(),
-        };
-        let node = Node::start(host, settings, store.clone(), wire)
+        let node = Node::start(host(), settings, store.clone(), wire)
+            .await
+            .unwrap();
+        Self { node, store }
+    }
+
+    /// Stops the server and starts it again on the same store.
+    pub(crate) async fn restart(self, wire: Wire) -> Self {
+        let Self { node, store } = self;
+        let settings = node.sessions.world().settings.clone();
+        node.stop(PATIENCE).await;
+        let node = Node::start(host(), settings, store.clone(), wire)
             .await
             .unwrap();
         Self { node, store }
@@ -189,14 +191,29 @@ impl Scene {
     }
 }
 
+fn host() -> Host {
+    Host {
+        domains: vec![bare("example.org")],
+        version: "test",
+        started: Timestamp(0),
+        archive: true,
+        stanza_bytes_max: 262_144,
+        pubsub: Default::default(),
+        upload: Default::default(),
+        external_services: Default::default(),
+        contacts: Default::default(),
+    }
+}
+
 pub(crate) fn bare(text: &str) -> BareJid {
     BareJid::parse(text).unwrap()
 }
 
-fn peer() -> Peer {
+pub(crate) fn peer() -> Peer {
     Peer {
         address: [127, 0, 0, 1].into(),
         is_secure: true,
+        proved: std::time::Instant::now(),
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use klatsch_actors::derivation::Derivations;
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::sasl::{Hash, ScramCredentials, Secret};
 use klatsch_store::{Credentials, Store, StoreError};
 
-use super::derivation::Derivations;
 use super::{Answer, Backend, Keys, Verdict};
 
 /// The hash of the strongest keys that every account gets.

@@ -69,11 +69,6 @@ pub struct Limits {
     /// Seconds a ban lasts.
     #[serde(with = "seconds")]
     pub login_ban: Duration,
-    /// Password checks that may wait for a free core.
-    pub password_queue_max: usize,
-    /// Seconds a password check may wait and run.
-    #[serde(with = "seconds")]
-    pub password_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -103,8 +98,6 @@ impl Default for Limits {
             login_rate_per_address: 60,
             login_failures_max: 100,
             login_ban: Duration::from_secs(3600),
-            password_queue_max: 256,
-            password_timeout: Duration::from_secs(2),
         }
     }
 }

@@ -85,6 +85,7 @@ async fn negotiate(
     let peer = Peer {
         address,
         is_secure: address.is_loopback(),
+        proved: std::time::Instant::now(),
     };
     let transport = Tcp {
         connection: Arc::clone(connection),

@@ -7,12 +7,14 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use klatsch_actors::session::{Peer, Sink};
 use klatsch_actors::sessions::Resumed;
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::sasl::{ChannelBindings, Mechanism, Secret};
 use klatsch_protocol::stanza::StanzaError;
+use klatsch_protocol::stream::fast::TokenLogin;
 use klatsch_protocol::stream::{self, Action, Event, NotResumed, Stream, StreamSettings, Wishes};
 
 use super::ClientGateway;
@@ -126,12 +128,7 @@ impl<T: Transport> Negotiation<T> {
             Action::CheckPassword { account, password } => {
                 Some(self.check_password(&account, password).await)
             }
-            Action::CheckToken(login) => Some(Event::TokenChecked(
-                self.gateway
-                    .authenticator
-                    .check_token(self.address(), &login)
-                    .await,
-            )),
+            Action::CheckToken(login) => Some(self.check_token(&login).await),
             Action::IssueToken {
                 account,
                 agent,
@@ -178,6 +175,7 @@ impl<T: Transport> Negotiation<T> {
     }
 
     async fn load_credentials(&mut self, account: &BareJid, mechanism: Mechanism) -> Event {
+        self.peer.proved = Instant::now();
         let Some(hash) = mechanism.hash() else {
             return Event::Credentials(None);
         };
@@ -195,11 +193,18 @@ impl<T: Transport> Negotiation<T> {
     }
 
     async fn check_password(&mut self, account: &BareJid, password: Secret) -> Event {
+        self.peer.proved = Instant::now();
         let authenticator = &self.gateway.authenticator;
         let verdict = authenticator
             .check_password(self.address(), account, password)
             .await;
         Event::PasswordChecked(verdict)
+    }
+
+    async fn check_token(&mut self, login: &TokenLogin) -> Event {
+        self.peer.proved = Instant::now();
+        let authenticator = &self.gateway.authenticator;
+        Event::TokenChecked(authenticator.check_token(self.address(), login).await)
     }
 
     /// Binds on a task of its own: a client that goes away in the middle leaves a session that

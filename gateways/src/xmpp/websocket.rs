@@ -175,6 +175,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         let peer = Peer {
             address: from.address,
             is_secure: from.secure,
+            proved: std::time::Instant::now(),
         };
         let side = Side {
             outbox: Arc::clone(&self.outbox),

@@ -2,6 +2,8 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use klatsch_actors::derivation;
+use klatsch_actors::world::Settings;
 use klatsch_gateways::listener::Limits;
 use klatsch_protocol::ns;
 use klatsch_protocol::sasl::scram::ClientBinding;
@@ -22,9 +24,12 @@ fn plain(name: &str, password: &str) -> String {
 #[tokio::test]
 async fn a09_crowd_of_password_checks_is_bounded_and_others_go_on() {
     let server = Server::start_with(Setup {
-        limits: Limits {
-            password_queue_max: 2,
-            ..Limits::default()
+        settings: Settings {
+            derivations: derivation::Settings {
+                waiting_max: 2,
+                ..derivation::Settings::default()
+            },
+            ..Settings::default()
         },
         ..Setup::default()
     })

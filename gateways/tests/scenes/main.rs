@@ -10,6 +10,7 @@ mod socket;
 
 mod archive;
 mod crowd;
+mod examples;
 mod exhaustion;
 mod http;
 mod login;

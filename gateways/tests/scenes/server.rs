@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use klatsch_actors::directory::Wire;
 use klatsch_actors::node::Node;
 use klatsch_actors::world::{Settings, now};
-use klatsch_gateways::auth::{Authenticator, Backend, Derivations, Internal, Throttle, Tokens};
+use klatsch_gateways::auth::{Authenticator, Backend, Internal, Throttle, Tokens};
 use klatsch_gateways::doors::{Door, Gateways};
 use klatsch_gateways::http::upload::{self, Contents, Uploads};
 use klatsch_gateways::http::{HttpServer, HttpSettings, HttpState, SignupLink, router};
@@ -34,6 +34,8 @@ const KEY: Key = Key([3; 32]);
 /// What a scene wants different from the defaults.
 pub(crate) struct Setup {
     pub(crate) limits: Limits,
+    /// What the actors are started with.
+    pub(crate) settings: Settings,
     pub(crate) require_tls: bool,
     pub(crate) http: HttpSettings,
     pub(crate) signup: Option<SignupLink>,
@@ -47,6 +49,7 @@ impl Default for Setup {
                 close_timeout,
                 ..Limits::default()
             },
+            settings: Settings::default(),
             require_tls: false,
             http: HttpSettings::default(),
             signup: None,
@@ -97,7 +100,7 @@ impl Server {
             external_services: Default::default(),
             contacts: Default::default(),
         };
-        let node = Node::start(host, Settings::default(), store.clone(), Wire::Direct)
+        let node = Node::start(host, setup.settings, store.clone(), Wire::Direct)
             .await
             .unwrap();
         let (trigger, shutdown) = ShutdownTrigger::new();
@@ -195,7 +198,7 @@ fn clients(
     require_tls: bool,
 ) -> Arc<ClientGateway> {
     let fake_salt_key = [7; 32];
-    let derivations = Arc::new(Derivations::new(limits));
+    let derivations = Arc::clone(&node.sessions.world().derivations);
     let internal = Internal::new(store.clone(), derivations, fake_salt_key);
     let backends: Vec<Box<dyn Backend>> = vec![Box::new(internal)];
     Arc::new(ClientGateway {

@@ -67,34 +67,20 @@ impl ServerCommands {
                 "{jid} is connected: what is added would be sent to it as new"
             )),
             Request::SessionKick { jid } => self.kick(&jid).unwrap_or_else(Answer::Refused),
-            request => match self.rooms.handle(request).await {
-                Ok(answer) => answer,
-                Err(request) => self.change_account(request).await,
-            },
+            request => {
+                match self.rooms.handle(request).await {
+                    Ok(answer) => answer,
+                    Err(request) => self.accounts.handle(request).await.unwrap_or_else(|_| {
+                        Answer::Refused("not a command of the server".to_owned())
+                    }),
+                }
+            }
         }
     }
 
     fn is_connected(&self, jid: &str) -> bool {
         let account = BareJid::parse(jid).ok();
         account.is_some_and(|account| !self.sessions.list(Some(&account)).is_empty())
-    }
-
-    /// Changes an account, and ends its sessions where it is gone or has another password (row A14).
-    async fn change_account(&self, request: Request) -> Answer {
-        let ended = match &request {
-            Request::UserRemove { jid } | Request::UserPasswd { jid, .. } => {
-                BareJid::parse(jid).ok()
-            }
-            _ => None,
-        };
-        let answer = self.accounts.handle(request).await;
-        let answer =
-            answer.unwrap_or_else(|_| Answer::Refused("not a command of the server".to_owned()));
-        if let (Some(account), Answer::Done(_)) = (ended, &answer) {
-            self.sessions
-                .kick_account(&account, StreamError::new(StreamCondition::NotAuthorized));
-        }
-        answer
     }
 
     async fn list(&self, jid: Option<String>) -> Result<Answer, String> {

@@ -57,7 +57,6 @@ pub(super) struct Running {
 pub(super) async fn compose(foundation: &Foundation) -> Result<Running, Error> {
     let config = &foundation.config;
     let store = open_store(config, foundation.data.path()).await?;
-    let accounts = Accounts::new(store.clone(), domains(config)?);
     let key = foundation.secrets.upload_key;
     let node = Node::start(
         host(config, key)?,
@@ -68,6 +67,7 @@ pub(super) async fn compose(foundation: &Foundation) -> Result<Running, Error> {
     let node = node
         .await
         .map_err(|error| Error::Refused(format!("actors: {error}")))?;
+    let accounts = Accounts::of_server(store.clone(), domains(config)?, node.sessions.clone());
     let sign_up = match store.has_admin().await {
         Ok(true) => None,
         Ok(false) => Some(random_id()),
@@ -195,6 +195,7 @@ fn settings(config: &Config) -> Settings {
             rate: config.limits.search_rate,
             burst: config.limits.search_burst,
         },
+        derivations: config.limits.of_derivations(),
         ..Settings::default()
     }
 }

@@ -7,7 +7,7 @@ use crate::config::{Config, Listen};
 use crate::error::Error;
 use crate::password::Password;
 use klatsch_actors::sessions::Sessions;
-use klatsch_gateways::auth::{Authenticator, Backend, Derivations, Internal, Throttle, Tokens};
+use klatsch_gateways::auth::{Authenticator, Backend, Internal, Throttle, Tokens};
 use klatsch_gateways::doors::{Door, Gateways};
 use klatsch_gateways::http::signup::{Create, CreateError, NewAdministrator};
 use klatsch_gateways::http::upload::{self, Contents, Uploads};
@@ -116,7 +116,7 @@ fn clients(
     shutdown: &Shutdown,
 ) -> Arc<ClientGateway> {
     let fake_salt_key = ground.foundation.secrets.fake_salt_key;
-    let derivations = Arc::new(Derivations::new(limits));
+    let derivations = Arc::clone(&ground.sessions.world().derivations);
     let internal = Internal::new(ground.store.clone(), derivations, fake_salt_key);
     let backends: Vec<Box<dyn Backend>> = vec![Box::new(internal)];
     let tokens = Tokens::new(ground.store.clone(), ground.foundation.secrets.token_key);

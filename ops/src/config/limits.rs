@@ -1,6 +1,7 @@
 //! The budgets of untrusted input, connections and load.
 
 use super::settings::settings;
+use klatsch_actors::derivation;
 use klatsch_gateways::listener::{self, Network};
 use std::time::Duration;
 
@@ -80,6 +81,14 @@ settings! {
 }
 
 impl Limits {
+    /// The budgets of password checks, as the actors take them.
+    pub fn of_derivations(&self) -> derivation::Settings {
+        derivation::Settings {
+            waiting_max: self.password_queue_max,
+            timeout_seconds: self.password_timeout,
+        }
+    }
+
     /// The budgets of connections, as the gateways take them.
     pub fn of_connections(&self) -> listener::Limits {
         listener::Limits {
@@ -107,8 +116,6 @@ impl Limits {
             login_rate_per_address: self.login_rate_per_address,
             login_failures_max: self.login_failures_max,
             login_ban: Duration::from_secs(self.login_ban),
-            password_queue_max: self.password_queue_max,
-            password_timeout: Duration::from_secs(self.password_timeout),
         }
     }
 }

@@ -13,6 +13,7 @@ use klatsch_protocol::features::{carbons, delay, mam, pubsub, roster};
 use klatsch_protocol::jid::{BareJid, Jid};
 use klatsch_protocol::sasl::{ScramCredentials, encoding};
 use klatsch_protocol::stanza::framed;
+use klatsch_protocol::time::Timestamp;
 use klatsch_protocol::xml::Element;
 use klatsch_store::{Credentials, Store, StoreError};
 
@@ -30,12 +31,17 @@ type Page = (Vec<u8>, Option<Position>);
 ///
 /// # Errors
 /// What the store says.
-pub async fn page(store: &Store, account: &BareJid, from: Position) -> Result<Page, StoreError> {
+pub async fn page(
+    store: &Store,
+    account: &BareJid,
+    from: Position,
+    now: Timestamp,
+) -> Result<Page, StoreError> {
     match from {
         Position::Start => start(store, account).await,
-        Position::Nodes(after) => nodes(store, account, after).await,
-        Position::NextItems(after) => next_items(store, account, after).await,
-        Position::Items(node, after) => items(store, account, node, after).await,
+        Position::Nodes(after) => nodes(store, account, after, now).await,
+        Position::NextItems(after) => next_items(store, account, after, now).await,
+        Position::Items(node, after) => items(store, account, (node, after), now).await,
         Position::Waiting(after) => waiting(store, account, after).await,
         Position::Archive(after) => archive(store, account, after).await,
     }
@@ -153,8 +159,12 @@ async fn names(
     account: &BareJid,
     after: Option<String>,
     max: u32,
+    now: Timestamp,
 ) -> Result<Vec<Node>, StoreError> {
-    match store.nodes(account, &Ask::Nodes { after, max }).await? {
+    match store
+        .nodes(account, &Ask::Nodes { after, max }, now)
+        .await?
+    {
         Found::Nodes(nodes) => Ok(nodes),
         _ => Err(StoreError::Corrupt("not nodes".to_owned())),
     }
@@ -165,13 +175,14 @@ async fn node(
     account: &BareJid,
     node: &str,
     items: Wanted,
+    now: Timestamp,
 ) -> Result<FoundNode, StoreError> {
     let ask = Ask::Node {
         node: node.to_owned(),
         items,
         creator: account.clone(),
     };
-    match store.nodes(account, &ask).await? {
+    match store.nodes(account, &ask, now).await? {
         Found::Node(found) => Ok(found),
         _ => Err(StoreError::Corrupt("not a node".to_owned())),
     }
@@ -186,15 +197,16 @@ async fn nodes(
     store: &Store,
     account: &BareJid,
     after: Option<String>,
+    now: Timestamp,
 ) -> Result<Page, StoreError> {
     let mut out = Vec::new();
     if after.is_none() {
         out.extend(open("pubsub", pubsub::NS_OWNER).into_bytes());
     }
-    let listed = names(store, account, after, READ_MAX).await?;
+    let listed = names(store, account, after, READ_MAX, now).await?;
     for listed in &listed {
         // Those of the list come without their subscriptions.
-        let found = node(store, account, &listed.name, Wanted::Nothing).await?;
+        let found = node(store, account, &listed.name, Wanted::Nothing, now).await?;
         if let Some(node) = found.node {
             describe(&mut out, account, &node);
         }
@@ -259,8 +271,9 @@ async fn next_items(
     store: &Store,
     account: &BareJid,
     after: Option<String>,
+    now: Timestamp,
 ) -> Result<Page, StoreError> {
-    match names(store, account, after, 1).await?.pop() {
+    match names(store, account, after, 1, now).await?.pop() {
         Some(node) => {
             let empty = Element::new("items", pubsub::NS).attr("node", node.name.clone());
             let mut out = Vec::new();
@@ -283,11 +296,11 @@ async fn next_items(
 async fn items(
     store: &Store,
     account: &BareJid,
-    name: String,
-    after: Option<String>,
+    (name, after): (String, Option<String>),
+    now: Timestamp,
 ) -> Result<Page, StoreError> {
     let mut out = Vec::new();
-    let found = node(store, account, &name, Wanted::After(after, READ_MAX)).await?;
+    let found = node(store, account, &name, Wanted::After(after, READ_MAX), now).await?;
     let is_all = (found.items.len() as u32) < READ_MAX;
     for (at, item) in found.items.iter().enumerate() {
         write_inside(&mut out, pubsub::NS, &item_element(item));

@@ -11,9 +11,10 @@ use super::{Life, Memory, State};
 use crate::blocklist::forms;
 use crate::error::{Result, StoreError};
 use crate::log::{
-    Append, Appended, Dedup, HIDDEN, IDS_MAX, LogAppend, LogAppended, Logs, PAGE_MAX, Placed,
-    Restore, cut,
+    Append, Appended, Arrival, Arrived, Dedup, HIDDEN, IDS_MAX, LogAppend, LogAppended, Logs,
+    PAGE_MAX, Placed, Restore, Sent, cut,
 };
+use crate::rooms::dedup_of;
 
 /// A log.
 pub(super) struct Log {
@@ -189,6 +190,36 @@ impl State {
         }
     }
 
+    fn arrive(&mut self, arrival: &Arrival) -> Arrived {
+        let Some(life) = self.accounts.get_mut(&arrival.recipient) else {
+            return Arrived::NoSuchAccount;
+        };
+        let (from, stanza, now) = (&arrival.from, &arrival.stanza, arrival.now);
+        let dedup = arrival.dedup.as_ref();
+        let dedup = dedup.map(|dedup| dedup_of(&arrival.sender, dedup));
+        if let (Some(dedup), Some((payload, placed, _))) = (&dedup, life.log.said(dedup.as_ref())) {
+            return match payload == dedup.payload {
+                true => Arrived::Replay(placed),
+                false => Arrived::ReplayOtherPayload,
+            };
+        }
+        if is_blocked(&life.blocklist.jids, from) {
+            return Arrived::Blocked;
+        }
+        let flags = hidden(&arrival.recipient, life, from);
+        let recipient = life
+            .log
+            .place(from, Direction::Received, stanza, flags, now);
+        life.log.say(dedup.as_ref(), recipient, None);
+        let sender = arrival.sent.as_ref().and_then(|Sent { with, stanza }| {
+            let account = arrival.sender.bare();
+            let life = self.accounts.get_mut(&account)?;
+            let flags = hidden(&account, life, with);
+            Some(life.log.place(with, Direction::Sent, stanza, flags, now))
+        });
+        Arrived::Stored { recipient, sender }
+    }
+
     fn place(
         &mut self,
         account: &BareJid,
@@ -197,10 +228,17 @@ impl State {
         append: &Append,
     ) -> Option<Placed> {
         let life = self.accounts.get_mut(account)?;
-        let is_wanted = life.preferences.wants(account, with, &life.roster);
-        let flags = append.flags | if is_wanted { 0 } else { HIDDEN };
+        let flags = append.flags | hidden(account, life, with);
         let log = &mut life.log;
         Some(log.place(with, direction, &append.stanza, flags, append.now))
+    }
+}
+
+/// The flags of an entry that its account may not want to find.
+fn hidden(account: &BareJid, life: &Life, with: &Jid) -> u8 {
+    match life.preferences.wants(account, with, &life.roster) {
+        true => 0,
+        false => HIDDEN,
     }
 }
 
@@ -293,6 +331,7 @@ impl Logs for Memory {
             LogAppend::Account(append) => LogAppended::Account(state.append(append)),
             LogAppend::Room(append) => LogAppended::Room(state.append_room(append)),
             LogAppend::Restore(restore) => LogAppended::Account(state.restore(restore)),
+            LogAppend::Arrival(arrival) => LogAppended::Arrival(state.arrive(arrival)),
         };
         Ok(batch.iter().map(append).collect())
     }

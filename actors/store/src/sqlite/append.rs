@@ -22,7 +22,9 @@ use super::statements::{ADD_RECENT, chunks};
 use super::writer::{Head, Writer};
 use crate::blocklist::forms;
 use crate::error::{Result, StoreError};
-use crate::log::{Append, Appended, Dedup, LogAppend, LogAppended, Placed, Restore};
+use crate::log::{
+    Append, Appended, Arrival, Arrived, Dedup, LogAppend, LogAppended, Placed, Restore, Sent,
+};
 use crate::rooms::{self, RoomAppend, RoomAppended};
 
 fn replay_key(log: i64, dedup: &Dedup) -> Result<Key> {
@@ -101,6 +103,7 @@ impl Plan {
             LogAppend::Account(append) => LogAppended::Account(self.decide_account(append)?),
             LogAppend::Room(append) => LogAppended::Room(self.decide_room(append)?),
             LogAppend::Restore(restore) => LogAppended::Account(self.decide_restore(restore)?),
+            LogAppend::Arrival(arrival) => LogAppended::Arrival(self.decide_arrival(arrival)?),
         })
     }
 
@@ -189,15 +192,8 @@ impl Plan {
             recipient: None,
         };
         self.said.insert(key, said);
-        self.messages.push(Message {
-            number: self.next_number,
-            said: Some((key, restore.dedup.payload)),
-            flags: 0,
-            stanza: restore.stanza.clone(),
-            first: line,
-            twin: None,
-        });
-        self.next_number += 1;
+        let said = Some((key, restore.dedup.payload));
+        self.push(said, restore.stanza.clone(), line, 0);
         Ok(Appended::Stored {
             sender: placed,
             recipient: None,
@@ -232,16 +228,74 @@ impl Plan {
             self.said.insert(key, said);
         }
         self.notes.take(log, append, placed)?;
+        self.push(said, append.message.clone(), line, 0);
+        Ok(RoomAppended::Stored(placed))
+    }
+
+    fn decide_arrival(&mut self, arrival: &Arrival) -> Result<Arrived> {
+        let recipient = LogOf::Account(arrival.recipient.clone());
+        let Some(head) = self.heads.get(&recipient) else {
+            return Ok(Arrived::NoSuchAccount);
+        };
+        let dedup = arrival.dedup.as_ref();
+        let dedup = dedup.map(|dedup| rooms::dedup_of(&arrival.sender, dedup));
+        let key = dedup
+            .map(|dedup| replay_key(head.log, &dedup))
+            .transpose()?;
+        let said = key.zip(dedup.map(|dedup| dedup.payload));
+        if let Some((key, payload)) = said
+            && let Some(said) = self.said.get(&key)
+        {
+            return Ok(match said.payload == payload {
+                true => Arrived::Replay(said.sender),
+                false => Arrived::ReplayOtherPayload,
+            });
+        }
+        if self.is_blocked(head, &arrival.from) {
+            return Ok(Arrived::Blocked);
+        }
+        let (placed, line) = self.place(&recipient, &arrival.from, RECEIVED, arrival.now)?;
+        if let Some((key, payload)) = said {
+            let said = Said {
+                payload,
+                sender: placed,
+                recipient: None,
+            };
+            self.said.insert(key, said);
+        }
+        let flags = self
+            .unwanted
+            .flags(self.heads.get(&recipient), &arrival.from);
+        self.push(said, arrival.stanza.clone(), line, flags);
+        let sender = LogOf::Account(arrival.sender.bare());
+        let sent = arrival.sent.as_ref();
+        let sent = sent.filter(|_| self.heads.contains_key(&sender));
+        let sender = match sent {
+            Some(Sent { with, stanza }) => {
+                let (placed, line) = self.place(&sender, with, SENT, arrival.now)?;
+                let flags = self.unwanted.flags(self.heads.get(&sender), with);
+                self.push(None, stanza.clone(), line, flags);
+                Some(placed)
+            }
+            None => None,
+        };
+        Ok(Arrived::Stored {
+            recipient: placed,
+            sender,
+        })
+    }
+
+    /// Adds a message that stands in one log.
+    fn push(&mut self, said: Option<(Key, u64)>, stanza: bytes::Bytes, first: Line, flags: u8) {
         self.messages.push(Message {
             number: self.next_number,
             said,
-            flags: 0,
-            stanza: append.message.clone(),
-            first: line,
+            flags,
+            stanza,
+            first,
             twin: None,
         });
         self.next_number += 1;
-        Ok(RoomAppended::Stored(placed))
     }
 
     fn is_blocked(&self, recipient: &Head, sender: &Jid) -> bool {

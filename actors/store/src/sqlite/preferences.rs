@@ -129,16 +129,23 @@ pub(super) async fn load_unwanted(
 ) -> Result<Unwanted> {
     let mut lines: Vec<(i64, &Jid)> = Vec::new();
     for append in batch {
-        // Rooms keep what their configuration says.
-        let LogAppend::Account(append) = append else {
-            continue;
+        let sides = match append {
+            LogAppend::Account(append) => [
+                Some((append.sender.bare(), &append.with)),
+                append.recipient.clone().map(|it| (it, &append.sender)),
+            ],
+            LogAppend::Arrival(arrival) => [
+                Some((arrival.recipient.clone(), &arrival.from)),
+                arrival
+                    .sent
+                    .as_ref()
+                    .map(|sent| (arrival.sender.bare(), &sent.with)),
+            ],
+            // Rooms keep what their configuration says, and what is restored was kept before.
+            LogAppend::Room(_) | LogAppend::Restore(_) => continue,
         };
-        let sides = [
-            (Some(append.sender.bare()), &append.with),
-            (append.recipient.clone(), &append.sender),
-        ];
-        for (account, target) in sides {
-            let head = account.and_then(|account| heads.get(&LogOf::Account(account)));
+        for (account, target) in sides.into_iter().flatten() {
+            let head = heads.get(&LogOf::Account(account));
             if let Some(head) = head.filter(|head| head.archiving != EVERYTHING) {
                 lines.push((head.log, target));
             }

@@ -1,9 +1,10 @@
 //! What is to be found in archives (XEP-0441), and how long it is kept.
 
+use bytes::Bytes;
 use klatsch_protocol::archive::ArchiveQuery;
 use klatsch_protocol::features::archive_preferences::{Otherwise, Preferences};
 use klatsch_protocol::features::roster::{RosterChange, RosterItem};
-use klatsch_store::{Appended, Store, StoreError};
+use klatsch_store::{Appended, Arrival, LogAppend, Sent, Store, StoreError};
 
 use crate::support::{
     append, at, bare, create, found_room, jid, keyed, line, message, on_every_backend, say,
@@ -16,6 +17,7 @@ on_every_backend!(
     a_removed_account_leaves_none_behind,
     each_side_finds_what_it_wants,
     exact_addresses_count_before_accounts,
+    what_comes_through_a_room_is_found_by_those_who_want_it,
     contacts_are_those_of_the_roster,
     what_is_not_wanted_is_delivered_all_the_same,
     d2_a_replay_of_what_is_hidden_is_still_one,
@@ -113,6 +115,35 @@ async fn exact_addresses_count_before_accounts(store: &Store) {
     append(store, message("me@x.org/1", "you@x.org/work", 3)).await;
     append(store, message("me@x.org/1", YOU, 4)).await;
     assert_eq!(found(store, ME).await, [1, 3]);
+}
+
+async fn what_comes_through_a_room_is_found_by_those_who_want_it(store: &Store) {
+    create(store, &[ME, YOU]).await;
+    prefer(
+        store,
+        preferences(Otherwise::Always, &[], &["tea@conference.x.org"]),
+    )
+    .await;
+    let arrival = |recipient: &str, sender: &str| Arrival {
+        from: jid("tea@conference.x.org/Me"),
+        recipient: bare(recipient),
+        stanza: Bytes::from_static(b"<message/>"),
+        sender: jid(sender),
+        sent: Some(Sent {
+            with: jid("tea@conference.x.org/You"),
+            stanza: Bytes::from_static(b"<message/>"),
+        }),
+        dedup: None,
+        now: at(1),
+    };
+    let batch = vec![
+        LogAppend::Arrival(Box::new(arrival(ME, "you@x.org/1"))),
+        LogAppend::Arrival(Box::new(arrival(YOU, "me@x.org/1"))),
+    ];
+    store.append_all(batch).await.unwrap();
+    assert!(found(store, ME).await.is_empty());
+    assert_eq!(in_log(store, ME).await, [1, 2]);
+    assert_eq!(found(store, YOU).await, [1, 2]);
 }
 
 async fn contacts_are_those_of_the_roster(store: &Store) {

@@ -24,7 +24,7 @@ impl Importer<'_> {
             items,
             creator: self.account.clone(),
         };
-        match self.store.nodes(self.account, &ask).await? {
+        match self.store.nodes(self.account, &ask, self.now).await? {
             Found::Node(found) => Ok(found),
             _ => Err(StoreError::Corrupt("not a node".to_owned())),
         }

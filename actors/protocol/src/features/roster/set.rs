@@ -82,6 +82,12 @@ fn remove(jid: &BareJid, facts: &Facts<'_>) -> Decided {
     Ok((vec![change, push], part_with(item, facts)))
 }
 
+/// What is said to every contact when the account itself goes.
+pub fn part_with_all(facts: &Facts<'_>) -> Vec<Effect> {
+    let contacts = facts.data.roster.items.values();
+    contacts.flat_map(|item| part_with(item, facts)).collect()
+}
+
 /// §2.5.2: with the contact go both subscriptions, and the contact is told.
 fn part_with(item: &RosterItem, facts: &Facts<'_>) -> Vec<Effect> {
     let contact = Jid::from(item.jid.clone());

@@ -5,10 +5,33 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use klatsch_protocol::sasl::credentials::SALT_BYTES;
+use klatsch_protocol::sasl::{DEFAULT_ITERATIONS, Hash, PasswordError, ScramCredentials, Secret};
+use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
-use crate::listener::Limits;
 use crate::metrics;
+
+/// What an operator may tune of the pool.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Derivations that wait or run at once; one more is refused.
+    pub waiting_max: usize,
+    /// Seconds that one may wait and run.
+    pub timeout_seconds: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            // A second's worth of work for a few cores, and little memory.
+            waiting_max: 256,
+            // A client that has waited so long asks again.
+            timeout_seconds: 2,
+        }
+    }
+}
 
 /// The bounded pool.
 pub struct Derivations {
@@ -23,14 +46,14 @@ pub struct Derivations {
 pub struct Busy;
 
 impl Derivations {
-    /// A pool with the queue and deadline of the limits.
-    pub fn new(limits: &Limits) -> Self {
+    /// A pool with this queue and deadline.
+    pub fn new(settings: &Settings) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             turns: Arc::new(Semaphore::new(cores)),
             waiting: AtomicUsize::new(0),
-            waiting_max: limits.password_queue_max,
-            deadline: limits.password_timeout,
+            waiting_max: settings.waiting_max,
+            deadline: Duration::from_secs(settings.timeout_seconds),
         }
     }
 
@@ -56,11 +79,43 @@ impl Derivations {
         done
     }
 
+    /// The keys of a new password, when it is its turn.
+    pub async fn keys(&self, password: Secret) -> Result<Vec<ScramCredentials>, KeysError> {
+        let derived = self.run(move || keys_of(&password)).await;
+        derived.map_err(|Busy| KeysError::Busy)?
+    }
+
     fn place(&self) -> Option<Place<'_>> {
         let place = Place(&self.waiting);
         let before = self.waiting.fetch_add(1, Ordering::Relaxed);
         (before < self.waiting_max).then_some(place)
     }
+}
+
+/// Why there are no keys for a new password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum KeysError {
+    /// The password cannot be used, for this reason.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    /// The pool is busy.
+    #[error("too many passwords are being dealt with, please try again in a moment")]
+    Busy,
+}
+
+/// What an account keeps instead of its password: keys for every hash, each with a salt of its
+/// own. Slow by intent.
+///
+/// # Errors
+/// [`KeysError::Password`] for a password that cannot be used.
+pub fn keys_of(password: &Secret) -> Result<Vec<ScramCredentials>, KeysError> {
+    let derive = |hash: Hash| {
+        let mut salt = [0; SALT_BYTES];
+        getrandom::fill(&mut salt).expect("the system has randomness");
+        ScramCredentials::derive(hash, password.expose(), &salt, DEFAULT_ITERATIONS)
+    };
+    let keys: Result<Vec<_>, PasswordError> = Hash::ALL.into_iter().map(derive).collect();
+    Ok(keys?)
 }
 
 /// A place in the queue; also one that was one too many is given back on drop.
@@ -78,29 +133,30 @@ mod tests {
 
     #[tokio::test]
     async fn a09_full_queue_is_refused_at_once_and_recovers() {
-        let limits = Limits {
-            password_queue_max: 2,
-            ..Limits::default()
-        };
-        let pool = Derivations::new(&limits);
+        let pool = Derivations::new(&Settings {
+            waiting_max: 2,
+            ..Settings::default()
+        });
         let (release, hold) = std::sync::mpsc::channel::<()>();
-        let slow = pool.run(move || hold.recv().unwrap_or_default());
-        let mut slow = std::pin::pin!(slow);
-        assert!(futures_util::poll!(&mut slow).is_pending());
+        let pool = Arc::new(pool);
+        let slow = tokio::spawn({
+            let pool = Arc::clone(&pool);
+            async move { pool.run(move || hold.recv().unwrap_or_default()).await }
+        });
+        while pool.waiting.load(Ordering::Relaxed) == 0 {
+            tokio::task::yield_now().await;
+        }
         let _second = pool.place().unwrap();
         assert_eq!(pool.run(|| ()).await, Err(Busy));
         release.send(()).unwrap();
-        assert_eq!(slow.await, Ok(()));
+        assert_eq!(slow.await.unwrap(), Ok(()));
         assert_eq!(pool.run(|| 7).await, Ok(7));
     }
 
     #[tokio::test]
     async fn a09_work_that_waits_too_long_is_given_up() {
-        let limits = Limits {
-            password_timeout: Duration::from_millis(20),
-            ..Limits::default()
-        };
-        let pool = Derivations::new(&limits);
+        let mut pool = Derivations::new(&Settings::default());
+        pool.deadline = Duration::from_millis(20);
         let all = pool.turns.available_permits() as u32;
         let turns = Arc::clone(&pool.turns)
             .acquire_many_owned(all)

@@ -1,0 +1,124 @@
+//! Accounts changed under their sessions: rows A13 and A14 of the attack corpus.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use common::{ALICE, BOB, Client, Scene, bare};
+use klatsch_actors::directory::Wire;
+use klatsch_actors::session::{Pressure, Sink};
+use klatsch_protocol::account::{AccountAct, AccountChange};
+use klatsch_protocol::sasl::Secret;
+use klatsch_protocol::stanza::{Stanza, StreamCondition, StreamError};
+use klatsch_protocol::xml::Element;
+
+async fn change(scene: &Scene, account: &str, act: AccountAct) {
+    let account = bare(account);
+    let change = AccountChange { account, act };
+    scene.sessions().change_account(change).await.unwrap();
+}
+
+fn another_password() -> AccountAct {
+    AccountAct::Password(Secret::new("another password"))
+}
+
+async fn ended(client: &Client) {
+    let error = client.closed().await.unwrap();
+    assert_eq!(error.condition, StreamCondition::NotAuthorized);
+}
+
+#[tokio::test]
+async fn a14_another_password_ends_all_sessions_and_none_is_resumed() {
+    for wire in [Wire::Direct, Wire::Encoded] {
+        let scene = Scene::new(wire).await;
+        let here = scene.online(ALICE, "here").await;
+        let away = scene.online(ALICE, "away").await;
+        let another = scene.online(BOB, "b").await;
+        let (here_id, away_id) = (here.enable_sm().await, away.enable_sm().await);
+        away.lose();
+        change(&scene, ALICE, another_password()).await;
+        ended(&here).await;
+        for previd in [here_id, away_id] {
+            assert!(scene.resume(ALICE, &previd, 0).await.is_none());
+        }
+        scene.gone(ALICE).await;
+        another.sync().await;
+    }
+}
+
+#[tokio::test]
+async fn a14_account_that_may_not_log_in_any_more_has_no_session() {
+    let scene = Scene::new(Wire::Direct).await;
+    let alice = scene.online(ALICE, "a").await;
+    change(&scene, ALICE, AccountAct::Disable(true)).await;
+    ended(&alice).await;
+    scene.gone(ALICE).await;
+    change(&scene, ALICE, AccountAct::Disable(false)).await;
+    scene.online(ALICE, "a").await.sync().await;
+}
+
+#[tokio::test]
+async fn a14_removed_account_leaves_its_contacts() {
+    let scene = Scene::new(Wire::Direct).await;
+    scene.befriend().await;
+    let (alice, bob) = (scene.online(ALICE, "a").await, scene.online(BOB, "b").await);
+    bob.send("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>")
+        .await;
+    bob.expect("id='r'").await;
+    change(&scene, ALICE, AccountAct::Remove).await;
+    ended(&alice).await;
+    bob.expect_all(&["<item jid='alice@example.org'", "subscription='none'"])
+        .await;
+    scene.gone(ALICE).await;
+    let snapshot = scene.store.snapshot(&bare(ALICE)).await;
+    assert!(snapshot.is_err(), "nothing is left");
+}
+
+/// A connection that only says how it ended.
+#[derive(Default)]
+struct End(std::sync::Mutex<Option<StreamError>>);
+
+impl Sink for End {
+    fn stanza(&self, _: &Stanza) -> Pressure {
+        Pressure::Free
+    }
+
+    fn nonza(&self, _: &Element) -> Pressure {
+        Pressure::Free
+    }
+
+    fn close(&self, error: Option<StreamError>) {
+        *self.0.lock().unwrap() = error;
+    }
+
+    fn queued(&self) -> usize {
+        0
+    }
+}
+
+#[tokio::test]
+async fn a14_who_has_proved_the_old_password_before_gets_no_session_after() {
+    let scene = Scene::new(Wire::Direct).await;
+    let bind = async |proved| {
+        let mut peer = common::peer();
+        peer.proved = proved;
+        let bound = scene.sessions().bind(
+            bare(ALICE),
+            Some("a".into()),
+            Arc::new(End::default()),
+            peer,
+        );
+        bound.await.map(|(jid, _)| jid)
+    };
+    let before = Instant::now();
+    assert!(bind(before).await.is_ok());
+    change(&scene, ALICE, another_password()).await;
+    let refused = bind(before).await.unwrap_err();
+    assert_eq!(refused.condition.as_str(), "not-authorized");
+    scene.gone(ALICE).await;
+    let after = Instant::now() + Duration::from_nanos(1);
+    assert!(bind(after).await.is_ok());
+}
