@@ -1,3 +1,5 @@
+//! Accounts there and back again, and files of others.
+
 use super::*;
 use klatsch_protocol::archive::{ArchiveQuery, Direction};
 use klatsch_protocol::features::archive_preferences::{Otherwise, Preferences};

@@ -1,3 +1,5 @@
+//! The index is lost, of another database, or late.
+
 use std::path::Path;
 
 use bytes::Bytes;
