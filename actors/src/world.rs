@@ -43,6 +43,8 @@ pub struct Settings {
     pub retention: Retention,
     /// How often an account may search archives.
     pub searches: searches::Settings,
+    /// Rooms one session is in at once (rows M09, R18): `resource-constraint`.
+    pub rooms_joined_max: usize,
     /// How many passwords are dealt with at once.
     pub derivations: derivation::Settings,
     /// What notifications tell app servers.
@@ -64,6 +66,8 @@ impl Default for Settings {
             rooms_loaded_max: 20_000,
             retention: Retention::default(),
             searches: searches::Settings::default(),
+            // More than anybody reads; each of them tells all its occupants who comes and goes.
+            rooms_joined_max: 500,
             derivations: derivation::Settings::default(),
             push: push::Settings::default(),
             rooms: muc::settings::Settings::default(),

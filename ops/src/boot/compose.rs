@@ -177,6 +177,7 @@ fn host(config: &Config, upload_key: [u8; 32]) -> Result<Host, Error> {
         upload: config.uploads(upload_key),
         external_services: config.calls.services()?,
         contacts: config.contacts.addresses(),
+        components: config.components.secrets().into_keys().collect(),
     })
 }
 
@@ -195,8 +196,10 @@ fn settings(config: &Config) -> Settings {
             rate: config.limits.search_rate,
             burst: config.limits.search_burst,
         },
+        rooms: config.rooms.settings(),
+        rooms_joined_max: config.rooms.joined_max,
+        rooms_loaded_max: config.rooms.at_hand_max,
         derivations: config.limits.of_derivations(),
-        ..Settings::default()
     }
 }
 
