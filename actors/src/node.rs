@@ -66,6 +66,7 @@ impl Node {
             changed: Default::default(),
             timers: Timers::default(),
             push,
+            searches: Default::default(),
             strain: Default::default(),
             resumables: Default::default(),
             registry: Default::default(),
@@ -81,7 +82,8 @@ impl Node {
             tokio::spawn(wake_sessions(world.clone())),
             tokio::spawn(write_cursors(world.clone())),
             tokio::spawn(push::run(world.clone(), due)),
-            tokio::spawn(upkeep::run(world.store.clone())),
+            tokio::spawn(upkeep::run(world.store.clone(), world.settings.retention)),
+            tokio::spawn(upkeep::index(world.store.clone())),
         ];
         let sessions = Sessions::new(world.clone());
         if let Err(error) = sessions.take_up().await {

@@ -10,6 +10,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use klatsch_protocol::archive::ArchiveQuery;
 use klatsch_protocol::effect::{Answer, Change, Effect, Interest, Kept, Query};
 use klatsch_protocol::facts::{AccountData, Views};
 use klatsch_protocol::features::Service;
@@ -21,7 +22,7 @@ use klatsch_protocol::pipeline;
 use klatsch_protocol::routing::{self, Routed};
 use klatsch_protocol::stanza::{PresenceKind, Stanza, StanzaError};
 use klatsch_store::{Reserved, StoreError};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::accounts::AccountCell;
 use crate::administration;
@@ -387,10 +388,18 @@ pub fn show_avatar(world: &World, account: &BareJid, hash: Box<str>) {
 
 /// Asks the store about an account, for the account itself or one of its resources.
 pub async fn ask(world: &World, cell: &AccountCell, asker: &Jid, query: &Query) -> Answer {
+    if let Query::Archive(query) = query
+        && let Err(error) = may_search(world, asker, query)
+    {
+        return Answer::Failed(error);
+    }
     let answered = match query {
         Query::Archive(query) => patiently(world.store.query(&cell.jid, query))
             .await
             .map(Answer::Page),
+        Query::ArchivePreferences => patiently(world.store.archive_preferences(&cell.jid))
+            .await
+            .map(|preferences| Answer::ArchivePreferences(Box::new(preferences))),
         Query::Bounds => patiently(world.store.bounds(&cell.jid))
             .await
             .map(Answer::Bounds),
@@ -467,6 +476,15 @@ async fn ask_kept(
         kept.found = Some(ask_nodes(world, &cell.jid, asker, nodes).await?);
     }
     Ok(kept)
+}
+
+/// Row C08: tells whether somebody may ask this of an archive now, which searches are counted for.
+pub fn may_search(world: &World, asker: &Jid, query: &ArchiveQuery) -> Result<(), StanzaError> {
+    if query.search.is_none() {
+        return Ok(());
+    }
+    let settings = world.settings.searches;
+    world.searches.take(&asker.bare(), settings, Instant::now())
 }
 
 /// Waits for the store, but not for ever.

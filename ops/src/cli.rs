@@ -8,6 +8,7 @@ mod room;
 mod serve;
 mod session;
 mod talk;
+mod transfer;
 mod user;
 
 use crate::config::{Loaded, Overrides, load};
@@ -58,10 +59,10 @@ enum Command {
     Cluster(Rest),
     /// Invitations (with a later version)
     Invite(Rest),
-    /// Write accounts to a file (with a later version)
-    Export(Rest),
-    /// Read accounts from a file (with a later version; see `user import`)
-    Import(Rest),
+    /// Write accounts with all they have to the standard output (XEP-0227)
+    Export(transfer::Export),
+    /// Read accounts from such a file, also of another server
+    Import(transfer::Import),
 }
 
 /// What stands behind a command that is not there yet.
@@ -83,8 +84,8 @@ pub fn run(cli: Cli) -> Result<String, Error> {
         Command::Doctor => doctor::run(common),
         Command::Cluster(_) => Err(Error::Later("klatsch cluster")),
         Command::Invite(_) => Err(Error::Later("klatsch invite")),
-        Command::Export(_) => Err(Error::Later("klatsch export")),
-        Command::Import(_) => Err(Error::Later("klatsch import")),
+        Command::Export(export) => export.run(common),
+        Command::Import(import) => import.run(common),
     }
 }
 
@@ -151,12 +152,18 @@ mod tests {
             "klatsch config print",
             "klatsch config example",
             "klatsch doctor --data d",
+            "klatsch export --account a@b --data d",
+            "klatsch export --store",
+            "klatsch import file --merge",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }
         for line in [
             "klatsch",
             "klatsch user add",
+            "klatsch export",
+            "klatsch export --store --account a@b",
+            "klatsch import",
             "klatsch user add a@b --password p --password-stdin",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
@@ -168,8 +175,6 @@ mod tests {
         for (line, name) in [
             ("klatsch cluster status", "klatsch cluster"),
             ("klatsch invite --domain d", "klatsch invite"),
-            ("klatsch export --account a@b", "klatsch export"),
-            ("klatsch import file", "klatsch import"),
         ] {
             let cli = Cli::try_parse_from(line.split(' ')).unwrap();
             let answer = run(cli).unwrap_err().to_string();

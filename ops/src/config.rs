@@ -152,6 +152,10 @@ settings! {
     pub struct Archive {
         /// False: messages are routed only, nothing is kept.
         enabled: bool = true;
+        /// Days that the messages of accounts are kept, but until they have been delivered; 0: for ever.
+        retention_days: u32 = 0;
+        /// Days that the messages of rooms are kept; 0: for ever.
+        room_retention_days: u32 = 0;
     }
 }
 

@@ -13,3 +13,4 @@ pub mod memory;
 pub mod metrics;
 pub mod password;
 pub mod rooms;
+pub mod transfer;

@@ -10,6 +10,7 @@ use crate::account::AccountChange;
 use crate::archive::{ArchiveQuery, Bounds, Page};
 use crate::facts::Facts;
 use crate::features::admin::{Census, Person};
+use crate::features::archive_preferences::Preferences;
 use crate::features::blocking::BlocklistChange;
 use crate::features::caps;
 use crate::features::pubsub::node::{Ask, Found, NodeChange};
@@ -103,6 +104,8 @@ pub enum DedupKey {
 pub enum Query {
     /// A page of this account's archive (XEP-0313).
     Archive(ArchiveQuery),
+    /// What this account wants to find in its archive (XEP-0441).
+    ArchivePreferences,
     /// First and last entry of this account's archive (XEP-0313 §metadata).
     Bounds,
     /// The accounts whose roster lets this account see their presence, without those whose
@@ -133,6 +136,7 @@ impl Query {
                 ..Kept::default()
             }))),
             Self::Archive(_)
+            | Self::ArchivePreferences
             | Self::Bounds
             | Self::Viewers
             | Self::Slot(_)
@@ -161,6 +165,8 @@ pub struct Kept {
 pub enum Answer {
     /// To [`Query::Archive`].
     Page(Page),
+    /// To [`Query::ArchivePreferences`].
+    ArchivePreferences(Box<Preferences>),
     /// To [`Query::Bounds`].
     Bounds(Option<Bounds>),
     /// To [`Query::Viewers`].
@@ -199,6 +205,8 @@ pub enum Change {
     Pubsub(Box<NodeChange>),
     /// Who is told while devices are away (XEP-0357).
     Push(PushChange),
+    /// What is to be found in the archive later (XEP-0441); the last one who says so is right.
+    ArchivePreferences(Box<Preferences>),
     /// What is kept under a name; the last one who says so is right.
     Kept(KeptChange),
 }

@@ -4,6 +4,7 @@
 
 pub mod adhoc;
 pub mod admin;
+pub mod archive_preferences;
 pub mod attention;
 pub mod avatar;
 pub mod blocking;
@@ -18,6 +19,7 @@ pub mod data_forms;
 pub mod delay;
 pub mod disco;
 pub mod external_services;
+pub mod fulltext;
 pub mod hints;
 pub mod jingle;
 pub mod mam;
@@ -244,6 +246,8 @@ pub const ALL: &[&Feature] = &[
     &carbons::FEATURE,
     &chat::FEATURE,
     &mam::FEATURE,
+    &fulltext::FEATURE,
+    &archive_preferences::FEATURE,
     &hints::FEATURE,
     &csi::FEATURE,
     &attention::FEATURE,

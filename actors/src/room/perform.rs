@@ -101,9 +101,20 @@ impl Live {
 
     fn load(&mut self, load: Box<Load>) {
         let query = load.query.clone();
+        let allowed = match (&query, load.origin.from()) {
+            (RoomQuery::Archive(query), Some(reader)) => {
+                router::may_search(&self.world, reader, query)
+            }
+            _ => Ok(()),
+        };
         self.steps.push_front(Step::Waiting(Wait::Load(load)));
         let (world, jid) = (self.world.clone(), self.jid.clone());
-        self.later(async move { Answered::Loaded(ask(&world, &jid, &query).await) });
+        self.later(async move {
+            Answered::Loaded(match allowed {
+                Ok(()) => ask(&world, &jid, &query).await,
+                Err(error) => RoomAnswer::Failed(error),
+            })
+        });
     }
 
     fn vanish(&mut self) {

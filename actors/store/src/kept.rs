@@ -14,6 +14,11 @@ subject! {
         /// # Errors
         /// `NoSuchAccount`, `Unavailable`, `Corrupt`.
         fn kept(&self, account: &BareJid, name: &str) -> Kept;
+        /// The names under which something is kept, in their order.
+        ///
+        /// # Errors
+        /// `NoSuchAccount`, `Unavailable`.
+        fn kept_names(&self, account: &BareJid) -> Vec<String>;
         /// Keeps this in the place of what was there; `None` keeps nothing.
         ///
         /// # Errors

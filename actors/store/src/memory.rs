@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use klatsch_protocol::features::archive_preferences::Preferences;
 use klatsch_protocol::features::avatar::NS_METADATA;
 use klatsch_protocol::features::blocking::Blocklist;
 use klatsch_protocol::features::push::Registration;
@@ -24,6 +25,7 @@ use klatsch_protocol::time::Timestamp;
 use crate::accounts::{Account, Accounts, Credentials, LIST_MAX};
 use crate::blocklist::Blocklists;
 use crate::error::{Result, StoreError};
+use crate::preferences::ArchivePreferences;
 use crate::roster::{REMOVED_MAX, Rosters};
 use crate::snapshot::{Snapshot, Snapshots};
 use crate::store::Upkeep;
@@ -60,6 +62,7 @@ struct Life {
     roster: Roster,
     blocklist: Blocklist,
     log: Log,
+    preferences: Preferences,
     kept: BTreeMap<String, Bytes>,
     push: Vec<Registration>,
     /// With the client each belongs to.
@@ -108,8 +111,49 @@ impl Upkeep for Memory {
         Ok(false)
     }
 
+    async fn index_words(&self, _max: u64) -> Result<u64> {
+        // A search looks at everything.
+        Ok(0)
+    }
+
+    async fn purge_hidden(&self, before: Timestamp) -> Result<u64> {
+        let mut state = self.state();
+        let lives = state.accounts.values_mut();
+        Ok(lives.map(|life| life.log.purge_hidden(before)).sum())
+    }
+
+    async fn purge_old(
+        &self,
+        accounts: Option<Timestamp>,
+        rooms: Option<Timestamp>,
+    ) -> Result<u64> {
+        let mut state = self.state();
+        let mut purged = 0;
+        for life in state.accounts.values_mut() {
+            let delivered = life.log.cursor();
+            purged += accounts.map_or(0, |stamp| life.log.purge(stamp, delivered));
+        }
+        for room in state.rooms.values_mut() {
+            purged += rooms.map_or(0, |stamp| room.log.purge(stamp, u64::MAX));
+        }
+        Ok(purged)
+    }
+
     async fn integrity_check(&self) -> Result<()> {
         Ok(())
+    }
+}
+
+impl ArchivePreferences for Memory {
+    async fn archive_preferences(&self, account: &BareJid) -> Result<Preferences> {
+        self.read(account, |life| life.preferences.clone())
+    }
+
+    async fn prefer(&self, account: &BareJid, preferences: Preferences) -> Result<()> {
+        self.change(account, |life| {
+            life.preferences = preferences;
+            Ok(())
+        })
     }
 }
 
@@ -148,6 +192,7 @@ impl Accounts for Memory {
                 ..Blocklist::default()
             },
             log: Log::default(),
+            preferences: Preferences::default(),
             kept: BTreeMap::new(),
             push: Vec::new(),
             tokens: Vec::new(),

@@ -17,6 +17,8 @@ mod blocklist;
 mod log;
 #[path = "contract/nodes.rs"]
 mod nodes;
+#[path = "contract/preferences.rs"]
+mod preferences;
 #[path = "contract/push.rs"]
 mod push;
 #[path = "contract/replay.rs"]
@@ -29,6 +31,8 @@ mod room_log;
 mod rooms;
 #[path = "contract/roster.rs"]
 mod roster;
+#[path = "contract/search.rs"]
+mod search;
 #[path = "contract/support.rs"]
 mod support;
 #[path = "contract/tokens.rs"]

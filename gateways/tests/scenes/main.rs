@@ -10,6 +10,7 @@ mod server;
 mod socket;
 
 mod administration;
+mod archive;
 mod bosh;
 mod component;
 mod crowd;

@@ -61,6 +61,11 @@ impl ServerCommands {
         match request {
             Request::Ping => Answer::Done(0),
             Request::SessionList { jid } => self.list(jid).await.unwrap_or_else(Answer::Refused),
+            Request::ImportBegin {
+                jid, merge: true, ..
+            } if self.is_connected(&jid) => Answer::Refused(format!(
+                "{jid} is connected: what is added would be sent to it as new"
+            )),
             Request::SessionKick { jid } => self.kick(&jid).unwrap_or_else(Answer::Refused),
             request => {
                 match self.rooms.handle(request).await {
@@ -71,6 +76,11 @@ impl ServerCommands {
                 }
             }
         }
+    }
+
+    fn is_connected(&self, jid: &str) -> bool {
+        let account = BareJid::parse(jid).ok();
+        account.is_some_and(|account| !self.sessions.list(Some(&account)).is_empty())
     }
 
     async fn list(&self, jid: Option<String>) -> Result<Answer, String> {

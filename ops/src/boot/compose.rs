@@ -16,7 +16,9 @@ use crate::memory;
 use crate::rooms::{RoomCommands, Source};
 use klatsch_actors::directory::Wire;
 use klatsch_actors::node::Node;
+use klatsch_actors::searches;
 use klatsch_actors::sessions::{Sessions, random_id};
+use klatsch_actors::upkeep::Retention;
 use klatsch_actors::world::Settings;
 use klatsch_gateways::http::SignupLink;
 use klatsch_protocol::facts::Host;
@@ -186,6 +188,14 @@ fn settings(config: &Config) -> Settings {
         held_stanzas_max: config.limits.held_stanzas_max,
         tail_check_seconds: config.limits.tail_check_seconds,
         push: config.push.told(),
+        retention: Retention {
+            account_days: config.archive.retention_days,
+            room_days: config.archive.room_retention_days,
+        },
+        searches: searches::Settings {
+            rate: config.limits.search_rate,
+            burst: config.limits.search_burst,
+        },
         rooms: config.rooms.settings(),
         rooms_joined_max: config.rooms.joined_max,
         rooms_loaded_max: config.rooms.at_hand_max,

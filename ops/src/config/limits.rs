@@ -45,6 +45,10 @@ settings! {
         session_stanza_rate: u32 = 50;
         /// Stanzas that a bound client may send at once before that rate holds.
         session_stanza_burst: u32 = 200;
+        /// Searches a second that an account may go on with in archives; 0: no limit.
+        search_rate: u32 = 2;
+        /// Searches that an account may make at once before that rate holds.
+        search_burst: u32 = 40;
         /// Bytes of the head of a request over HTTP.
         http_header_bytes_max: usize = 16 * 1024;
         /// Seconds that the head of a request over HTTP may take.

@@ -6,7 +6,7 @@
 //! `#compat-pep`) is made from it when they ask; when they write it, items are published and
 //! retracted by what is different. What the old form has beside rooms is kept as it is.
 
-mod convert;
+pub mod convert;
 
 use self::convert::{differences, to_legacy};
 use super::pubsub::node::{Action, Ask, Found, FoundNode, Item, Node, Wanted};

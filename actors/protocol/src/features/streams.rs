@@ -31,6 +31,12 @@ pub const STREAMS: &[Feature] = &[
         "1.4.0",
         Status::Complete,
     ),
+    xep(
+        "Portable Import/Export Format",
+        227,
+        "1.1",
+        Status::Partial("accounts; privacy lists only as far as they block addresses"),
+    ),
     xep("Stream Management", 198, "1.6.3", Status::Complete),
     xep("XMPP Over BOSH", 206, "1.4", Status::Complete),
     xep("Direct TLS", 368, "1.1.0", Status::Complete),

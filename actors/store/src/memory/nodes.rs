@@ -315,6 +315,10 @@ impl State {
 }
 
 impl Keeping for Memory {
+    async fn kept_names(&self, account: &BareJid) -> Result<Vec<String>> {
+        self.read(account, |life| life.kept.keys().cloned().collect())
+    }
+
     async fn kept(&self, account: &BareJid, name: &str) -> Result<Kept> {
         self.read(account, |life| Kept {
             value: life.kept.get(name).cloned(),

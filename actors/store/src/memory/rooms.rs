@@ -16,7 +16,7 @@ use crate::rooms::{LIST_MAX, RoomAppend, RoomAppended, Rooms, Way, dedup_of};
 /// A room.
 pub(super) struct Held {
     record: RoomRecord,
-    log: Log,
+    pub(super) log: Log,
 }
 
 impl State {

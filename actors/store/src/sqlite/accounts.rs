@@ -250,11 +250,13 @@ async fn remove(writer: &mut Writer, account: &BareJid, now: Timestamp) -> Resul
     super::merge::merge_all(writer).await?;
     let connection = writer.connection().await?;
     let number = number(connection, account).await?;
-    sqlx::query("UPDATE account SET removed = ?, admin = 0, blocks = 0 WHERE id = ?")
-        .bind(now.0)
-        .bind(number)
-        .execute(&mut *connection)
-        .await?;
+    sqlx::query(
+        "UPDATE account SET removed = ?, admin = 0, blocks = 0, archiving = 0 WHERE id = ?",
+    )
+    .bind(now.0)
+    .bind(number)
+    .execute(&mut *connection)
+    .await?;
     for sql in [
         "DELETE FROM scram WHERE account = ?",
         "DELETE FROM token WHERE account = ?",
@@ -263,6 +265,7 @@ async fn remove(writer: &mut Writer, account: &BareJid, now: Timestamp) -> Resul
         "DELETE FROM block WHERE account = ?",
         "DELETE FROM kept WHERE account = ?",
         "DELETE FROM push WHERE account = ?",
+        "DELETE FROM archive_exception WHERE account = ?",
         "DELETE FROM waiting_session WHERE account = ?",
     ] {
         sqlx::query(sql)

@@ -55,7 +55,6 @@ const WAITING: &[(&str, &str, &str)] = &[
         "answers to what the server asks others",
         "federation",
     ),
-    ("c08", "search", "search"),
     ("c09", "the statement timeout of PostgreSQL", "PostgreSQL"),
     ("c10", "other servers' domains", "federation"),
     ("c15", "tokens of an earlier life", "FAST"),
