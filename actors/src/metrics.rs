@@ -57,6 +57,10 @@ pub const ALL: &[(&str, &str)] = &[
         HELD_DROPPED,
         "Stanzas dropped because too many waited for a client that was away.",
     ),
+    (
+        COMPONENTS_FULL,
+        "Stanzas refused because too many waited for a component.",
+    ),
     (ROOMS, "Rooms at hand on this node."),
     (ROOM_OCCUPANTS, "Sessions inside rooms of this node."),
     (ROOM_MESSAGES, "Messages committed to the logs of rooms."),
@@ -89,6 +93,7 @@ const PUSHES: &str = "klatsch_push_notifications_total";
 const PUSHES_DROPPED: &str = "klatsch_push_notifications_dropped_total";
 const HINTS_LOST: &str = "klatsch_hints_lost_total";
 const HELD_DROPPED: &str = "klatsch_held_stanzas_dropped_total";
+const COMPONENTS_FULL: &str = "klatsch_component_stanzas_refused_total";
 const ROOMS: &str = "klatsch_rooms";
 const ROOM_OCCUPANTS: &str = "klatsch_room_occupants";
 const ROOM_MESSAGES: &str = "klatsch_room_messages_total";
@@ -116,6 +121,7 @@ pub fn start() {
         PUSHES_DROPPED,
         HINTS_LOST,
         HELD_DROPPED,
+        COMPONENTS_FULL,
         ROOM_MESSAGES,
         ACTOR_RESTARTS,
     ] {
@@ -206,6 +212,10 @@ pub(crate) fn push_dropped() {
 
 pub(crate) fn held_stanza_dropped() {
     metrics::counter!(HELD_DROPPED).increment(1);
+}
+
+pub(crate) fn component_full() {
+    metrics::counter!(COMPONENTS_FULL).increment(1);
 }
 
 pub(crate) fn actor_restarted() {

@@ -25,6 +25,7 @@ use tokio::time::timeout;
 
 use crate::accounts::AccountCell;
 use crate::administration;
+use crate::directory::Forwarded;
 use crate::mail::{Address, Mail};
 use crate::metrics;
 use crate::room::{self, Settled};
@@ -60,6 +61,9 @@ pub fn route(world: &World, stanza: &Stanza) -> Way {
     if let Some((service, _)) = world.host.service(to.domain()) {
         return route_to_service(service, to);
     }
+    if let Some(component) = world.host.component(to.domain()) {
+        return route_to_component(world, component, stanza);
+    }
     if !world.host.serves(to.domain()) {
         // Federation comes with a later version: nobody is reachable elsewhere.
         return Way::Refused(StanzaError::remote_server_not_found());
@@ -83,6 +87,16 @@ pub fn route(world: &World, stanza: &Stanza) -> Way {
             tracing::trace!(why, "stanza dropped");
             Way::Done
         }
+    }
+}
+
+/// A component has nothing at hand here that could wait for it.
+fn route_to_component(world: &World, component: &BareJid, stanza: &Stanza) -> Way {
+    match world.directory.forward(component.as_str(), stanza) {
+        Forwarded::Taken => Way::Done,
+        Forwarded::Full => Way::Refused(StanzaError::resource_constraint()),
+        // RFC 6120 §8.3.3.17: known, but not to be reached; it may come back any moment.
+        Forwarded::Away => Way::Refused(StanzaError::remote_server_timeout()),
     }
 }
 

@@ -1,9 +1,10 @@
 //! XMPP to people: client streams over TCP ([`c2s`]), WebSocket ([`websocket`]) and plain
-//! requests of HTTP ([`bosh`]).
+//! requests of HTTP ([`bosh`]); and to programs that serve hosts of their own ([`component`]).
 
 pub mod bosh;
 mod buffer;
 pub mod c2s;
+pub mod component;
 mod hold;
 mod negotiation;
 mod outbox;

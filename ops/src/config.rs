@@ -5,6 +5,7 @@
 
 mod calls;
 pub mod check;
+mod components;
 mod contacts;
 mod limits;
 mod listen;
@@ -16,6 +17,7 @@ mod settings;
 mod upload;
 
 pub use calls::Calls;
+pub use components::Components;
 pub use contacts::Contacts;
 pub use limits::Limits;
 pub use listen::Listen;
@@ -65,6 +67,8 @@ settings! {
         upload: Upload;
         /// What calls need besides.
         calls: Calls;
+        /// Programs that serve hosts of their own.
+        components: Components;
         /// Whom to turn to.
         contacts: Contacts;
         /// What app servers are told.
@@ -87,6 +91,8 @@ settings! {
         s2s: Listen = Listen::Off;
         /// Other servers with direct TLS, usually port 5270. Accepted, but not served in this version.
         s2s_tls: Listen = Listen::Off;
+        /// External components, usually port 5347, without TLS: for this machine, or a network you trust.
+        component: Listen = Listen::Off;
         /// HTTP without TLS: for this machine, or for a proxy.
         http: Listen = Listen::loopback(5280);
         /// HTTPS and secure WebSocket.
@@ -227,6 +233,7 @@ impl Config {
     pub fn print(&self) -> String {
         let mut shown = self.clone();
         shown.store.url = without_password(&self.store.url);
+        shown.components = self.components.without_secrets();
         toml::to_string(&shown).expect("settings are plain values")
     }
 }
@@ -265,6 +272,7 @@ pub fn example() -> String {
     write_example::<Rooms>(&mut out, "rooms");
     write_example::<Upload>(&mut out, "upload");
     write_example::<Calls>(&mut out, "calls");
+    write_example::<Components>(&mut out, "components");
     write_example::<Contacts>(&mut out, "contacts");
     write_example::<Push>(&mut out, "push");
     write_example::<Limits>(&mut out, "limits");

@@ -11,6 +11,7 @@ pub mod bookmarks;
 pub mod caps;
 pub mod carbons;
 pub mod chat;
+pub mod component;
 pub mod contact_addresses;
 pub mod csi;
 pub mod data_forms;
@@ -277,6 +278,7 @@ pub const ALL: &[&Feature] = &[
     &contact_addresses::FEATURE,
     &adhoc::FEATURE,
     &admin::FEATURE,
+    &component::FEATURE,
 ];
 
 /// Answers a request that the server itself has to answer: the first matching rule decides.

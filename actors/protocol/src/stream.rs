@@ -21,6 +21,7 @@ mod bind;
 mod bind2;
 pub mod bosh;
 pub mod closing;
+pub mod component;
 pub mod fast;
 mod features;
 mod gates;

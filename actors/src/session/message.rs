@@ -187,6 +187,8 @@ pub enum Pressure {
     /// So many bytes wait, more than the connection likes: what can wait in the log should.
     /// [`SessionMsg::Writable`] comes when they are gone.
     Queued(usize),
+    /// Not now: as much waits as may, and it does not close for that.
+    Full,
     /// Not at all: it is closed.
     Closed,
 }

@@ -31,6 +31,8 @@ pub(crate) const ALICE: &str = "alice@example.org";
 pub(crate) const BOB: &str = "bob@example.org";
 /// Of the other organisation.
 pub(crate) const CAROL: &str = "carol@example.net";
+/// The host of an external component.
+pub(crate) const BOT: &str = "bot.example.org";
 
 /// A node with the accounts alice and bob.
 pub(crate) struct Scene {
@@ -205,6 +207,7 @@ fn host() -> Host {
         upload: Default::default(),
         external_services: Default::default(),
         contacts: Default::default(),
+        components: vec![bare(BOT)],
     }
 }
 

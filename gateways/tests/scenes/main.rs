@@ -11,6 +11,7 @@ mod socket;
 
 mod administration;
 mod bosh;
+mod component;
 mod crowd;
 mod examples;
 mod exhaustion;

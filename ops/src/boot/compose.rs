@@ -175,6 +175,7 @@ fn host(config: &Config, upload_key: [u8; 32]) -> Result<Host, Error> {
         upload: config.uploads(upload_key),
         external_services: config.calls.services()?,
         contacts: config.contacts.addresses(),
+        components: config.components.secrets().into_keys().collect(),
     })
 }
 

@@ -6,6 +6,7 @@ use crate::accounts::Accounts;
 use crate::config::{Config, Listen};
 use crate::error::Error;
 use crate::password::Password;
+use klatsch_actors::components::Components;
 use klatsch_actors::sessions::Sessions;
 use klatsch_gateways::auth::{Authenticator, Backend, Internal, Throttle, Tokens};
 use klatsch_gateways::doors::{Door, Gateways};
@@ -15,6 +16,7 @@ use klatsch_gateways::http::{HttpServer, HttpState, SignupLink, router};
 use klatsch_gateways::listener::{Admission, Limits, Shutdown, ShutdownTrigger, listen};
 use klatsch_gateways::tls::CertificateStore;
 use klatsch_gateways::xmpp::bosh::{self, BoshGateway};
+use klatsch_gateways::xmpp::component::ComponentGateway;
 use klatsch_gateways::xmpp::websocket::{self, WebSocketGateway};
 use klatsch_gateways::xmpp::{C2sSettings, ClientGateway};
 use klatsch_protocol::features::caps;
@@ -57,11 +59,13 @@ impl Gates {
         let strain = ground.sessions.strain();
         let uploads = uploads(&ground)?;
         let clients = clients(&ground, &certificates, &limits, &shutdown);
+        let components = components(&ground, &limits, &shutdown);
         let tending = uploads.clone().map(|uploads| tokio::spawn(uploads.tend()));
         let http = http(ground, uploads, &clients, &limits, shutdown);
         let admission = Admission::new(limits, strain);
         let gateways = Gateways {
             clients,
+            components,
             http,
             admission,
         };
@@ -138,6 +142,16 @@ fn clients(
     })
 }
 
+fn components(ground: &Ground<'_>, limits: &Limits, shutdown: &Shutdown) -> Arc<ComponentGateway> {
+    Arc::new(ComponentGateway::new(
+        Components::new(Arc::clone(ground.sessions.world())),
+        ground.foundation.config.components.secrets(),
+        limits,
+        shutdown.clone(),
+        ground.sessions.strain(),
+    ))
+}
+
 /// Where files are stored, if they are.
 fn uploads(ground: &Ground<'_>) -> Result<Option<Arc<Uploads>>, Error> {
     let foundation = ground.foundation;
@@ -201,6 +215,7 @@ fn open_doors(gateways: &Gateways, config: &Config) -> Result<(), Error> {
     let doors = [
         (Door::C2s, listen.c2s),
         (Door::C2sTls, listen.c2s_tls),
+        (Door::Component, listen.component),
         (Door::Http, listen.http),
         (Door::Https, listen.https),
     ];

@@ -130,11 +130,17 @@ fn server_items(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
             .attr("jid", format!("{}.{domain}", service.label()))
             .attr("name", name)
     });
-    answer(
-        iq,
-        Element::new("query", NS_ITEMS).children_from(services),
-        None,
-    )
+    // XEP-0114 says nothing of it, but whoever looks for a gateway looks here.
+    let components = facts.host.components.iter().filter(|component| {
+        let shown_at = facts.host.domain_of(component);
+        shown_at.is_some_and(|shown_at| shown_at.as_str() == domain)
+    });
+    let components =
+        components.map(|it| Element::new("item", NS_ITEMS).attr("jid", it.as_str().to_owned()));
+    let items = Element::new("query", NS_ITEMS)
+        .children_from(services)
+        .children_from(components);
+    answer(iq, items, None)
 }
 
 /// What a service is and can.

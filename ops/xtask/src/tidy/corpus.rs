@@ -10,8 +10,8 @@ const ROWS: &[&str] = &[
     "x14", "x15", "x16", "x17", "x18", "x19", "x20", // TLS, logins, sessions
     "a01", "a03", "a04", "a05", "a06", "a07", "a08", "a09", "a10", "a11", "a12", "a13", "a14",
     "a15", "a18", // routing, stanzas, clients
-    "r01", "r03", "r04", "r05", "r06", "r07", "r08", "r09", "r10", "r11", "r12", "r13", "r14", "r15",
-    "r16", "r19", "r18", "r19", "r20", "r21", "r22", "r23", // rooms
+    "r01", "r02", "r03", "r04", "r05", "r06", "r07", "r08", "r09", "r10", "r11", "r12", "r13",
+    "r14", "r15", "r16", "r18", "r19", "r20", "r21", "r22", "r23", // rooms
     "m01", "m02", "m03", "m04", "m06", "m07", "m08", "m09", // WebSocket
     "w01", "w02", "w03", "w04", "w05", "w06", "w07", "w08", "w09", "w10", // files
     "h01", "h02", "h03", "h04", "h05", "h06", // storage and operations
@@ -45,6 +45,7 @@ const WAITING: &[(&str, &str, &str)] = &[
         "FAST tokens and the cluster's cookie",
         "FAST, cluster",
     ),
+    ("r02", "another server that speaks for others", "federation"),
     ("r03", "a forged carbon from another server", "federation"),
     ("r05", "a forged result from another server", "federation"),
     ("r12", "lookalikes at registration", "registration"),
