@@ -21,6 +21,7 @@ pub mod jingle;
 pub mod mam;
 pub mod mds;
 pub mod muc;
+pub mod notification_settings;
 pub mod offline;
 pub mod ping;
 pub mod presence;
@@ -246,6 +247,7 @@ pub const ALL: &[&Feature] = &[
     &csi::FEATURE,
     &attention::FEATURE,
     &push::FEATURE,
+    &notification_settings::FEATURE,
     &jingle::FEATURE,
     &stanza_id::FEATURE,
     &muc::FEATURE,

@@ -24,6 +24,7 @@ use super::outbound::PAGE;
 use super::{Connection, Live, SessionMsg};
 use crate::mail::{Heard, RoomMail};
 use crate::metrics;
+use crate::push;
 use crate::room::keeper::KeeperMsg;
 use crate::room::{Settled, ask};
 use crate::router::patiently;
@@ -102,6 +103,9 @@ impl Live {
         {
             let (nick, account) = (&inside.occupancy.nick, self.cell.jid.as_str());
             let waits = csi::room_entry_waits(message, nick, account);
+            if matches!(self.connection, Connection::Away) {
+                push::ask_for_occupant(&self.world, &self.session.facts.jid, nick, message);
+            }
             self.doze_or_wake(waits);
         }
         let can_take = self.can_take_entries() && !self.room_pulls.contains(&heard.room);
