@@ -57,6 +57,14 @@ pub struct Published {
     pub slots: Vec<Slot>,
 }
 
+impl Published {
+    fn slot(&self, jid: &FullJid) -> Option<Slot> {
+        let mut resources = self.view.resources.iter();
+        let index = resources.position(|resource| resource.jid == *jid)?;
+        self.slots.get(index).copied()
+    }
+}
+
 /// Where a room is found.
 #[derive(Clone)]
 pub struct RoomPlace {
@@ -135,13 +143,7 @@ impl Directory {
 
     /// The slot of a session here.
     pub fn slot(&self, jid: &FullJid) -> Option<Slot> {
-        let published = self.published(jid.bare_str())?;
-        let index = published
-            .view
-            .resources
-            .iter()
-            .position(|resource| resource.jid == *jid)?;
-        published.slots.get(index).copied()
+        self.published(jid.bare_str())?.slot(jid)
     }
 
     /// Sends mail; tells whether anybody was there to get it.
@@ -194,8 +196,10 @@ impl Directory {
             return Vec::new();
         };
         let mail = Arc::new(mail);
+        let accounts = self.accounts.pin();
         let is_gone = |jid: &&FullJid| {
-            let slot = self.slot(jid);
+            let published = accounts.get(jid.bare_str());
+            let slot = published.and_then(|published| published.slot(jid));
             let sent = slot.map(|slot| self.slots.send(slot, SessionMsg::Room(mail.clone())));
             !sent.unwrap_or_else(|| self.tell_component(jid, &mail))
         };

@@ -16,6 +16,7 @@
 
 pub mod account_change;
 pub mod accounts;
+mod administration;
 #[cfg(feature = "broken")]
 mod broken;
 pub mod capabilities;

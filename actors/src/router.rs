@@ -24,6 +24,7 @@ use klatsch_store::{Reserved, StoreError};
 use tokio::time::timeout;
 
 use crate::accounts::AccountCell;
+use crate::administration;
 use crate::directory::Forwarded;
 use crate::mail::{Address, Mail};
 use crate::metrics;
@@ -403,6 +404,9 @@ pub async fn ask(world: &World, cell: &AccountCell, asker: &Jid, query: &Query) 
             .await
             .map(|kept| Answer::Kept(Box::new(kept))),
         Query::Slot(request) => return reserve_upload(world, request).await,
+        Query::IsAdmin => administration::is_admin(world, &cell.jid).await,
+        Query::Census(census) => administration::census(world, census).await,
+        Query::Person(account) => administration::person(world, account).await,
     };
     failed_or(answered)
 }

@@ -12,6 +12,7 @@ mod listen;
 mod load;
 mod pubsub;
 mod push;
+mod rooms;
 mod settings;
 mod upload;
 
@@ -23,6 +24,7 @@ pub use listen::Listen;
 pub use load::{Loaded, Overrides, load};
 pub use pubsub::Pubsub;
 pub use push::Push;
+pub use rooms::Rooms;
 pub use upload::Upload;
 
 use klatsch_gateways::http::HttpSettings;
@@ -59,6 +61,8 @@ settings! {
         cluster: Cluster;
         /// Nodes and items.
         pubsub: Pubsub;
+        /// Rooms of many.
+        rooms: Rooms;
         /// Files that people send.
         upload: Upload;
         /// What calls need besides.
@@ -265,6 +269,7 @@ pub fn example() -> String {
     write_example::<Auth>(&mut out, "auth");
     write_example::<Cluster>(&mut out, "cluster");
     write_example::<Pubsub>(&mut out, "pubsub");
+    write_example::<Rooms>(&mut out, "rooms");
     write_example::<Upload>(&mut out, "upload");
     write_example::<Calls>(&mut out, "calls");
     write_example::<Components>(&mut out, "components");

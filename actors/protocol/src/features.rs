@@ -2,6 +2,8 @@
 //!
 //! Disco answers, the table of specifications and `doap.xml` derive from this table.
 
+pub mod adhoc;
+pub mod admin;
 pub mod attention;
 pub mod avatar;
 pub mod blocking;
@@ -276,6 +278,8 @@ pub const ALL: &[&Feature] = &[
     &upload::FEATURE,
     &external_services::FEATURE,
     &contact_addresses::FEATURE,
+    &adhoc::FEATURE,
+    &admin::FEATURE,
     &component::FEATURE,
 ];
 

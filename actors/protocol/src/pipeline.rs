@@ -236,6 +236,13 @@ pub fn decide_delivered(stanza: &Stanza, facts: &Facts<'_>) -> Vec<Effect> {
     csi::hold_or_reply(stanza.clone(), facts)
 }
 
+/// Tells whether what is decided of this stanza, be it delivered or an entry of a room's log,
+/// is that the client gets it as it is. What many get need not be copied for each then.
+pub fn is_passed_on(stanza: &Stanza, facts: &Facts<'_>) -> bool {
+    let is_active = facts.session.is_some_and(|session| !session.inactive);
+    is_active && facts.data.blocklist.jids.is_empty() && !matches!(stanza, Stanza::Iq(_))
+}
+
 /// Decides an entry of a room's log that this session has taken. Whether it may wait there
 /// for the client (XEP-0352) was asked before.
 pub fn decide_room_entry(stanza: &Stanza, facts: &Facts<'_>) -> Vec<Effect> {

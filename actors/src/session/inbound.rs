@@ -122,10 +122,13 @@ impl Live {
             Ok(stanza) => stanza,
             Err(malformed) => return Ok(What::Malformed(Box::new(malformed))),
         };
-        // RFC 6120 §8.1.2.1 and row R01: a client speaks for itself alone.
+        // RFC 6120 §8.1.2.1 and row R01: a client speaks for its account alone, and whatever it
+        // says is from the session's full address.
+        // COMPAT: Converse.js 14.0.0 names a resource of its own making after a resumption, so
+        // that the account is all that is compared.
         let me = &self.session.facts.jid;
-        let is_own = |from: &Jid| from.as_str() == me.as_str() || from.as_str() == me.bare_str();
-        if stanza.from().is_some_and(|from| !is_own(from)) {
+        let is_foreign = |from: &Jid| from.bare_str() != me.bare_str();
+        if stanza.from().is_some_and(is_foreign) {
             return Err(StreamError::new(StreamCondition::InvalidFrom));
         }
         stanza.head_mut().from = Some(Jid::from(me.clone()));

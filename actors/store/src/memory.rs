@@ -187,6 +187,7 @@ impl Accounts for Memory {
             (life.roster.version, life.blocklist.version),
         );
         state.forget_account(account);
+        state.forget_in_rooms(account);
         state.forget_waiting(account);
         let files = state.uploads.values_mut();
         files.for_each(|file| file.disown(account));

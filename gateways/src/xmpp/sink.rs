@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use klatsch_actors::session::{Pressure, Sink};
+use klatsch_protocol::jid::Jid;
 use klatsch_protocol::ns;
 use klatsch_protocol::stanza::{Stanza, StreamCondition, StreamError};
 use klatsch_protocol::xml::Element;
@@ -58,6 +59,10 @@ impl Connection {
 impl Sink for Connection {
     fn stanza(&self, stanza: &Stanza) -> Pressure {
         self.render(|buffer| stanza.write(buffer))
+    }
+
+    fn stanza_to(&self, stanza: &Stanza, to: &Jid) -> Pressure {
+        self.render(|buffer| stanza.write_to(buffer, to))
     }
 
     fn nonza(&self, element: &Element) -> Pressure {

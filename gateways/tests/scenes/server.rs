@@ -14,6 +14,7 @@ use klatsch_gateways::http::upload::{self, Contents, Uploads};
 use klatsch_gateways::http::{HttpServer, HttpSettings, HttpState, SignupLink, router};
 use klatsch_gateways::listener::{Admission, Limits, Shutdown, ShutdownTrigger, listen};
 use klatsch_gateways::tls::CertificateStore;
+use klatsch_gateways::xmpp::bosh::{self, BoshGateway};
 use klatsch_gateways::xmpp::component::ComponentGateway;
 use klatsch_gateways::xmpp::websocket::{self, WebSocketGateway};
 use klatsch_gateways::xmpp::{C2sSettings, ClientGateway};
@@ -127,7 +128,12 @@ impl Server {
         };
         let sockets = WebSocketGateway {
             clients: Arc::clone(&clients),
+            allowed_origins: setup.http.allowed_origins.clone(),
+        };
+        let requests = BoshGateway {
+            clients: Arc::clone(&clients),
             allowed_origins: setup.http.allowed_origins,
+            table: Default::default(),
         };
         let folder = tempfile::tempdir().unwrap();
         let uploads = Uploads {
@@ -141,6 +147,7 @@ impl Server {
         let http = HttpServer {
             router: router(Arc::new(state))
                 .merge(websocket::router(Arc::new(sockets)))
+                .merge(bosh::router(Arc::new(requests)))
                 .merge(upload::router(Arc::new(uploads))),
             trusted_proxies: setup.http.trusted_proxies,
             certificates: clients.certificates.clone(),

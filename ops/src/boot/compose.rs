@@ -186,8 +186,10 @@ fn settings(config: &Config) -> Settings {
         held_stanzas_max: config.limits.held_stanzas_max,
         tail_check_seconds: config.limits.tail_check_seconds,
         push: config.push.told(),
+        rooms: config.rooms.settings(),
+        rooms_joined_max: config.rooms.joined_max,
+        rooms_loaded_max: config.rooms.at_hand_max,
         derivations: config.limits.of_derivations(),
-        ..Settings::default()
     }
 }
 

@@ -15,6 +15,7 @@ use klatsch_gateways::http::upload::{self, Contents, Uploads};
 use klatsch_gateways::http::{HttpServer, HttpState, SignupLink, router};
 use klatsch_gateways::listener::{Admission, Limits, Shutdown, ShutdownTrigger, listen};
 use klatsch_gateways::tls::CertificateStore;
+use klatsch_gateways::xmpp::bosh::{self, BoshGateway};
 use klatsch_gateways::xmpp::component::ComponentGateway;
 use klatsch_gateways::xmpp::websocket::{self, WebSocketGateway};
 use klatsch_gateways::xmpp::{C2sSettings, ClientGateway};
@@ -186,9 +187,16 @@ fn http(
     };
     let sockets = WebSocketGateway {
         clients: Arc::clone(clients),
-        allowed_origins: settings.allowed_origins,
+        allowed_origins: settings.allowed_origins.clone(),
     };
-    let pages = router(Arc::new(state)).merge(websocket::router(Arc::new(sockets)));
+    let requests = BoshGateway {
+        clients: Arc::clone(clients),
+        allowed_origins: settings.allowed_origins,
+        table: Default::default(),
+    };
+    let pages = router(Arc::new(state))
+        .merge(websocket::router(Arc::new(sockets)))
+        .merge(bosh::router(Arc::new(requests)));
     Arc::new(HttpServer {
         router: match uploads {
             Some(uploads) => pages.merge(upload::router(uploads)),

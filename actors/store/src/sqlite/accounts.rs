@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::log::LogOf;
 use super::writer::Writer;
-use super::{Sqlite, bare, nodes, tokens, unsigned, uploads, waiting};
+use super::{Sqlite, bare, nodes, rooms, tokens, unsigned, uploads, waiting};
 use crate::accounts::{Account, Accounts, Credentials, LIST_MAX};
 use crate::error::{Result, StoreError};
 
@@ -272,6 +272,7 @@ async fn remove(writer: &mut Writer, account: &BareJid, now: Timestamp) -> Resul
     }
     uploads::disown(connection, number).await?;
     nodes::forget_account(connection, account).await?;
+    rooms::forget::forget_account(connection, account).await?;
     // Forgetting too early does no harm, should the commit fail.
     writer.heads.remove(&LogOf::Account(account.clone()));
     Ok(())
