@@ -25,6 +25,7 @@ pub mod jingle;
 pub mod mam;
 pub mod mds;
 pub mod muc;
+pub mod notification_settings;
 pub mod offline;
 pub mod ping;
 pub mod presence;
@@ -252,6 +253,7 @@ pub const ALL: &[&Feature] = &[
     &csi::FEATURE,
     &attention::FEATURE,
     &push::FEATURE,
+    &notification_settings::FEATURE,
     &jingle::FEATURE,
     &stanza_id::FEATURE,
     &muc::FEATURE,

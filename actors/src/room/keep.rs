@@ -12,6 +12,7 @@ use super::{Live, RoomKept, RoomMsg, Settled, Step};
 use crate::log_writer::{LogWriterMsg, payload_hash, wait};
 use crate::mail::RoomMail;
 use crate::metrics;
+use crate::push;
 use crate::router::patiently;
 use crate::sessions::random_id;
 
@@ -67,6 +68,10 @@ impl Live {
                 self.told = Some(placed.id);
                 if std::mem::take(&mut self.is_said_again) {
                     self.schedule_beat(placed.id, QUIET, false);
+                }
+                if let Some(room) = self.room() {
+                    let sender = keep.sender.bare();
+                    push::ask_for_room(&self.world, room.record(), &sender, &keep.message);
                 }
                 self.with_room(|room, _| room.committed(keep, placed.id, placed.stamp))
             }

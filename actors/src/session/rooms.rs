@@ -24,6 +24,7 @@ use super::outbound::PAGE;
 use super::{Connection, Live, SessionMsg};
 use crate::mail::{Heard, RoomMail};
 use crate::metrics;
+use crate::push;
 use crate::room::keeper::KeeperMsg;
 use crate::room::{Settled, ask};
 use crate::router::patiently;
@@ -109,6 +110,7 @@ impl Live {
             return;
         };
         self.doze_or_wake_in_room(heard);
+        self.push_in_room(heard);
         let can_take = self.can_take_entries() && !self.room_pulls.contains(&heard.room);
         let Some(inside) = self.session.rooms.get_mut(&heard.room) else {
             return;
@@ -124,6 +126,17 @@ impl Live {
             Hint::Next => self.deliver_room_entry(&heard.room, id, &self.own(&heard.stanza)),
             Hint::Known => {}
             Hint::Missing => self.go_on_reading_room(&heard.room),
+        }
+    }
+
+    /// A device whose connection is lost is told of it (XEP-0357).
+    fn push_in_room(&self, heard: &Heard) {
+        let inside = self.session.rooms.get(&heard.room);
+        if let (Some(inside), Stanza::Message(message)) = (inside, &heard.stanza)
+            && matches!(self.connection, Connection::Away)
+        {
+            let (session, nick) = (&self.session.facts.jid, &inside.occupancy.nick);
+            push::ask_for_occupant(&self.world, session, nick, message);
         }
     }
 

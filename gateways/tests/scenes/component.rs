@@ -435,3 +435,82 @@ async fn somebody_at_a_component_is_inside_a_room_until_the_component_goes() {
     anna.expect(|it| has_entered(it) && it.attr("type") == Some("unavailable"))
         .await;
 }
+
+#[tokio::test]
+async fn app_server_is_told_once_of_each_message_and_no_more_when_it_refuses() {
+    const PUSH: &str = "push.klatsch.test";
+    let server = Server::start().await;
+    let mut push = connect(&server, PUSH).await;
+    let mut phone = online(&server, "anna", "phone").await;
+    phone
+        .send(&format!(
+            "<iq type='set' id='on'><enable xmlns='urn:xmpp:push:0' jid='{PUSH}' node='n'/></iq>"
+        ))
+        .await;
+    let enabled = phone.expect(|it| it.attr("id") == Some("on")).await;
+    assert_eq!(enabled.attr("type"), Some("result"));
+    phone.send("</stream:stream>").await;
+    assert_eq!(phone.end().await, End::Footer);
+    let mut bert = online(&server, "bert", "b").await;
+    let mut write = async |text: &str| {
+        bert.send(&format!(
+            "<message to='{ANNA}' type='chat' id='{text}-12345'><body>{text}</body></message>"
+        ))
+        .await;
+        bert.ping().await;
+    };
+    let is_notice = |it: &Fragment| {
+        it.payloads()
+            .has("pubsub", "http://jabber.org/protocol/pubsub")
+    };
+    write("one").await;
+    let notice = push.expect(is_notice).await;
+    assert_eq!(notice.attr("from"), Some(ANNA));
+    let answer = |notice: &Fragment, kind: &str, inner: &str| {
+        let id = notice.attr("id").unwrap_or_default();
+        format!("<iq type='{kind}' id='{id}' from='{PUSH}' to='{ANNA}'>{inner}</iq>")
+    };
+    push.send(&answer(&notice, "result", "")).await;
+    // The next thing it hears is of the next message.
+    write("two").await;
+    let second = push.expect(|it| it.name() == "iq").await;
+    assert!(is_notice(&second) && second.attr("id") != notice.attr("id"));
+    let gone = "<error type='cancel'><item-not-found \
+        xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>";
+    // Another component's word, with the same id, does not count.
+    let mut bot = connect(&server, BOT).await;
+    bot.send(&answer(&second, "error", gone).replace(PUSH, BOT))
+        .await;
+    sync(&mut bot, BOT).await;
+    write("three").await;
+    push.expect(is_notice).await;
+    push.send(&answer(&second, "error", gone)).await;
+    // From then on only another node of it is told, which shows that nothing more comes.
+    let mut phone = online(&server, "anna", "tablet").await;
+    phone
+        .send(&format!(
+            "<iq type='set' id='on'><enable xmlns='urn:xmpp:push:0' jid='{PUSH}' node='m'/></iq>"
+        ))
+        .await;
+    phone.expect(|it| it.attr("id") == Some("on")).await;
+    phone.send("</stream:stream>").await;
+    phone.end().await;
+    let mut clean = 0;
+    for count in 0..50 {
+        write(&format!("more-{count}")).await;
+        clean += 1;
+        while is_for_first(&push.expect(is_notice).await) {
+            clean = 0;
+        }
+        if clean == 3 {
+            return;
+        }
+    }
+    panic!("a node that refuses is told for ever");
+}
+
+/// Tells whether a notification is for the node n.
+fn is_for_first(notice: &Fragment) -> bool {
+    let text = String::from_utf8(notice.payloads().bytes().to_vec()).unwrap();
+    text.contains("node='n'")
+}
