@@ -24,6 +24,7 @@ use klatsch_store::{Reserved, StoreError};
 use tokio::time::timeout;
 
 use crate::accounts::AccountCell;
+use crate::invitations;
 use crate::mail::{Address, Mail};
 use crate::metrics;
 use crate::room::{self, Settled};
@@ -389,6 +390,10 @@ pub async fn ask(world: &World, cell: &AccountCell, asker: &Jid, query: &Query) 
             .await
             .map(|kept| Answer::Kept(Box::new(kept))),
         Query::Slot(request) => return reserve_upload(world, request).await,
+        Query::Invite(invite) => return invitations::make(world, invite).await,
+        Query::Redeem(hash) => patiently(world.store.use_invitation(&cell.jid, *hash, now()))
+            .await
+            .map(Answer::Redeemed),
     };
     failed_or(answered)
 }

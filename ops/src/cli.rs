@@ -4,6 +4,7 @@
 
 mod config;
 mod doctor;
+mod invite;
 mod room;
 mod serve;
 mod session;
@@ -56,8 +57,8 @@ enum Command {
     Doctor,
     /// Nodes (with a later version)
     Cluster(Rest),
-    /// Invitations (with a later version)
-    Invite(Rest),
+    /// A link with which somebody makes an account, once
+    Invite(invite::Invite),
     /// Write accounts to a file (with a later version)
     Export(Rest),
     /// Read accounts from a file (with a later version; see `user import`)
@@ -82,7 +83,7 @@ pub fn run(cli: Cli) -> Result<String, Error> {
         Command::Config(config) => config.run(common),
         Command::Doctor => doctor::run(common),
         Command::Cluster(_) => Err(Error::Later("klatsch cluster")),
-        Command::Invite(_) => Err(Error::Later("klatsch invite")),
+        Command::Invite(invite) => invite.run(common),
         Command::Export(_) => Err(Error::Later("klatsch export")),
         Command::Import(_) => Err(Error::Later("klatsch import")),
     }
@@ -151,6 +152,7 @@ mod tests {
             "klatsch config print",
             "klatsch config example",
             "klatsch doctor --data d",
+            "klatsch invite --domain d --name n",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }
@@ -167,7 +169,6 @@ mod tests {
     fn what_comes_later_says_so_by_name() {
         for (line, name) in [
             ("klatsch cluster status", "klatsch cluster"),
-            ("klatsch invite --domain d", "klatsch invite"),
             ("klatsch export --account a@b", "klatsch export"),
             ("klatsch import file", "klatsch import"),
         ] {

@@ -11,6 +11,7 @@ mod listen;
 mod load;
 mod pubsub;
 mod push;
+mod registration;
 mod settings;
 mod upload;
 
@@ -21,6 +22,7 @@ pub use listen::Listen;
 pub use load::{Loaded, Overrides, load};
 pub use pubsub::Pubsub;
 pub use push::Push;
+pub use registration::Registration;
 pub use upload::Upload;
 
 use klatsch_gateways::http::HttpSettings;
@@ -57,6 +59,8 @@ settings! {
         cluster: Cluster;
         /// Nodes and items.
         pubsub: Pubsub;
+        /// Who may make an account.
+        registration: Registration;
         /// Files that people send.
         upload: Upload;
         /// What calls need besides.

@@ -16,6 +16,7 @@ pub mod delay;
 pub mod disco;
 pub mod external_services;
 pub mod hints;
+pub mod invitation;
 pub mod jingle;
 pub mod mam;
 pub mod mds;
@@ -26,6 +27,7 @@ pub mod presence;
 pub mod private_xml;
 pub mod pubsub;
 pub mod push;
+pub mod registration;
 pub mod roster;
 pub mod rsm;
 pub mod session;
@@ -273,6 +275,10 @@ pub const ALL: &[&Feature] = &[
     &upload::FEATURE,
     &external_services::FEATURE,
     &contact_addresses::FEATURE,
+    &registration::FEATURE,
+    &invitation::FEATURE,
+    &invitation::REGISTRATION,
+    &invitation::CONTACTS,
 ];
 
 /// Answers a request that the server itself has to answer: the first matching rule decides.

@@ -11,6 +11,8 @@ mod accounts;
 mod archive;
 #[path = "contract/blocklist.rs"]
 mod blocklist;
+#[path = "contract/invitations.rs"]
+mod invitations;
 #[path = "contract/log.rs"]
 mod log;
 #[path = "contract/nodes.rs"]

@@ -64,6 +64,7 @@ impl Scene {
             upload: Default::default(),
             external_services: Default::default(),
             contacts: Default::default(),
+            registration: Default::default(),
         };
         let node = Node::start(host, settings, store.clone(), wire)
             .await

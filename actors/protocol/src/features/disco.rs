@@ -5,7 +5,9 @@
 //! that is not cannot be.
 
 use super::pubsub::disco as nodes;
-use super::{ALL, Feature, Scope, Service, Spec, contact_addresses, get, refuse, upload};
+use super::{
+    ALL, Feature, Scope, Service, Spec, contact_addresses, get, invitation, refuse, upload,
+};
 use crate::effect::{Answer, Effect};
 use crate::facts::{Facts, Host};
 use crate::features::roster::Subscription;
@@ -110,6 +112,13 @@ fn server_info(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
 
 /// §4: the services of the domain that was asked.
 fn server_items(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
+    if node_of(iq).as_deref() == Some(invitation::NS_COMMANDS) {
+        return answer(
+            iq,
+            commands(facts),
+            Some(invitation::NS_COMMANDS.to_owned()),
+        );
+    }
     if node_of(iq).is_some() {
         return refuse(iq, StanzaError::item_not_found());
     }
@@ -130,6 +139,18 @@ fn server_items(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
         Element::new("query", NS_ITEMS).children_from(services),
         None,
     )
+}
+
+/// XEP-0050 §2.2: what can be asked for here.
+fn commands(facts: &Facts<'_>) -> Element {
+    let items = invitation::commands(facts.host).into_iter();
+    let items = items.map(|(node, name)| {
+        Element::new("item", NS_ITEMS)
+            .attr("jid", facts.account.domain())
+            .attr("node", node)
+            .attr("name", name)
+    });
+    Element::new("query", NS_ITEMS).children_from(items)
 }
 
 /// What a service is and can.

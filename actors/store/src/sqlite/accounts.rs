@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::log::LogOf;
 use super::writer::Writer;
-use super::{Sqlite, bare, nodes, tokens, unsigned, uploads};
+use super::{Sqlite, bare, invitations, nodes, tokens, unsigned, uploads};
 use crate::accounts::{Account, Accounts, Credentials, LIST_MAX};
 use crate::error::{Result, StoreError};
 
@@ -183,7 +183,7 @@ fn key(row: CredentialsRow) -> Result<Option<ScramCredentials>> {
     }))
 }
 
-async fn create(
+pub(super) async fn create(
     writer: &mut Writer,
     account: &BareJid,
     credentials: &Credentials,
@@ -268,6 +268,7 @@ async fn remove(writer: &mut Writer, account: &BareJid, now: Timestamp) -> Resul
             .execute(&mut *connection)
             .await?;
     }
+    invitations::forget(connection, number).await?;
     uploads::disown(connection, number).await?;
     nodes::forget_account(connection, account).await?;
     // Forgetting too early does no harm, should the commit fail.
