@@ -8,6 +8,8 @@
 //! While one batch is being committed the next one gathers, so batches are as small as the
 //! load allows. Hints go out in the order of the commits, before the sender is answered.
 
+mod rooms;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,15 +18,18 @@ use klatsch_protocol::features::delay;
 use klatsch_protocol::jid::{BareJid, Jid};
 use klatsch_protocol::stanza::{ErrorKind, Message, StanzaError};
 use klatsch_protocol::time::Timestamp;
-use klatsch_store::{Append, Appended, Dedup, Placed, RoomAppend, RoomAppended, StoreError};
+use klatsch_store::{Append, Appended, Arrived, Dedup, Placed, RoomAppend, StoreError};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 use xxhash_rust::xxh3::xxh3_64;
 
+pub use self::rooms::Arriving;
+use self::rooms::{ARRIVALS_MAX, ArrivalRequest, RoomRequest, commit_arrivals, commit_rooms};
 use crate::mail::{Address, Committed, Mail};
 use crate::metrics;
 use crate::push;
-use crate::room::{RoomKept, RoomMsg};
+use crate::room::RoomMsg;
 use crate::session::SessionMsg;
 use crate::slot::Slot;
 use crate::world::{World, now};
@@ -86,6 +91,13 @@ pub enum LogWriterMsg {
         /// The message.
         append: Box<RoomAppend>,
     },
+    /// What a room hands to accounts; committed together.
+    Arrive {
+        /// Who is answered, letter by letter.
+        reply: oneshot::Sender<Result<Vec<Arrived>, Outcome>>,
+        /// The messages.
+        arriving: Vec<Arriving>,
+    },
     /// A commit has ended.
     Done,
 }
@@ -100,6 +112,7 @@ pub struct Gathering {
     world: Arc<World>,
     waiting: Vec<Request>,
     rooms: Vec<RoomRequest>,
+    arrivals: Vec<ArrivalRequest>,
     is_committing: bool,
 }
 
@@ -107,12 +120,6 @@ struct Request {
     slot: Slot,
     batch: u64,
     jobs: Vec<Job>,
-}
-
-struct RoomRequest {
-    room: ActorRef<RoomMsg>,
-    ticket: u64,
-    append: RoomAppend,
 }
 
 impl Actor for LogWriter {
@@ -129,6 +136,7 @@ impl Actor for LogWriter {
             world,
             waiting: Vec::new(),
             rooms: Vec::new(),
+            arrivals: Vec::new(),
             is_committing: false,
         })
     }
@@ -154,6 +162,9 @@ impl Actor for LogWriter {
                 ticket,
                 append: *append,
             }),
+            LogWriterMsg::Arrive { reply, arriving } => {
+                gathering.arrivals.push(ArrivalRequest { reply, arriving });
+            }
             LogWriterMsg::Done => gathering.is_committing = false,
         }
         gathering.commit_next(me);
@@ -164,13 +175,16 @@ impl Actor for LogWriter {
 impl Gathering {
     /// Starts the next commit unless one is under way.
     fn commit_next(&mut self, me: ActorRef<LogWriterMsg>) {
-        if self.is_committing || self.waiting.is_empty() && self.rooms.is_empty() {
+        let is_empty = self.waiting.is_empty() && self.rooms.is_empty() && self.arrivals.is_empty();
+        if self.is_committing || is_empty {
             return;
         }
         self.is_committing = true;
         let requests = self.take_batch();
         let rooms = self.rooms.len().min(BATCH_MAX);
         let rooms: Vec<RoomRequest> = self.rooms.drain(..rooms).collect();
+        let arrivals = self.arrivals.len().min(ARRIVALS_MAX);
+        let arrivals: Vec<ArrivalRequest> = self.arrivals.drain(..arrivals).collect();
         let (world, turn) = (self.world.clone(), Turn(me));
         tokio::spawn(async move {
             // One after the other: the store writes one transaction at a time anyway.
@@ -179,6 +193,9 @@ impl Gathering {
             }
             if !rooms.is_empty() {
                 commit_rooms(&world, rooms).await;
+            }
+            if !arrivals.is_empty() {
+                commit_arrivals(&world, arrivals).await;
             }
             drop(turn);
         });
@@ -227,43 +244,6 @@ async fn commit(world: &Arc<World>, requests: Vec<Request>) {
     match answered {
         Ok(appended) => answer_all(world, requests, appended),
         Err(outcome) => refuse_all(world, requests, outcome),
-    }
-}
-
-async fn commit_rooms(world: &Arc<World>, requests: Vec<RoomRequest>) {
-    let started = Instant::now();
-    let stamp = now();
-    let append_of = |request: &RoomRequest| RoomAppend {
-        now: stamp,
-        ..request.append.clone()
-    };
-    let appends: Vec<RoomAppend> = requests.iter().map(append_of).collect();
-    metrics::batch_size(appends.len());
-    let answered = certainly(world, || world.store.append_room(appends.clone())).await;
-    metrics::commit_time(started.elapsed());
-    let kept: Vec<RoomKept> = match answered {
-        Ok(appended) => appended.iter().map(kept_of).collect(),
-        Err(outcome) => {
-            metrics::messages_refused(requests.len());
-            let kept = match outcome {
-                Outcome::Uncertain => RoomKept::Uncertain,
-                _ => RoomKept::Refused,
-            };
-            vec![kept; requests.len()]
-        }
-    };
-    for (request, kept) in requests.into_iter().zip(kept) {
-        // A room that has failed meanwhile is told by its log.
-        let _ = request.room.cast(RoomMsg::Kept(request.ticket, kept));
-    }
-}
-
-fn kept_of(appended: &RoomAppended) -> RoomKept {
-    match appended {
-        RoomAppended::Stored(placed) => RoomKept::Stored(*placed),
-        RoomAppended::Replay(placed) => RoomKept::Replay(*placed),
-        RoomAppended::ReplayOtherPayload => RoomKept::OtherPayload,
-        RoomAppended::NoSuchRoom => RoomKept::NoSuchRoom,
     }
 }
 

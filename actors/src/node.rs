@@ -82,9 +82,14 @@ impl Node {
             tokio::spawn(push::run(world.clone(), due)),
             tokio::spawn(upkeep::run(world.store.clone())),
         ];
+        let sessions = Sessions::new(world.clone());
+        if let Err(error) = sessions.take_up().await {
+            // They stay put away for the next start; their clients log in anew.
+            tracing::warn!(%error, "no sessions taken up");
+        }
         Ok(Self {
-            rooms: Rooms::new(world.clone()),
-            sessions: Sessions::new(world),
+            rooms: Rooms::new(world),
+            sessions,
             root,
             tree,
             failure,
@@ -98,7 +103,7 @@ impl Node {
         self.failure.clone()
     }
 
-    /// Ends every session, then the actors.
+    /// Ends every session or puts it away for the next start, then the actors.
     pub async fn stop(self, patience: Duration) {
         self.sessions.shut_down(patience).await;
         self.errands.iter().for_each(JoinHandle::abort);

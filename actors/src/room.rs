@@ -15,6 +15,7 @@ mod keep;
 pub mod keeper;
 mod message;
 mod perform;
+mod post;
 mod service;
 
 use std::collections::VecDeque;
@@ -78,6 +79,8 @@ pub struct Live {
     /// All that is under way are messages to all.
     overlaps: bool,
     decisions: u8,
+    /// What tells the stanza being dealt with if it has no id (D2).
+    counted: Option<Box<str>>,
     tickets: u64,
     /// The last entry of the log that was told, and whether it was said once more since.
     told: Option<u64>,
@@ -216,6 +219,7 @@ impl Live {
             Received::Ask(ask) => {
                 let ask = *ask;
                 self.believe(&ask);
+                self.counted.clone_from(&ask.counted);
                 let effects = self.decide_stanza(&ask.stanza);
                 self.plan(effects, overlaps, ask.counted.as_deref());
                 self.steps.push_back(Step::Settle(ask.reply, Settled::Done));

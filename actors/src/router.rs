@@ -417,7 +417,7 @@ async fn ask_nodes(
     asker: &Jid,
     ask: &Ask,
 ) -> Result<Found, StoreError> {
-    let mut found = world.store.nodes(service, ask).await?;
+    let mut found = world.store.nodes(service, ask, now()).await?;
     if let Found::LastItems(items) = &mut found {
         for last in items {
             add_groups(world, asker, last).await?;

@@ -11,6 +11,7 @@
 
 mod cursor;
 mod doze;
+mod handover;
 mod held;
 mod inbound;
 mod life;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 
 use klatsch_protocol::facts::SessionFacts;
 use klatsch_protocol::jid::{BareJid, FullJid};
+use klatsch_protocol::stanza::Stanza;
 use klatsch_protocol::stream::Wishes;
 use klatsch_protocol::stream::sm::Sm;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
@@ -32,7 +34,6 @@ use tokio::sync::oneshot;
 
 pub use self::cursor::Cursor;
 pub use self::life::Resumables;
-pub(crate) use self::life::begin_sm;
 pub use self::message::{
     Answered, Detach, Peer, Pressure, ResumeAnswer, Resumption, SessionMsg, Sink,
 };
@@ -41,6 +42,7 @@ use crate::accounts::AccountCell;
 use crate::session::doze::Doze;
 use crate::session::held::Held;
 use crate::session::inbound::{Batch, Current, Received};
+use crate::session::life::begin_sm;
 use crate::slot::Slot;
 use crate::strain::Charge;
 use crate::world::World;
@@ -61,24 +63,57 @@ pub struct Session {
 /// The actor.
 pub struct SessionActor;
 
+impl Session {
+    /// A session that has just been bound: what its client wishes it to be, and where the
+    /// account's log ended.
+    pub fn new(jid: FullJid, wishes: Wishes, head: u64) -> Self {
+        Self {
+            facts: SessionFacts {
+                carbons: wishes.carbons,
+                inactive: wishes.inactive,
+                ..SessionFacts::new(jid)
+            },
+            sm: wishes.sm.map(begin_sm),
+            cursor: Cursor::at(head),
+            rooms: BTreeMap::new(),
+        }
+    }
+
+    /// Tells whether its client may come back to it.
+    pub fn is_resumable(&self) -> bool {
+        self.sm.as_ref().is_some_and(Sm::is_resumable)
+    }
+}
+
+/// A session whose client is away: all there is to go on with, on this node or another.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// The session.
+    pub session: Session,
+    /// What was held back from its client, oldest first.
+    pub held: Vec<Stanza>,
+}
+
 /// What a session is started with.
 pub struct Arguments {
     /// Handles.
     pub world: Arc<World>,
     /// Where it is found.
     pub slot: Slot,
-    /// Its address.
-    pub jid: FullJid,
     /// Its account.
     pub cell: Arc<AccountCell>,
-    /// Its connection.
-    pub sink: Arc<dyn Sink>,
-    /// The end of the account's log when the session was bound.
-    pub head: u64,
-    /// What it is to be from the beginning.
-    pub wishes: Wishes,
-    /// Its counters, if its client has asked for them with the login.
-    pub sm: Option<Sm>,
+    /// What it is.
+    pub session: Session,
+    /// How it begins.
+    pub beginning: Beginning,
+}
+
+/// How a session begins.
+pub enum Beginning {
+    /// Bound over this connection.
+    Bound(Arc<dyn Sink>),
+    /// Without a client: it waits for it, with what was held back from it.
+    Waiting(Vec<Stanza>),
 }
 
 /// A session at work: the data and what animates it.
@@ -99,6 +134,8 @@ pub struct Live {
     resumption: Option<Box<Resumption>>,
     /// Who takes the name when this session has ended.
     successor: Option<oneshot::Sender<()>>,
+    /// Who takes the session over once everything its client has sent is dealt with.
+    heir: Option<oneshot::Sender<Box<Waiting>>>,
     inbox: VecDeque<Received>,
     current: Option<Box<Current>>,
     batch: Batch,
@@ -174,6 +211,8 @@ impl Actor for SessionActor {
             SessionMsg::Replace(ended) => live.replace(ended),
             SessionMsg::LetGo(bytes) => live.let_go(bytes),
             SessionMsg::End(error) => live.end(Some(error)),
+            SessionMsg::Leave(error, ended) => live.leave(error, ended),
+            SessionMsg::HandOver(error, heir) => live.hand_over_to(error, heir),
             SessionMsg::Inspect(reply) => live.inspect(reply),
         }
         live.weigh();

@@ -1,5 +1,7 @@
 //! The handle by which gateways and operators reach the sessions of this node.
 
+mod restart;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +27,7 @@ use crate::metrics;
 use crate::presence_shard::PresenceShardMsg;
 use crate::router::{patiently, refusal_of};
 use crate::session::{
-    Arguments, Detach, Peer, Resumption, Session, SessionActor, SessionMsg, Sink, begin_sm,
+    Arguments, Beginning, Detach, Peer, Resumption, Session, SessionActor, SessionMsg, Sink,
 };
 use crate::slot::Slot;
 use crate::strain::{Charge, Queue, Strain};
@@ -137,33 +139,21 @@ impl Sessions {
         let (cell, head) = patiently(self.world.accounts.hold(&account))
             .await
             .map_err(|e| refusal_of(&e))?;
-        let slot = self
-            .world
-            .directory
-            .slots
-            .reserve(xxh3_64(jid.as_str().as_bytes()));
-        let sm = wishes.and_then(|it| it.sm).map(begin_sm);
+        let slot = self.reserve(&jid);
+        let session = Session::new(jid.clone(), wishes.unwrap_or_default(), head);
         let mut results = Vec::new();
         if wishes.is_some() {
             results.extend(self.archive_bounds(&account).await);
-            results.extend(sm.as_ref().map(|sm| self.enabled(sm)));
+            results.extend(session.sm.as_ref().map(|sm| self.enabled(sm)));
         }
         let arguments = Arguments {
             world: self.world.clone(),
             slot,
-            jid: jid.clone(),
             cell: cell.clone(),
-            sink,
-            head,
-            wishes: wishes.unwrap_or_default(),
-            sm,
+            session,
+            beginning: Beginning::Bound(sink),
         };
-        let bound = self.take_name(&jid, slot).await;
-        let started = match bound {
-            Ok(()) => self.spawn(arguments).await,
-            Err(error) => Err(error),
-        };
-        match started {
+        match self.begin(arguments).await {
             Ok(actor) if self.world.changed.is_since(&account, peer.proved) => {
                 let error = StreamError::new(StreamCondition::NotAuthorized);
                 // One that has ended by itself needs no end.
@@ -180,11 +170,23 @@ impl Sessions {
                 Ok((Bound { jid, results }, session))
             }
             Err(error) => {
-                self.give_back(&jid, slot);
                 self.world.accounts.release(cell);
                 Err(error)
             }
         }
+    }
+
+    /// Starts a session under its name.
+    async fn begin(&self, arguments: Arguments) -> Result<ActorRef<SessionMsg>, StanzaError> {
+        let (slot, jid) = (arguments.slot, arguments.session.facts.jid.clone());
+        let started = match self.take_name(&jid, slot).await {
+            Ok(()) => self.spawn(arguments).await,
+            Err(error) => Err(error),
+        };
+        if started.is_err() {
+            self.give_back(&jid, slot);
+        }
+        started
     }
 
     async fn take_name(&self, jid: &FullJid, slot: Slot) -> Result<(), StanzaError> {
@@ -216,6 +218,11 @@ impl Sessions {
         Ok(())
     }
 
+    fn reserve(&self, jid: &FullJid) -> Slot {
+        let spread = xxh3_64(jid.as_str().as_bytes());
+        self.world.directory.slots.reserve(spread)
+    }
+
     /// Where the archive begins and ends, as a client is told that begins a session with it.
     async fn archive_bounds(&self, account: &BareJid) -> Option<Element> {
         // A client that is not told asks.
@@ -231,7 +238,7 @@ impl Sessions {
     }
 
     async fn spawn(&self, arguments: Arguments) -> Result<ActorRef<SessionMsg>, StanzaError> {
-        let (slot, jid) = (arguments.slot, arguments.jid.clone());
+        let (slot, jid) = (arguments.slot, arguments.session.facts.jid.clone());
         let supervisor = self
             .world
             .registry
@@ -374,27 +381,6 @@ impl Sessions {
     /// [`AccountError`]; an invitation stays good then.
     pub async fn register(&self, new: NewAccount) -> Result<(), AccountError> {
         invitations::register(&self.world, new).await
-    }
-
-    /// Ends every session with `<system-shutdown/>` and waits until they have told their
-    /// contacts, at most this long.
-    pub async fn shut_down(&self, patience: Duration) {
-        let error = || StreamError::new(StreamCondition::SystemShutdown);
-        self.world
-            .directory
-            .slots
-            .send_all(|| SessionMsg::End(error()));
-        let gone = async {
-            while !self.world.directory.is_empty() {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        if timeout(patience, gone).await.is_err() {
-            tracing::warn!("some sessions did not end in time");
-        }
-        if let Err(error) = self.world.accounts.write_cursors().await {
-            tracing::warn!(%error, "delivery cursors not written: some messages are delivered again");
-        }
     }
 }
 

@@ -1,5 +1,5 @@
-//! What the store wants done now and then: what removed accounts have left is deleted, and the
-//! write-ahead log is folded into the database.
+//! What the store wants done now and then: what removed accounts have left and items whose time
+//! is over are deleted, and the write-ahead log is folded into the database.
 //!
 //! Leaves out looking for damage, which reads everything: `klatsch doctor` does.
 
@@ -8,6 +8,8 @@ use std::time::Duration;
 use klatsch_store::{Store, StoreError};
 use tokio::task::yield_now;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
+
+use crate::world::now;
 
 /// Removed accounts have waited for longer.
 const EVERY: Duration = Duration::from_secs(3600);
@@ -33,7 +35,7 @@ pub(crate) async fn run(store: Store) {
 
 async fn tend(store: &Store) -> Result<(), StoreError> {
     for _ in 0..STEPS_MAX {
-        if !store.sweep().await? {
+        if !store.sweep(now()).await? {
             break;
         }
         yield_now().await;
@@ -77,7 +79,7 @@ mod tests {
             .unwrap();
         store.remove_account(&me, Timestamp(1)).await.unwrap();
         tend(&store).await.unwrap();
-        assert_eq!(store.sweep().await, Ok(false));
+        assert_eq!(store.sweep(now()).await, Ok(false));
         let log = folder.path().join("klatsch.db-wal");
         assert_eq!(std::fs::metadata(log).unwrap().len(), 0);
     }

@@ -7,56 +7,12 @@ mod common;
 
 use std::time::Duration;
 
-use common::{ALICE, BOB, Client, Scene, bare};
+use common::room::{ROOM, create, join, say, set_affiliation};
+use common::{ALICE, BOB, Scene, bare};
 use klatsch_actors::directory::Wire;
 use klatsch_protocol::archive::ArchiveQuery;
 
-const ROOM: &str = "tea@conference.example.org";
 const WIRES: [Wire; 3] = [Wire::Direct, Wire::Encoded, Wire::Lossy(3)];
-
-/// Enters a room; answers everything up to the subject.
-async fn join(client: &Client, nick: &str) -> String {
-    client
-        .send(&format!(
-            "<presence to='{ROOM}/{nick}'><x xmlns='http://jabber.org/protocol/muc'/></presence>"
-        ))
-        .await;
-    client.expect("code='110'").await
-}
-
-/// Makes the room with the default configuration (§10.1.2).
-async fn create(client: &Client, nick: &str) {
-    let entered = join(client, nick).await;
-    assert!(entered.contains("code='201'"), "{entered}");
-    client
-        .send(&format!(
-            "<iq type='set' id='form' to='{ROOM}'><query xmlns='http://jabber.org/protocol/muc#owner'>\
-             <x xmlns='jabber:x:data' type='submit'/></query></iq>"
-        ))
-        .await;
-    client.expect_all(&["id='form'", "type='result'"]).await;
-}
-
-async fn say(client: &Client, body: &str) {
-    client.send(&words(body)).await;
-}
-
-fn words(body: &str) -> String {
-    format!(
-        "<message to='{ROOM}' type='groupchat' id='id-{body}'><body>{body}</body>\
-         <origin-id xmlns='urn:xmpp:sid:0' id='o-{body}'/></message>"
-    )
-}
-
-async fn set_affiliation(client: &Client, account: &str, affiliation: &str) {
-    client
-        .send(&format!(
-            "<iq type='set' id='aff' to='{ROOM}'><query xmlns='http://jabber.org/protocol/muc#admin'>\
-             <item jid='{account}' affiliation='{affiliation}'/></query></iq>"
-        ))
-        .await;
-    client.expect_all(&["id='aff'", "type='result'"]).await;
-}
 
 /// What stands in the room's log.
 async fn log(scene: &Scene) -> Vec<String> {

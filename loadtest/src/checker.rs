@@ -137,6 +137,8 @@ pub(crate) struct Coverage {
     pub(crate) foreign: u64,
     /// Times the server was killed.
     pub(crate) kills: u64,
+    /// Times the server was stopped as an operator stops it.
+    pub(crate) stops: u64,
     /// Times the disk was filled.
     pub(crate) fills: u64,
     /// Faults that came with messages in flight.
@@ -147,6 +149,13 @@ pub(crate) struct Coverage {
     pub(crate) resumed: u64,
     /// Sessions the server knew no more.
     pub(crate) not_resumed: u64,
+    /// Of both, those that came between a stop and the next kill: a session that can be resumed
+    /// gets over a stop.
+    pub(crate) resumed_after_stop: u64,
+    /// See there.
+    pub(crate) not_resumed_after_stop: u64,
+    /// The last fault that took the server away was a stop.
+    was_stopped: bool,
     /// Connections dropped by clients.
     pub(crate) dropped: u64,
     /// Acknowledged messages that no session of the addressee received live.
@@ -162,7 +171,7 @@ impl Coverage {
     /// What must have happened, but did not.
     pub(crate) fn missing(&self) -> Vec<&'static str> {
         let needed = [
-            (self.kills + self.fills, "no fault happened"),
+            (self.kills + self.stops + self.fills, "no fault happened"),
             (self.faults_that_hit, "no fault hit a message in flight"),
             (self.acked, "nothing was acknowledged"),
             (self.received, "nothing was delivered"),
@@ -292,11 +301,23 @@ impl Checker {
                     .or_default()
                     .push(Arrival { connection, op, id });
             }
-            Event::Resumed { .. } => coverage.resumed += 1,
-            Event::NotResumed { .. } => coverage.not_resumed += 1,
+            Event::Resumed { .. } => {
+                coverage.resumed += 1;
+                coverage.resumed_after_stop += u64::from(coverage.was_stopped);
+            }
+            Event::NotResumed { .. } => {
+                coverage.not_resumed += 1;
+                coverage.not_resumed_after_stop += u64::from(coverage.was_stopped);
+            }
             Event::Dropped { .. } => coverage.dropped += 1,
             Event::Killed { in_flight } => {
                 coverage.kills += 1;
+                coverage.was_stopped = false;
+                coverage.fault(in_flight);
+            }
+            Event::Stopped { in_flight } => {
+                coverage.stops += 1;
+                coverage.was_stopped = true;
                 coverage.fault(in_flight);
             }
             Event::Filled { in_flight } => {

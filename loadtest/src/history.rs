@@ -140,6 +140,11 @@ pub(crate) enum Event {
         /// Messages that were not acknowledged at that moment.
         in_flight: u64,
     },
+    /// The server was told to stop, and has stopped.
+    Stopped {
+        /// Messages that were not acknowledged when it was told.
+        in_flight: u64,
+    },
     /// The disk under the server's data is full.
     Filled {
         /// Messages that were not acknowledged at that moment.

@@ -6,8 +6,8 @@
 use crate::effect::{Effect, Keep};
 use crate::facts::Facts;
 use crate::features::{
-    Scope, Service, avatar, blocking, caps, carbons, csi, decide_request, hints, mam, mds, offline,
-    presence, pubsub, refuse, roster, stanza_id, subscription,
+    Scope, Service, avatar, blocking, caps, carbons, csi, decide_request, hints, mam, mds, muc,
+    offline, presence, pubsub, refuse, roster, stanza_id, subscription,
 };
 use crate::jid::Jid;
 use crate::routing::Share;
@@ -40,6 +40,8 @@ fn decide_sent_message(message: &Message, facts: &Facts<'_>) -> Vec<Effect> {
     message = stanza_id::strip_forged(message, facts);
     // XEP-0280 §11 and row R03: carbons come from the server alone.
     message = carbons::strip_forged(message);
+    // Row M08: what rooms say comes from rooms.
+    message = muc::strip_forged(message, facts);
     // XEP-0313 §11 and row R05: results come from archives, and no client is one.
     message = mam::strip_forged(message);
     // XEP-0060 §8.6: an answer to what the account itself has asked is no message to anybody.
@@ -58,7 +60,11 @@ fn decide_sent_message(message: &Message, facts: &Facts<'_>) -> Vec<Effect> {
     {
         return assist.into_iter().chain([Effect::Keep(keep)]).collect();
     }
-    let mut effects = carbons::copy_unkept(&message, facts);
+    // What the room keeps for both sides is copied out of the logs.
+    let mut effects = match muc::is_kept_private(&message, facts) {
+        true => Vec::new(),
+        false => carbons::copy_unkept(&message, facts),
+    };
     effects.insert(0, Effect::Route(Stanza::Message(message)));
     effects.splice(0..0, assist);
     effects
@@ -193,7 +199,7 @@ pub fn decide_entry(
     let message = stanza_id::stamp(message.clone(), facts.account, id);
     let message = match share {
         Share::Nothing => return vec![Effect::Trace("entry", "not for this session")],
-        Share::Addressed => message,
+        Share::Addressed => muc::addressed(message, facts),
         // XEP-0203: what was missed says when it was sent.
         Share::Late => offline::delayed(message, facts, stamp),
         Share::CarbonSent => carbons::wrap_sent(message, facts),

@@ -372,6 +372,10 @@ fn x11_what_other_parsers_may_read_otherwise_is_refused() {
         "<iq \u{37E}=''/>",
         "<iq\u{A0}a='1'/>",
         "<iq a='1\"/>'></iq>b'/>",
+        "<iq><\u{FEFF}a/></iq>",
+        "<iq a\u{FEFF}='1'/>",
+        "<iq><a\u{10000}/></iq>",
+        "<iq><\u{2070}/></iq>",
     ] {
         assert!(
             after_header(xml.as_bytes()).is_err(),

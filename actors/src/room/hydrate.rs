@@ -41,6 +41,7 @@ impl Live {
             steps: Default::default(),
             overlaps: false,
             decisions: 0,
+            counted: None,
             tickets: 0,
             told: None,
             is_said_again: true,

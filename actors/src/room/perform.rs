@@ -2,7 +2,7 @@
 
 use klatsch_protocol::archive::{ArchiveQuery, Entry, PageFrom};
 use klatsch_protocol::features::muc::effect::{
-    Broadcast, HistoryQuery, Load, Private, RoomAnswer, RoomEffect, RoomQuery, Save,
+    Broadcast, HistoryQuery, Load, RoomAnswer, RoomEffect, RoomQuery, Save,
 };
 use klatsch_protocol::features::muc::facts::Creator;
 use klatsch_protocol::features::muc::record::RoomRecord;
@@ -21,7 +21,7 @@ impl Live {
         match effect {
             RoomEffect::Send(stanza) => self.send(stanza),
             RoomEffect::Broadcast(broadcast) => self.broadcast(broadcast),
-            RoomEffect::Private(private) => self.send_private(private),
+            RoomEffect::Post(post) => self.post(post),
             RoomEffect::Keep(keep) => {
                 let step = self.start_keeping(keep, None);
                 self.steps.push_front(step);
@@ -42,7 +42,7 @@ impl Live {
     }
 
     /// Hands a stanza to its address.
-    fn send(&mut self, stanza: Stanza) {
+    pub(super) fn send(&mut self, stanza: Stanza) {
         match router::route(&self.world, &stanza) {
             Way::Done => {}
             Way::Refused(error) => self.come_back(&stanza, &error),
@@ -84,15 +84,6 @@ impl Live {
     pub(super) fn tell(&mut self, to: &[FullJid], mail: RoomMail) {
         let gone = self.world.directory.tell(to, mail);
         self.inbox.extend(gone.into_iter().map(Received::Gone));
-    }
-
-    /// Private messages are kept in no log: the sender's is not the room's to write.
-    fn send_private(&mut self, private: Private) {
-        for session in private.to {
-            let mut message = private.message.clone();
-            message.head.to = Some(session.into());
-            self.send(message.into());
-        }
     }
 
     fn save(&mut self, save: Box<Save>) {

@@ -152,6 +152,7 @@ impl Live {
             }
         }
         self.finish_resumption();
+        self.finish_hand_over();
     }
 
     /// Tells whether everything the client has sent has been dealt with.

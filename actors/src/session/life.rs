@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use klatsch_protocol::facts::SessionFacts;
 use klatsch_protocol::stanza::{StreamCondition, StreamError};
 use klatsch_protocol::stream::sm::{self, Sm};
 use tokio::sync::oneshot;
@@ -11,7 +10,7 @@ use tokio::sync::oneshot;
 use super::doze::Doze;
 use super::message::{Detach, ResumeAnswer, Resumption};
 use super::outbound::write_nonza;
-use super::{Arguments, Connection, Cursor, Live, Session};
+use super::{Arguments, Beginning, Connection, Live, Session};
 use crate::farewell::farewell;
 use crate::metrics;
 use crate::push;
@@ -25,34 +24,25 @@ impl Live {
         let Arguments {
             world,
             slot,
-            jid,
             cell,
-            sink,
-            head,
-            wishes,
-            sm,
+            session,
+            beginning,
         } = arguments;
         metrics::session_began();
-        if let Some(sm) = sm.as_ref().filter(|sm| sm.is_resumable()) {
+        if let Some(sm) = session.sm.as_ref().filter(|sm| sm.is_resumable()) {
             world.resumables.add(sm.id.clone(), slot);
         }
         let kept = Charge::new(Arc::clone(&world.strain), Queue::Resume);
-        let session = Session {
-            facts: SessionFacts {
-                carbons: wishes.carbons,
-                inactive: wishes.inactive,
-                ..SessionFacts::new(jid)
-            },
-            sm,
-            cursor: Cursor::at(head),
-            rooms: Default::default(),
+        let (connection, held) = match beginning {
+            Beginning::Bound(sink) => (Connection::Arriving(sink), Vec::new()),
+            Beginning::Waiting(held) => (Connection::Away, held),
         };
-        Self {
+        let mut live = Self {
             world,
             slot,
             cell,
             session,
-            connection: Connection::Arriving(sink),
+            connection,
             connections: 0,
             tail_checks: 0,
             pushes: 0,
@@ -67,8 +57,13 @@ impl Live {
             pull: Default::default(),
             room_pulls: Default::default(),
             successor: None,
+            heir: None,
             has_ended: false,
+        };
+        if matches!(live.connection, Connection::Away) {
+            live.go_on_waiting(held);
         }
+        live
     }
 
     /// The client knows that it is bound or resumed: what waits for it is written.
@@ -134,7 +129,7 @@ impl Live {
     }
 
     /// Keeps the session for as long as a lost one is kept.
-    fn wait_for_client(&mut self) {
+    pub(super) fn wait_for_client(&mut self) {
         self.connection = Connection::Away;
         self.show_unheard();
         self.push_unacknowledged();
@@ -295,7 +290,7 @@ impl Drop for Live {
 }
 
 /// Counters that begin, with an id when the client wants to resume by it.
-pub(crate) fn begin_sm(resume: bool) -> Sm {
+pub(super) fn begin_sm(resume: bool) -> Sm {
     Sm::new(if resume { random_id() } else { String::new() })
 }
 
@@ -311,7 +306,7 @@ impl Resumables {
         self.slots.pin().insert(id, slot);
     }
 
-    fn remove(&self, id: &str) {
+    pub(super) fn remove(&self, id: &str) {
         self.slots.pin().remove(id);
     }
 

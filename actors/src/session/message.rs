@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use crate::log_writer::Outcome;
 use crate::mail::{Committed, Mail, RoomMail};
-use crate::session::Session;
+use crate::session::{Session, Waiting};
 use crate::sessions::Credit;
 
 /// Mail of a session.
@@ -57,6 +57,12 @@ pub enum SessionMsg {
     LetGo(usize),
     /// End with this error.
     End(StreamError),
+    /// The server stops: a session whose client cannot come back ends with this error. The
+    /// other end of the channel hears of it, at once from a session that stays.
+    Leave(StreamError, oneshot::Sender<()>),
+    /// The server stops: the connection ends with this error, and the session is handed over
+    /// once everything its client has sent is dealt with. One that cannot be resumed ends.
+    HandOver(StreamError, oneshot::Sender<Box<Waiting>>),
     /// An operator looks.
     Inspect(oneshot::Sender<Box<Session>>),
 }

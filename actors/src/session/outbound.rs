@@ -2,7 +2,8 @@
 
 use klatsch_protocol::archive::{Direction, Entry};
 use klatsch_protocol::effect::{Effect, HoldKey};
-use klatsch_protocol::features::{avatar, csi};
+use klatsch_protocol::features::{avatar, csi, muc};
+use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::pipeline;
 use klatsch_protocol::routing::{self, Share};
 use klatsch_protocol::stanza::{
@@ -107,11 +108,7 @@ impl Live {
             self.write(&stanza, unacked);
             return;
         }
-        let key = match &stanza {
-            Stanza::Presence(presence) => presence.head.from.clone().map(HoldKey::Presence),
-            _ => None,
-        };
-        self.hold(key, stanza);
+        self.hold(hold_key(&stanza), stanza);
     }
 
     fn hold(&mut self, key: Option<HoldKey>, stanza: Stanza) {
@@ -181,6 +178,7 @@ impl Live {
 
     /// Takes a hint: an entry has been committed to the account's log.
     pub(super) fn take_hint(&mut self, committed: &Committed, share: Share) {
+        let share = self.share_for_me(committed, share);
         if share != Share::Nothing {
             self.doze_or_wake(csi::entry_waits(&committed.message, share));
         }
@@ -262,11 +260,26 @@ impl Live {
         let share = if self.session.cursor.is_late(entry.id) {
             routing::share_of_waiting(&committed.message, committed.direction)
         } else {
-            self.world
+            let share = self
+                .world
                 .directory
-                .share_of(&committed, &self.session.facts.jid)
+                .share_of(&committed, &self.session.facts.jid);
+            self.share_for_me(&committed, share)
         };
         self.deliver_entry(&committed, share);
+    }
+
+    /// The session alone knows in which rooms it is: what goes to occupants of these.
+    fn share_for_me(&self, committed: &Committed, share: Share) -> Share {
+        let Committed {
+            message, direction, ..
+        } = committed;
+        let is_inside = |room: &BareJid| self.session.rooms.contains_key(room);
+        let data = self.cell.data();
+        let facts = self
+            .world
+            .facts(&self.cell.jid, &data, Some(&self.session.facts));
+        muc::share_of_private(message, *direction, is_inside, &facts).unwrap_or(share)
     }
 
     fn deliver_entry(&mut self, committed: &Committed, share: Share) {
@@ -352,6 +365,14 @@ impl Live {
         if is_active {
             self.wake();
         }
+    }
+}
+
+/// What a stanza that waits for a client that is away takes the place of.
+pub(super) fn hold_key(stanza: &Stanza) -> Option<HoldKey> {
+    match stanza {
+        Stanza::Presence(presence) => presence.head.from.clone().map(HoldKey::Presence),
+        _ => None,
     }
 }
 

@@ -22,11 +22,13 @@ pub mod snapshot;
 pub mod store;
 pub mod tokens;
 pub mod uploads;
+pub mod waiting;
 
 pub use accounts::{Account, Credentials};
 pub use error::{Result, StoreError};
-pub use log::{Append, Appended, Dedup, LogAppend, LogAppended, Placed};
+pub use log::{Append, Appended, Arrival, Arrived, Dedup, LogAppend, LogAppended, Placed, Sent};
 pub use rooms::{RoomAppend, RoomAppended};
 pub use snapshot::Snapshot;
 pub use store::Store;
 pub use uploads::{Begun, ContentHash, Reserved, Upload};
+pub use waiting::WaitingSession;

@@ -47,6 +47,56 @@ pub struct Append {
     pub now: Timestamp,
 }
 
+/// A message that comes from no account's own session, but through a room, for the log of its
+/// recipient. Its sender's log has it as it was sent, in the same transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrival {
+    /// From whom it seems to come: the other side in the recipient's log, and whom block lists
+    /// may name.
+    pub from: Jid,
+    /// The account whose log takes it.
+    pub recipient: BareJid,
+    /// The whole stanza in canonical form, as it arrives.
+    pub stanza: Bytes,
+    /// Who sent it, really. What they say is told from what others say.
+    pub sender: Jid,
+    /// The stanza as it was sent, for the sender's log, if that is an account's here.
+    pub sent: Option<Sent>,
+    /// What makes a replay of it recognisable, among what this sender says to this recipient.
+    pub dedup: Option<Dedup>,
+    /// The time of the append.
+    pub now: Timestamp,
+}
+
+/// A message as its sender's log has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// To whom it went.
+    pub with: Jid,
+    /// The whole stanza in canonical form.
+    pub stanza: Bytes,
+}
+
+/// What became of an arrival. Only `Stored` has written anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrived {
+    /// It is committed.
+    Stored {
+        /// Its entry in the recipient's log.
+        recipient: Placed,
+        /// Its entry in the sender's log.
+        sender: Option<Placed>,
+    },
+    /// It has been there already, as this entry; it must not be delivered again.
+    Replay(Placed),
+    /// The same sender has said something else with the same key.
+    ReplayOtherPayload,
+    /// The recipient does not exist.
+    NoSuchAccount,
+    /// The recipient blocks whom it seems to come from (XEP-0191 §3.5).
+    Blocked,
+}
+
 /// What makes a replay recognisable (D2), within the log of one sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dedup {
@@ -97,6 +147,8 @@ pub enum LogAppend {
     Account(Append),
     /// To the log of a room.
     Room(Box<RoomAppend>),
+    /// Through a room to the log of an account.
+    Arrival(Box<Arrival>),
 }
 
 /// What became of an append to whichever log.
@@ -106,6 +158,8 @@ pub enum LogAppended {
     Account(Appended),
     /// To the log of a room.
     Room(RoomAppended),
+    /// Through a room to the log of an account.
+    Arrival(Arrived),
 }
 
 impl LogAppended {
@@ -113,7 +167,7 @@ impl LogAppended {
     pub fn account(self) -> Option<Appended> {
         match self {
             Self::Account(appended) => Some(appended),
-            Self::Room(_) => None,
+            Self::Room(_) | Self::Arrival(_) => None,
         }
     }
 
@@ -121,7 +175,15 @@ impl LogAppended {
     pub fn room(self) -> Option<RoomAppended> {
         match self {
             Self::Room(appended) => Some(appended),
-            Self::Account(_) => None,
+            Self::Account(_) | Self::Arrival(_) => None,
+        }
+    }
+
+    /// What became of an arrival.
+    pub fn arrival(self) -> Option<Arrived> {
+        match self {
+            Self::Arrival(arrived) => Some(arrived),
+            Self::Account(_) | Self::Room(_) => None,
         }
     }
 }

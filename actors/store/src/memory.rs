@@ -7,6 +7,7 @@ mod push;
 mod rooms;
 mod tokens;
 mod uploads;
+mod waiting;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -29,12 +30,13 @@ use crate::roster::{REMOVED_MAX, Rosters};
 use crate::snapshot::{Snapshot, Snapshots};
 use crate::store::Upkeep;
 use crate::tokens::Token;
+use crate::waiting::WaitingSession;
 use log::Log;
 
 /// The memory backend.
 #[derive(Default)]
 pub(crate) struct Memory {
-    state: Mutex<State>,
+    state: Mutex<Box<State>>,
 }
 
 #[derive(Default)]
@@ -50,6 +52,8 @@ struct State {
     past_rooms: HashMap<BareJid, (u64, u64)>,
     invitations: BTreeMap<TokenHash, Invitation>,
     uploads: BTreeMap<upload::slot::Id, uploads::Held>,
+    /// Each with the time its session waits until.
+    waiting: Vec<(WaitingSession, Timestamp)>,
 }
 
 /// One life of an account.
@@ -67,7 +71,7 @@ struct Life {
 
 impl Memory {
     /// A poisoned lock is taken over: no change below can panic half-way.
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Box<State>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -102,7 +106,8 @@ impl Upkeep for Memory {
         Ok(())
     }
 
-    async fn sweep(&self) -> Result<bool> {
+    async fn sweep(&self, now: Timestamp) -> Result<bool> {
+        self.state().sweep_items(now);
         Ok(false)
     }
 
@@ -123,11 +128,13 @@ impl Accounts for Memory {
     }
 
     async fn set_credentials(&self, account: &BareJid, credentials: &Credentials) -> Result<()> {
-        self.change(account, |life| {
-            life.set_keys(credentials);
-            life.tokens.clear();
-            Ok(())
-        })
+        let mut state = self.state();
+        let life = state.accounts.get_mut(account);
+        let life = life.ok_or(StoreError::NoSuchAccount)?;
+        life.set_keys(credentials);
+        life.tokens.clear();
+        state.forget_waiting(account);
+        Ok(())
     }
 
     async fn credentials(&self, account: &BareJid) -> Result<Option<Credentials>> {
@@ -154,6 +161,7 @@ impl Accounts for Memory {
         state
             .invitations
             .retain(|_, invitation| is_others(invitation));
+        state.forget_waiting(account);
         let files = state.uploads.values_mut();
         files.for_each(|file| file.disown(account));
         Ok(())
@@ -244,6 +252,11 @@ impl State {
         life.set_keys(credentials);
         self.accounts.insert(account.clone(), life);
         Ok(())
+    }
+
+    fn forget_waiting(&mut self, account: &BareJid) {
+        self.waiting
+            .retain(|(session, _)| session.account != *account);
     }
 }
 

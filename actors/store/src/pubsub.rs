@@ -15,13 +15,13 @@ pub const LIST_MAX: u32 = 2000;
 subject! {
     /// Nodes.
     Nodes {
-        /// What is asked of the nodes of an account or a host. Who has none has nothing: that
-        /// is no error.
+        /// What is asked of the nodes of an account or a host, without items whose time is
+        /// over `now`. Who has none has nothing: that is no error.
         ///
         /// # Errors
         /// `NoSuchItem` when the item that a page is next to is not there; `Unavailable`,
         /// `Corrupt`.
-        fn nodes(&self, service: &BareJid, ask: &Ask) -> Found;
+        fn nodes(&self, service: &BareJid, ask: &Ask, now: Timestamp) -> Found;
         /// Changes a node, whole or not at all. A node that is made gets a version no node of
         /// this name has had; configuration and affiliations raise it.
         ///

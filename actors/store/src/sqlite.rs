@@ -25,12 +25,14 @@ mod snapshot;
 mod statements;
 mod tokens;
 mod uploads;
+mod waiting;
 mod writer;
 
 use std::pin::Pin;
 use std::sync::Arc;
 
 use klatsch_protocol::jid::{BareJid, Jid};
+use klatsch_protocol::time::Timestamp;
 use sqlx::SqlitePool;
 use tokio::sync::Mutex;
 
@@ -96,10 +98,13 @@ impl Upkeep for Sqlite {
         self.writer.lock().await.checkpoint().await
     }
 
-    async fn sweep(&self) -> Result<bool> {
+    async fn sweep(&self, now: Timestamp) -> Result<bool> {
         let accounts = self.write(|writer| Box::pin(purge::sweep(writer))).await?;
         let nodes = self.write(|writer| Box::pin(nodes::sweep(writer))).await?;
-        Ok(accounts || nodes)
+        let items = self
+            .write(move |writer| Box::pin(nodes::sweep_items(writer, now)))
+            .await?;
+        Ok(accounts || nodes || items)
     }
 
     async fn integrity_check(&self) -> Result<()> {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use klatsch_protocol::time::Timestamp;
+
 use crate::error::{Result, StoreError};
 use crate::memory::Memory;
 use crate::sqlite::Sqlite;
@@ -84,12 +86,12 @@ subject! {
         /// # Errors
         /// `Unavailable` when it cannot be done now; nothing is lost.
         fn checkpoint(&self) -> ();
-        /// Deletes some of what removed accounts have left behind; true: there is more.
-        /// Call it again then, at leisure.
+        /// Deletes some of what removed accounts have left behind, and items whose time is over
+        /// `now`; true: there is more. Call it again then, at leisure.
         ///
         /// # Errors
         /// `Unavailable`, `Uncertain`.
-        fn sweep(&self) -> bool;
+        fn sweep(&self, now: Timestamp) -> bool;
         /// Reads everything and looks for damage. Slow.
         ///
         /// # Errors

@@ -9,6 +9,8 @@
 mod accounts;
 #[path = "contract/archive.rs"]
 mod archive;
+#[path = "contract/arrivals.rs"]
+mod arrivals;
 #[path = "contract/blocklist.rs"]
 mod blocklist;
 #[path = "contract/invitations.rs"]
@@ -35,3 +37,5 @@ mod support;
 mod tokens;
 #[path = "contract/uploads.rs"]
 mod uploads;
+#[path = "contract/waiting.rs"]
+mod waiting;

@@ -4,6 +4,8 @@
 #![allow(dead_code, reason = "each test file uses its share")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+pub(crate) mod room;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -54,19 +56,18 @@ impl Scene {
                 .await
                 .unwrap();
         }
-        let host = Host {
-            domains: vec![bare("example.org")],
-            version: "test",
-            started: Timestamp(0),
-            archive: true,
-            stanza_bytes_max: 262_144,
-            pubsub: Default::default(),
-            upload: Default::default(),
-            external_services: Default::default(),
-            contacts: Default::default(),
-            registration: Default::default(),
-        };
-        let node = Node::start(host, settings, store.clone(), wire)
+        let node = Node::start(host(), settings, store.clone(), wire)
+            .await
+            .unwrap();
+        Self { node, store }
+    }
+
+    /// Stops the server and starts it again on the same store.
+    pub(crate) async fn restart(self, wire: Wire) -> Self {
+        let Self { node, store } = self;
+        let settings = node.sessions.world().settings.clone();
+        node.stop(PATIENCE).await;
+        let node = Node::start(host(), settings, store.clone(), wire)
             .await
             .unwrap();
         Self { node, store }
@@ -187,6 +188,21 @@ impl Scene {
             .iter()
             .map(|entry| String::from_utf8(entry.stanza.to_vec()).unwrap())
             .collect()
+    }
+}
+
+fn host() -> Host {
+    Host {
+        domains: vec![bare("example.org")],
+        version: "test",
+        started: Timestamp(0),
+        archive: true,
+        stanza_bytes_max: 262_144,
+        pubsub: Default::default(),
+        upload: Default::default(),
+        external_services: Default::default(),
+        contacts: Default::default(),
+        registration: Default::default(),
     }
 }
 

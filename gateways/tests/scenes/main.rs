@@ -9,6 +9,7 @@ mod server;
 mod socket;
 
 mod crowd;
+mod examples;
 mod exhaustion;
 mod http;
 mod login;

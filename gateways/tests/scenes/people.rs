@@ -175,7 +175,10 @@ async fn invite(client: &mut Tls) -> (String, String) {
     let form = command.find("x", "jabber:x:data").unwrap();
     let value = |name| {
         let is_it = |field: &&Element| field.get("var") == Some(name);
-        let value = form.children().find(is_it)?.find("value", "jabber:x:data")?;
+        let value = form
+            .children()
+            .find(is_it)?
+            .find("value", "jabber:x:data")?;
         Some(value.text_content())
     };
     (value("uri").unwrap(), value("landing-url").unwrap())

@@ -320,6 +320,22 @@ fn a_full_disk_is_a_fault_too() {
 }
 
 #[test]
+fn who_resumes_after_a_stop_is_counted_apart_from_who_resumes_after_a_kill() {
+    let mut events = sound();
+    let (back, gone) = (
+        Event::Resumed { account: 1 },
+        Event::NotResumed { account: 2 },
+    );
+    events.extend([gone.clone(), Event::Stopped { in_flight: 1 }, back.clone()]);
+    events.extend([Event::Killed { in_flight: 1 }, gone, back]);
+    let coverage = check(events).coverage;
+    assert_eq!((coverage.stops, coverage.kills), (1, 2));
+    assert_eq!((coverage.resumed, coverage.not_resumed), (2, 2));
+    let after_stop = (coverage.resumed_after_stop, coverage.not_resumed_after_stop);
+    assert_eq!(after_stop, (1, 0));
+}
+
+#[test]
 fn a_history_that_answers_twice_is_no_history() {
     let mut events = sound();
     events.push(Event::Ok { op: op(1, 1) });

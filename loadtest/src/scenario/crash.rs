@@ -1,5 +1,5 @@
 //! The delivery contract under fire: clients talk with stream management while
-//! the server is killed with -9 and started again, at random but from a seed;
+//! the server is killed with -9, or stopped, and started again, at random but from a seed;
 //! then every archive is read and the history checked (promises D1–D3).
 //!
 //! The run starts the server itself and kills that process alone. It counts
@@ -83,6 +83,9 @@ pub(crate) struct CrashOptions {
     /// Seconds the server stays down, at most
     #[arg(long, default_value_t = 3.0)]
     down_max: f64,
+    /// Every so many times the server is stopped with SIGTERM instead; 0 for never
+    #[arg(long, default_value_t = 3)]
+    stop_every: u32,
     /// Small file system that holds the server's data: it is filled up, by turns with kills
     #[arg(long, value_name = "DIR")]
     fill_dir: Option<PathBuf>,
@@ -245,7 +248,7 @@ async fn drive(
     walk::all(&shared).await
 }
 
-/// Kills the server and starts it again, or fills its disk, until the time is up.
+/// Kills or stops the server and starts it again, or fills its disk, until the time is up.
 async fn faults(
     options: &CrashOptions,
     shared: &Shared,
@@ -253,6 +256,7 @@ async fn faults(
     server: &mut Server,
 ) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(options.seconds);
+    let mut departures = 0u32;
     loop {
         let pause = Duration::from_secs_f64(random.between(options.kill_min, options.kill_max));
         if Instant::now() + pause >= deadline {
@@ -269,8 +273,14 @@ async fn faults(
                 shared.recorder.record(Event::Freed);
             }
             _ => {
-                shared.recorder.record(Event::Killed { in_flight });
-                server.kill()?;
+                departures += 1;
+                if options.stop_every > 0 && departures.is_multiple_of(options.stop_every) {
+                    shared.recorder.record(Event::Stopped { in_flight });
+                    server.stop().await?;
+                } else {
+                    shared.recorder.record(Event::Killed { in_flight });
+                    server.kill()?;
+                }
                 tokio::time::sleep(down).await;
                 server.restart()?;
                 let after_ms = server.ready(&shared.target).await?;
@@ -354,11 +364,14 @@ fn conclude(report: &mut Report, findings: &Findings) {
         ("redelivered", coverage.redelivered),
         ("archived", coverage.archived),
         ("kills", coverage.kills),
+        ("stops", coverage.stops),
         ("fills", coverage.fills),
         ("faults_that_hit", coverage.faults_that_hit),
         ("in_flight_at_faults", coverage.hit),
         ("resumed", coverage.resumed),
         ("not_resumed", coverage.not_resumed),
+        ("resumed_after_stop", coverage.resumed_after_stop),
+        ("not_resumed_after_stop", coverage.not_resumed_after_stop),
         ("dropped", coverage.dropped),
         ("not_live", coverage.not_live),
     ] {

@@ -56,7 +56,7 @@ fn disable(iq: &Iq, _facts: &Facts<'_>) -> Vec<Effect> {
 /// Tells whether a message is copied (§6.1).
 pub fn is_eligible(message: &Message) -> bool {
     let payloads = &message.payloads;
-    if payloads.has("private", NS) || payloads.has("no-copy", NS_HINTS) {
+    if is_private(message) {
         return false;
     }
     // MUC rules: a private message of an occupant reaches every joined device by itself; an
@@ -71,6 +71,12 @@ pub fn is_eligible(message: &Message) -> bool {
         // An error is a copy's business when the message it answers was.
         MessageKind::Error => message.has_body() || is_instant_messaging(message),
     }
+}
+
+/// The sender wants no copies (§9, XEP-0334 §4.2).
+pub(crate) fn is_private(message: &Message) -> bool {
+    let payloads = &message.payloads;
+    payloads.has("private", NS) || payloads.has("no-copy", NS_HINTS)
 }
 
 fn is_instant_messaging(message: &Message) -> bool {

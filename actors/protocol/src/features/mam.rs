@@ -20,6 +20,11 @@ pub const NS: &str = "urn:xmpp:mam:2";
 /// Filters by id, flipped pages, metadata.
 pub const NS_EXTENDED: &str = "urn:xmpp:mam:2#extended";
 
+/// Clients may say whether they want messages of rooms; an account's archive has none (§7).
+pub const NS_GROUPCHAT_FIELD: &str = "urn:xmpp:mam:2#groupchat-field";
+const INCLUDE_GROUPCHAT: &str = "include-groupchat";
+const NS_VALIDATE: &str = "http://jabber.org/protocol/xdata-validate";
+
 /// Entries a page has when the client does not say, and at most.
 const PAGE_DEFAULT: u32 = 50;
 const PAGE_MAX: u32 = 250;
@@ -33,7 +38,7 @@ pub const FEATURE: Feature = Feature {
         version: "1.1.3",
     },
     status: Status::Partial("ids are consecutive, not unpredictable"),
-    disco_account: &[NS, NS_EXTENDED],
+    disco_account: &[NS, NS_EXTENDED, NS_GROUPCHAT_FIELD],
     iq: &[
         set(Scope::Own, NS, "query", query),
         get(Scope::Own, NS, "query", offer_form),
@@ -48,6 +53,9 @@ pub(crate) struct Wanted {
     /// What the client tells its queries by.
     pub(crate) query_id: Option<String>,
     pub(crate) is_flipped: bool,
+    /// The client says whether it wants messages of rooms (§4.1.4), which is no question to the
+    /// archive of a room.
+    pub(crate) minds_groupchat: bool,
 }
 
 /// §4: reads what is asked for and asks the store.
@@ -68,13 +76,16 @@ pub(crate) fn read(iq: &Iq) -> Result<Wanted, StanzaError> {
         .element("query", NS)
         .ok_or_else(StanzaError::bad_request)?;
     let page = rsm::read(&query)?;
-    let filters = match query.find("x", data_forms::NS) {
+    let form = query.find("x", data_forms::NS);
+    let filters = match form {
         Some(form) => read_filters(form)?,
         None => ArchiveQuery::default(),
     };
     let max = page.max.unwrap_or(PAGE_DEFAULT).min(PAGE_MAX);
     let query_id = query.get("queryid").map(str::to_owned);
     let is_flipped = query.find("flip-page", NS).is_some();
+    let fields = form.and_then(Submitted::read);
+    let minds_groupchat = fields.is_some_and(|it| it.value(INCLUDE_GROUPCHAT).is_some());
     let query = ArchiveQuery {
         page: page_from(&page)?,
         max,
@@ -84,6 +95,7 @@ pub(crate) fn read(iq: &Iq) -> Result<Wanted, StanzaError> {
         query,
         query_id,
         is_flipped,
+        minds_groupchat,
     })
 }
 
@@ -123,8 +135,10 @@ fn read_filters(form: &Element) -> Result<ArchiveQuery, StanzaError> {
         return Err(StanzaError::bad_request().with_text("the form is for something else"));
     }
     // §4.1.5: a filter that is passed over would give the client what it did not ask for.
-    let is_known =
-        |name: &str| name == "FORM_TYPE" || FIELDS.iter().any(|(known, _)| *known == name);
+    let is_known = |name: &str| {
+        ["FORM_TYPE", INCLUDE_GROUPCHAT].contains(&name)
+            || FIELDS.iter().any(|(known, _)| *known == name)
+    };
     if !form.names().all(is_known) {
         return Err(StanzaError::feature_not_implemented());
     }
@@ -217,14 +231,30 @@ pub(crate) fn end(page: &Page) -> Element {
 }
 
 fn offer_form(iq: &Iq, _facts: &Facts<'_>) -> Vec<Effect> {
-    vec![Effect::Reply(Stanza::Iq(iq.result(Some(form()))))]
+    let groupchat = data_forms::field(INCLUDE_GROUPCHAT, "boolean");
+    let form = fields().child(groupchat);
+    let query = Element::new("query", NS).child(form);
+    vec![Effect::Reply(Stanza::Iq(iq.result(Some(query))))]
 }
 
-/// §4.2: what can be asked for.
+/// §4.1.5: what can be asked of a room's archive.
 pub(crate) fn form() -> Element {
-    let add = |form: Element, (name, kind)| form.child(data_forms::field(name, kind));
-    let form = FIELDS.into_iter().fold(data_forms::form(NS), add);
-    Element::new("query", NS).child(form)
+    Element::new("query", NS).child(fields())
+}
+
+/// §4.1.5: what can be asked of every archive.
+fn fields() -> Element {
+    // Of the ids any may be asked for, and none is offered.
+    let open = || {
+        Element::new("validate", NS_VALIDATE)
+            .attr("datatype", "xs:string")
+            .child(Element::new("open", NS_VALIDATE))
+    };
+    let add = |form: Element, (name, kind)| {
+        let open = (name == "ids").then(open);
+        form.child(data_forms::field(name, kind).children_from(open))
+    };
+    FIELDS.into_iter().fold(data_forms::form(NS), add)
 }
 
 /// Every version's namespace begins so.

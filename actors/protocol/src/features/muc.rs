@@ -28,6 +28,7 @@ pub mod nick;
 pub mod occupant;
 pub mod occupant_id;
 pub mod owner;
+pub mod post;
 mod presence;
 pub mod record;
 pub mod register;
@@ -45,7 +46,13 @@ pub mod settings;
 pub(crate) mod testkit;
 mod voice;
 
-use super::{Feature, Service, Spec, Status};
+use super::{Feature, Service, Spec, carbons, hints};
+use crate::archive::Direction;
+use crate::facts::Facts;
+use crate::jid::{BareJid, Jid};
+use crate::routing::Share;
+use crate::stanza::Message;
+use crate::xml::Child;
 
 /// Entering.
 pub const NS: &str = "http://jabber.org/protocol/muc";
@@ -77,7 +84,6 @@ pub const FEATURE: Feature = Feature {
         number: 45,
         version: "1.35.5",
     },
-    status: Status::Partial("private messages and invitations are not kept for who is away"),
     disco_room: &[
         NS,
         NS_STABLE_ID,
@@ -104,3 +110,71 @@ pub const FEATURE: Feature = Feature {
     )],
     ..Feature::NONE
 };
+
+/// The room of a private message (XEP-0045 §7.5) by the occupant's address in it.
+pub fn room_of_occupant(occupant: &Jid, facts: &Facts<'_>) -> Option<BareJid> {
+    let service = facts.host.service(occupant.domain());
+    let is_occupant = occupant.localpart().is_some() && occupant.resource().is_some();
+    let is_in_room = is_occupant && matches!(service, Some((Service::Rooms, _)));
+    is_in_room.then(|| occupant.bare())
+}
+
+/// Tells whether a room keeps this message in the logs of both sides.
+pub fn is_kept_private(message: &Message, facts: &Facts<'_>) -> bool {
+    let to = message.head.to.as_ref();
+    let is_private = to.is_some_and(|to| room_of_occupant(to, facts).is_some());
+    facts.host.archive && is_private && hints::is_kept(message)
+}
+
+/// Takes out of a message to an account what rooms alone say to accounts: that somebody is
+/// invited, or has declined (row M08).
+pub fn strip_forged(message: Message, facts: &Facts<'_>) -> Message {
+    let is_for_account = |to: &Jid| to.localpart().is_some() && facts.host.serves(to.domain());
+    let is_of_rooms = |child: &Child<'_>| child.is("x", NS_USER);
+    if !message.head.to.as_ref().is_some_and(is_for_account)
+        || !message.payloads.iter().any(|child| is_of_rooms(&child))
+    {
+        return message;
+    }
+    let payloads = message.payloads.without(is_of_rooms);
+    Message {
+        payloads,
+        ..message
+    }
+}
+
+/// What this session gets of a private message in its account's log (§7.5): a received one
+/// goes to the sessions in the room (§7.2.8), a sent one to those that share its nick (XEP-0280
+/// §6.1). `None`: it is no private message.
+pub fn share_of_private(
+    message: &Message,
+    direction: Direction,
+    is_inside: impl Fn(&BareJid) -> bool,
+    facts: &Facts<'_>,
+) -> Option<Share> {
+    let occupant = match direction {
+        Direction::Received => message.head.from.as_ref(),
+        Direction::Sent => message.head.to.as_ref(),
+        Direction::Own => None,
+    };
+    let room = room_of_occupant(occupant?, facts)?;
+    let session = facts.session?;
+    let is_mine = || message.head.from.as_ref() == Some(session.jid.as_jid());
+    Some(match direction {
+        _ if !is_inside(&room) => Share::Nothing,
+        Direction::Received => Share::Addressed,
+        _ if session.carbons && !is_mine() && !carbons::is_private(message) => Share::CarbonSent,
+        _ => Share::Nothing,
+    })
+}
+
+/// A private message says to which of the sessions inside it goes, as when it is not kept.
+pub fn addressed(mut message: Message, facts: &Facts<'_>) -> Message {
+    let from = message.head.from.as_ref();
+    if from.is_some_and(|from| room_of_occupant(from, facts).is_some())
+        && let Some(session) = facts.session
+    {
+        message.head.to = Some(session.jid.clone().into());
+    }
+    message
+}

@@ -8,7 +8,7 @@
 //! on, and is decided again when that is stale.
 //!
 //! Left out: collections (XEP-0248), several subscriptions of one address and their ids,
-//! leases, expiry of items, `get-pending` by ad-hoc command (§8.7; the list of subscriptions
+//! leases, `get-pending` by ad-hoc command (§8.7; the list of subscriptions
 //! shows who waits), and the presence sharer of §9.1.3.
 
 pub(crate) mod access;
@@ -37,7 +37,7 @@ use super::{Feature, Scope, Service, Spec, Status, get, refuse, set};
 use crate::effect::{Answer, Change, Effect, Query};
 use crate::facts::Facts;
 use crate::jid::Jid;
-use crate::stanza::{Iq, Stanza, StanzaError};
+use crate::stanza::{Iq, IqKind, Stanza, StanzaError};
 use crate::xml::Element;
 
 /// Requests of everybody.
@@ -67,9 +67,7 @@ pub const FEATURE: Feature = Feature {
         number: 60,
         version: "1.30.0",
     },
-    status: Status::Partial(
-        "no leases, no expiry of items, no collections, one subscription an address, no get-pending",
-    ),
+    status: Status::Partial("no leases, one subscription an address, no get-pending"),
     services: &[(
         Service::Pubsub,
         features!(
@@ -139,6 +137,7 @@ pub const FEATURE: Feature = Feature {
         "persistent-items",
         "presence-notifications",
         "presence-subscribe",
+        "pubsub-on-a-jid",
         "publish",
         "publish-node-full",
         "publish-only-affiliation",
@@ -265,7 +264,7 @@ fn ask(request: &Request, who: &Jid) -> Option<Ask> {
 fn answer_without_node(iq: &Iq, request: &Request, facts: &Facts<'_>) -> Decided {
     match request {
         Request::DefaultConfiguration => manage::default_configuration(iq, facts),
-        Request::DefaultOptions => subscriptions::default_options(iq),
+        Request::DefaultOptions(node) => subscriptions::default_options(iq, node.as_deref()),
         // An instant node (§8.1.2): nobody has made one of that name.
         Request::Create(_, form) => {
             let name = format!("{:032x}", (facts.random)());
@@ -327,7 +326,7 @@ fn decide_found(iq: &Iq, request: &Request, found: &FoundNode, facts: &Facts<'_>
         Request::SetSubscribers(_, changes) => subscriptions::set_subscribers(&asked, changes),
         Request::Affiliated(_) => affiliations::list(&asked),
         Request::SetAffiliated(_, changes) => affiliations::set(&asked, changes),
-        Request::Create(None, _) | Request::DefaultOptions | Request::DefaultConfiguration => {
+        Request::Create(None, _) | Request::DefaultOptions(_) | Request::DefaultConfiguration => {
             Err(StanzaError::internal_server_error())
         }
     }
@@ -358,6 +357,15 @@ impl<'a> Asked<'a> {
     /// The answer, with a payload or without.
     fn reply(&self, payload: Option<Element>) -> Effect {
         Effect::Reply(Stanza::Iq(self.iq.result(payload)))
+    }
+
+    /// §8.8.2.4, §8.9.2.4: an error that names the entries it is about, as they still are.
+    fn refuse_naming(&self, entries: Element) -> Effect {
+        let mut answer = self.iq.result(Some(entries));
+        answer.kind = IqKind::Error;
+        let error = StanzaError::not_acceptable().to_element();
+        answer.payloads.push(&error);
+        Effect::Reply(Stanza::Iq(answer))
     }
 
     /// A change of a node, if it is still what it was when this was decided.

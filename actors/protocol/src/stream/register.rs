@@ -160,9 +160,8 @@ impl Stream {
             return Err(StanzaError::unexpected_request());
         }
         let unfit = |why: &'static str| StanzaError::not_acceptable().with_text(why);
-        let (Some(username), Some(password)) = (match Fields::read(&query) {
-            Fields { username, password } => (username, password),
-        }) else {
+        let Fields { username, password } = Fields::read(&query);
+        let (Some(username), Some(password)) = (username, password) else {
             // §3.1.
             return Err(unfit("a name and a password are needed"));
         };

@@ -11,8 +11,10 @@ use super::{Life, Memory, State};
 use crate::blocklist::forms;
 use crate::error::{Result, StoreError};
 use crate::log::{
-    Append, Appended, Dedup, HIDDEN, IDS_MAX, LogAppend, LogAppended, Logs, PAGE_MAX, Placed, cut,
+    Append, Appended, Arrival, Arrived, Dedup, HIDDEN, IDS_MAX, LogAppend, LogAppended, Logs,
+    PAGE_MAX, Placed, Sent, cut,
 };
+use crate::rooms::dedup_of;
 
 /// A log.
 pub(super) struct Log {
@@ -163,6 +165,31 @@ impl State {
         }
     }
 
+    fn arrive(&mut self, arrival: &Arrival) -> Arrived {
+        let Some(life) = self.accounts.get_mut(&arrival.recipient) else {
+            return Arrived::NoSuchAccount;
+        };
+        let (from, stanza, now) = (&arrival.from, &arrival.stanza, arrival.now);
+        let dedup = arrival.dedup.as_ref();
+        let dedup = dedup.map(|dedup| dedup_of(&arrival.sender, dedup));
+        if let (Some(dedup), Some((payload, placed, _))) = (&dedup, life.log.said(dedup.as_ref())) {
+            return match payload == dedup.payload {
+                true => Arrived::Replay(placed),
+                false => Arrived::ReplayOtherPayload,
+            };
+        }
+        if is_blocked(&life.blocklist.jids, from) {
+            return Arrived::Blocked;
+        }
+        let recipient = life.log.place(from, Direction::Received, stanza, 0, now);
+        life.log.say(dedup.as_ref(), recipient, None);
+        let sender = arrival.sent.as_ref().and_then(|Sent { with, stanza }| {
+            let life = self.accounts.get_mut(&arrival.sender.bare())?;
+            Some(life.log.place(with, Direction::Sent, stanza, 0, now))
+        });
+        Arrived::Stored { recipient, sender }
+    }
+
     fn place(
         &mut self,
         account: &BareJid,
@@ -239,6 +266,7 @@ impl Logs for Memory {
         let append = |append: &LogAppend| match append {
             LogAppend::Account(append) => LogAppended::Account(state.append(append)),
             LogAppend::Room(append) => LogAppended::Room(state.append_room(append)),
+            LogAppend::Arrival(arrival) => LogAppended::Arrival(state.arrive(arrival)),
         };
         Ok(batch.iter().map(append).collect())
     }

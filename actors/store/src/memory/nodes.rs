@@ -20,8 +20,9 @@ pub(super) struct Held {
 }
 
 impl Nodes for Memory {
-    async fn nodes(&self, service: &BareJid, ask: &Ask) -> Result<Found> {
-        let state = self.state();
+    async fn nodes(&self, service: &BareJid, ask: &Ask, now: Timestamp) -> Result<Found> {
+        let mut state = self.state();
+        state.sweep_items(now);
         Ok(match ask {
             Ask::Node {
                 node,
@@ -102,6 +103,15 @@ impl Held {
         })
     }
 
+    /// Lets the items go whose time is over.
+    fn expire(&mut self, now: Timestamp) {
+        if let Some(seconds) = self.node.config.item_expire {
+            let life = i64::from(seconds) * 1_000_000;
+            let until = |item: &Item| item.stamp.0.saturating_add(life);
+            self.items.retain(|item| until(item) > now.0);
+        }
+    }
+
     fn act(&mut self, action: &Action) -> Result<()> {
         match action {
             Action::Create(..) => return Err(StoreError::Conflict),
@@ -146,6 +156,13 @@ impl State {
         let all = self.nodes.iter();
         all.filter(move |((of, _), _)| of == service)
             .map(|(_, held)| held)
+    }
+
+    /// Lets the items go whose time is over.
+    pub(super) fn sweep_items(&mut self, now: Timestamp) {
+        for held in self.nodes.values_mut() {
+            held.expire(now);
+        }
     }
 
     fn usage(&self, service: &BareJid, creator: &BareJid) -> Usage {
@@ -238,6 +255,7 @@ impl State {
         if is_account && !self.accounts.contains_key(&change.service) {
             return Err(StoreError::NoSuchAccount);
         }
+        self.sweep_items(now);
         let key = (change.service.clone(), change.node.clone());
         let known = self.nodes.get(&key).map(|held| held.node.version);
         if known != change.expected {

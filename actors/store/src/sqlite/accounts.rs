@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::log::LogOf;
 use super::writer::Writer;
-use super::{Sqlite, bare, invitations, nodes, tokens, unsigned, uploads};
+use super::{Sqlite, bare, invitations, nodes, tokens, unsigned, uploads, waiting};
 use crate::accounts::{Account, Accounts, Credentials, LIST_MAX};
 use crate::error::{Result, StoreError};
 
@@ -43,7 +43,8 @@ impl Accounts for Sqlite {
                 let number = number(connection, &account).await?;
                 replace_keys(connection, number, &scram).await?;
                 // Row A14: whoever knew the password before knows nothing any more.
-                tokens::forget(connection, number, None).await
+                tokens::forget(connection, number, None).await?;
+                waiting::forget(connection, number).await
             })
         })
         .await
@@ -262,6 +263,7 @@ async fn remove(writer: &mut Writer, account: &BareJid, now: Timestamp) -> Resul
         "DELETE FROM block WHERE account = ?",
         "DELETE FROM kept WHERE account = ?",
         "DELETE FROM push WHERE account = ?",
+        "DELETE FROM waiting_session WHERE account = ?",
     ] {
         sqlx::query(sql)
             .bind(number)

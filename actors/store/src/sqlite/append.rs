@@ -20,7 +20,7 @@ use super::statements::{ADD_RECENT, chunks};
 use super::writer::{Head, Writer};
 use crate::blocklist::forms;
 use crate::error::{Result, StoreError};
-use crate::log::{Append, Appended, Dedup, LogAppend, LogAppended, Placed};
+use crate::log::{Append, Appended, Arrival, Arrived, Dedup, LogAppend, LogAppended, Placed, Sent};
 use crate::rooms::{self, RoomAppend, RoomAppended};
 
 fn replay_key(log: i64, dedup: &Dedup) -> Result<Key> {
@@ -95,6 +95,7 @@ impl Plan {
         Ok(match append {
             LogAppend::Account(append) => LogAppended::Account(self.decide_account(append)?),
             LogAppend::Room(append) => LogAppended::Room(self.decide_room(append)?),
+            LogAppend::Arrival(arrival) => LogAppended::Arrival(self.decide_arrival(arrival)?),
         })
     }
 
@@ -181,16 +182,70 @@ impl Plan {
             self.said.insert(key, said);
         }
         self.notes.take(log, append, placed)?;
+        self.push(said, append.message.clone(), line);
+        Ok(RoomAppended::Stored(placed))
+    }
+
+    fn decide_arrival(&mut self, arrival: &Arrival) -> Result<Arrived> {
+        let recipient = LogOf::Account(arrival.recipient.clone());
+        let Some(head) = self.heads.get(&recipient) else {
+            return Ok(Arrived::NoSuchAccount);
+        };
+        let dedup = arrival.dedup.as_ref();
+        let dedup = dedup.map(|dedup| rooms::dedup_of(&arrival.sender, dedup));
+        let key = dedup
+            .map(|dedup| replay_key(head.log, &dedup))
+            .transpose()?;
+        let said = key.zip(dedup.map(|dedup| dedup.payload));
+        if let Some((key, payload)) = said
+            && let Some(said) = self.said.get(&key)
+        {
+            return Ok(match said.payload == payload {
+                true => Arrived::Replay(said.sender),
+                false => Arrived::ReplayOtherPayload,
+            });
+        }
+        if self.is_blocked(head, &arrival.from) {
+            return Ok(Arrived::Blocked);
+        }
+        let (placed, line) = self.place(&recipient, &arrival.from, RECEIVED, arrival.now)?;
+        if let Some((key, payload)) = said {
+            let said = Said {
+                payload,
+                sender: placed,
+                recipient: None,
+            };
+            self.said.insert(key, said);
+        }
+        self.push(said, arrival.stanza.clone(), line);
+        let sender = LogOf::Account(arrival.sender.bare());
+        let sent = arrival.sent.as_ref();
+        let sent = sent.filter(|_| self.heads.contains_key(&sender));
+        let sender = match sent {
+            Some(Sent { with, stanza }) => {
+                let (placed, line) = self.place(&sender, with, SENT, arrival.now)?;
+                self.push(None, stanza.clone(), line);
+                Some(placed)
+            }
+            None => None,
+        };
+        Ok(Arrived::Stored {
+            recipient: placed,
+            sender,
+        })
+    }
+
+    /// Adds a message that stands in one log.
+    fn push(&mut self, said: Option<(Key, u64)>, stanza: bytes::Bytes, first: Line) {
         self.messages.push(Message {
             number: self.next_number,
             said,
             flags: 0,
-            stanza: append.message.clone(),
-            first: line,
+            stanza,
+            first,
             twin: None,
         });
         self.next_number += 1;
-        Ok(RoomAppended::Stored(placed))
     }
 
     fn is_blocked(&self, recipient: &Head, sender: &Jid) -> bool {

@@ -3,7 +3,7 @@
 mod change;
 mod rows;
 
-pub(super) use change::{forget_account, sweep};
+pub(super) use change::{forget_account, sweep, sweep_items};
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -24,7 +24,7 @@ use crate::error::{Result, StoreError};
 use crate::pubsub::{LIST_MAX, Nodes};
 
 impl Nodes for Sqlite {
-    async fn nodes(&self, service: &BareJid, ask: &Ask) -> Result<Found> {
+    async fn nodes(&self, service: &BareJid, ask: &Ask, now: Timestamp) -> Result<Found> {
         // Several queries of one transaction: what they find belongs together.
         let mut reading = self.readers.begin().await?;
         let reading = &mut *reading;
@@ -33,7 +33,7 @@ impl Nodes for Sqlite {
                 node,
                 items,
                 creator,
-            } => Found::Node(find(reading, service, node, items, creator).await?),
+            } => Found::Node(find(reading, service, node, items, (creator, now)).await?),
             Ask::Nodes { after, max } => {
                 Found::Nodes(list(reading, service, after.as_deref(), *max).await?)
             }
@@ -45,7 +45,7 @@ impl Nodes for Sqlite {
                 services,
                 nodes,
                 bytes_max,
-            } => Found::LastItems(last_items(reading, services, nodes, *bytes_max).await?),
+            } => Found::LastItems(last_items(reading, services, nodes, *bytes_max, now).await?),
         })
     }
 
@@ -63,7 +63,7 @@ async fn find(
     service: &BareJid,
     name: &str,
     wanted: &Wanted,
-    creator: &BareJid,
+    (creator, now): (&BareJid, Timestamp),
 ) -> Result<FoundNode> {
     let sql = format!("SELECT {NODE_COLUMNS} FROM pubsub_node WHERE service = ? AND name = ?");
     let row: Option<NodeRow> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
@@ -79,11 +79,16 @@ async fn find(
         });
     };
     let number = row.id;
-    let count = unsigned(row.items)?;
+    let counted = row.items;
     let mut node = node_of(row, service)?;
+    let count = match node.config.item_expire {
+        None => unsigned(counted)?,
+        // What the node's line says has those in it that are not swept yet.
+        Some(_) => count_alive(connection, number, now).await?,
+    };
     node.affiliations = affiliations_of(connection, number).await?;
     node.subscriptions = subscriptions_of(connection, number).await?;
-    let items = items(connection, number, wanted).await?;
+    let items = items(connection, (number, now), wanted).await?;
     let usage = usage(connection, service, &node.creator).await?;
     Ok(FoundNode {
         node: Some(node),
@@ -141,8 +146,28 @@ async fn subscriptions_of(
 
 const ITEM: &str = "SELECT id, publisher, stamp, payload FROM pubsub_item";
 
+/// An item whose time is not over; `?` is now. It may wait for the sweep long after that.
+const ALIVE: &str = "(expires IS NULL OR expires > ?)";
+
+/// The items of a node that are there now.
+type Alive = (i64, Timestamp);
+
+async fn count_alive(connection: &mut SqliteConnection, node: i64, now: Timestamp) -> Result<u64> {
+    let sql = format!("SELECT count(*) FROM pubsub_item WHERE node = ? AND {ALIVE}");
+    let count: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+        .bind(node)
+        .bind(now.0)
+        .fetch_one(connection)
+        .await?;
+    unsigned(count)
+}
+
 /// The items wanted, oldest first.
-async fn items(connection: &mut SqliteConnection, node: i64, wanted: &Wanted) -> Result<Vec<Item>> {
+async fn items(
+    connection: &mut SqliteConnection,
+    node: Alive,
+    wanted: &Wanted,
+) -> Result<Vec<Item>> {
     match wanted {
         Wanted::Nothing => Ok(Vec::new()),
         Wanted::Ids(ids) => {
@@ -185,29 +210,36 @@ async fn items(connection: &mut SqliteConnection, node: i64, wanted: &Wanted) ->
 
 async fn page(
     connection: &mut SqliteConnection,
-    node: i64,
+    (node, now): Alive,
     after: i64,
     before: i64,
     max: u32,
     order: &'static str,
 ) -> Result<Vec<Item>> {
-    let sql =
-        format!("{ITEM} WHERE node = ? AND place > ? AND place < ? ORDER BY place {order} LIMIT ?");
+    let sql = format!(
+        "{ITEM} WHERE node = ? AND place > ? AND place < ? AND {ALIVE} ORDER BY place {order} LIMIT ?"
+    );
     let rows: Vec<ItemRow> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
         .bind(node)
         .bind(after)
         .bind(before)
+        .bind(now.0)
         .bind(max)
         .fetch_all(connection)
         .await?;
     rows.into_iter().map(item_of).collect()
 }
 
-async fn item(connection: &mut SqliteConnection, node: i64, id: &str) -> Result<Option<Item>> {
-    let sql = format!("{ITEM} WHERE node = ? AND id = ?");
+async fn item(
+    connection: &mut SqliteConnection,
+    (node, now): Alive,
+    id: &str,
+) -> Result<Option<Item>> {
+    let sql = format!("{ITEM} WHERE node = ? AND id = ? AND {ALIVE}");
     let row: Option<ItemRow> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
         .bind(node)
         .bind(id)
+        .bind(now.0)
         .fetch_optional(connection)
         .await?;
     row.map(item_of).transpose()
@@ -216,16 +248,17 @@ async fn item(connection: &mut SqliteConnection, node: i64, id: &str) -> Result<
 /// Where the item is that a page is next to.
 async fn place(
     connection: &mut SqliteConnection,
-    node: i64,
+    (node, now): Alive,
     id: Option<&str>,
 ) -> Result<Option<i64>> {
     let Some(id) = id else { return Ok(None) };
-    let place: Option<i64> =
-        sqlx::query_scalar("SELECT place FROM pubsub_item WHERE node = ? AND id = ?")
-            .bind(node)
-            .bind(id)
-            .fetch_optional(connection)
-            .await?;
+    let sql = format!("SELECT place FROM pubsub_item WHERE node = ? AND id = ? AND {ALIVE}");
+    let place: Option<i64> = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+        .bind(node)
+        .bind(id)
+        .bind(now.0)
+        .fetch_optional(connection)
+        .await?;
     place.map(Some).ok_or(StoreError::NoSuchItem)
 }
 
@@ -307,6 +340,7 @@ async fn last_items(
     services: &[BareJid],
     names: &[String],
     bytes_max: usize,
+    now: Timestamp,
 ) -> Result<Vec<LastItem>> {
     let services: Vec<&str> = services.iter().map(BareJid::as_str).collect();
     let services = serde_json::to_string(&services).unwrap_or_default();
@@ -317,12 +351,14 @@ async fn last_items(
             i.id AS item, i.publisher, i.stamp, i.payload
          {LAST_ITEMS_OF}
          LEFT JOIN pubsub_item i ON i.place =
-            (SELECT max(place) FROM pubsub_item WHERE node = n.id)
+            (SELECT max(place) FROM pubsub_item
+             WHERE node = n.id AND (expires IS NULL OR expires > ?3))
          ORDER BY s.key, n.name LIMIT {LAST_ITEMS_MAX}"
     );
     let rows: Vec<rows::LastRow> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
         .bind(&services)
         .bind(&names)
+        .bind(now.0)
         .fetch_all(connection)
         .await?;
     let mut bytes = 0;

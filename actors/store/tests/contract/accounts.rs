@@ -245,7 +245,7 @@ async fn c15_sweeping_leaves_the_living_alone(store: &Store) {
 
 async fn sweep_all(store: &Store) -> usize {
     let mut rounds = 0;
-    while store.sweep().await.unwrap() {
+    while store.sweep(at(0)).await.unwrap() {
         rounds += 1;
         assert!(rounds < 1000, "sweeping does not end");
     }

@@ -23,6 +23,8 @@ on_every_backend!(
     usage_is_counted_by_who_has_made_the_node,
     c15_nothing_of_a_removed_account_is_left_at_nodes,
     what_was_deleted_is_swept,
+    items_go_when_their_time_is_over,
+    a_new_time_is_for_the_items_that_are_there_too,
     values_are_kept_under_names,
 );
 
@@ -61,12 +63,16 @@ async fn done(store: &Store, change: NodeChange) {
 }
 
 async fn find(store: &Store, service: &str, items: Wanted) -> FoundNode {
+    find_at(store, service, items, 5).await
+}
+
+async fn find_at(store: &Store, service: &str, items: Wanted, now: i64) -> FoundNode {
     let ask = Ask::Node {
         node: "n".into(),
         items,
         creator: bare(JULIET),
     };
-    match store.nodes(&bare(service), &ask).await.unwrap() {
+    match store.nodes(&bare(service), &ask, at(now)).await.unwrap() {
         Found::Node(found) => found,
         other => panic!("{other:?}"),
     }
@@ -223,7 +229,7 @@ async fn pages_are_next_to_items_that_are_there(store: &Store) {
             items: wanted,
             creator: bare(JULIET),
         };
-        let found = store.nodes(&bare(SERVICE), &ask).await;
+        let found = store.nodes(&bare(SERVICE), &ask, at(5)).await;
         assert_eq!(found, Err(StoreError::NoSuchItem));
     }
 }
@@ -265,19 +271,21 @@ async fn subscriptions_and_affiliations_are_found_from_both_sides(store: &Store)
     assert_eq!(node.affiliations[&bare(ROMEO)], Affiliation::Outcast);
     let service = bare(SERVICE);
     let found = store
-        .nodes(&service, &Ask::Subscriptions(bare(ROMEO)))
+        .nodes(&service, &Ask::Subscriptions(bare(ROMEO)), at(5))
         .await;
     let both = vec![("n".to_owned(), account), ("n".to_owned(), phone.clone())];
     assert_eq!(found, Ok(Found::Subscriptions(both)));
     let found = store
-        .nodes(&bare(JULIET), &Ask::Subscriptions(bare(ROMEO)))
+        .nodes(&bare(JULIET), &Ask::Subscriptions(bare(ROMEO)), at(5))
         .await;
     assert_eq!(
         found,
         Ok(Found::Subscriptions(Vec::new())),
         "at another service"
     );
-    let found = store.nodes(&service, &Ask::Affiliations(bare(ROMEO))).await;
+    let found = store
+        .nodes(&service, &Ask::Affiliations(bare(ROMEO)), at(5))
+        .await;
     let outcast = vec![("n".to_owned(), Affiliation::Outcast)];
     assert_eq!(found, Ok(Found::Affiliations(outcast)));
     let actions = vec![
@@ -296,7 +304,7 @@ async fn last(store: &Store, bytes_max: usize) -> Vec<(String, Option<String>)> 
         nodes: vec!["n".into(), "other 'n'".into()],
         bytes_max,
     };
-    let Ok(Found::LastItems(found)) = store.nodes(&bare(ROMEO), &ask).await else {
+    let Ok(Found::LastItems(found)) = store.nodes(&bare(ROMEO), &ask, at(5)).await else {
         panic!("no items")
     };
     for last in &found {
@@ -367,7 +375,7 @@ async fn usage_is_counted_by_who_has_made_the_node(store: &Store) {
         items: Wanted::Nothing,
         creator: bare(ROMEO),
     };
-    let Ok(Found::Node(found)) = store.nodes(&bare(SERVICE), &ask).await else {
+    let Ok(Found::Node(found)) = store.nodes(&bare(SERVICE), &ask, at(5)).await else {
         panic!("no answer")
     };
     assert_eq!((found.usage.nodes, found.usage.bytes), (0, 0));
@@ -418,11 +426,95 @@ async fn what_was_deleted_is_swept(store: &Store) {
     let version = version(store, SERVICE).await;
     done(store, change(SERVICE, version, vec![Action::Delete])).await;
     let mut rounds = 0;
-    while store.sweep().await.unwrap() {
+    while store.sweep(at(0)).await.unwrap() {
         rounds += 1;
         assert!(rounds < 10, "it ends");
     }
-    assert_eq!(store.sweep().await, Ok(false));
+    assert_eq!(store.sweep(at(0)).await, Ok(false));
+}
+
+/// A node whose items live so long.
+fn living(item_expire: Option<u32>) -> Config {
+    Config {
+        item_expire,
+        ..Config::of_service()
+    }
+}
+
+async fn items_go_when_their_time_is_over(store: &Store) {
+    couple(store).await;
+    let create = Action::Create(bare(JULIET), living(Some(60)));
+    let mut late = item("late", "<e/>");
+    late.stamp = at(31);
+    let actions = vec![
+        create,
+        publish(&["a", "b"], 10),
+        Action::Publish(vec![late], 10),
+    ];
+    done(store, change(SERVICE, None, actions)).await;
+    let ids = async |now| {
+        let found = find_at(store, SERVICE, all(), now).await;
+        assert_eq!(found.count, found.items.len() as u64);
+        let ids = found.items.iter().map(|item| item.id.clone());
+        ids.collect::<Vec<_>>()
+    };
+    assert_eq!(ids(60).await, ["a", "b", "late"]);
+    assert_eq!(ids(61).await, ["late"]);
+    // Nor is one of them read by its id, paged from, or the last one.
+    for wanted in [
+        Wanted::Ids(vec!["a".into()]),
+        Wanted::Replaced(Some("a".into())),
+    ] {
+        let found = find_at(store, SERVICE, wanted, 90).await;
+        assert!(
+            found.items.iter().all(|item| item.id == "late"),
+            "{found:?}"
+        );
+    }
+    let page = Ask::Node {
+        node: "n".into(),
+        items: Wanted::After(Some("a".into()), 5),
+        creator: bare(JULIET),
+    };
+    let found = store.nodes(&bare(SERVICE), &page, at(90)).await;
+    assert_eq!(found, Err(StoreError::NoSuchItem));
+    let last = Ask::LastItems {
+        services: vec![bare(SERVICE)],
+        nodes: vec!["n".into()],
+        bytes_max: 100,
+    };
+    for (now, is_there) in [(90, true), (91, false)] {
+        let Ok(Found::LastItems(found)) = store.nodes(&bare(SERVICE), &last, at(now)).await else {
+            panic!()
+        };
+        assert_eq!(found[0].item.is_some(), is_there, "{now}");
+    }
+    assert!(ids(91).await.is_empty());
+    // What is swept counts no more for its creator.
+    while store.sweep(at(91)).await.unwrap() {}
+    assert_eq!(find(store, SERVICE, all()).await.usage.bytes, 0);
+}
+
+async fn a_new_time_is_for_the_items_that_are_there_too(store: &Store) {
+    couple(store).await;
+    let made = vec![create(JULIET), publish(&["a"], 10)];
+    done(store, change(SERVICE, None, made)).await;
+    let configure = async |item_expire, now| {
+        let actions = vec![Action::Configure(living(item_expire))];
+        let change = change(SERVICE, version(store, SERVICE).await, actions);
+        store.change_node(&change, at(now)).await.unwrap();
+    };
+    let count = async |now| find_at(store, SERVICE, all(), now).await.count;
+    configure(Some(1000), 5).await;
+    assert_eq!(
+        (count(1000).await, find(store, SERVICE, all()).await.count),
+        (1, 1)
+    );
+    configure(Some(10), 6).await;
+    assert_eq!(count(11).await, 0);
+    // What is over does not come back.
+    configure(None, 11).await;
+    assert_eq!(count(11).await, 0);
 }
 
 async fn values_are_kept_under_names(store: &Store) {

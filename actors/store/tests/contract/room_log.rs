@@ -457,7 +457,7 @@ async fn ids_go_on_in_the_next_room_of_the_name(store: &Store) {
         last += 2;
         store.remove_room(&coven).await.unwrap();
         if life % 2 == 0 {
-            while store.sweep().await.unwrap() {}
+            while store.sweep(at(0)).await.unwrap() {}
         }
     }
 }

@@ -290,7 +290,7 @@ async fn a_removed_room_leaves_nothing_to_the_next(store: &Store) {
     };
     assert_eq!(room(store).await, new);
     assert_eq!(store.room_entries(&coven, 0, 10).await, Ok(Vec::new()));
-    while store.sweep().await.unwrap() {}
+    while store.sweep(at(0)).await.unwrap() {}
     assert_eq!(room(store).await, new);
 }
 
@@ -308,7 +308,7 @@ async fn c15_a_version_of_an_earlier_room_is_stale_in_the_next(store: &Store) {
         last = save(store, version, change).await.unwrap();
         store.remove_room(&coven).await.unwrap();
         if life % 2 == 0 {
-            while store.sweep().await.unwrap() {}
+            while store.sweep(at(0)).await.unwrap() {}
         }
     }
 }
@@ -363,7 +363,7 @@ async fn an_account_and_a_room_may_have_one_address(store: &Store) {
         2
     );
     store.remove_account(&bare(both), at(3)).await.unwrap();
-    while store.sweep().await.unwrap() {}
+    while store.sweep(at(0)).await.unwrap() {}
     assert_eq!(
         store.room_entries(&bare(both), 0, 10).await.unwrap().len(),
         2

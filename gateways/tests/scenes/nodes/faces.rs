@@ -253,5 +253,16 @@ async fn private_elements_are_kept_for_the_account_alone() {
         &["not-acceptable"],
     )
     .await;
-    refused(&mut anna, "set", "", &query(""), &["bad-request"]).await;
+    refused(&mut anna, "set", "", &query(""), &["not-acceptable"]).await;
+    refused(&mut anna, "get", "", &query(""), &["bad-request"]).await;
+    // §2.3: several elements of one namespace; those of one name come back together.
+    let many = "<a xmlns='x:y'>1</a><b xmlns='x:y'>2</b><a xmlns='x:y'>3</a>";
+    done(&mut anna, "set", "", &query(many)).await;
+    let kept = done(&mut anna, "get", "", &query("<a xmlns='x:y'/>")).await;
+    let both = "<a xmlns='x:y'>1</a><a xmlns='x:y'>3</a>";
+    assert!(kept.contains(both), "{kept}");
+    let kept = done(&mut anna, "get", "", &query("<b xmlns='x:y'/>")).await;
+    assert!(kept.contains("<b xmlns='x:y'>2</b>"), "{kept}");
+    let mixed = "<a xmlns='x:y'/><a xmlns='x:z'/>";
+    refused(&mut anna, "set", "", &query(mixed), &["not-acceptable"]).await;
 }

@@ -409,6 +409,31 @@ async fn items_come_by_pages_and_the_oldest_go() {
 }
 
 #[tokio::test]
+async fn items_go_by_themselves_when_the_node_says_so() {
+    let server = Server::start().await;
+    let mut anna = online(&server, "anna", "home", &[]).await;
+    let brief = [("pubsub#item_expire", "1")];
+    done(
+        &mut anna,
+        "set",
+        SERVICE,
+        &publish_with("n", "one", ENTRY, &brief),
+    )
+    .await;
+    let mut answer = done(&mut anna, "get", SERVICE, &items("n")).await;
+    while answer.contains("id='one'") {
+        answer = done(&mut anna, "get", SERVICE, &items("n")).await;
+    }
+    assert!(answer.contains("<items node='n'/>"), "{answer}");
+    let set = |value| configure("n", &[("pubsub#item_expire", value)]);
+    refused(&mut anna, "set", SERVICE, &set("0"), &["not-acceptable"]).await;
+    done(&mut anna, "set", SERVICE, &set("max")).await;
+    done(&mut anna, "set", SERVICE, &publish("n", "two", ENTRY)).await;
+    let answer = done(&mut anna, "get", SERVICE, &items("n")).await;
+    assert!(answer.contains("id='two'"), "{answer}");
+}
+
+#[tokio::test]
 async fn c08_r10_a_cursor_is_an_item_and_nothing_else() {
     let server = Server::start().await;
     let mut anna = online(&server, "anna", "home", &[]).await;

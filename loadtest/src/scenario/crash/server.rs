@@ -1,6 +1,6 @@
-//! The server's process: started from a command, killed with -9, started again.
+//! The server's process: started from a command, killed with -9 or stopped, started again.
 //!
-//! Kills that one process by its handle, never by a name; whoever it started
+//! Kills and stops that one process by its handle, never by a name; whoever it started
 //! itself is its own affair.
 
 use std::fs::{File, OpenOptions};
@@ -15,6 +15,9 @@ use crate::options::Target;
 
 /// How long a server may take until it answers a stream header.
 const START_MAX: Duration = Duration::from_secs(60);
+
+/// How long it may take to stop.
+const STOP_MAX: Duration = Duration::from_secs(30);
 
 /// Between two looks whether it does.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -74,6 +77,21 @@ impl Server {
             tokio::time::sleep(LOOK_EVERY).await;
         }
         Err(LoadError::Timeout("the server does not answer"))
+    }
+
+    /// Tells it to stop, with SIGTERM as an operator would, and waits until it is gone.
+    pub(super) async fn stop(&mut self) -> Result<()> {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM)
+            .map_err(std::io::Error::from)?;
+        let deadline = Instant::now() + STOP_MAX;
+        while self.child.try_wait()?.is_none() {
+            if Instant::now() > deadline {
+                return Err(LoadError::Timeout("the server does not stop"));
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Ok(())
     }
 
     /// Kills it with SIGKILL, and waits until it is gone.

@@ -7,6 +7,7 @@ use super::effect::RoomEffect;
 use super::facts::RoomFacts;
 use super::leave::Farewell;
 use super::nick::Nick;
+use super::post::Post;
 use super::presence::{Item, broadcast, status, user_element};
 use super::record::RoomRecord;
 use super::role::Role;
@@ -21,14 +22,14 @@ impl Room {
         &mut self,
         origin: &Stanza,
         changes: &[AffiliationChange],
-        _facts: &RoomFacts<'_>,
+        facts: &RoomFacts<'_>,
     ) -> Vec<RoomEffect> {
         let mut effects = answered(origin);
         let actor = origin.from().cloned();
         let nick = actor.as_ref().and_then(|actor| self.nick_of(actor));
         for change in changes {
             effects.extend(self.carry_out(change, nick.as_deref()));
-            effects.extend(self.send_word(change, actor.as_ref().map(|actor| actor.bare())));
+            effects.extend(self.send_word(change, origin, facts));
         }
         effects.extend(self.end_if_empty());
         effects
@@ -124,7 +125,13 @@ impl Room {
 
     /// Who was elsewhere hears of it themselves: new members of a room that others cannot
     /// enter are invited (§9.5), others get status 101 (§18.1, rule 2).
-    fn send_word(&self, change: &AffiliationChange, by: Option<BareJid>) -> Vec<RoomEffect> {
+    fn send_word(
+        &self,
+        change: &AffiliationChange,
+        origin: &Stanza,
+        facts: &RoomFacts<'_>,
+    ) -> Vec<RoomEffect> {
+        let by = origin.from().map(|from| from.bare());
         let after = change.after.affiliation;
         let is_person = change.jid.localpart().is_some();
         if !is_person || change.before == after || after == Affiliation::Outcast {
@@ -141,7 +148,13 @@ impl Room {
         {
             let reason = change.after.reason.as_deref();
             let x = self.invitation(by.as_ref(), reason, None);
-            return vec![self.send_from_room(to, None, x)];
+            let sender = origin
+                .from()
+                .cloned()
+                .unwrap_or_else(|| self.jid.clone().into());
+            let letters = vec![self.letter_of(to, None, x)];
+            let post = Post::invitations(origin.clone(), sender, letters, facts.archive);
+            return vec![RoomEffect::Post(Box::new(post))];
         }
         let item = Item {
             affiliation: after,

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::affiliation::AffiliationChange;
 use super::owner::Reconfigured;
+use super::post::Post;
 use super::record::{RoomChange, Subject};
 use super::role::Role;
 use super::search::RoomListQuery;
@@ -29,8 +30,9 @@ pub enum RoomEffect {
     Send(Stanza),
     /// Hand a stanza to many, encoded once: only the `to` differs.
     Broadcast(Broadcast),
-    /// Hand a private message to the sessions of one occupant (XEP-0045 §7.5).
-    Private(Private),
+    /// Hand messages to accounts: a private message (XEP-0045 §7.5), invitations (§7.8.2).
+    /// The room does not wait for them; whoever sent them does.
+    Post(Box<Post>),
     /// Keep a message in the room's log, then go on with `Room::committed`.
     Keep(Box<Keep>),
     /// Change the room's record by compare-and-set on its version, then go on with
@@ -58,17 +60,6 @@ pub struct Broadcast {
     /// The entry of the room's log that it is. A session compares it with its cursor: the
     /// next one is delivered, a known one dropped, a gap read from the log.
     pub entry: Option<u64>,
-}
-
-/// A private message.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Private {
-    /// The message as it arrives, without `to`: `from` is the sender's occupant address.
-    pub message: Message,
-    /// The account it is for, which may keep it.
-    pub account: BareJid,
-    /// That account's sessions in the room: all of them get it (§7.2.8).
-    pub to: Vec<FullJid>,
 }
 
 /// A message for the room's log.

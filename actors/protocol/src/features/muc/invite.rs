@@ -6,12 +6,12 @@ use super::affiliation::Affiliation;
 use super::effect::{RoomEffect, Save, Then};
 use super::facts::RoomFacts;
 use super::message::reason_of;
+use super::post::{Post, not_invited};
 use super::record::RoomChange;
 use super::role::Role;
 use super::room::Room;
 use crate::jid::{BareJid, Jid};
-use crate::ns;
-use crate::stanza::{Message, MessageKind, Stanza, StanzaError};
+use crate::stanza::{Message, Stanza, StanzaError};
 use crate::xml::Element;
 
 impl Room {
@@ -30,7 +30,7 @@ impl Room {
             return Err(StanzaError::policy_violation().with_text("too many invitations"));
         }
         let by = self.face_of(sender);
-        let (mut effects, mut changes) = (Vec::new(), Vec::new());
+        let (mut letters, mut changes) = (Vec::new(), Vec::new());
         for invite in invites {
             let to = invite.get("to").ok_or_else(StanzaError::bad_request)?;
             let to = Jid::parse(to).map_err(|_| StanzaError::jid_malformed())?;
@@ -40,9 +40,12 @@ impl Room {
             let reason = reason_of(invite, facts)?;
             let thread = invite.find("continue", NS_USER);
             let invitation = self.invitation_by(by.as_ref(), reason.as_deref(), thread);
-            effects.push(self.send_from_room(to.clone(), message.head.id.as_deref(), invitation));
+            letters.push(self.letter_of(to.clone(), message.head.id.as_deref(), invitation));
             changes.extend(self.membership(&to.bare()));
         }
+        let origin: Stanza = message.clone().into();
+        let post = Post::invitations(origin, sender.clone(), letters, facts.archive);
+        let effects = vec![RoomEffect::Post(Box::new(post))];
         if changes.is_empty() {
             return Ok(effects);
         }
@@ -200,17 +203,11 @@ pub(super) fn failed(
     let invite = x.find("invite", NS_USER)?;
     let by = Jid::parse(invite.get("from")?).ok()?;
     let sessions = room.sessions_behind(&by);
-    let invite = Element::new("invite", NS_USER).attr("to", sender.bare().as_str());
-    let x = Element::new("x", NS_USER).child(invite);
-    let error = StanzaError::item_not_found().to_element();
+    let (whom, error) = (sender.bare(), StanzaError::item_not_found());
     let send = |to: Jid| {
-        let mut told = room.message_from_room(MessageKind::Error, x.clone());
-        told.head.to = Some(to);
-        told.head.id = message.head.id.clone();
-        told.payloads.push(&error);
-        RoomEffect::Send(Stanza::Message(told))
+        let id = message.head.id.clone();
+        RoomEffect::Send(not_invited(&room.jid, whom.as_jid(), to, id, &error))
     };
-    debug_assert_eq!(error.namespace(), ns::CLIENT);
     Some(sessions.into_iter().map(send).collect())
 }
 

@@ -48,7 +48,12 @@ impl Room {
         facts: &RoomFacts<'_>,
     ) -> Result<Vec<RoomEffect>, StanzaError> {
         self.check_reader(by, facts)?;
-        let query = mam::read(iq)?.query;
+        let wanted = mam::read(iq)?;
+        // XEP-0313 §4.1.4 is about what accounts keep of rooms.
+        if wanted.minds_groupchat {
+            return Err(StanzaError::feature_not_implemented());
+        }
+        let query = wanted.query;
         let Some(with) = &query.with else {
             return Ok(vec![load(iq, RoomQuery::Archive(query))]);
         };

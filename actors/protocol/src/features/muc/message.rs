@@ -2,9 +2,10 @@
 
 use super::NS_USER;
 use super::affiliation::Affiliation;
-use super::effect::{Keep, Private, RoomEffect};
+use super::effect::{Keep, RoomEffect};
 use super::facts::RoomFacts;
 use super::occupant::Occupant;
+use super::post::{Letter, Post};
 use super::record::Subject;
 use super::role::Role;
 use super::room::{Room, trace};
@@ -28,7 +29,7 @@ impl Room {
             return self.decide_error(message, sender, nick);
         }
         let decided = match (nick, sender.to_full()) {
-            (Some(nick), Some(sender)) => self.decide_private(message, &sender, nick),
+            (Some(nick), Some(sender)) => self.decide_private(message, &sender, nick, facts),
             (None, Some(sender)) if message.kind == MessageKind::Groupchat => {
                 self.decide_groupchat(message, &sender, facts)
             }
@@ -100,7 +101,9 @@ impl Room {
         else {
             return trace("an error between who is not inside");
         };
-        vec![self.private(message, from, to)]
+        let letter = self.letter(message, from, to);
+        let post = Post::private(message, sender.into(), letter, false);
+        vec![RoomEffect::Post(Box::new(post))]
     }
 
     /// Whether somebody may speak to all (§7.4).
@@ -208,6 +211,7 @@ impl Room {
         message: &Message,
         sender: &FullJid,
         nick: &str,
+        facts: &RoomFacts<'_>,
     ) -> Result<Vec<RoomEffect>, StanzaError> {
         let from = self.occupants.of_session(sender);
         let from = from.ok_or_else(StanzaError::not_acceptable)?;
@@ -216,31 +220,38 @@ impl Room {
         }
         let to = self.occupants.get(nick);
         let to = to.ok_or_else(StanzaError::item_not_found)?;
-        match self.record.config.private_messages.allows(from.role) {
-            true => Ok(vec![self.private(message, from, to)]),
-            false => Err(StanzaError::forbidden()),
+        if !self.record.config.private_messages.allows(from.role) {
+            return Err(StanzaError::forbidden());
         }
+        let letter = self.letter(message, from, to);
+        let post = Post::private(message, sender.into(), letter, facts.archive);
+        Ok(vec![RoomEffect::Post(Box::new(post))])
     }
 
-    fn private(&self, message: &Message, from: &Occupant, to: &Occupant) -> RoomEffect {
-        let payloads = sanitize::message(&message.payloads, &self.jid, false);
-        let payloads = payloads
-            .with(&Element::new("x", NS_USER))
-            .with(&occupant_id::element(&from.id));
+    /// A private message as it arrives and as it was sent. Both say what they are, or they
+    /// could not be told from other messages in the archives (§7.5).
+    fn letter(&self, message: &Message, from: &Occupant, to: &Occupant) -> Letter {
+        let x = Element::new("x", NS_USER);
+        let payloads = sanitize::message(&message.payloads, &self.jid, false).with(&x);
+        let sent = Message {
+            payloads: payloads.clone(),
+            ..message.clone()
+        };
         let head = Head {
-            to: None,
+            to: Some(to.account.clone().into()),
             from: Some(self.address_of(&from.nick)),
             ..message.head.clone()
         };
-        RoomEffect::Private(Private {
+        Letter {
             message: Message {
                 head,
                 kind: message.kind,
-                payloads,
+                payloads: payloads.with(&occupant_id::element(&from.id)),
             },
             account: to.account.clone(),
-            to: to.jids().cloned().collect(),
-        })
+            to: to.jids().map(Jid::from).collect(),
+            sent: Some(sent),
+        }
     }
 
     /// A message from the room itself.

@@ -9,6 +9,7 @@ use super::facts::RoomFacts;
 use super::form::{read_switch, value_field};
 use super::lists::save_affiliations;
 use super::nick;
+use super::post::Post;
 use super::record::RoomChange;
 use super::room::{Room, answer};
 use crate::features::data_forms::{self, Submitted};
@@ -177,10 +178,13 @@ impl Room {
         let change = self.affiliation_change(jid.clone(), Affiliation::Member, Some(nick), None);
         self.check_changes(std::slice::from_ref(&change), facts)?;
         let invitation = self.invitation(Some(&sender.bare()), None, None);
+        let letters = vec![self.letter_of(jid.into(), None, invitation)];
+        let origin: Stanza = message.clone().into();
+        let post = Post::invitations(origin, sender.clone(), letters, facts.archive);
         Ok(vec![RoomEffect::Save(Box::new(Save {
             origin: message.clone().into(),
             changes: vec![RoomChange::Affiliation(change)],
-            then: Then::Effects(vec![self.send_from_room(jid.into(), None, invitation)]),
+            then: Then::Effects(vec![RoomEffect::Post(Box::new(post))]),
         }))])
     }
 }

@@ -16,10 +16,9 @@ use std::collections::BTreeMap;
 
 use super::affiliation::{Affiliate, Affiliation};
 use super::config::Config;
-use super::effect::{
-    Broadcast, Keep, Load, Occupancy, Private, RoomAnswer, RoomEffect, RoomQuery, Save,
-};
+use super::effect::{Broadcast, Keep, Load, Occupancy, RoomAnswer, RoomEffect, RoomQuery, Save};
 use super::facts::RoomFacts;
+use super::post::Post;
 use super::record::{RoomChange, RoomRecord};
 use super::role::Role;
 use super::room::Room;
@@ -59,6 +58,8 @@ pub(crate) struct Given {
     pub(crate) store_fails: Option<StanzaError>,
     pub(crate) caught_up: BTreeMap<FullJid, u64>,
     pub(crate) vanished: bool,
+    /// What went to accounts.
+    pub(crate) posted: Vec<Post>,
     random: u8,
 }
 
@@ -106,6 +107,7 @@ pub(crate) fn no_room() -> Given {
         store_fails: None,
         caught_up: BTreeMap::new(),
         vanished: false,
+        posted: Vec::new(),
         random: 7,
     }
 }
@@ -219,7 +221,7 @@ impl Given {
         match effect {
             RoomEffect::Send(stanza) => out.send(stanza),
             RoomEffect::Broadcast(Broadcast { stanza, to, .. }) => out.send_all(stanza, &to),
-            RoomEffect::Private(Private { message, to, .. }) => out.send_all(message.into(), &to),
+            RoomEffect::Post(post) => self.post(*post, out),
             RoomEffect::Keep(keep) => return self.keep(*keep),
             RoomEffect::Save(save) => return self.save(*save),
             RoomEffect::Load(load) => return self.load(&load),
@@ -239,6 +241,21 @@ impl Given {
             RoomEffect::Trace(..) => {}
         }
         Vec::new()
+    }
+
+    /// As if nothing were kept, or as if it could not be.
+    fn post(&mut self, post: Post, out: &mut Out) {
+        let room = bare(COVEN);
+        for letter in &post.letters {
+            match &self.store_fails {
+                Some(error) if post.is_kept => {
+                    let refusal = post.refusal(&room, letter, error);
+                    refusal.into_iter().for_each(|refusal| out.send(refusal));
+                }
+                _ => letter.unkept().for_each(|message| out.send(message.into())),
+            }
+        }
+        self.posted.push(post);
     }
 
     fn keep(&mut self, keep: Keep) -> Vec<RoomEffect> {

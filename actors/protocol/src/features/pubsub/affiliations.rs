@@ -1,13 +1,12 @@
 //! Who is what to a node: XEP-0060 sections 5.7 and 8.9.
 
-use std::collections::BTreeMap;
-
 use super::access::Operation;
-use super::node::{Action, Affiliation, Node};
-use super::{Asked, Decided, NS, NS_OWNER};
+use super::node::{Action, Affiliation, Node, Subscription, SubscriptionState};
+use super::{Asked, Decided, NS, NS_OWNER, subscriptions};
 use crate::effect::Effect;
+use crate::facts::Facts;
 use crate::jid::BareJid;
-use crate::stanza::{Iq, IqKind, Stanza, StanzaError};
+use crate::stanza::{Iq, Stanza, StanzaError};
 use crate::xml::Element;
 
 /// §5.7: everywhere.
@@ -57,80 +56,97 @@ fn element<'a>(node: &Node, list: impl Iterator<Item = (&'a BareJid, Affiliation
 }
 
 /// §8.9.2.
-///
-/// DEVIATION: §8.9.2.4 would have the good entries of a list with a bad one made all the
-/// same. Here a list is made whole or not at all; the bad entry is named as it says.
 pub(super) fn set(asked: &Asked<'_>, changes: &[(BareJid, Affiliation)]) -> Decided {
     let node = asked.node_for(Operation::ManageAffiliations)?;
+    // §8.9.2.4: what would leave the node without its owner is named; the rest is done.
+    let (refused, changes): (Vec<_>, Vec<_>) = changes
+        .iter()
+        .cloned()
+        .partition(|(jid, it)| *it != Affiliation::Owner && is_kept(jid, node, changes, asked));
     let mut after = node.affiliations.clone();
-    for (jid, affiliation) in changes {
+    for (jid, affiliation) in &changes {
         match affiliation {
             Affiliation::None => after.remove(jid),
             _ => after.insert(jid.clone(), *affiliation),
         };
     }
-    if let Some(owner) = owner_lost(node, &after, changes, asked) {
-        return Ok(refuse_naming(asked, node, &owner));
-    }
-    if after.len()
-        > asked
-            .facts
-            .host
-            .pubsub
-            .subscriptions_max
-            .max(node.affiliations.len())
-    {
+    let settings = &asked.facts.host.pubsub;
+    if after.len() > settings.subscriptions_max.max(node.affiliations.len()) {
         return Err(StanzaError::policy_violation().with_text("too many affiliations"));
     }
-    let mut actions = vec![Action::Affiliate(changes.to_vec())];
-    // §4.1: an outcast is subscribed no more.
-    let is_outcast = |jid: &str| {
-        let mut changes = changes.iter();
-        changes.any(|(who, it)| who.as_str() == jid && *it == Affiliation::Outcast)
-    };
-    let banned = node
-        .subscriptions
-        .iter()
-        .filter(|it| is_outcast(it.jid.bare_str()));
-    actions.extend(banned.map(|it| Action::Unsubscribe(it.jid.clone())));
-    Ok(vec![asked.change(node, actions), asked.reply(None)])
+    let (settled, told) = settle_subscriptions(node, &changes, asked.facts);
+    let mut effects = Vec::new();
+    if !changes.is_empty() {
+        let actions = std::iter::once(Action::Affiliate(changes)).chain(settled);
+        effects.push(asked.change(node, actions.collect()));
+    }
+    effects.push(match refused.is_empty() {
+        true => asked.reply(None),
+        false => {
+            let refused = refused.iter().map(|(jid, _)| (jid, Affiliation::Owner));
+            asked.refuse_naming(element(node, refused))
+        }
+    });
+    effects.extend(told);
+    Ok(effects)
 }
 
-/// §8.9.2.4: a node keeps an owner, and an account's nodes keep that account.
-fn owner_lost(
+/// Tells whether somebody has to stay an owner: a node keeps one, and an account's nodes keep
+/// that account. Whoever is made an owner by the same list counts.
+fn is_kept(
+    jid: &BareJid,
     node: &Node,
-    after: &BTreeMap<BareJid, Affiliation>,
     changes: &[(BareJid, Affiliation)],
     asked: &Asked<'_>,
-) -> Option<BareJid> {
-    let is_account = asked.facts.account.localpart().is_some();
+) -> bool {
+    if asked.facts.account.localpart().is_some() {
+        return jid == asked.facts.account;
+    }
     let is_owner = |affiliation: Option<&Affiliation>| affiliation == Some(&Affiliation::Owner);
-    let gives_up = |jid: &&BareJid| !is_owner(after.get(*jid));
-    if is_account {
-        let mut own = changes.iter().map(|(jid, _)| jid);
-        return own
-            .find(|jid| *jid == asked.facts.account && gives_up(jid))
-            .cloned();
-    }
-    let has_owner = after
-        .values()
-        .any(|affiliation| *affiliation == Affiliation::Owner);
-    let mut lost = changes.iter().map(|(jid, _)| jid);
-    let was_owner = |jid: &&BareJid| is_owner(node.affiliations.get(*jid));
-    match has_owner {
-        true => None,
-        false => lost.find(was_owner).cloned(),
-    }
+    let after = |of: &BareJid| {
+        let change = changes.iter().find(|(who, _)| who == of).map(|(_, it)| it);
+        is_owner(change.or_else(|| node.affiliations.get(of)))
+    };
+    let mut all = node
+        .affiliations
+        .keys()
+        .chain(changes.iter().map(|(who, _)| who));
+    is_owner(node.affiliations.get(jid)) && !all.any(after)
 }
 
-fn refuse_naming(asked: &Asked<'_>, node: &Node, owner: &BareJid) -> Vec<Effect> {
-    let mut answer = asked.iq.result(Some(element(
-        node,
-        [(owner, Affiliation::Owner)].into_iter(),
-    )));
-    answer.kind = IqKind::Error;
-    answer
-        .payloads
-        .push(&StanzaError::not_acceptable().to_element());
-    vec![Effect::Reply(Stanza::Iq(answer))]
+/// §4.1: an outcast is subscribed no more. §8.7.4: who waits for an owner's word has got it.
+fn settle_subscriptions(
+    node: &Node,
+    changes: &[(BareJid, Affiliation)],
+    facts: &Facts<'_>,
+) -> (Vec<Action>, Vec<Effect>) {
+    let mut actions = Vec::new();
+    let mut told = Vec::new();
+    for known in &node.subscriptions {
+        let mut changes = changes.iter();
+        let change = changes.find(|(who, _)| who.as_str() == known.jid.bare_str());
+        let Some((_, affiliation)) = change else {
+            continue;
+        };
+        let is_pending = known.state == SubscriptionState::Pending;
+        let (action, state) = match affiliation {
+            Affiliation::Outcast => {
+                let action = Action::Unsubscribe(known.jid.clone());
+                (action, SubscriptionState::None)
+            }
+            Affiliation::Owner | Affiliation::Publisher | Affiliation::Member if is_pending => {
+                let state = SubscriptionState::Subscribed;
+                let known = known.clone();
+                (Action::Subscribe(Subscription { state, ..known }), state)
+            }
+            _ => continue,
+        };
+        actions.push(action);
+        let settled = Subscription {
+            state,
+            ..known.clone()
+        };
+        told.push(subscriptions::tell_subscriber(node, &settled, facts));
+    }
+    (actions, told)
 }

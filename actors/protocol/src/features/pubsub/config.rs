@@ -2,7 +2,7 @@
 //!
 //! One table says of every field its name, its question, how it is read and how it is
 //! written. The forms, publish-options (§7.1.5) and what the store keeps derive from it.
-//! Left out: collections (XEP-0248), leases, expiry of items, transformations.
+//! Left out: collections (XEP-0248), transformations.
 
 use super::NS_CONFIG;
 use crate::features::data_forms::{NS as NS_FORMS, Submitted, field, form};
@@ -27,6 +27,8 @@ pub struct Config {
     pub publish_model: PublishModel,
     /// Items kept; `None`: as many as the server allows (`max`).
     pub max_items: Option<u32>,
+    /// Seconds after which an item goes by itself; `None`: it stays (`max`).
+    pub item_expire: Option<u32>,
     /// Items are kept at all.
     pub persist_items: bool,
     /// What happens when there are as many as may be.
@@ -160,6 +162,7 @@ impl Config {
             publish_model: PublishModel::Publishers,
             // A feed's recent past, which is what a newcomer reads.
             max_items: Some(20),
+            item_expire: None,
             persist_items: true,
             node_full: NodeFull::RetractOldest,
             max_payload_bytes: None,
@@ -316,7 +319,7 @@ macro_rules! field {
             label: $label,
             kind: "text-single",
             options: &[],
-            read: |config| vec![config.$key.map_or("max".to_owned(), |max| max.to_string())],
+            read: |config| vec![or_max(config.$key)],
             write: |config, values| {
                 config.$key = number_or_max(values.first()?)?;
                 Some(())
@@ -345,6 +348,19 @@ const FIELDS: &[Field] = &[
     field!(word "pubsub#publish_model" "Who may publish items" publish_model PublishModel),
     field!(truth "pubsub#persist_items" "Whether to persist items to storage" persist_items),
     field!(number "pubsub#max_items" "The number of items to keep, or max" max_items),
+    Field {
+        name: "pubsub#item_expire",
+        label: "The seconds after which an item goes by itself, or max",
+        kind: "text-single",
+        options: &[],
+        read: |config| vec![or_max(config.item_expire)],
+        // An item that lives no time at all is no item.
+        write: |config, values| {
+            let seconds = number_or_max(values.first()?)?;
+            config.item_expire = (seconds != Some(0)).then_some(seconds)?;
+            Some(())
+        },
+    },
     field!(word "pubsub#publish_node_full" "What to do when the node is full" node_full NodeFull),
     field!(number "pubsub#max_payload_size" "The largest payload in bytes, or max" max_payload_bytes),
     field!(truth "pubsub#subscribe" "Whether to allow subscriptions" subscribe),
@@ -424,6 +440,10 @@ fn one_of(text: &str, yes: &str, no: &str) -> Option<bool> {
         _ if text == no => Some(false),
         _ => None,
     }
+}
+
+fn or_max(number: Option<u32>) -> String {
+    number.map_or("max".to_owned(), |number| number.to_string())
 }
 
 fn number_or_max(text: &str) -> Option<Option<u32>> {

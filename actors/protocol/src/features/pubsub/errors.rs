@@ -47,9 +47,9 @@ pub(super) fn pending_subscription() -> StanzaError {
     with(StanzaError::not_authorized(), "pending-subscription")
 }
 
-/// §6.2.3.5: an address has one subscription here, and those have no ids.
-pub(super) fn invalid_subid() -> StanzaError {
-    with(StanzaError::not_acceptable(), "invalid-subid")
+/// §6.3.4.3: whose options?
+pub(super) fn jid_required() -> StanzaError {
+    with(StanzaError::bad_request(), "jid-required")
 }
 
 /// §6.3.4.5: the options are none.
@@ -97,6 +97,11 @@ pub(crate) fn precondition_not_met() -> StanzaError {
     with(StanzaError::conflict(), "precondition-not-met")
 }
 
+/// §8.1.2: a node of that model cannot be here.
+pub(super) fn unsupported_access_model() -> StanzaError {
+    with(StanzaError::not_acceptable(), "unsupported-access-model")
+}
+
 /// §14.1: the node shall keep more items than this server allows.
 pub(super) fn max_items_exceeded() -> StanzaError {
     with(StanzaError::not_acceptable(), "max-items-exceeded")
@@ -109,7 +114,8 @@ pub(super) fn max_nodes_exceeded() -> StanzaError {
 
 /// §6.1.3.9: the node has all the subscribers it may have.
 pub(super) fn too_many_subscriptions() -> StanzaError {
-    with(StanzaError::policy_violation(), "too-many-subscriptions")
+    let error = StanzaError::policy_violation().with_kind(ErrorKind::Wait);
+    with(error, "too-many-subscriptions")
 }
 
 /// This cannot be done at this node, or at all: the name of the feature says what.

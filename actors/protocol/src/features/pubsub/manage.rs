@@ -80,11 +80,19 @@ fn may_create(who: &Jid, facts: &Facts<'_>) -> bool {
 
 /// Takes a form over, if what comes of it is possible here.
 fn apply(config: &mut Config, form: &Submitted, facts: &Facts<'_>) -> Result<(), StanzaError> {
-    config
-        .apply(form)
-        .map_err(|field| StanzaError::not_acceptable().with_text(format!("no value of {field}")))?;
+    // XEP-0248 §7.1: nobody gets a leaf who wants something else.
+    if form
+        .value("pubsub#node_type")
+        .is_some_and(|kind| kind != "leaf")
+    {
+        return Err(errors::unsupported("collections"));
+    }
+    config.apply(form).map_err(|field| match field {
+        "pubsub#access_model" => errors::unsupported_access_model(),
+        _ => StanzaError::not_acceptable().with_text(format!("no value of {field}")),
+    })?;
     if !access_models(facts).contains(&config.access_model) {
-        return Err(StanzaError::not_acceptable().with_text("no such access model here"));
+        return Err(errors::unsupported_access_model());
     }
     let settings = &facts.host.pubsub;
     if config.max_items.is_some_and(|max| max > settings.items_max) {

@@ -86,6 +86,10 @@ pub(crate) fn publish_own(
 }
 
 /// §7.1.3: what may stand in an item of this node.
+///
+/// DEVIATION: §7.1.3.6 would have a payload's namespace be that of `pubsub#type`. That field
+/// names the kind of a node as often as a namespace: XEP-0472 §3 puts Atom entries into nodes
+/// of the type `urn:xmpp:microblog:0`.
 fn check(new: Option<&NewItem>, config: &Config, asked: &Asked<'_>) -> Result<(), StanzaError> {
     let has_payload = new.is_some_and(|new| !new.payload.is_empty());
     match new {

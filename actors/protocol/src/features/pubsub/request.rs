@@ -35,8 +35,8 @@ pub(crate) enum Request {
     Unsubscribe(String, Jid),
     /// §6.3: asked for, or set.
     Options(String, Jid, Option<Submitted>),
-    /// §6.4.
-    DefaultOptions,
+    /// §6.4: of a service, or of a node.
+    DefaultOptions(Option<String>),
     /// §6.5.
     Items(String, Wanted),
     /// §7.1.
@@ -111,7 +111,7 @@ impl Request {
             Self::Subscriptions(node) | Self::Affiliations(node) | Self::Create(node, _) => {
                 node.as_deref()
             }
-            Self::DefaultOptions | Self::DefaultConfiguration => None,
+            Self::DefaultOptions(_) | Self::DefaultConfiguration => None,
             Self::Publish(publish) => Some(&publish.node),
             Self::Subscribe(node, ..)
             | Self::Unsubscribe(node, _)
@@ -135,14 +135,24 @@ fn read_question(verb: &Element, pubsub: &Element) -> Result<Request, StanzaErro
         "subscriptions" => Ok(Request::Subscriptions(node_if_any(verb)?)),
         "affiliations" => Ok(Request::Affiliations(node_if_any(verb)?)),
         "items" => Ok(Request::Items(node(verb)?, wanted(verb, pubsub)?)),
-        "options" => Ok(Request::Options(node(verb)?, subscriber(verb)?, None)),
-        "default" => Ok(Request::DefaultOptions),
+        "options" => Ok(Request::Options(node(verb)?, whose(verb)?, None)),
+        "default" => Ok(Request::DefaultOptions(node_if_any(verb)?)),
         _ => Err(StanzaError::feature_not_implemented()),
     }
 }
 
 fn read_order(verb: &Element, pubsub: &Element) -> Result<Request, StanzaError> {
     let beside = |name| pubsub.find(name, NS);
+    // §6.3.7, §8.1.3: what stands beside is about the same node, and says so by its place.
+    let names_node = |it: &Element| it.get("node").is_some() || it.get("jid").is_some();
+    let about = match verb.name() {
+        "subscribe" => beside("options"),
+        "create" => beside("configure"),
+        _ => None,
+    };
+    if about.is_some_and(names_node) {
+        return Err(StanzaError::bad_request());
+    }
     match verb.name() {
         "publish" => {
             let options = beside("publish-options");
@@ -168,7 +178,7 @@ fn read_order(verb: &Element, pubsub: &Element) -> Result<Request, StanzaError> 
         "unsubscribe" => Ok(Request::Unsubscribe(node(verb)?, subscriber(verb)?)),
         "options" => {
             let form = required_form(verb, NS_OPTIONS).map_err(|_| errors::invalid_options())?;
-            Ok(Request::Options(node(verb)?, subscriber(verb)?, Some(form)))
+            Ok(Request::Options(node(verb)?, whose(verb)?, Some(form)))
         }
         "create" => {
             let form = beside("configure").map(|it| optional_form(it, NS_CONFIG));
@@ -184,7 +194,11 @@ fn read_order(verb: &Element, pubsub: &Element) -> Result<Request, StanzaError> 
 fn read_owners_question(verb: &Element) -> Result<Request, StanzaError> {
     match verb.name() {
         "configure" => Ok(Request::Configuration(node(verb)?)),
-        "default" => Ok(Request::DefaultConfiguration),
+        // §8.3.2: of leaf nodes; there are no others (XEP-0248).
+        "default" => match verb.get("type") {
+            None | Some("leaf") => Ok(Request::DefaultConfiguration),
+            Some(_) => Err(errors::unsupported("collections")),
+        },
         "subscriptions" => Ok(Request::Subscribers(node(verb)?)),
         "affiliations" => Ok(Request::Affiliated(node(verb)?)),
         _ => Err(StanzaError::feature_not_implemented()),
@@ -204,7 +218,7 @@ fn read_owners_order(verb: &Element) -> Result<Request, StanzaError> {
         "purge" => Ok(Request::Purge(node(verb)?)),
         "subscriptions" => Ok(Request::SetSubscribers(
             node(verb)?,
-            entries(verb, entry_of_subscription)?,
+            entries(verb, "subscription", entry_of_subscription)?,
         )),
         "affiliations" => Ok(Request::SetAffiliated(node(verb)?, affiliations(verb)?)),
         _ => Err(StanzaError::feature_not_implemented()),
@@ -231,19 +245,22 @@ pub(super) fn name(text: &str) -> Result<String, StanzaError> {
 }
 
 /// §6.1.3.1: an address in the request; without one there is nobody to subscribe.
+///
+/// §6.2.3.5: subscriptions have no ids here, so those that are given are passed over.
 fn subscriber(verb: &Element) -> Result<Jid, StanzaError> {
-    // §6.2.3.5: subscriptions have no ids here, so none is valid.
-    if verb.get("subid").is_some_and(|subid| !subid.is_empty()) {
-        return Err(errors::invalid_subid());
-    }
     let jid = verb.get("jid").and_then(|jid| Jid::parse(jid).ok());
     jid.ok_or_else(errors::invalid_jid)
 }
 
-fn wanted(verb: &Element, pubsub: &Element) -> Result<Wanted, StanzaError> {
-    if verb.get("subid").is_some_and(|subid| !subid.is_empty()) {
-        return Err(errors::invalid_subid());
+/// §6.3.4.3: the address whose options are asked for.
+fn whose(verb: &Element) -> Result<Jid, StanzaError> {
+    match verb.get("jid").is_some_and(|jid| !jid.is_empty()) {
+        true => subscriber(verb),
+        false => Err(errors::jid_required()),
     }
+}
+
+fn wanted(verb: &Element, pubsub: &Element) -> Result<Wanted, StanzaError> {
     let items = verb.children().filter(|item| item.is("item", NS));
     let ids = items.map(|item| name(item.get("id").unwrap_or_default()));
     let ids: Vec<String> = ids.collect::<Result<_, _>>()?;
@@ -349,12 +366,15 @@ fn optional_form(parent: &Element, form_type: &str) -> Result<Option<Submitted>,
     }
 }
 
+/// The entries of a list; those without this attribute change nothing (§8.8.2.1, §8.9.2.1).
 fn entries<T>(
     list: &Element,
+    changed: &str,
     read: impl Fn(&Element) -> Result<T, StanzaError>,
 ) -> Result<Vec<T>, StanzaError> {
     let entries = list.children().filter(|it| it.namespace() == NS_OWNER);
     let entries: Vec<T> = entries
+        .filter(|it| it.get(changed).is_some())
         .take(LIST_MAX + 1)
         .map(read)
         .collect::<Result<_, _>>()?;
@@ -374,7 +394,7 @@ fn entry_of_subscription(entry: &Element) -> Result<(Jid, SubscriptionState), St
 }
 
 fn affiliations(list: &Element) -> Result<Vec<(BareJid, Affiliation)>, StanzaError> {
-    let changes = entries(list, |entry| {
+    let changes = entries(list, "affiliation", |entry| {
         let jid = entry.get("jid").and_then(|jid| Jid::parse(jid).ok());
         let affiliation = entry.get("affiliation").and_then(Affiliation::parse);
         match (jid, affiliation) {

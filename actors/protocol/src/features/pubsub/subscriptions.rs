@@ -12,7 +12,7 @@ use crate::features::data_forms::Submitted;
 use crate::features::delay;
 use crate::features::pubsub::config::SendLast;
 use crate::jid::Jid;
-use crate::stanza::{ErrorKind, Iq, Stanza, StanzaError};
+use crate::stanza::{Iq, Stanza, StanzaError};
 use crate::xml::Element;
 
 /// §6.1, with options at once (§6.3.7).
@@ -43,9 +43,17 @@ pub(super) fn subscribe(asked: &Asked<'_>, jid: &Jid, form: Option<&Submitted>) 
         applied.ok_or_else(errors::invalid_options)?;
     }
     let shown = element(NS, Some(&node.name), &subscription);
+    // §6.3.7: who has set options is told what has come of them.
+    let options = form.map(|_| {
+        let form = subscription.options.to_form().attr("type", "result");
+        Element::new("options", NS).child(form)
+    });
+    let answer = Element::new("pubsub", NS)
+        .child(shown)
+        .children_from(options);
     let mut effects = vec![
         asked.change(node, vec![Action::Subscribe(subscription.clone())]),
-        asked.reply(Some(Element::new("pubsub", NS).child(shown))),
+        asked.reply(Some(answer)),
     ];
     match needs_approval {
         true => effects.extend(approval::ask_owners(node, jid, asked.facts)),
@@ -155,8 +163,11 @@ pub(super) fn set_options(asked: &Asked<'_>, jid: &Jid, form: &Submitted) -> Dec
 }
 
 /// §6.4.
-pub(super) fn default_options(iq: &Iq) -> Decided {
-    let default = Element::new("default", NS).child(Options::default().to_form());
+pub(super) fn default_options(iq: &Iq, node: Option<&str>) -> Decided {
+    // §6.4.1: all nodes have the same.
+    let default = Element::new("default", NS)
+        .attr_opt("node", node)
+        .child(Options::default().to_form());
     let answer = Element::new("pubsub", NS).child(default);
     Ok(vec![Effect::Reply(Stanza::Iq(iq.result(Some(answer))))])
 }
@@ -207,15 +218,21 @@ pub(super) fn set_subscribers(asked: &Asked<'_>, changes: &[(Jid, SubscriptionSt
     }
     let mut actions = Vec::new();
     let mut told = Vec::new();
+    let mut refused = Vec::new();
     for (jid, state) in changes {
         let known = node.subscription(jid);
         let before = known.map_or(SubscriptionState::None, |known| known.state);
         if before == *state {
             continue;
         }
-        // §8.8.2.3: nobody is made to wait by an owner.
+        // Nobody is made to wait by an owner.
         if *state == SubscriptionState::Pending {
-            return Err(StanzaError::not_acceptable().with_kind(ErrorKind::Modify));
+            refused.push(Subscription {
+                jid: jid.clone(),
+                state: before,
+                options: Options::default(),
+            });
+            continue;
         }
         let subscription = Subscription {
             jid: jid.clone(),
@@ -232,7 +249,11 @@ pub(super) fn set_subscribers(asked: &Asked<'_>, changes: &[(Jid, SubscriptionSt
     if !actions.is_empty() {
         effects.push(asked.change(node, actions));
     }
-    effects.push(asked.reply(None));
+    // §8.8.2.4: what is not named as refused is done.
+    effects.push(match refused.is_empty() {
+        true => asked.reply(None),
+        false => asked.refuse_naming(owners_list(node, refused.iter())),
+    });
     effects.extend(told);
     Ok(effects)
 }

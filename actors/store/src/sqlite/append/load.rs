@@ -50,6 +50,11 @@ fn logs(append: &LogAppend) -> impl Iterator<Item = LogOf> {
             append.recipient.clone().map(LogOf::Account),
         ),
         LogAppend::Room(append) => (LogOf::Room(append.room.clone()), None),
+        LogAppend::Arrival(arrival) => {
+            let sender = arrival.sent.as_ref().map(|_| arrival.sender.bare());
+            let recipient = LogOf::Account(arrival.recipient.clone());
+            (recipient, sender.map(LogOf::Account))
+        }
     };
     std::iter::once(first).chain(twin)
 }
@@ -105,6 +110,11 @@ pub(super) async fn load_said(
                 let dedup = dedup.map(|dedup| rooms::dedup_of(&append.sender, dedup));
                 (LogOf::Room(append.room.clone()), dedup)
             }
+            LogAppend::Arrival(arrival) => {
+                let dedup = arrival.dedup.as_ref();
+                let dedup = dedup.map(|dedup| rooms::dedup_of(&arrival.sender, dedup));
+                (LogOf::Account(arrival.recipient.clone()), dedup)
+            }
         };
         if let (Some(dedup), Some(head)) = (&dedup, heads.get(&of)) {
             let key = replay_key(head.log, dedup)?;
@@ -158,18 +168,16 @@ pub(super) async fn load_blocks(
 ) -> Result<HashMap<i64, Vec<String>>> {
     let mut wanted = Vec::new();
     for append in batch {
-        // Whom a room lets speak is decided there.
-        let LogAppend::Account(append) = append else {
-            continue;
+        let (recipient, sender) = match append {
+            LogAppend::Account(append) => (append.recipient.clone(), &append.sender),
+            LogAppend::Arrival(arrival) => (Some(arrival.recipient.clone()), &arrival.from),
+            // Whom a room lets speak is decided there.
+            LogAppend::Room(_) => continue,
         };
-        let recipient = append.recipient.clone().map(LogOf::Account);
+        let recipient = recipient.map(LogOf::Account);
         let head = recipient.and_then(|recipient| heads.get(&recipient));
         if let Some(head) = head.filter(|head| head.blocks > 0) {
-            wanted.extend(
-                forms(&append.sender)
-                    .into_iter()
-                    .map(|form| (head.log, form)),
-            );
+            wanted.extend(forms(sender).into_iter().map(|form| (head.log, form)));
         }
     }
     wanted.sort_unstable();

@@ -1,5 +1,7 @@
 //! How nodes change in SQLite.
 
+use std::collections::BTreeSet;
+
 use klatsch_protocol::features::pubsub::config::Config;
 use klatsch_protocol::features::pubsub::node::{
     Action, Affiliation, Item, NodeChange, Subscription, SubscriptionState,
@@ -43,7 +45,7 @@ pub(super) async fn change(writer: &mut Writer, change: &NodeChange, now: Timest
             (Action::Create(creator, config), None) => {
                 node = Some(create(connection, change, creator, config, now).await?);
             }
-            (action, Some(node)) => act(connection, node, action).await?,
+            (action, Some(node)) => act(connection, node, action, now).await?,
             // Nothing can be done to a node that is neither there nor made.
             (_, None) => return Err(StoreError::Conflict),
         }
@@ -59,14 +61,15 @@ async fn create(
     now: Timestamp,
 ) -> Result<i64> {
     let done = sqlx::query(
-        "INSERT INTO pubsub_node (service, name, version, creator, created, config)
-         VALUES (?, ?, 0, ?, ?, ?)",
+        "INSERT INTO pubsub_node (service, name, version, creator, created, config, item_expire)
+         VALUES (?, ?, 0, ?, ?, ?, ?)",
     )
     .bind(change.service.as_str())
     .bind(&change.node)
     .bind(creator.as_str())
     .bind(now.0)
     .bind(config.to_values("submit").to_bytes().to_vec())
+    .bind(config.item_expire)
     .execute(&mut *connection)
     .await?;
     let node = done.last_insert_rowid();
@@ -79,10 +82,15 @@ async fn create(
     Ok(node)
 }
 
-async fn act(connection: &mut SqliteConnection, node: i64, action: &Action) -> Result<()> {
+async fn act(
+    connection: &mut SqliteConnection,
+    node: i64,
+    action: &Action,
+    now: Timestamp,
+) -> Result<()> {
     match action {
         Action::Create(..) => Err(StoreError::Conflict),
-        Action::Configure(config) => configure(connection, node, config).await,
+        Action::Configure(config) => configure(connection, node, config, now).await,
         Action::Affiliate(changes) => {
             for (jid, affiliation) in changes {
                 affiliate(connection, node, jid, *affiliation).await?;
@@ -133,13 +141,36 @@ async fn raise(connection: &mut SqliteConnection, node: i64) -> Result<()> {
     Ok(())
 }
 
-async fn configure(connection: &mut SqliteConnection, node: i64, config: &Config) -> Result<()> {
-    sqlx::query("UPDATE pubsub_node SET config = ?, version = version + 1 WHERE id = ?")
-        .bind(config.to_values("submit").to_bytes().to_vec())
+async fn configure(
+    connection: &mut SqliteConnection,
+    node: i64,
+    config: &Config,
+    now: Timestamp,
+) -> Result<()> {
+    // What is over by the old rule does not come back by the new one.
+    sqlx::query("DELETE FROM pubsub_item WHERE node = ? AND expires <= ?")
         .bind(node)
-        .execute(connection)
+        .bind(now.0)
+        .execute(&mut *connection)
         .await?;
-    Ok(())
+    sqlx::query(
+        "UPDATE pubsub_node SET config = ?, item_expire = ?, version = version + 1 WHERE id = ?",
+    )
+    .bind(config.to_values("submit").to_bytes().to_vec())
+    .bind(config.item_expire)
+    .bind(node)
+    .execute(&mut *connection)
+    .await?;
+    // What is there already goes by the new rule; as many as a node may have.
+    sqlx::query(
+        "UPDATE pubsub_item SET expires = stamp + ?1 * 1000000
+         WHERE node = ?2 AND expires IS NOT stamp + ?1 * 1000000",
+    )
+    .bind(config.item_expire)
+    .bind(node)
+    .execute(&mut *connection)
+    .await?;
+    count(connection, node).await
 }
 
 async fn affiliate(
@@ -192,7 +223,8 @@ async fn publish(
         let sql = "DELETE FROM pubsub_item WHERE node = ? AND id = ?";
         run(connection, sql, node, &item.id).await?;
         sqlx::query(
-            "INSERT INTO pubsub_item (node, id, publisher, stamp, payload) VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO pubsub_item (node, id, publisher, stamp, payload, expires)
+             SELECT ?1, ?2, ?3, ?4, ?5, ?4 + item_expire * 1000000 FROM pubsub_node WHERE id = ?1",
         )
         .bind(node)
         .bind(&item.id)
@@ -269,6 +301,28 @@ pub(in crate::sqlite) async fn forget_account(
             .await?;
     }
     Ok(())
+}
+
+/// Deletes some items whose time is over; true: there may be more.
+pub(in crate::sqlite) async fn sweep_items(writer: &mut Writer, now: Timestamp) -> Result<bool> {
+    let connection = writer.connection().await?;
+    let gone: Vec<(i64, i64)> =
+        sqlx::query_as("SELECT place, node FROM pubsub_item WHERE expires <= ? LIMIT ?")
+            .bind(now.0)
+            .bind(DELETE_MAX)
+            .fetch_all(&mut *connection)
+            .await?;
+    for (place, _) in &gone {
+        sqlx::query("DELETE FROM pubsub_item WHERE place = ?")
+            .bind(place)
+            .execute(&mut *connection)
+            .await?;
+    }
+    let nodes: BTreeSet<i64> = gone.iter().map(|(_, node)| *node).collect();
+    for node in nodes {
+        count(connection, node).await?;
+    }
+    Ok(!gone.is_empty())
 }
 
 /// Deletes some items of a node that is gone, or the node when it has none; true: there is more.

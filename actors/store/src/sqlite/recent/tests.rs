@@ -138,7 +138,7 @@ async fn a_removed_account_does_not_come_back_with_its_recent_messages() {
         .remove_account(&bare(JULIET), Timestamp(9))
         .await
         .unwrap();
-    while store.sweep().await.unwrap() {}
+    while store.sweep(Timestamp(0)).await.unwrap() {}
     std::mem::forget(store);
     let store = open(&directory).await;
     assert_eq!(ids(&store, ROMEO).await, [1, 2]);

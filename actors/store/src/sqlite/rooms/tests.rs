@@ -185,7 +185,7 @@ async fn a_removed_room_does_not_come_back_with_its_recent_messages() {
     let (store, directory) = heath().await;
     store.append_room(vec![line(1), line(2)]).await.unwrap();
     store.remove_room(&coven()).await.unwrap();
-    while store.sweep().await.unwrap() {}
+    while store.sweep(Timestamp(0)).await.unwrap() {}
     let store = crash(store, &directory).await;
     let left = "SELECT (SELECT count(*) FROM recent) + (SELECT count(*) FROM entry)
         + (SELECT count(*) FROM replay) + (SELECT count(*) FROM conversation)
@@ -200,7 +200,7 @@ async fn m09_rooms_made_and_removed_again_leave_one_tombstone() {
     for number in 1..20 {
         store.append_room(vec![line(number)]).await.unwrap();
         store.remove_room(&coven()).await.unwrap();
-        while store.sweep().await.unwrap() {}
+        while store.sweep(Timestamp(0)).await.unwrap() {}
         make(&store).await;
     }
     assert_eq!(count(&store, "SELECT count(*) FROM room").await, 1);

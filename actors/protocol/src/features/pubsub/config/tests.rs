@@ -20,6 +20,7 @@ fn what_is_kept_is_read_back_as_it_was() {
     config.access_model = AccessModel::Roster;
     config.roster_groups = vec!["Friends".into(), "Enemies".into()];
     config.max_items = None;
+    config.item_expire = Some(604_800);
     config.is_headline = false;
     let kept = config.to_values("submit").to_bytes();
     assert_eq!(Config::read_kept(&kept, Config::of_account()), Some(config));
@@ -60,6 +61,8 @@ fn a_field_with_a_value_that_is_none_is_named() {
     let mut config = Config::of_service();
     for (name, value) in [
         ("pubsub#max_items", "-1"),
+        ("pubsub#item_expire", "0"),
+        ("pubsub#item_expire", "soon"),
         ("pubsub#persist_items", "yes"),
         ("pubsub#access_model", "secret"),
         ("pubsub#notification_type", "chat"),

@@ -1,0 +1,36 @@
+//! Sessions that wait for their clients while the server is away (XEP-0198 version 1.6.3).
+//!
+//! A server that stops puts them away, the next one takes them up: what is put away is given
+//! out once, so that no session goes on from a state it has left behind.
+
+use bytes::Bytes;
+use klatsch_protocol::jid::BareJid;
+use klatsch_protocol::time::Timestamp;
+
+use crate::store::subject;
+
+/// A session put away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaitingSession {
+    /// Whose it is.
+    pub account: BareJid,
+    /// What the session is made of again; the store does not look into it.
+    pub value: Bytes,
+}
+
+subject! {
+    /// Sessions put away.
+    Waiting {
+        /// Puts sessions away; those of accounts that do not exist or may not log in are
+        /// dropped. Another password, and the end of an account, drop them too (row A14).
+        ///
+        /// # Errors
+        /// `Unavailable`, `Uncertain`.
+        fn put_sessions_away(&self, sessions: &[WaitingSession], until: Timestamp) -> ();
+        /// Takes all of them out, and answers those whose time is not over.
+        ///
+        /// # Errors
+        /// `Unavailable`, `Uncertain`, `Corrupt`.
+        fn take_sessions(&self, now: Timestamp) -> Vec<WaitingSession>;
+    }
+}
