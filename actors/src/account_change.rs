@@ -18,6 +18,7 @@ use klatsch_store::{Credentials, StoreError};
 
 use crate::derivation::KeysError;
 use crate::mail::{Address, Mail};
+use crate::rooms;
 use crate::router::{self, patiently};
 use crate::world::World;
 
@@ -98,6 +99,11 @@ pub async fn change_account(
             }
             Ok(())
         }
+        AccountAct::Administrator(is_admin) => {
+            patiently(world.store.set_admin(&account, is_admin)).await?;
+            tracing::info!(jid = %account, is_admin, "account administers or not");
+            Ok(())
+        }
     }
 }
 
@@ -138,6 +144,7 @@ async fn remove(
     let goodbyes = roster::set::part_with_all(&world.facts(account, &data, None));
     patiently(world.store.remove_account(account, world.now())).await?;
     tracing::info!(jid = %account, "account removed");
+    rooms::reread(world, account);
     end_sessions(world, account, spared);
     let goodbyes = goodbyes.into_iter().filter_map(|effect| match effect {
         Effect::Route(stanza) => Some(stanza),

@@ -4,6 +4,7 @@
 //! - [`session`]: one bound resource; [`farewell`]: what happens at its end
 //! - [`presence_shard`]: a slice of who is bound and available
 //! - [`room`]: one room; its keeper starts and ends it; [`rooms`]: the handle for operators
+//! - [`components`]: programs that serve hosts of their own
 //! - [`log_writer`]: group commit
 //! - [`directory`]: address → session; [`slot`]: where sessions are; [`mail`]: what travels
 //! - [`router`]: stanza → session, account or refusal
@@ -16,9 +17,11 @@
 
 pub mod account_change;
 pub mod accounts;
+mod administration;
 #[cfg(feature = "broken")]
 mod broken;
 pub mod capabilities;
+pub mod components;
 pub mod derivation;
 pub mod directory;
 pub mod farewell;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use klatsch_protocol::facts::Host;
 use klatsch_protocol::jid::BareJid;
+use klatsch_protocol::stanza::{StreamCondition, StreamError};
 use klatsch_store::Store;
 use ractor::{Actor, ActorRef, SpawnErr};
 use tokio::sync::watch;
@@ -106,6 +107,9 @@ impl Node {
     /// Ends every session or puts it away for the next start, then the actors.
     pub async fn stop(self, patience: Duration) {
         self.sessions.shut_down(patience).await;
+        let error = StreamError::new(StreamCondition::SystemShutdown);
+        let world = self.sessions.world();
+        world.directory.close_components(&error);
         self.errands.iter().for_each(JoinHandle::abort);
         self.root.stop(None);
         let _ = self.tree.await;

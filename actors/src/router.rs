@@ -24,6 +24,8 @@ use klatsch_store::{Reserved, StoreError};
 use tokio::time::timeout;
 
 use crate::accounts::AccountCell;
+use crate::administration;
+use crate::directory::Forwarded;
 use crate::invitations;
 use crate::mail::{Address, Mail};
 use crate::metrics;
@@ -60,6 +62,9 @@ pub fn route(world: &World, stanza: &Stanza) -> Way {
     if let Some((service, _)) = world.host.service(to.domain()) {
         return route_to_service(service, to);
     }
+    if let Some(component) = world.host.component(to.domain()) {
+        return route_to_component(world, component, stanza);
+    }
     if !world.host.serves(to.domain()) {
         // Federation comes with a later version: nobody is reachable elsewhere.
         return Way::Refused(StanzaError::remote_server_not_found());
@@ -83,6 +88,16 @@ pub fn route(world: &World, stanza: &Stanza) -> Way {
             tracing::trace!(why, "stanza dropped");
             Way::Done
         }
+    }
+}
+
+/// A component has nothing at hand here that could wait for it.
+fn route_to_component(world: &World, component: &BareJid, stanza: &Stanza) -> Way {
+    match world.directory.forward(component.as_str(), stanza) {
+        Forwarded::Taken => Way::Done,
+        Forwarded::Full => Way::Refused(StanzaError::resource_constraint()),
+        // RFC 6120 §8.3.3.17: known, but not to be reached; it may come back any moment.
+        Forwarded::Away => Way::Refused(StanzaError::remote_server_timeout()),
     }
 }
 
@@ -394,6 +409,9 @@ pub async fn ask(world: &World, cell: &AccountCell, asker: &Jid, query: &Query) 
         Query::Redeem(hash) => patiently(world.store.use_invitation(&cell.jid, *hash, now()))
             .await
             .map(Answer::Redeemed),
+        Query::IsAdmin => administration::is_admin(world, &cell.jid).await,
+        Query::Census(census) => administration::census(world, census).await,
+        Query::Person(account) => administration::person(world, account).await,
     };
     failed_or(answered)
 }

@@ -37,6 +37,8 @@ pub struct Settings {
     pub tail_check_seconds: u64,
     /// Rooms at hand at once; one more is refused until another is put away.
     pub rooms_loaded_max: usize,
+    /// Rooms one session is in at once (rows M09, R18): `resource-constraint`.
+    pub rooms_joined_max: usize,
     /// How many passwords are dealt with at once.
     pub derivations: derivation::Settings,
     /// What notifications tell app servers.
@@ -56,6 +58,8 @@ impl Default for Settings {
             tail_check_seconds: 30,
             // A room takes some kilobytes besides its occupants.
             rooms_loaded_max: 20_000,
+            // More than anybody reads; each of them tells all its occupants who comes and goes.
+            rooms_joined_max: 500,
             derivations: derivation::Settings::default(),
             push: push::Settings::default(),
             rooms: muc::settings::Settings::default(),

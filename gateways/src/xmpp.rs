@@ -1,9 +1,13 @@
-//! XMPP to people: client streams over TCP ([`c2s`]) and WebSocket ([`websocket`]).
+//! XMPP to people: client streams over TCP ([`c2s`]), WebSocket ([`websocket`]) and plain
+//! requests of HTTP ([`bosh`]); and to programs that serve hosts of their own ([`component`]).
 
+pub mod bosh;
 mod buffer;
 pub mod c2s;
+pub mod component;
 mod hold;
 mod negotiation;
+mod outbox;
 mod pace;
 mod sink;
 pub mod socket;
@@ -80,7 +84,8 @@ impl ClientGateway {
             bytes_after_login: self.limits.stanza_bytes_max,
             idle_seconds: 0,
         };
-        // RFC 7395 §3.9: a WebSocket cannot get TLS later, so its handshake has judged that.
+        // RFC 7395 §3.9: a WebSocket cannot get TLS later, so its handshake has judged that;
+        // nor can a request.
         let wants_tls = self.settings.require_tls && transport == Transport::Tcp;
         Arc::new(StreamSettings {
             require_tls: wants_tls || !is_local,

@@ -108,6 +108,7 @@ impl Accounts {
             }
             AccountAct::Remove => store.remove_account(&account, now()).await?,
             AccountAct::Disable(is_disabled) => store.set_disabled(&account, is_disabled).await?,
+            AccountAct::Administrator(is_admin) => store.set_admin(&account, is_admin).await?,
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use crate::account::AccountChange;
 use crate::archive::{ArchiveQuery, Bounds, Page};
 use crate::facts::Facts;
+use crate::features::admin::{Census, Person};
 use crate::features::blocking::BlocklistChange;
 use crate::features::caps;
 use crate::features::invitation::{Invite, TokenHash};
@@ -45,6 +46,8 @@ pub enum Effect {
     /// Change an account itself. When that is refused, so is the stanza: the effects behind it
     /// are not carried out.
     ChangeAccount(Box<AccountChange>),
+    /// Tell everybody of this domain who is online.
+    Announce(BareJid, Box<Message>),
     /// Send an IQ set with this payload to every resource of this account that asked for such pushes.
     Push(Interest, Element),
     /// Change a flag of this session.
@@ -116,6 +119,12 @@ pub enum Query {
     Redeem(TokenHash),
     /// Room for a file, taken from its account's quota (XEP-0363).
     Slot(Box<SlotRequest>),
+    /// Whether this account is an administrator, at this moment.
+    IsAdmin,
+    /// How many accounts there are of a kind, and some of them (XEP-0133 §4.12 to §4.21).
+    Census(Census),
+    /// What there is to be told of an account (XEP-0133 §4.7, §4.9).
+    Person(BareJid),
 }
 
 impl Query {
@@ -133,7 +142,10 @@ impl Query {
             | Self::Viewers
             | Self::Slot(_)
             | Self::Invite(_)
-            | Self::Redeem(_) => None,
+            | Self::Redeem(_)
+            | Self::IsAdmin
+            | Self::Census(_)
+            | Self::Person(_) => None,
         }
     }
 }
@@ -172,6 +184,12 @@ pub enum Answer {
     Slot(Box<Slot>),
     /// To [`Query::Slot`]: there is none before this, or until the account makes some.
     OverQuota(Option<Timestamp>),
+    /// To [`Query::IsAdmin`].
+    IsAdmin(bool),
+    /// To [`Query::Census`]: how many, and as many of them as were asked for.
+    Census(u64, Vec<BareJid>),
+    /// To [`Query::Person`].
+    Person(Box<Person>),
     /// The archive has no entry with the id the client paged from (XEP-0059 §2.2).
     NoSuchItem,
     /// The store could not answer.

@@ -61,6 +61,8 @@ pub struct Host {
     pub registration: registration::Settings,
     /// Whom to turn to (XEP-0157).
     pub contacts: contact_addresses::Settings,
+    /// The hosts of external components (XEP-0114), whether they are connected or not.
+    pub components: Vec<BareJid>,
 }
 
 impl Host {
@@ -75,6 +77,22 @@ impl Host {
             Service::Rooms | Service::Pubsub => true,
             Service::Upload => self.upload.url.is_some(),
         }
+    }
+
+    /// The external component at this host.
+    pub fn component(&self, host: &str) -> Option<&BareJid> {
+        self.components.iter().find(|it| it.as_str() == host)
+    }
+
+    /// The domain a component is shown at: the one it is below, or else the main one.
+    pub fn domain_of(&self, component: &BareJid) -> Option<&BareJid> {
+        let is_below = |domain: &&BareJid| {
+            let above = component.as_str().strip_suffix(domain.as_str());
+            above.is_some_and(|above| above.ends_with('.'))
+        };
+        let all = self.domains.iter().filter(is_below);
+        let nearest = all.max_by_key(|domain| domain.as_str().len());
+        nearest.or(self.domains.first())
     }
 
     /// The service at this host, and the domain it belongs to.

@@ -2,6 +2,8 @@
 //!
 //! Disco answers, the table of specifications and `doap.xml` derive from this table.
 
+pub mod adhoc;
+pub mod admin;
 pub mod attention;
 pub mod avatar;
 pub mod blocking;
@@ -9,6 +11,7 @@ pub mod bookmarks;
 pub mod caps;
 pub mod carbons;
 pub mod chat;
+pub mod component;
 pub mod contact_addresses;
 pub mod csi;
 pub mod data_forms;
@@ -279,6 +282,9 @@ pub const ALL: &[&Feature] = &[
     &invitation::FEATURE,
     &invitation::REGISTRATION,
     &invitation::CONTACTS,
+    &adhoc::FEATURE,
+    &admin::FEATURE,
+    &component::FEATURE,
 ];
 
 /// Answers a request that the server itself has to answer: the first matching rule decides.

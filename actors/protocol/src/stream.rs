@@ -1,5 +1,5 @@
 //! A client's connection from its first byte to its session, as a state machine
-//! (RFC 6120 §4 to §7, over WebSocket RFC 7395): events in, actions out.
+//! (RFC 6120 §4 to §7, over WebSocket RFC 7395, over HTTP XEP-0206): events in, actions out.
 //!
 //! ```text
 //! header ─ features ─ STARTTLS ─┐           over TCP, unless TLS was there from the start
@@ -20,7 +20,9 @@
 
 mod bind;
 mod bind2;
+pub mod bosh;
 pub mod closing;
+pub mod component;
 pub mod fast;
 mod features;
 mod gates;
@@ -148,7 +150,7 @@ pub enum Verdict {
 /// What the caller is to do, in order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
-    /// Send these bytes; over WebSocket, as one text frame.
+    /// Send these bytes; over WebSocket, as one text frame, over BOSH, as one payload.
     Write(Vec<u8>),
     /// Flush, then restart the tokenizer and begin the TLS handshake, then
     /// [`Event::TlsStarted`]. If the tokenizer had buffered anything, or the handshake fails:
@@ -457,14 +459,14 @@ impl Stream {
         );
     }
 
-    /// Appends bytes to send: over TCP to what is to be sent anyway, over WebSocket as a
-    /// frame of its own.
+    /// Appends bytes to send: over TCP to what is to be sent anyway, otherwise as a frame or
+    /// payload of their own.
     fn write(&self, bytes: Vec<u8>, actions: &mut Vec<Action>) {
         if self.settings.transport == Transport::Tcp
             && let Some(Action::Write(before)) = actions.last_mut()
         {
             before.extend_from_slice(&bytes);
-        } else {
+        } else if !bytes.is_empty() {
             actions.push(Action::Write(bytes));
         }
     }

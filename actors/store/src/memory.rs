@@ -161,6 +161,7 @@ impl Accounts for Memory {
         state
             .invitations
             .retain(|_, invitation| is_others(invitation));
+        state.forget_in_rooms(account);
         state.forget_waiting(account);
         let files = state.uploads.values_mut();
         files.for_each(|file| file.disown(account));

@@ -259,7 +259,7 @@ impl<T: Transport> Negotiation<T> {
     }
 }
 
-fn random_bytes() -> [u8; 16] {
+pub(super) fn random_bytes() -> [u8; 16] {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).expect("the system has randomness");
     bytes

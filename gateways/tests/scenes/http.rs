@@ -85,7 +85,7 @@ async fn every_answer_is_armoured() {
 }
 
 #[tokio::test]
-async fn host_meta_names_the_websocket_in_both_forms() {
+async fn host_meta_names_the_websocket_and_bosh_in_both_forms() {
     let server = Server::start().await;
     let link = format!("wss://{DOMAIN}/xmpp-websocket");
     let xrd = get(server.http, "/.well-known/host-meta").await;
@@ -93,9 +93,15 @@ async fn host_meta_names_the_websocket_in_both_forms() {
         xrd.contains(&link) && xrd.contains("urn:xmpp:alt-connections:websocket"),
         "{xrd}"
     );
+    let bosh = format!("https://{DOMAIN}/http-bind");
+    assert!(
+        xrd.contains(&bosh) && xrd.contains("urn:xmpp:alt-connections:xbosh"),
+        "{xrd}"
+    );
     let jrd = get(server.http, "/.well-known/host-meta.json").await;
     assert!(
         jrd.contains(&link)
+            && jrd.contains(&bosh)
             && jrd
                 .to_lowercase()
                 .contains("access-control-allow-origin: *"),

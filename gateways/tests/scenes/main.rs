@@ -5,9 +5,13 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod client;
+mod requests;
 mod server;
 mod socket;
 
+mod administration;
+mod bosh;
+mod component;
 mod crowd;
 mod examples;
 mod exhaustion;

@@ -185,6 +185,7 @@ fn host(config: &Config, upload_key: [u8; 32]) -> Result<Host, Error> {
         external_services: config.calls.services()?,
         registration: config.registrations(),
         contacts: config.contacts.addresses(),
+        components: config.components.secrets().into_keys().collect(),
     })
 }
 
@@ -195,8 +196,10 @@ fn settings(config: &Config) -> Settings {
         held_stanzas_max: config.limits.held_stanzas_max,
         tail_check_seconds: config.limits.tail_check_seconds,
         push: config.push.told(),
+        rooms: config.rooms.settings(),
+        rooms_joined_max: config.rooms.joined_max,
+        rooms_loaded_max: config.rooms.at_hand_max,
         derivations: config.limits.of_derivations(),
-        ..Settings::default()
     }
 }
 

@@ -6,6 +6,7 @@ use crate::accounts::Accounts;
 use crate::config::{Config, Listen};
 use crate::error::Error;
 use crate::password::Password;
+use klatsch_actors::components::Components;
 use klatsch_actors::sessions::Sessions;
 use klatsch_gateways::auth::{Authenticator, Backend, Internal, Registrar, Throttle, Tokens};
 use klatsch_gateways::doors::{Door, Gateways};
@@ -14,6 +15,8 @@ use klatsch_gateways::http::upload::{self, Contents, Uploads};
 use klatsch_gateways::http::{HttpServer, HttpState, SignupLink, router};
 use klatsch_gateways::listener::{Admission, Limits, Shutdown, ShutdownTrigger, listen};
 use klatsch_gateways::tls::CertificateStore;
+use klatsch_gateways::xmpp::bosh::{self, BoshGateway};
+use klatsch_gateways::xmpp::component::ComponentGateway;
 use klatsch_gateways::xmpp::websocket::{self, WebSocketGateway};
 use klatsch_gateways::xmpp::{C2sSettings, ClientGateway};
 use klatsch_protocol::features::caps;
@@ -56,11 +59,13 @@ impl Gates {
         let strain = ground.sessions.strain();
         let uploads = uploads(&ground)?;
         let clients = clients(&ground, &certificates, &limits, &shutdown);
+        let components = components(&ground, &limits, &shutdown);
         let tending = uploads.clone().map(|uploads| tokio::spawn(uploads.tend()));
         let http = http(ground, uploads, &clients, &limits, shutdown);
         let admission = Admission::new(limits, strain);
         let gateways = Gateways {
             clients,
+            components,
             http,
             admission,
         };
@@ -138,6 +143,16 @@ fn clients(
     })
 }
 
+fn components(ground: &Ground<'_>, limits: &Limits, shutdown: &Shutdown) -> Arc<ComponentGateway> {
+    Arc::new(ComponentGateway::new(
+        Components::new(Arc::clone(ground.sessions.world())),
+        ground.foundation.config.components.secrets(),
+        limits,
+        shutdown.clone(),
+        ground.sessions.strain(),
+    ))
+}
+
 /// Where files are stored, if they are.
 fn uploads(ground: &Ground<'_>) -> Result<Option<Arc<Uploads>>, Error> {
     let foundation = ground.foundation;
@@ -174,9 +189,16 @@ fn http(
     };
     let sockets = WebSocketGateway {
         clients: Arc::clone(clients),
-        allowed_origins: settings.allowed_origins,
+        allowed_origins: settings.allowed_origins.clone(),
     };
-    let pages = router(Arc::new(state)).merge(websocket::router(Arc::new(sockets)));
+    let requests = BoshGateway {
+        clients: Arc::clone(clients),
+        allowed_origins: settings.allowed_origins,
+        table: Default::default(),
+    };
+    let pages = router(Arc::new(state))
+        .merge(websocket::router(Arc::new(sockets)))
+        .merge(bosh::router(Arc::new(requests)));
     Arc::new(HttpServer {
         router: match uploads {
             Some(uploads) => pages.merge(upload::router(uploads)),
@@ -195,6 +217,7 @@ fn open_doors(gateways: &Gateways, config: &Config) -> Result<(), Error> {
     let doors = [
         (Door::C2s, listen.c2s),
         (Door::C2sTls, listen.c2s_tls),
+        (Door::Component, listen.component),
         (Door::Http, listen.http),
         (Door::Https, listen.https),
     ];

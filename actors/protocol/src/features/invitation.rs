@@ -9,17 +9,16 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::{Feature, Scope, Spec, data_forms, refuse, set};
+use super::adhoc::{Command, Request, Who};
+use super::{Feature, Spec, data_forms, refuse};
 use crate::effect::{Answer, Effect, Query};
-use crate::facts::{Facts, Host};
+use crate::facts::Facts;
 use crate::jid::BareJid;
 use crate::sasl::Secret;
-use crate::stanza::{Iq, Presence, Stanza, StanzaError};
+use crate::stanza::{Presence, Stanza, StanzaError};
 use crate::time::Timestamp;
 use crate::xml::Element;
 
-/// Namespace of ad-hoc commands (XEP-0050).
-pub(crate) const NS_COMMANDS: &str = "http://jabber.org/protocol/commands";
 /// The purpose of the result.
 const NS_RESULT: &str = "urn:xmpp:invite#invitation";
 /// The command that anybody may use.
@@ -37,8 +36,6 @@ pub const FEATURE: Feature = Feature {
         number: 401,
         version: "0.6.0",
     },
-    disco: &[NS_COMMANDS],
-    iq: &[set(Scope::Server, NS_COMMANDS, "command", command)],
     ..Feature::NONE
 };
 
@@ -199,59 +196,47 @@ impl Invite {
     }
 }
 
-/// The commands a client is shown (§3).
-pub fn commands(host: &Host) -> Vec<(&'static str, &'static str)> {
-    match host.registration.invitations.are_of_users() {
-        false => Vec::new(),
-        true => vec![
-            (NODE_INVITE, "Invite user"),
-            (NODE_CREATE, "Create account"),
-        ],
-    }
+/// The commands (§3).
+pub(super) const COMMANDS: &[Command] = &[
+    Command {
+        node: NODE_INVITE,
+        name: "Invite user",
+        who: Who::Users,
+        // §5.1: at once, without a question.
+        form: None,
+        execute: invite_contact,
+    },
+    Command {
+        node: NODE_CREATE,
+        name: "Create account",
+        who: Who::Users,
+        form: Some(create_form),
+        execute: create_account,
+    },
+];
+
+fn invite_contact(_: &Request<'_>, facts: &Facts<'_>) -> Result<Vec<Effect>, StanzaError> {
+    invite(None, true, facts)
 }
 
-fn command(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
-    let Some(command) = iq.payloads.element("command", NS_COMMANDS) else {
-        return refuse(iq, StanzaError::bad_request());
-    };
-    match decide(&command, facts) {
-        Ok(Step::Ask) => vec![reply(iq, "executing", Some(create_form()), facts)],
-        Ok(Step::Cancel) => vec![reply(iq, "canceled", None, facts)],
-        Ok(Step::Make(invite)) => vec![Effect::Load(Query::Invite(Box::new(invite)), made)],
-        Err(error) => refuse(iq, error),
-    }
+/// §5.4.
+fn create_account(request: &Request<'_>, facts: &Facts<'_>) -> Result<Vec<Effect>, StanzaError> {
+    let first = |name| request.values(name).first().map(String::as_str);
+    let name = first("username").filter(|name| !name.is_empty());
+    let reserved = name.map(|name| reserve(name, facts)).transpose()?;
+    let is_contact = matches!(first("roster-subscription"), Some("1" | "true"));
+    invite(reserved, is_contact, facts)
 }
 
-enum Step {
-    Ask,
-    Cancel,
-    Make(Invite),
-}
-
-fn decide(command: &Element, facts: &Facts<'_>) -> Result<Step, StanzaError> {
+fn invite(
+    reserved: Option<BareJid>,
+    is_contact: bool,
+    facts: &Facts<'_>,
+) -> Result<Vec<Effect>, StanzaError> {
     let settings = &facts.host.registration.invitations;
-    let node = command.get("node").unwrap_or_default();
-    if !matches!(node, NODE_INVITE | NODE_CREATE) {
-        return Err(StanzaError::item_not_found());
-    }
     if !settings.are_of_users() {
         return Err(StanzaError::forbidden().with_text("ask an administrator for an invitation"));
     }
-    if command.get("action") == Some("cancel") {
-        return Ok(Step::Cancel);
-    }
-    let form = command.find("x", data_forms::NS);
-    let form = form.and_then(data_forms::Submitted::read);
-    let (reserved, is_contact) = match (node, form) {
-        // §5.1: at once, without a question.
-        (NODE_INVITE, _) => (None, true),
-        (_, None) => return Ok(Step::Ask),
-        (_, Some(form)) => {
-            let reserved = form.value("username").map(|name| reserve(name, facts));
-            let is_contact = matches!(form.value("roster-subscription"), Some("1" | "true"));
-            (reserved.transpose()?, is_contact)
-        }
-    };
     let account = facts.account;
     let invitation = Invitation {
         domain: BareJid::parse(account.domain()).map_err(|_| StanzaError::jid_malformed())?,
@@ -261,11 +246,12 @@ fn decide(command: &Element, facts: &Facts<'_>) -> Result<Step, StanzaError> {
         created: facts.now,
         expiry: facts.now.plus(settings.lifetime),
     };
-    Ok(Step::Make(Invite {
+    let invite = Invite {
         token: token(facts.random),
         invitation,
         max: settings.per_account_max,
-    }))
+    };
+    Ok(vec![Effect::Load(Query::Invite(Box::new(invite)), made)])
 }
 
 fn reserve(name: &str, facts: &Facts<'_>) -> Result<BareJid, StanzaError> {
@@ -278,7 +264,7 @@ fn reserve(name: &str, facts: &Facts<'_>) -> Result<BareJid, StanzaError> {
 }
 
 /// §5.4.
-fn create_form() -> Element {
+fn create_form(_: &Facts<'_>) -> Element {
     let form = Element::new("x", data_forms::NS).attr("type", "form");
     form.child(data_forms::field("username", "text-single").attr("label", "Username"))
         .child(
@@ -289,13 +275,12 @@ fn create_form() -> Element {
 
 /// The store has it, or the account has too many.
 fn made(stanza: &Stanza, answer: Answer, facts: &Facts<'_>) -> Vec<Effect> {
-    let Stanza::Iq(iq) = stanza else {
+    let Some(request) = Request::again(stanza, facts) else {
         return Vec::new();
     };
+    let iq = request.iq();
     match answer {
-        Answer::Invite(Some(invite)) => {
-            vec![reply(iq, "completed", Some(result(&invite, facts)), facts)]
-        }
+        Answer::Invite(Some(invite)) => vec![request.completed(Some(result(&invite, facts)))],
         Answer::Invite(None) => refuse(
             iq,
             StanzaError::resource_constraint().with_text("too many of your invitations wait"),
@@ -328,30 +313,6 @@ fn result(invite: &Invite, facts: &Facts<'_>) -> Element {
             "text-single",
             invitation.expiry.to_xep0082(),
         ))
-}
-
-fn reply(iq: &Iq, status: &'static str, form: Option<Element>, facts: &Facts<'_>) -> Effect {
-    let asked = iq.payloads.element("command", NS_COMMANDS);
-    let attribute = |name| {
-        asked
-            .as_ref()
-            .and_then(|it| it.get(name))
-            .map(str::to_owned)
-    };
-    let session = attribute("sessionid").unwrap_or_else(|| format!("{:032x}", (facts.random)()));
-    // XEP-0050 §3.4: what may come next.
-    let actions = (status == "executing").then(|| {
-        Element::new("actions", NS_COMMANDS)
-            .attr("execute", "complete")
-            .child(Element::new("complete", NS_COMMANDS))
-    });
-    let command = Element::new("command", NS_COMMANDS)
-        .attr("node", attribute("node").unwrap_or_default())
-        .attr("sessionid", session)
-        .attr("status", status)
-        .children_from(actions)
-        .children_from(form);
-    Effect::Reply(Stanza::Iq(iq.result(Some(command))))
 }
 
 /// The token with which somebody asks to be a contact (XEP-0379 §3.4).

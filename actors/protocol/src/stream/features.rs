@@ -162,11 +162,11 @@ fn limits(max_bytes: usize, idle_seconds: u32) -> Option<Element> {
 }
 
 /// `<stream:features/>` on the wire; a WebSocket frame declares the prefix itself
-/// (RFC 7395 §3.3.3).
+/// (RFC 7395 §3.3.3), and so does what stands in a BOSH answer.
 pub(super) fn render(transport: Transport, features: &[Element]) -> Vec<u8> {
     let mut out = match transport {
         Transport::Tcp => b"<stream:features>".to_vec(),
-        Transport::WebSocket => {
+        Transport::WebSocket | Transport::Bosh => {
             format!("<stream:features xmlns:stream='{}'>", ns::STREAMS).into_bytes()
         }
     };

@@ -72,6 +72,8 @@ pub enum Transport {
     Tcp,
     /// A document a frame (RFC 7395).
     WebSocket,
+    /// Elements in the bodies of HTTP requests and answers (XEP-0124, XEP-0206).
+    Bosh,
 }
 
 /// What a client may send (XEP-0478); zero is not announced.

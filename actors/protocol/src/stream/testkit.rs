@@ -89,7 +89,7 @@ impl Script {
     pub(super) fn send(&mut self, text: &str) -> String {
         match self.transport {
             Transport::Tcp => self.send_bytes(text),
-            Transport::WebSocket => {
+            Transport::WebSocket | Transport::Bosh => {
                 let frame = parse_fragment(text.as_bytes(), &Limits::BEFORE_LOGIN);
                 let event = match frame {
                     Ok(fragment) => Event::Token(Token::Fragment(fragment)),

@@ -72,6 +72,28 @@ impl State {
         }
     }
 
+    /// What a removed account was to rooms goes with it, but for bans.
+    pub(super) fn forget_in_rooms(&mut self, account: &BareJid) {
+        for Held { record, .. } in self.rooms.values_mut() {
+            let was = record.affiliations.get(account).map(|it| it.affiliation);
+            let was = was.filter(|was| *was != Affiliation::Outcast);
+            let wore = record.hats.worn.remove(account).is_some();
+            if was.is_none() && !wore {
+                continue;
+            }
+            if was.is_some() {
+                record.affiliations.remove(account);
+            }
+            record.version += 1;
+            let owns = |record: &RoomRecord| record.affiliates(Affiliation::Owner).next().is_some();
+            if was == Some(Affiliation::Owner) && !owns(record) {
+                let next = record.affiliations.values_mut();
+                next.filter(|it| it.affiliation == Affiliation::Admin)
+                    .for_each(|it| it.affiliation = Affiliation::Owner);
+            }
+        }
+    }
+
     pub(super) fn append_room(&mut self, append: &RoomAppend) -> RoomAppended {
         let Some(Held { record, log }) = self.rooms.get_mut(&append.room) else {
             return RoomAppended::NoSuchRoom;

@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::log::LogOf;
 use super::writer::Writer;
-use super::{Sqlite, bare, invitations, nodes, tokens, unsigned, uploads, waiting};
+use super::{Sqlite, bare, invitations, nodes, rooms, tokens, unsigned, uploads, waiting};
 use crate::accounts::{Account, Accounts, Credentials, LIST_MAX};
 use crate::error::{Result, StoreError};
 
@@ -273,6 +273,7 @@ async fn remove(writer: &mut Writer, account: &BareJid, now: Timestamp) -> Resul
     invitations::forget(connection, number).await?;
     uploads::disown(connection, number).await?;
     nodes::forget_account(connection, account).await?;
+    rooms::forget::forget_account(connection, account).await?;
     // Forgetting too early does no harm, should the commit fail.
     writer.heads.remove(&LogOf::Account(account.clone()));
     Ok(())

@@ -1,6 +1,7 @@
 //! Tests of invitations.
 
 use super::*;
+use crate::features::adhoc::NS as NS_COMMANDS;
 use crate::testkit::*;
 
 fn execute(node: &str, inside: &str) -> String {
