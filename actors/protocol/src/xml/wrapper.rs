@@ -101,8 +101,8 @@ impl Wrapper {
     ) -> Result<Vec<Fragment>, XmlError> {
         let context = self.context.take().ok_or(XmlError::NotWellFormed)?;
         let scope = Scope {
-            default: ns::CLIENT,
             prefixes: &context.prefixes,
+            ..Scope::of(ns::CLIENT)
         };
         let mut rest = trim(&self.buffer[self.scanned..]);
         let mut children = Vec::new();
@@ -142,10 +142,7 @@ fn read_tag(
     is_empty: bool,
     limits: &Limits,
 ) -> Result<(WrapperTag, Context), XmlError> {
-    let outside = Scope {
-        default: "",
-        prefixes: &[],
-    };
+    let outside = Scope::of("");
     let mut reader = StrictReader::new(bytes, outside, limits)?;
     let Some(Item::Start { local, namespace }) = reader.next()? else {
         return Err(XmlError::NotWellFormed);
