@@ -31,6 +31,9 @@ pub enum AccountError {
     /// There is none of this name.
     #[error("there is no such account")]
     Nobody,
+    /// The invitation is not good any more.
+    #[error("the invitation has been used")]
+    Used,
     /// The password cannot be used, or not now.
     #[error(transparent)]
     Keys(#[from] KeysError),
@@ -44,6 +47,7 @@ impl From<StoreError> for AccountError {
         match error {
             StoreError::Conflict => Self::Exists,
             StoreError::NoSuchAccount => Self::Nobody,
+            StoreError::NoSuchItem => Self::Used,
             error => Self::Store(error),
         }
     }
@@ -54,6 +58,7 @@ impl AccountError {
     pub fn to_stanza_error(&self) -> StanzaError {
         match self {
             Self::Exists => StanzaError::conflict(),
+            Self::Used => StanzaError::forbidden().with_text("the invitation has been used"),
             Self::Nobody => StanzaError::item_not_found(),
             Self::Keys(KeysError::Password(why)) => {
                 StanzaError::not_acceptable().with_text(why.to_string())
@@ -120,7 +125,7 @@ async fn create(
     Ok(())
 }
 
-async fn credentials(world: &World, password: Secret) -> Result<Credentials, KeysError> {
+pub(crate) async fn credentials(world: &World, password: Secret) -> Result<Credentials, KeysError> {
     let scram = world.derivations.keys(password).await?;
     Ok(Credentials {
         scram,

@@ -10,6 +10,7 @@
 //! - [`router`]: stanza → session, account or refusal
 //! - [`capabilities`]: what clients can do
 //! - [`account_change`]: accounts made, changed and removed; [`derivation`]: passwords to keys
+//! - [`invitations`]: accounts that people make for themselves
 //! - [`accounts`]: what the store remembers, at hand; [`world`]: what all of them share
 //! - [`supervisor`]: who restarts whom; [`timers`]: who is woken when
 //! - [`strain`]: how much waits in memory, and what is refused when it is too much
@@ -24,6 +25,7 @@ pub mod components;
 pub mod derivation;
 pub mod directory;
 pub mod farewell;
+pub mod invitations;
 pub mod log_writer;
 pub mod mail;
 pub mod metrics;

@@ -27,6 +27,7 @@ use tokio::time::{Instant, timeout};
 use crate::accounts::AccountCell;
 use crate::administration;
 use crate::directory::Forwarded;
+use crate::invitations;
 use crate::mail::{Address, Mail};
 use crate::metrics;
 use crate::room::{self, Settled};
@@ -413,6 +414,10 @@ pub async fn ask(world: &World, cell: &AccountCell, asker: &Jid, query: &Query) 
             .await
             .map(|kept| Answer::Kept(Box::new(kept))),
         Query::Slot(request) => return reserve_upload(world, request).await,
+        Query::Invite(invite) => return invitations::make(world, invite).await,
+        Query::Redeem(hash) => patiently(world.store.use_invitation(&cell.jid, *hash, now()))
+            .await
+            .map(Answer::Redeemed),
         Query::IsAdmin => administration::is_admin(world, &cell.jid).await,
         Query::Census(census) => administration::census(world, census).await,
         Query::Person(account) => administration::person(world, account).await,

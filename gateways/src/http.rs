@@ -5,6 +5,7 @@
 
 mod headers;
 pub mod host_meta;
+mod invite;
 mod landing;
 mod origin;
 mod page;
@@ -26,6 +27,7 @@ pub(crate) use server::Place;
 pub use server::{HttpServer, Scheme};
 pub use signup::SignupLink;
 
+use crate::auth::Registrar;
 use crate::listener::Network;
 
 /// `[http]` of the configuration.
@@ -46,6 +48,8 @@ pub struct HttpState {
     pub domains: Vec<String>,
     /// The administrator's sign-up link, while there is one.
     pub signup: Option<Arc<SignupLink>>,
+    /// Makes accounts of who is invited.
+    pub registrar: Option<Arc<Registrar>>,
 }
 
 /// Every path but those other gateways merge in.
@@ -56,6 +60,7 @@ pub fn router(state: Arc<HttpState>) -> Router {
         .route("/.well-known/host-meta", get(host_meta::xrd))
         .route("/.well-known/host-meta.json", get(host_meta::jrd))
         .route("/signup/{token}", get(signup::show).post(signup::submit))
+        .route("/invite/{token}", get(invite::show).post(invite::submit))
         .fallback(page::not_found)
         .layer(DefaultBodyLimit::max(signup::FORM_BYTES_MAX))
         .with_state(state)

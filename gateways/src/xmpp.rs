@@ -23,7 +23,7 @@ use klatsch_protocol::stream::{StreamLimits, StreamSettings, TlsState, Transport
 use klatsch_protocol::xml::{Element, Limits as XmlLimits};
 use serde::{Deserialize, Serialize};
 
-use crate::auth::Authenticator;
+use crate::auth::{Authenticator, Registrar};
 use crate::listener::{Limits, Shutdown};
 use crate::tls::{CertificateStore, HandshakeTurns};
 
@@ -48,6 +48,8 @@ pub struct ClientGateway {
     pub sessions: Sessions,
     /// Who may log in.
     pub authenticator: Authenticator,
+    /// Who may make an account.
+    pub registrar: Arc<Registrar>,
     /// What TLS presents; without, there is no TLS.
     pub certificates: Option<Arc<CertificateStore>>,
     /// Bounds.
@@ -91,6 +93,7 @@ impl ClientGateway {
             transport,
             mechanisms: self.mechanisms.clone(),
             limits,
+            registration: self.registrar.offered(),
             extra_features: self.features.clone(),
             ..StreamSettings::new(self.domains.clone(), self.fake_salt_key)
         })

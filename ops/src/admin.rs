@@ -63,6 +63,13 @@ pub enum Request {
         /// The new one.
         password: Password,
     },
+    /// Makes an invitation.
+    Invite {
+        /// The domain of the account; the first one served when none is said.
+        domain: Option<String>,
+        /// The name the account is to have.
+        name: Option<String>,
+    },
     /// Lists sessions.
     SessionList {
         /// Only those of one account.
@@ -146,6 +153,13 @@ pub enum Answer {
     Exported(String, Option<Position>),
     /// What became of imported pieces.
     Taken(Taken),
+    /// An invitation.
+    Invited {
+        /// What is passed on: a secret.
+        link: String,
+        /// Until when it works.
+        until: String,
+    },
     /// It is not done, for this reason.
     Refused(String),
 }

@@ -4,6 +4,7 @@
 
 mod config;
 mod doctor;
+mod invite;
 mod room;
 mod serve;
 mod session;
@@ -57,8 +58,8 @@ enum Command {
     Doctor,
     /// Nodes (with a later version)
     Cluster(Rest),
-    /// Invitations (with a later version)
-    Invite(Rest),
+    /// A link with which somebody makes an account, once
+    Invite(invite::Invite),
     /// Write accounts with all they have to the standard output (XEP-0227)
     Export(transfer::Export),
     /// Read accounts from such a file, also of another server
@@ -83,7 +84,7 @@ pub fn run(cli: Cli) -> Result<String, Error> {
         Command::Config(config) => config.run(common),
         Command::Doctor => doctor::run(common),
         Command::Cluster(_) => Err(Error::Later("klatsch cluster")),
-        Command::Invite(_) => Err(Error::Later("klatsch invite")),
+        Command::Invite(invite) => invite.run(common),
         Command::Export(export) => export.run(common),
         Command::Import(import) => import.run(common),
     }
@@ -155,6 +156,7 @@ mod tests {
             "klatsch export --account a@b --data d",
             "klatsch export --store",
             "klatsch import file --merge",
+            "klatsch invite --domain d --name n",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }
@@ -175,6 +177,8 @@ mod tests {
         for (line, name) in [
             ("klatsch cluster status", "klatsch cluster"),
             ("klatsch invite --domain d", "klatsch invite"),
+            ("klatsch export --account a@b", "klatsch export"),
+            ("klatsch import file", "klatsch import"),
         ] {
             let cli = Cli::try_parse_from(line.split(' ')).unwrap();
             let answer = run(cli).unwrap_err().to_string();

@@ -12,6 +12,7 @@ mod listen;
 mod load;
 mod pubsub;
 mod push;
+mod registration;
 mod rooms;
 mod settings;
 mod upload;
@@ -24,6 +25,7 @@ pub use listen::Listen;
 pub use load::{Loaded, Overrides, load};
 pub use pubsub::Pubsub;
 pub use push::Push;
+pub use registration::Registration;
 pub use rooms::Rooms;
 pub use upload::Upload;
 
@@ -61,6 +63,8 @@ settings! {
         cluster: Cluster;
         /// Nodes and items.
         pubsub: Pubsub;
+        /// Who may make an account.
+        registration: Registration;
         /// Rooms of many.
         rooms: Rooms;
         /// Files that people send.

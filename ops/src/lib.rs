@@ -8,6 +8,7 @@ pub mod config;
 pub mod disk;
 pub mod error;
 pub mod health;
+pub mod invitations;
 pub mod logging;
 pub mod memory;
 pub mod metrics;

@@ -13,6 +13,7 @@ use crate::features::admin::{Census, Person};
 use crate::features::archive_preferences::Preferences;
 use crate::features::blocking::BlocklistChange;
 use crate::features::caps;
+use crate::features::invitation::{Invite, TokenHash};
 use crate::features::pubsub::node::{Ask, Found, NodeChange};
 use crate::features::push::PushChange;
 use crate::features::roster::RosterChange;
@@ -115,6 +116,10 @@ pub enum Query {
     Pubsub(BareJid, Box<Ask>),
     /// What this account keeps under a name, and some of its nodes besides.
     Kept(String, Option<Box<Ask>>),
+    /// A place for an invitation among those of its inviter.
+    Invite(Box<Invite>),
+    /// Use an invitation of this account, by the hash of its token: for a contact.
+    Redeem(TokenHash),
     /// Room for a file, taken from its account's quota (XEP-0363).
     Slot(Box<SlotRequest>),
     /// Whether this account is an administrator, at this moment.
@@ -140,6 +145,8 @@ impl Query {
             | Self::Bounds
             | Self::Viewers
             | Self::Slot(_)
+            | Self::Invite(_)
+            | Self::Redeem(_)
             | Self::IsAdmin
             | Self::Census(_)
             | Self::Person(_) => None,
@@ -175,6 +182,10 @@ pub enum Answer {
     Pubsub(Box<Found>),
     /// To [`Query::Kept`].
     Kept(Box<Kept>),
+    /// To [`Query::Invite`]: it is made; `None`: the inviter has too many.
+    Invite(Option<Box<Invite>>),
+    /// To [`Query::Redeem`]: whether it was good, and is used now.
+    Redeemed(bool),
     /// To [`Query::Slot`]: there is room.
     Slot(Box<Slot>),
     /// To [`Query::Slot`]: there is none before this, or until the account makes some.

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::features::blocking::Blocklist;
 use crate::features::roster::Roster;
-use crate::features::{Service, caps, contact_addresses, external_services, pubsub, upload};
+use crate::features::{
+    Service, caps, contact_addresses, external_services, pubsub, registration, upload,
+};
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::stanza::Presence;
 use crate::time::Timestamp;
@@ -55,6 +57,8 @@ pub struct Host {
     pub upload: upload::Settings,
     /// What is not XMPP and clients need (XEP-0215).
     pub external_services: external_services::Settings,
+    /// Who may register (XEP-0077).
+    pub registration: registration::Settings,
     /// Whom to turn to (XEP-0157).
     pub contacts: contact_addresses::Settings,
     /// The hosts of external components (XEP-0114), whether they are connected or not.

@@ -21,6 +21,7 @@ pub mod disco;
 pub mod external_services;
 pub mod fulltext;
 pub mod hints;
+pub mod invitation;
 pub mod jingle;
 pub mod mam;
 pub mod mds;
@@ -32,6 +33,7 @@ pub mod presence;
 pub mod private_xml;
 pub mod pubsub;
 pub mod push;
+pub mod registration;
 pub mod roster;
 pub mod rsm;
 pub mod session;
@@ -282,6 +284,10 @@ pub const ALL: &[&Feature] = &[
     &upload::FEATURE,
     &external_services::FEATURE,
     &contact_addresses::FEATURE,
+    &registration::FEATURE,
+    &invitation::FEATURE,
+    &invitation::REGISTRATION,
+    &invitation::CONTACTS,
     &adhoc::FEATURE,
     &admin::FEATURE,
     &component::FEATURE,

@@ -20,6 +20,7 @@ pub use message::{Message, MessageKind};
 pub use presence::{Presence, PresenceKind, Show};
 pub use stream_error::{StreamCondition, StreamError, StreamErrorDetail};
 
+use crate::features::registration;
 use crate::jid::Jid;
 use crate::ns;
 use crate::xml::{Fragment, Limits, Payloads, parse_fragment, write_attribute};
@@ -206,7 +207,8 @@ impl Stanza {
         let head = self.head().reply();
         let payloads = || {
             self.payloads()
-                .without(|child| child.is("error", ns::CLIENT))
+                // XEP-0077 §3.3: what may have a password is not sent back.
+                .without(|child| child.is("error", ns::CLIENT) || child.is_in(registration::NS))
                 .with(&error.to_element())
         };
         match self {

@@ -11,6 +11,7 @@ mod sqlite;
 pub mod accounts;
 pub mod blocklist;
 pub mod error;
+pub mod invitations;
 pub mod kept;
 pub mod log;
 pub mod preferences;

@@ -1,5 +1,6 @@
 //! The store in memory, for tests: the same promises, until the process ends.
 
+mod invitations;
 mod log;
 mod nodes;
 mod push;
@@ -15,6 +16,7 @@ use bytes::Bytes;
 use klatsch_protocol::features::archive_preferences::Preferences;
 use klatsch_protocol::features::avatar::NS_METADATA;
 use klatsch_protocol::features::blocking::Blocklist;
+use klatsch_protocol::features::invitation::{Invitation, TokenHash};
 use klatsch_protocol::features::push::Registration;
 use klatsch_protocol::features::roster::{Roster, RosterChange, Subscription};
 use klatsch_protocol::features::upload;
@@ -50,6 +52,7 @@ struct State {
     rooms: BTreeMap<BareJid, rooms::Held>,
     /// The last versions of rooms that are no more, and the last ids of their logs.
     past_rooms: HashMap<BareJid, (u64, u64)>,
+    invitations: BTreeMap<TokenHash, Invitation>,
     uploads: BTreeMap<upload::slot::Id, uploads::Held>,
     /// Each with the time its session waits until.
     waiting: Vec<(WaitingSession, Timestamp)>,
@@ -165,41 +168,7 @@ impl Accounts for Memory {
         admin: bool,
         now: Timestamp,
     ) -> Result<()> {
-        let mut state = self.state();
-        if state.accounts.contains_key(account) {
-            return Err(StoreError::Conflict);
-        }
-        state.epoch += 1;
-        let (roster, blocklist) = state
-            .past
-            .get(account)
-            .map_or((0, 0), |(roster, blocklist)| (roster + 1, blocklist + 1));
-        let mut life = Life {
-            account: Account {
-                jid: account.clone(),
-                admin,
-                disabled: credentials.disabled,
-                created: now,
-                epoch: state.epoch,
-            },
-            scram: Vec::new(),
-            roster: Roster {
-                version: roster,
-                ..Roster::default()
-            },
-            blocklist: Blocklist {
-                version: blocklist,
-                ..Blocklist::default()
-            },
-            log: Log::default(),
-            preferences: Preferences::default(),
-            kept: BTreeMap::new(),
-            push: Vec::new(),
-            tokens: Vec::new(),
-        };
-        life.set_keys(credentials);
-        state.accounts.insert(account.clone(), life);
-        Ok(())
+        self.state().create(account, credentials, admin, now)
     }
 
     async fn set_credentials(&self, account: &BareJid, credentials: &Credentials) -> Result<()> {
@@ -232,6 +201,10 @@ impl Accounts for Memory {
             (life.roster.version, life.blocklist.version),
         );
         state.forget_account(account);
+        let is_others = |invitation: &Invitation| invitation.inviter.as_ref() != Some(account);
+        state
+            .invitations
+            .retain(|_, invitation| is_others(invitation));
         state.forget_in_rooms(account);
         state.forget_waiting(account);
         let files = state.uploads.values_mut();
@@ -284,6 +257,49 @@ impl Accounts for Memory {
 }
 
 impl State {
+    fn create(
+        &mut self,
+        account: &BareJid,
+        credentials: &Credentials,
+        admin: bool,
+        now: Timestamp,
+    ) -> Result<()> {
+        if self.accounts.contains_key(account) {
+            return Err(StoreError::Conflict);
+        }
+        self.epoch += 1;
+        let (roster, blocklist) = self
+            .past
+            .get(account)
+            .map_or((0, 0), |(roster, blocklist)| (roster + 1, blocklist + 1));
+        let mut life = Life {
+            account: Account {
+                jid: account.clone(),
+                admin,
+                disabled: credentials.disabled,
+                created: now,
+                epoch: self.epoch,
+            },
+            scram: Vec::new(),
+            roster: Roster {
+                version: roster,
+                ..Roster::default()
+            },
+            blocklist: Blocklist {
+                version: blocklist,
+                ..Blocklist::default()
+            },
+            log: Log::default(),
+            preferences: Preferences::default(),
+            kept: BTreeMap::new(),
+            push: Vec::new(),
+            tokens: Vec::new(),
+        };
+        life.set_keys(credentials);
+        self.accounts.insert(account.clone(), life);
+        Ok(())
+    }
+
     fn forget_waiting(&mut self, account: &BareJid) {
         self.waiting
             .retain(|(session, _)| session.account != *account);

@@ -9,6 +9,7 @@ mod append;
 mod blocklist;
 #[cfg(test)]
 mod faults;
+mod invitations;
 mod kept;
 mod log;
 mod merge;

@@ -13,6 +13,8 @@ mod archive;
 mod arrivals;
 #[path = "contract/blocklist.rs"]
 mod blocklist;
+#[path = "contract/invitations.rs"]
+mod invitations;
 #[path = "contract/log.rs"]
 mod log;
 #[path = "contract/nodes.rs"]

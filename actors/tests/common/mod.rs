@@ -207,6 +207,7 @@ fn host() -> Host {
         upload: Default::default(),
         external_services: Default::default(),
         contacts: Default::default(),
+        registration: Default::default(),
         components: vec![bare(BOT)],
     }
 }

@@ -25,7 +25,7 @@ async fn ask(address: SocketAddr, request: &str) -> String {
     String::from_utf8(answer).unwrap()
 }
 
-async fn get(address: SocketAddr, path: &str) -> String {
+pub(crate) async fn get(address: SocketAddr, path: &str) -> String {
     ask(
         address,
         &format!("GET {path} HTTP/1.1\r\nHost: {DOMAIN}\r\nConnection: close\r\n\r\n"),
@@ -33,7 +33,7 @@ async fn get(address: SocketAddr, path: &str) -> String {
     .await
 }
 
-async fn post(address: SocketAddr, path: &str, form: &str) -> String {
+pub(crate) async fn post(address: SocketAddr, path: &str, form: &str) -> String {
     let head = format!(
         "POST {path} HTTP/1.1\r\nHost: {DOMAIN}\r\nConnection: close\r\n\
          Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n",
@@ -42,7 +42,7 @@ async fn post(address: SocketAddr, path: &str, form: &str) -> String {
     ask(address, &(head + form)).await
 }
 
-fn status(answer: &str) -> &str {
+pub(crate) fn status(answer: &str) -> &str {
     answer.split(' ').nth(1).unwrap_or_default()
 }
 

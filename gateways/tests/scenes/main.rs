@@ -20,6 +20,7 @@ mod http;
 mod login;
 mod nodes;
 mod pace;
+mod people;
 mod slow;
 mod today;
 mod too_much;

@@ -8,7 +8,7 @@ use klatsch_actors::components::Components;
 use klatsch_actors::directory::Wire;
 use klatsch_actors::node::Node;
 use klatsch_actors::world::{Settings, now};
-use klatsch_gateways::auth::{Authenticator, Backend, Internal, Throttle, Tokens};
+use klatsch_gateways::auth::{Authenticator, Backend, Internal, Registrar, Throttle, Tokens};
 use klatsch_gateways::doors::{Door, Gateways};
 use klatsch_gateways::http::upload::{self, Contents, Uploads};
 use klatsch_gateways::http::{HttpServer, HttpSettings, HttpState, SignupLink, router};
@@ -19,6 +19,7 @@ use klatsch_gateways::xmpp::component::ComponentGateway;
 use klatsch_gateways::xmpp::websocket::{self, WebSocketGateway};
 use klatsch_gateways::xmpp::{C2sSettings, ClientGateway};
 use klatsch_protocol::facts::Host;
+use klatsch_protocol::features::registration;
 use klatsch_protocol::features::upload::Settings as UploadSettings;
 use klatsch_protocol::features::upload::slot::Key;
 use klatsch_protocol::jid::BareJid;
@@ -44,6 +45,7 @@ pub(crate) struct Setup {
     pub(crate) limits: Limits,
     /// What the actors are started with.
     pub(crate) settings: Settings,
+    pub(crate) registration: registration::Settings,
     pub(crate) require_tls: bool,
     pub(crate) http: HttpSettings,
     pub(crate) signup: Option<SignupLink>,
@@ -58,6 +60,7 @@ impl Default for Setup {
                 ..Limits::default()
             },
             settings: Settings::default(),
+            registration: Default::default(),
             require_tls: false,
             http: HttpSettings::default(),
             signup: None,
@@ -108,6 +111,7 @@ impl Server {
             },
             external_services: Default::default(),
             contacts: Default::default(),
+            registration: setup.registration,
             components: secrets().into_keys().collect(),
         };
         let node = Node::start(host, setup.settings, store.clone(), Wire::Direct)
@@ -125,6 +129,7 @@ impl Server {
         let state = HttpState {
             domains: vec![DOMAIN.into()],
             signup: setup.signup.map(Arc::new),
+            registrar: Some(Arc::clone(&clients.registrar)),
         };
         let sockets = WebSocketGateway {
             clients: Arc::clone(&clients),
@@ -239,6 +244,7 @@ fn clients(
             Tokens::new(store.clone(), [8; 32]),
             Throttle::new(Arc::clone(limits)),
         ),
+        registrar: Arc::new(Registrar::new(node.sessions.clone(), Arc::clone(limits))),
         certificates: Some(Arc::new(certificates())),
         limits: Arc::clone(limits),
         shutdown: shutdown.clone(),

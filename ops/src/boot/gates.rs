@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::password::Password;
 use klatsch_actors::components::Components;
 use klatsch_actors::sessions::Sessions;
-use klatsch_gateways::auth::{Authenticator, Backend, Internal, Throttle, Tokens};
+use klatsch_gateways::auth::{Authenticator, Backend, Internal, Registrar, Throttle, Tokens};
 use klatsch_gateways::doors::{Door, Gateways};
 use klatsch_gateways::http::signup::{Create, CreateError, NewAdministrator};
 use klatsch_gateways::http::upload::{self, Contents, Uploads};
@@ -128,6 +128,7 @@ fn clients(
     Arc::new(ClientGateway {
         sessions: ground.sessions.clone(),
         authenticator: Authenticator::new(backends, tokens, Throttle::new(Arc::clone(limits))),
+        registrar: Arc::new(Registrar::new(ground.sessions.clone(), Arc::clone(limits))),
         certificates: Some(Arc::clone(certificates)),
         limits: Arc::clone(limits),
         shutdown: shutdown.clone(),
@@ -184,6 +185,7 @@ fn http(
     let state = HttpState {
         domains,
         signup: ground.sign_up.map(Arc::new),
+        registrar: Some(Arc::clone(&clients.registrar)),
     };
     let sockets = WebSocketGateway {
         clients: Arc::clone(clients),

@@ -57,6 +57,8 @@ settings! {
         websocket_control_rate: u32 = 10;
         /// Logins a minute from one address (IPv6: one /64) before more are refused.
         login_rate_per_address: u32 = 60;
+        /// Accounts an hour that one address (IPv6: one /64) may make without an invitation.
+        registrations_per_address: u32 = 3;
         /// Failed logins from one address after which it is banned.
         login_failures_max: u32 = 100;
         /// Seconds that a ban lasts.
@@ -114,6 +116,7 @@ impl Limits {
             http_header_timeout: Duration::from_secs(self.http_header_timeout),
             websocket_control_rate: self.websocket_control_rate,
             login_rate_per_address: self.login_rate_per_address,
+            registrations_per_address: self.registrations_per_address,
             login_failures_max: self.login_failures_max,
             login_ban: Duration::from_secs(self.login_ban),
         }

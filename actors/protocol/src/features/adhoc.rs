@@ -7,7 +7,7 @@
 //! Leaves out: commands of more than one form, and `session-expired`, as no session ends.
 
 use super::data_forms::{self, Submitted};
-use super::{Feature, Scope, Spec, admin, disco, refuse, set};
+use super::{Feature, Scope, Spec, admin, disco, invitation, refuse, set};
 use crate::effect::{Answer, Effect, Query};
 use crate::facts::Facts;
 use crate::stanza::{Iq, Stanza, StanzaError};
@@ -54,7 +54,8 @@ pub enum Who {
 
 /// The commands.
 fn all() -> impl Iterator<Item = &'static Command> {
-    admin::COMMANDS.iter().copied().flatten()
+    let of_users = invitation::COMMANDS.iter();
+    admin::COMMANDS.iter().copied().flatten().chain(of_users)
 }
 
 /// A command somebody asks for.

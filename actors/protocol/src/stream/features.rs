@@ -3,7 +3,7 @@
 //! Features of others: XEP-0440 1.0.0 (channel-binding types), XEP-0478 0.2.0 (limits),
 //! XEP-0198 1.6.3, XEP-0352 1.0.0, RFC 6121 §2.6 (roster versions) and §3.4 (pre-approval).
 
-use super::{StreamSettings, TlsState, Transport, closing, sasl2, sm, starttls};
+use super::{StreamSettings, TlsState, Transport, closing, register, sasl2, sm, starttls};
 use crate::features::csi;
 use crate::ns;
 use crate::sasl::{BindingType, ChannelBindings, HtMechanism, Mechanism};
@@ -93,6 +93,9 @@ pub(super) fn before_login(settings: &StreamSettings, offer: &Offer) -> Vec<Elem
     }
     if offer.has_sasl2() {
         features.push(sasl2::feature(offer));
+    }
+    if !offer.mechanisms.is_empty() {
+        features.extend(register::features(settings.registration));
     }
     features.extend(limits(settings.limits.bytes_before_login, 0));
     features

@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::log::LogOf;
 use super::writer::Writer;
-use super::{Sqlite, bare, nodes, rooms, tokens, unsigned, uploads, waiting};
+use super::{Sqlite, bare, invitations, nodes, rooms, tokens, unsigned, uploads, waiting};
 use crate::accounts::{Account, Accounts, Credentials, LIST_MAX};
 use crate::error::{Result, StoreError};
 
@@ -184,7 +184,7 @@ fn key(row: CredentialsRow) -> Result<Option<ScramCredentials>> {
     }))
 }
 
-async fn create(
+pub(super) async fn create(
     writer: &mut Writer,
     account: &BareJid,
     credentials: &Credentials,
@@ -273,6 +273,7 @@ async fn remove(writer: &mut Writer, account: &BareJid, now: Timestamp) -> Resul
             .execute(&mut *connection)
             .await?;
     }
+    invitations::forget(connection, number).await?;
     uploads::disown(connection, number).await?;
     nodes::forget_account(connection, account).await?;
     rooms::forget::forget_account(connection, account).await?;
