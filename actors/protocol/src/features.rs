@@ -20,6 +20,7 @@ pub mod disco;
 pub mod external_services;
 pub mod hints;
 pub mod jingle;
+pub mod last_activity;
 pub mod mam;
 pub mod mds;
 pub mod muc;
@@ -240,6 +241,7 @@ pub const ALL: &[&Feature] = &[
     &blocking::FEATURE,
     &ping::FEATURE,
     &time::FEATURE,
+    &last_activity::FEATURE,
     &delay::FEATURE,
     &carbons::FEATURE,
     &chat::FEATURE,
