@@ -23,6 +23,7 @@ pub mod fulltext;
 pub mod hints;
 pub mod invitation;
 pub mod jingle;
+pub mod last_activity;
 pub mod mam;
 pub mod mds;
 pub mod muc;
@@ -245,6 +246,7 @@ pub const ALL: &[&Feature] = &[
     &blocking::FEATURE,
     &ping::FEATURE,
     &time::FEATURE,
+    &last_activity::FEATURE,
     &delay::FEATURE,
     &carbons::FEATURE,
     &chat::FEATURE,

@@ -1,4 +1,5 @@
-//! What accounts keep under names: private XML (XEP-0049) and vCards (XEP-0054).
+//! What accounts keep under names: private XML (XEP-0049), vCards (XEP-0054), and when they
+//! were last active (XEP-0012).
 
 use bytes::Bytes;
 use klatsch_protocol::effect::Kept;
