@@ -146,6 +146,8 @@ pub struct Live {
     pull: Pull,
     /// Rooms whose logs are being read.
     room_pulls: BTreeSet<BareJid>,
+    /// Its client has gone for good: it ends when what the client has sent is dealt with.
+    is_closing: bool,
     has_ended: bool,
 }
 

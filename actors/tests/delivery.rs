@@ -348,3 +348,27 @@ async fn a_resumption_that_fails_does_not_keep_the_session_for_ever() {
     assert!(scene.resume(ALICE, &previd, 1000).await.is_none());
     scene.gone(ALICE).await;
 }
+
+#[tokio::test]
+async fn what_a_client_sends_before_it_closes_is_dealt_with() {
+    for wire in WIRES {
+        let scene = Scene::new(wire).await;
+        scene.befriend().await;
+        let (alice, bob) = (scene.online(ALICE, "a").await, scene.online(BOB, "b").await);
+        bob.expect("from='alice@example.org/a'").await;
+        for n in 0..20 {
+            alice.send(&chat(BOB, &n.to_string())).await;
+        }
+        alice
+            .send("<presence type='unavailable'><status>gone</status></presence>")
+            .await;
+        alice.close();
+        for n in 0..20 {
+            bob.expect(&format!("<body>{n}</body>")).await;
+        }
+        let gone = bob.expect("type='unavailable'").await;
+        assert!(gone.contains("<status>gone</status>"), "{gone}");
+        scene.gone(ALICE).await;
+        assert_eq!(scene.log(BOB).await.len(), 20);
+    }
+}

@@ -174,16 +174,9 @@ mod tests {
 
     #[test]
     fn what_comes_later_says_so_by_name() {
-        for (line, name) in [
-            ("klatsch cluster status", "klatsch cluster"),
-            ("klatsch invite --domain d", "klatsch invite"),
-            ("klatsch export --account a@b", "klatsch export"),
-            ("klatsch import file", "klatsch import"),
-        ] {
-            let cli = Cli::try_parse_from(line.split(' ')).unwrap();
-            let answer = run(cli).unwrap_err().to_string();
-            assert_eq!(answer, format!("{name} arrives with a later version"));
-        }
+        let cli = Cli::try_parse_from(["klatsch", "cluster", "status"]).unwrap();
+        let answer = run(cli).unwrap_err().to_string();
+        assert_eq!(answer, "klatsch cluster arrives with a later version");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::presence_shard::PresenceShardMsg;
 impl Live {
     /// The server stops, and this session ends with it unless its client may come back.
     pub(super) fn leave(&mut self, error: StreamError, ended: oneshot::Sender<()>) {
-        if !self.session.is_resumable() && !self.has_ended {
+        if (!self.session.is_resumable() || self.is_closing) && !self.has_ended {
             self.successor = Some(ended);
             self.end(Some(error));
         }
@@ -23,7 +23,7 @@ impl Live {
         if self.has_ended {
             return;
         }
-        if !self.session.is_resumable() {
+        if !self.session.is_resumable() || self.is_closing {
             self.end(Some(error));
             return;
         }

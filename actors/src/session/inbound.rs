@@ -154,6 +154,7 @@ impl Live {
         }
         self.finish_resumption();
         self.finish_hand_over();
+        self.finish_closing();
     }
 
     /// Tells whether everything the client has sent has been dealt with.

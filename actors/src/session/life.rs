@@ -58,6 +58,7 @@ impl Live {
             room_pulls: Default::default(),
             successor: None,
             heir: None,
+            is_closing: false,
             has_ended: false,
         };
         if matches!(live.connection, Connection::Away) {
@@ -121,11 +122,20 @@ impl Live {
         }
         let is_resumable = self.session.sm.as_ref().is_some_and(Sm::is_resumable);
         if how == Detach::Closed || !is_resumable {
-            self.end(None);
+            self.is_closing = true;
+            self.finish_closing();
             return;
         }
         metrics::session_lost();
         self.wait_for_client();
+    }
+
+    /// What the client sent before it closed is dealt with first: a message may be on its way
+    /// to the log, a presence half told.
+    pub(super) fn finish_closing(&mut self) {
+        if self.is_closing && self.is_quiet() {
+            self.end(None);
+        }
     }
 
     /// Keeps the session for as long as a lost one is kept.
@@ -148,7 +158,7 @@ impl Live {
     /// A client comes back. It is answered when everything it has sent is dealt with: what
     /// it then sends again is what never came here.
     pub(super) fn resume(&mut self, resumption: Resumption) {
-        if !self.session.sm.as_ref().is_some_and(Sm::is_resumable) || self.has_ended {
+        if !self.session.is_resumable() || self.is_closing || self.has_ended {
             let _ = resumption.reply.send(Err(None));
             return;
         }
