@@ -4,7 +4,7 @@
 #   loadtest/bench.sh [SERVER|ROW]…     all servers and all rows by default
 #
 # Servers: klatsch prosody ejabberd. Rows: start login-plain login-tls chat-4
-# chat-1 room-1000 room-20 archived-4 durable archive idle-plain idle-tls.
+# chat-1 room-1000 room-20 archived-4 durable archive archive-long idle-plain idle-tls.
 # Every run starts its server afresh: Prosody slows with use. Appends one JSON
 # line a run to results/, then writes RESULTS.md.
 #
@@ -13,6 +13,8 @@
 #   PEERS               folder of prosody.sh and ejabberd.sh (root, Debian packages)
 #   WORK                folder for data, configuration and logs
 #   SESSIONS=10000 CLIENTS=200 SECONDS_EACH=20 LOGINS=2000 FILL=20000 OCCUPANTS=1000
+#   LONG=1000000 LONG_SECONDS=600   messages of the long archive, which klatsch imports and the others
+#                       exchange for so long (what they managed stands in the line)
 #   OFFSET=0            added to the ports
 #   RESULTS             file for the JSON lines
 #   QUICK=1             small numbers, to see that everything works; nothing is kept
@@ -28,11 +30,12 @@ WORK=${WORK:-${TMPDIR:-/tmp}/klatsch-bench}
 RESULTS=${RESULTS:-$here/results/$(date -u +%Y-%m-%d).jsonl}
 TABLE=${TABLE:-$here/RESULTS.md}
 if [ -n "${QUICK:-}" ]; then
-    SESSIONS=${SESSIONS:-50} CLIENTS=${CLIENTS:-20} SECONDS_EACH=${SECONDS_EACH:-3} LOGINS=${LOGINS:-100} FILL=${FILL:-1000} OCCUPANTS=${OCCUPANTS:-50}
+    SESSIONS=${SESSIONS:-50} CLIENTS=${CLIENTS:-20} SECONDS_EACH=${SECONDS_EACH:-3} LOGINS=${LOGINS:-100} FILL=${FILL:-1000} OCCUPANTS=${OCCUPANTS:-50} LONG=${LONG:-10000} LONG_SECONDS=${LONG_SECONDS:-10}
     RESULTS=$WORK/quick/results.jsonl TABLE=$WORK/quick/RESULTS.md
     mkdir -p "$WORK/quick" && rm -f "$RESULTS"
 fi
 SESSIONS=${SESSIONS:-10000} CLIENTS=${CLIENTS:-200} SECONDS_EACH=${SECONDS_EACH:-20} LOGINS=${LOGINS:-2000} FILL=${FILL:-20000} OCCUPANTS=${OCCUPANTS:-1000}
+LONG=${LONG:-1000000} LONG_SECONDS=${LONG_SECONDS:-600}
 
 export PEERS_STATE=$WORK/peers DOMAIN=${DOMAIN:-bench.local} MAM_DB=sql
 commit=$(git -C "$root" describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
@@ -50,7 +53,7 @@ for word; do
     esac
 done
 [ ${#servers[@]} -gt 0 ] || servers=(klatsch prosody ejabberd)
-[ ${#rows[@]} -gt 0 ] || rows=(start login-plain login-tls chat-4 chat-1 room-1000 room-20 archived-4 durable archive idle-plain idle-tls)
+[ ${#rows[@]} -gt 0 ] || rows=(start login-plain login-tls chat-4 chat-1 room-1000 room-20 archived-4 durable archive archive-long idle-plain idle-tls)
 
 # --- servers: start_X ARCHIVE leaves PORT, PID and COLD_MS
 
@@ -73,6 +76,8 @@ metrics = "off"
 require_tls = false
 [archive]
 enabled = $([ "$1" = on ] && echo true || echo false)
+[limits]
+search_rate = 0
 T
 }
 
@@ -130,7 +135,7 @@ load() { # load SCENARIO SERVER ROW ARCHIVE PORT OPTIONS…
 run() { # run SERVER ROW
     local server=$1 row=$2 archive=off port
     port=$(port_of "$server")
-    case $row in archived-4 | durable | archive) archive=on ;; esac
+    case $row in archived-4 | durable | archive | archive-long) archive=on ;; esac
     echo "== $row, $server"
     start "$server" $archive || { echo "$server does not start" >&2; stop "$server"; return 1; }
     case $row in
@@ -144,6 +149,12 @@ run() { # run SERVER ROW
     archived-4) load chat "$server" "$row" $archive "$port" --clients "$CLIENTS" --seconds "$SECONDS_EACH" --window 4 ;;
     durable) load chat "$server" "$row" $archive "$port" --clients "$CLIENTS" --seconds "$SECONDS_EACH" --window 32 --sm ;;
     archive) load archive "$server" "$row" $archive "$port" --fill "$FILL" --readers 2 --seconds "$SECONDS_EACH" ;;
+    archive-long)
+        local filling=(--fill-seconds "$LONG_SECONDS")
+        # What one account writes in an hour is no archive of a million: a file is quicker, and can be read again.
+        [ "$server" = klatsch ] && filling=(--fill-command "$KLATSCH import --merge {file} --config $WORK/klatsch/klatsch.toml --data $WORK/klatsch/data")
+        load archive "$server" "$row" $archive "$port" --fill "$LONG" --places 500 "${filling[@]}"
+        ;;
     idle-plain) load idle "$server" "$row" $archive "$port" --sessions "$SESSIONS" ;;
     idle-tls) load idle "$server" "$row" $archive "$((port + 1))" --tls direct --sessions "$SESSIONS" ;;
     *) echo "unknown row $row" >&2 ;;

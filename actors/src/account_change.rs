@@ -18,6 +18,7 @@ use klatsch_store::{Credentials, StoreError};
 
 use crate::derivation::KeysError;
 use crate::mail::{Address, Mail};
+use crate::rooms;
 use crate::router::{self, patiently};
 use crate::world::World;
 
@@ -30,6 +31,9 @@ pub enum AccountError {
     /// There is none of this name.
     #[error("there is no such account")]
     Nobody,
+    /// The invitation is not good any more.
+    #[error("the invitation has been used")]
+    Used,
     /// The password cannot be used, or not now.
     #[error(transparent)]
     Keys(#[from] KeysError),
@@ -43,6 +47,7 @@ impl From<StoreError> for AccountError {
         match error {
             StoreError::Conflict => Self::Exists,
             StoreError::NoSuchAccount => Self::Nobody,
+            StoreError::NoSuchItem => Self::Used,
             error => Self::Store(error),
         }
     }
@@ -53,6 +58,7 @@ impl AccountError {
     pub fn to_stanza_error(&self) -> StanzaError {
         match self {
             Self::Exists => StanzaError::conflict(),
+            Self::Used => StanzaError::forbidden().with_text("the invitation has been used"),
             Self::Nobody => StanzaError::item_not_found(),
             Self::Keys(KeysError::Password(why)) => {
                 StanzaError::not_acceptable().with_text(why.to_string())
@@ -93,6 +99,11 @@ pub async fn change_account(
             }
             Ok(())
         }
+        AccountAct::Administrator(is_admin) => {
+            patiently(world.store.set_admin(&account, is_admin)).await?;
+            tracing::info!(jid = %account, is_admin, "account administers or not");
+            Ok(())
+        }
     }
 }
 
@@ -114,7 +125,7 @@ async fn create(
     Ok(())
 }
 
-async fn credentials(world: &World, password: Secret) -> Result<Credentials, KeysError> {
+pub(crate) async fn credentials(world: &World, password: Secret) -> Result<Credentials, KeysError> {
     let scram = world.derivations.keys(password).await?;
     Ok(Credentials {
         scram,
@@ -133,6 +144,7 @@ async fn remove(
     let goodbyes = roster::set::part_with_all(&world.facts(account, &data, None));
     patiently(world.store.remove_account(account, world.now())).await?;
     tracing::info!(jid = %account, "account removed");
+    rooms::reread(world, account);
     end_sessions(world, account, spared);
     let goodbyes = goodbyes.into_iter().filter_map(|effect| match effect {
         Effect::Route(stanza) => Some(stanza),

@@ -159,6 +159,9 @@ impl Accounts {
                 }
             }
             Change::Push(change) => return self.store.change_push(&cell.jid, change).await,
+            Change::ArchivePreferences(preferences) => {
+                return self.store.prefer(&cell.jid, *preferences).await;
+            }
             Change::Kept(change) => {
                 return self.store.keep(&cell.jid, &change.name, change.value).await;
             }

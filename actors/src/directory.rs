@@ -5,13 +5,14 @@
 //! put every piece of it through encode and decode, or lose hints at random.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use klatsch_cluster::codec;
 use klatsch_protocol::facts::{AccountView, Resource, Views};
 use klatsch_protocol::features::caps;
-use klatsch_protocol::jid::{BareJid, FullJid};
+use klatsch_protocol::jid::{BareJid, FullJid, Jid};
 use klatsch_protocol::routing::{self, Share};
+use klatsch_protocol::stanza::{Stanza, StreamError};
 
 use ractor::ActorRef;
 
@@ -19,7 +20,7 @@ use crate::capabilities::Known;
 use crate::mail::{Address, Committed, Mail, RoomMail};
 use crate::metrics;
 use crate::room::RoomMsg;
-use crate::session::SessionMsg;
+use crate::session::{Pressure, SessionMsg, Sink};
 use crate::slot::{Slot, Slots};
 
 /// How mail travels between the addresses of this node.
@@ -40,6 +41,7 @@ pub struct Directory {
     /// Where the sessions of this node are.
     pub slots: Slots,
     rooms: papaya::HashMap<BareJid, RoomPlace>,
+    components: papaya::HashMap<BareJid, Arc<ComponentPlace>>,
     wire: Wire,
     hints: AtomicU64,
     nobody: Arc<AccountView>,
@@ -55,6 +57,14 @@ pub struct Published {
     pub slots: Vec<Slot>,
 }
 
+impl Published {
+    fn slot(&self, jid: &FullJid) -> Option<Slot> {
+        let mut resources = self.view.resources.iter();
+        let index = resources.position(|resource| resource.jid == *jid)?;
+        self.slots.get(index).copied()
+    }
+}
+
 /// Where a room is found.
 #[derive(Clone)]
 pub struct RoomPlace {
@@ -64,6 +74,25 @@ pub struct RoomPlace {
     pub occupants: Arc<AtomicU32>,
 }
 
+/// Where an external component is found.
+pub(crate) struct ComponentPlace {
+    /// Its connection.
+    pub(crate) sink: Arc<dyn Sink>,
+    /// It has been told that it is one.
+    pub(crate) is_open: AtomicBool,
+}
+
+/// What became of a stanza for a component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forwarded {
+    /// It is on its way.
+    Taken,
+    /// The component reads too slowly: as much waits for it as may.
+    Full,
+    /// The component is not connected.
+    Away,
+}
+
 impl Directory {
     /// An empty directory.
     pub fn new(wire: Wire) -> Self {
@@ -71,6 +100,7 @@ impl Directory {
             accounts: papaya::HashMap::new(),
             slots: Slots::default(),
             rooms: papaya::HashMap::new(),
+            components: papaya::HashMap::new(),
             wire,
             hints: AtomicU64::new(0),
             nobody: Arc::default(),
@@ -113,13 +143,7 @@ impl Directory {
 
     /// The slot of a session here.
     pub fn slot(&self, jid: &FullJid) -> Option<Slot> {
-        let published = self.published(jid.bare_str())?;
-        let index = published
-            .view
-            .resources
-            .iter()
-            .position(|resource| resource.jid == *jid)?;
-        published.slots.get(index).copied()
+        self.published(jid.bare_str())?.slot(jid)
     }
 
     /// Sends mail; tells whether anybody was there to get it.
@@ -172,12 +196,65 @@ impl Directory {
             return Vec::new();
         };
         let mail = Arc::new(mail);
+        let accounts = self.accounts.pin();
         let is_gone = |jid: &&FullJid| {
-            let slot = self.slot(jid);
+            let published = accounts.get(jid.bare_str());
+            let slot = published.and_then(|published| published.slot(jid));
             let sent = slot.map(|slot| self.slots.send(slot, SessionMsg::Room(mail.clone())));
-            sent != Some(true)
+            !sent.unwrap_or_else(|| self.tell_component(jid, &mail))
         };
         to.iter().filter(is_gone).cloned().collect()
+    }
+
+    /// Lists a component; false: it is connected already. Called by [`crate::components`] alone,
+    /// as what follows.
+    pub(crate) fn list_component(&self, host: BareJid, place: Arc<ComponentPlace>) -> bool {
+        self.components.pin().try_insert(host, place).is_ok()
+    }
+
+    pub(crate) fn unlist_component(&self, host: &BareJid) {
+        self.components.pin().remove(host);
+    }
+
+    /// Ends the streams of all components.
+    pub(crate) fn close_components(&self, error: &StreamError) {
+        for place in self.components.pin().values() {
+            place.sink.close(Some(error.clone()));
+        }
+    }
+
+    /// Hands a stanza to a component. Never waits.
+    pub fn forward(&self, host: &str, stanza: &Stanza) -> Forwarded {
+        let place = self.components.pin().get(host).cloned();
+        let Some(place) = place.filter(|place| place.is_open.load(Ordering::Acquire)) else {
+            return Forwarded::Away;
+        };
+        let Some(Mail::Deliver(stanza)) = self.travel(Mail::Deliver(stanza.clone())) else {
+            return Forwarded::Away;
+        };
+        match place.sink.stanza(&stanza) {
+            Pressure::Free | Pressure::Queued(_) => {
+                metrics::stanza_sent(&stanza);
+                Forwarded::Taken
+            }
+            Pressure::Full => {
+                metrics::component_full();
+                Forwarded::Full
+            }
+            Pressure::Closed => Forwarded::Away,
+        }
+    }
+
+    /// Tells somebody at a component what a room has; false: they cannot be reached. What is too
+    /// much for the component stands in the room's log.
+    fn tell_component(&self, to: &FullJid, mail: &RoomMail) -> bool {
+        let host = Jid::from(to.clone());
+        let RoomMail::Heard(heard) = mail else {
+            return self.components.pin().contains_key(host.domain());
+        };
+        let mut stanza = heard.stanza.clone();
+        stanza.head_mut().to = Some(host.clone());
+        self.forward(host.domain(), &stanza) != Forwarded::Away
     }
 
     /// What arrives of mail that is sent; `None` when it is lost on the way.

@@ -4,17 +4,18 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use klatsch_protocol::effect::Effect;
+use klatsch_protocol::effect::{Change, Effect};
 use klatsch_protocol::facts::SessionFacts;
-use klatsch_protocol::features::presence;
+use klatsch_protocol::features::{last_activity, presence};
 use klatsch_protocol::jid::Jid;
 use klatsch_protocol::stanza::{Head, Presence, PresenceKind};
+use klatsch_store::StoreError;
 use tokio::sync::oneshot;
 
 use crate::accounts::AccountCell;
 use crate::presence_shard::PresenceShardMsg;
 use crate::room;
-use crate::router::{self, Way};
+use crate::router::{self, Way, patiently};
 use crate::slot::Slot;
 use crate::world::World;
 
@@ -42,6 +43,7 @@ pub async fn farewell(
         }
     }
     leave_rooms(&world, &facts, left).await;
+    note_last_activity(&world, &cell, &facts).await;
     world.directory.slots.release(slot);
     world.accounts.release(cell);
     if let Some(successor) = successor {
@@ -65,6 +67,21 @@ async fn leave_rooms(world: &Arc<World>, facts: &SessionFacts, rooms: BTreeSet<J
         };
         // What became of it concerns nobody any more.
         let _ = room::ask::deliver(world, Arc::new(goes.into()), None, None).await;
+    }
+}
+
+/// XEP-0012 §3, for a session that has ended without saying anything before.
+async fn note_last_activity(world: &World, cell: &AccountCell, facts: &SessionFacts) {
+    let data = cell.data();
+    let change = last_activity::gone(None, &world.facts(&cell.jid, &data, Some(facts)));
+    let Some(change) = change.filter(|_| facts.presence.is_some()) else {
+        return;
+    };
+    let kept = patiently(world.accounts.change(cell, &data, Change::Kept(change))).await;
+    match kept {
+        // Removed accounts end with their sessions.
+        Ok(()) | Err(StoreError::NoSuchAccount) => {}
+        Err(error) => tracing::warn!(jid = %cell.jid, %error, "last activity is not kept"),
     }
 }
 

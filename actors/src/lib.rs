@@ -4,23 +4,28 @@
 //! - [`session`]: one bound resource; [`farewell`]: what happens at its end
 //! - [`presence_shard`]: a slice of who is bound and available
 //! - [`room`]: one room; its keeper starts and ends it; [`rooms`]: the handle for operators
+//! - [`components`]: programs that serve hosts of their own
 //! - [`log_writer`]: group commit
 //! - [`directory`]: address → session; [`slot`]: where sessions are; [`mail`]: what travels
 //! - [`router`]: stanza → session, account or refusal
 //! - [`capabilities`]: what clients can do
 //! - [`account_change`]: accounts made, changed and removed; [`derivation`]: passwords to keys
+//! - [`invitations`]: accounts that people make for themselves
 //! - [`accounts`]: what the store remembers, at hand; [`world`]: what all of them share
 //! - [`supervisor`]: who restarts whom; [`timers`]: who is woken when
 //! - [`strain`]: how much waits in memory, and what is refused when it is too much
 
 pub mod account_change;
 pub mod accounts;
+mod administration;
 #[cfg(feature = "broken")]
 mod broken;
 pub mod capabilities;
+pub mod components;
 pub mod derivation;
 pub mod directory;
 pub mod farewell;
+pub mod invitations;
 pub mod log_writer;
 pub mod mail;
 pub mod metrics;
@@ -30,11 +35,12 @@ pub mod push;
 pub mod room;
 pub mod rooms;
 pub mod router;
+pub mod searches;
 pub mod session;
 pub mod sessions;
 pub mod slot;
 pub mod strain;
 pub mod supervisor;
 pub mod timers;
-mod upkeep;
+pub mod upkeep;
 pub mod world;

@@ -16,7 +16,7 @@ use std::time::Duration;
 use klatsch_protocol::archive::Direction;
 use klatsch_protocol::features::delay;
 use klatsch_protocol::jid::{BareJid, Jid};
-use klatsch_protocol::stanza::{ErrorKind, Message, StanzaError};
+use klatsch_protocol::stanza::{ErrorKind, Message, Stanza, StanzaError};
 use klatsch_protocol::time::Timestamp;
 use klatsch_store::{Append, Appended, Arrived, Dedup, Placed, RoomAppend, StoreError};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
@@ -30,6 +30,7 @@ use crate::mail::{Address, Committed, Mail};
 use crate::metrics;
 use crate::push;
 use crate::room::RoomMsg;
+use crate::router::{self, Way};
 use crate::session::SessionMsg;
 use crate::slot::Slot;
 use crate::world::{World, now};
@@ -71,6 +72,33 @@ pub enum Outcome {
     Uncertain,
 }
 
+impl Outcome {
+    /// What the sender is told, if anything is to be said (D5). Nothing can be said while it is
+    /// uncertain.
+    pub(crate) fn refusal(self) -> Option<StanzaError> {
+        match self {
+            Self::Kept | Self::Uncertain => None,
+            Self::OtherPayload => {
+                Some(StanzaError::conflict().with_text("origin-id used for another message"))
+            }
+            // Row A11: an account that blocks and one that is not there answer alike.
+            Self::NoSuchAccount | Self::Blocked => Some(StanzaError::service_unavailable()),
+            Self::Refused => Some(wait()),
+        }
+    }
+}
+
+impl From<&Arrived> for Outcome {
+    fn from(arrived: &Arrived) -> Self {
+        match arrived {
+            Arrived::Stored { .. } | Arrived::Replay(_) => Self::Kept,
+            Arrived::ReplayOtherPayload => Self::OtherPayload,
+            Arrived::NoSuchAccount => Self::NoSuchAccount,
+            Arrived::Blocked => Self::Blocked,
+        }
+    }
+}
+
 /// Mail of the log writer.
 pub enum LogWriterMsg {
     /// A session's next batch. The session waits for the answer before it sends another.
@@ -91,7 +119,7 @@ pub enum LogWriterMsg {
         /// The message.
         append: Box<RoomAppend>,
     },
-    /// What a room hands to accounts; committed together.
+    /// What a room or a component hands to accounts; committed together.
     Arrive {
         /// Who is answered, letter by letter.
         reply: oneshot::Sender<Result<Vec<Arrived>, Outcome>>,
@@ -270,7 +298,7 @@ fn append_of(job: &Job, now: Timestamp) -> Append {
 }
 
 fn message_bytes(message: &Message) -> bytes::Bytes {
-    klatsch_protocol::stanza::Stanza::Message(message.clone()).to_bytes()
+    Stanza::Message(message.clone()).to_bytes()
 }
 
 /// Appends; when it is not known whether a commit took place, appends again: what is there
@@ -318,7 +346,7 @@ async fn append(world: &World, mut appends: Vec<Append>) -> Result<Vec<Appended>
     Ok(answers)
 }
 
-fn answer_all(world: &World, requests: Vec<Request>, appended: Vec<Appended>) {
+fn answer_all(world: &Arc<World>, requests: Vec<Request>, appended: Vec<Appended>) {
     debug_assert_eq!(
         requests.iter().map(|r| r.jobs.len()).sum::<usize>(),
         appended.len()
@@ -362,19 +390,34 @@ fn outcome_of(appended: &Appended) -> Outcome {
 }
 
 /// Tells the sessions of both accounts. A replay is not delivered again (D2).
-fn hint(world: &World, job: &Job, appended: &Appended) {
+fn hint(world: &Arc<World>, job: &Job, appended: &Appended) {
     let Appended::Stored { sender, recipient } = appended else {
         return;
     };
-    let direction = if job.recipient.is_some() {
-        Direction::Sent
-    } else {
-        Direction::Own
+    let to = job.message.head.to.as_ref();
+    let is_own = to.is_none_or(|to| to.bare_str() == job.sender.as_str());
+    let direction = match is_own {
+        true => Direction::Own,
+        false => Direction::Sent,
     };
     hint_account(world, &job.sender, *sender, direction, &job.message);
-    if let (Some(account), Some(placed)) = (&job.recipient, recipient) {
-        hint_account(world, account, *placed, Direction::Received, &job.message);
-        push::ask_for(world, account, &job.message);
+    match (&job.recipient, recipient) {
+        (Some(account), Some(placed)) => {
+            hint_account(world, account, *placed, Direction::Received, &job.message);
+            push::ask_for(world, account, &job.message);
+        }
+        _ if !is_own => send_on(world, &job.message),
+        _ => {}
+    }
+}
+
+/// What is for somebody elsewhere goes there once it is committed here.
+fn send_on(world: &Arc<World>, message: &Message) {
+    let stanza = Stanza::Message(message.clone());
+    if let Way::Refused(error) = router::route(world, &stanza)
+        && let Some(reply) = stanza.error_reply(&error)
+    {
+        router::send_off(world, reply);
     }
 }
 

@@ -61,6 +61,8 @@ pub enum RoomMail {
     CaughtUp(BareJid, u64),
     /// The room's log ends here; a hint may have been lost.
     Ends(BareJid, u64),
+    /// What one session is shown, in order.
+    Shown(Vec<Stanza>),
 }
 
 /// Something said to all in a room.

@@ -57,6 +57,10 @@ pub const ALL: &[(&str, &str)] = &[
         HELD_DROPPED,
         "Stanzas dropped because too many waited for a client that was away.",
     ),
+    (
+        COMPONENTS_FULL,
+        "Stanzas refused because too many waited for a component.",
+    ),
     (ROOMS, "Rooms at hand on this node."),
     (ROOM_OCCUPANTS, "Sessions inside rooms of this node."),
     (ROOM_MESSAGES, "Messages committed to the logs of rooms."),
@@ -89,6 +93,7 @@ const PUSHES: &str = "klatsch_push_notifications_total";
 const PUSHES_DROPPED: &str = "klatsch_push_notifications_dropped_total";
 const HINTS_LOST: &str = "klatsch_hints_lost_total";
 const HELD_DROPPED: &str = "klatsch_held_stanzas_dropped_total";
+const COMPONENTS_FULL: &str = "klatsch_component_stanzas_refused_total";
 const ROOMS: &str = "klatsch_rooms";
 const ROOM_OCCUPANTS: &str = "klatsch_room_occupants";
 const ROOM_MESSAGES: &str = "klatsch_room_messages_total";
@@ -116,6 +121,7 @@ pub fn start() {
         PUSHES_DROPPED,
         HINTS_LOST,
         HELD_DROPPED,
+        COMPONENTS_FULL,
         ROOM_MESSAGES,
         ACTOR_RESTARTS,
     ] {
@@ -156,12 +162,24 @@ pub(crate) fn messages_refused(count: usize) {
     metrics::counter!(MESSAGES_REFUSED).increment(count as u64);
 }
 
+/// Row C10: labels come from enums only. Written out, for a label that is a value is put into a
+/// list of its own with each stanza.
+macro_rules! by_kind {
+    ($name:ident, $stanza:ident) => {
+        match $stanza {
+            Stanza::Message(_) => metrics::counter!($name, "kind" => "message"),
+            Stanza::Presence(_) => metrics::counter!($name, "kind" => "presence"),
+            Stanza::Iq(_) => metrics::counter!($name, "kind" => "iq"),
+        }
+    };
+}
+
 pub(crate) fn stanza_received(stanza: &Stanza) {
-    metrics::counter!(STANZAS_RECEIVED, "kind" => kind(stanza)).increment(1);
+    by_kind!(STANZAS_RECEIVED, stanza).increment(1);
 }
 
 pub(crate) fn stanza_sent(stanza: &Stanza) {
-    metrics::counter!(STANZAS_SENT, "kind" => kind(stanza)).increment(1);
+    by_kind!(STANZAS_SENT, stanza).increment(1);
 }
 
 pub(crate) fn commit_time(elapsed: Duration) {
@@ -196,6 +214,10 @@ pub(crate) fn held_stanza_dropped() {
     metrics::counter!(HELD_DROPPED).increment(1);
 }
 
+pub(crate) fn component_full() {
+    metrics::counter!(COMPONENTS_FULL).increment(1);
+}
+
 pub(crate) fn actor_restarted() {
     metrics::counter!(ACTOR_RESTARTS).increment(1);
 }
@@ -225,13 +247,4 @@ pub(crate) fn upload_slot(outcome: &'static str) {
 
 pub(crate) fn password_check(seconds: f64) {
     metrics::histogram!(PASSWORD_SECONDS).record(seconds);
-}
-
-/// Row C10: labels come from enums only.
-fn kind(stanza: &Stanza) -> &'static str {
-    match stanza {
-        Stanza::Message(_) => "message",
-        Stanza::Presence(_) => "presence",
-        Stanza::Iq(_) => "iq",
-    }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use klatsch_protocol::facts::Host;
 use klatsch_protocol::jid::BareJid;
+use klatsch_protocol::stanza::{StreamCondition, StreamError};
 use klatsch_store::Store;
 use ractor::{Actor, ActorRef, SpawnErr};
 use tokio::sync::watch;
@@ -65,6 +66,7 @@ impl Node {
             changed: Default::default(),
             timers: Timers::default(),
             push,
+            searches: Default::default(),
             strain: Default::default(),
             resumables: Default::default(),
             registry: Default::default(),
@@ -80,7 +82,8 @@ impl Node {
             tokio::spawn(wake_sessions(world.clone())),
             tokio::spawn(write_cursors(world.clone())),
             tokio::spawn(push::run(world.clone(), due)),
-            tokio::spawn(upkeep::run(world.store.clone())),
+            tokio::spawn(upkeep::run(world.store.clone(), world.settings.retention)),
+            tokio::spawn(upkeep::index(world.store.clone())),
         ];
         let sessions = Sessions::new(world.clone());
         if let Err(error) = sessions.take_up().await {
@@ -106,6 +109,9 @@ impl Node {
     /// Ends every session or puts it away for the next start, then the actors.
     pub async fn stop(self, patience: Duration) {
         self.sessions.shut_down(patience).await;
+        let error = StreamError::new(StreamCondition::SystemShutdown);
+        let world = self.sessions.world();
+        world.directory.close_components(&error);
         self.errands.iter().for_each(JoinHandle::abort);
         self.root.stop(None);
         let _ = self.tree.await;

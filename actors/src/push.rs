@@ -5,6 +5,12 @@
 //! have got. A session whose connection is lost counts as away for its own device, though it
 //! may come back: that is when a phone sleeps. So an entry is pushed to a device once.
 //!
+//! Of what is said in rooms, a device is told that lost its connection while inside, and an
+//! account that has a part in the room (member, admin, owner) and no session at all. Told is what
+//! the chat's setting in the account's bookmarks says (XEP-0492); without any, everything in
+//! rooms of members alone, and mentions elsewhere. Whoever has no affiliation and is not inside
+//! has left, and is told nothing.
+//!
 //! Nobody waits for this: what is due goes into a bounded queue, and what does not fit is
 //! counted and dropped; the message itself stands in the log.
 
@@ -13,10 +19,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use klatsch_protocol::archive::Direction;
-use klatsch_protocol::facts::Views;
-use klatsch_protocol::features::attention;
+use klatsch_protocol::facts::{Resource, Views};
+use klatsch_protocol::features::muc::affiliation::Affiliation;
+use klatsch_protocol::features::muc::record::RoomRecord;
+use klatsch_protocol::features::notification_settings::{self, Notify};
+use klatsch_protocol::features::pubsub::node::{Ask, Found, Wanted};
 use klatsch_protocol::features::push::{self, PushChange, Refusal, Registration, Summary};
-use klatsch_protocol::jid::{BareJid, Jid};
+use klatsch_protocol::features::{attention, bookmarks};
+use klatsch_protocol::jid::{BareJid, FullJid, Jid};
 use klatsch_protocol::stanza::{Iq, IqKind, Message, Stanza, StanzaError};
 use klatsch_store::StoreError;
 use serde::{Deserialize, Serialize};
@@ -85,6 +95,19 @@ pub enum What {
     Message(Box<Message>),
     /// What stands in the log after the one id, up to the other.
     After(u64, u64),
+    /// This was said in a room.
+    Said(Box<Said>),
+}
+
+/// Something said in a room, as it concerns one account.
+#[derive(Debug)]
+pub struct Said {
+    /// The message, from the occupant.
+    pub message: Message,
+    /// It mentions the account.
+    pub is_mention: bool,
+    /// What counts if the account has said nothing about this room (XEP-0492 §3).
+    pub usual: Notify,
 }
 
 /// What is due, and the answers that are waited for.
@@ -191,6 +214,95 @@ pub(crate) fn ask_for(world: &World, account: &BareJid, message: &Message) {
     }
 }
 
+/// Something has been said in a room with this account's session, whose connection is lost.
+pub(crate) fn ask_for_occupant(world: &World, session: &FullJid, nick: &str, message: &Message) {
+    let is_own = message.head.from.as_ref().and_then(Jid::resource) == Some(nick);
+    if is_own || !attention::is_called_for(message) {
+        return;
+    }
+    world.push.ask(Due {
+        account: session.bare(),
+        resource: Some(session.resource().to_owned()),
+        what: What::Said(Box::new(Said {
+            message: message.clone(),
+            is_mention: attention::is_mention(message, Some(nick), session.bare_str()),
+            usual: Notify::OnMention,
+        })),
+    });
+}
+
+/// Something has been said in a room: asks for those who have a part in it and are not there.
+pub(crate) fn ask_for_room(world: &World, record: &RoomRecord, sender: &BareJid, said: &Message) {
+    if !attention::is_called_for(said) {
+        return;
+    }
+    let is_private = record.config.members_only;
+    let all = record.affiliations.iter();
+    let belongs = all.filter(|(account, affiliate)| {
+        let is_account = account.localpart().is_some() && world.host.serves(account.domain());
+        is_account && affiliate.affiliation >= Affiliation::Member && *account != sender
+    });
+    for (account, affiliate) in belongs {
+        let is_mention = attention::is_mention(said, affiliate.nick.as_deref(), account.as_str());
+        // In a public room there may be many, and nearly all want to hear of mentions alone.
+        if !is_mention && !is_private {
+            continue;
+        }
+        let view = world.directory.view(account);
+        if view.resources.iter().any(Resource::takes_messages) {
+            continue;
+        }
+        let usual = match is_private {
+            true => Notify::Always,
+            false => Notify::OnMention,
+        };
+        let message = said.clone();
+        world.push.ask(Due {
+            account: account.clone(),
+            resource: None,
+            what: What::Said(Box::new(Said {
+                message,
+                is_mention,
+                usual,
+            })),
+        });
+    }
+}
+
+/// What the account has said about the chat a message is of, in the chat's bookmark.
+async fn setting(
+    world: &World,
+    account: &BareJid,
+    message: &Message,
+) -> Result<Option<Notify>, StoreError> {
+    let Some(chat) = message.head.from.as_ref().map(Jid::bare) else {
+        return Ok(None);
+    };
+    let ask = Ask::Node {
+        node: bookmarks::NS.to_owned(),
+        items: Wanted::Ids(vec![chat.to_string()]),
+        creator: account.clone(),
+    };
+    let found = patiently(world.store.nodes(account, &ask, world.now())).await?;
+    Ok(match found {
+        Found::Node(found) => {
+            let bookmark = found.items.first();
+            bookmark.and_then(|item| notification_settings::of_bookmark(&item.payload))
+        }
+        _ => None,
+    })
+}
+
+/// Tells whether the account wants to hear of what was said in a room.
+async fn wants(world: &World, account: &BareJid, said: &Said) -> Result<bool, StoreError> {
+    let setting = setting(world, account, &said.message).await?;
+    Ok(match setting.unwrap_or(said.usual) {
+        Notify::Always => true,
+        Notify::OnMention => said.is_mention,
+        Notify::Never => false,
+    })
+}
+
 /// Tells devices, one thing after the other, for as long as the node runs.
 pub(crate) async fn run(world: Arc<World>, mut due: mpsc::Receiver<Due>) {
     while let Some(due) = due.recv().await {
@@ -232,7 +344,9 @@ async fn tell(world: &Arc<World>, due: &Due) -> Result<(), StoreError> {
 /// What devices are told; `None` when nothing of it calls for anybody.
 async fn summarise(world: &World, due: &Due) -> Result<Option<Summary>, StoreError> {
     let messages = match &due.what {
-        What::Message(message) => vec![(**message).clone()],
+        What::Said(said) if !wants(world, &due.account, said).await? => return Ok(None),
+        What::Said(said) => vec![said.message.clone()],
+        What::Message(message) => unmuted(world, &due.account, vec![(**message).clone()]).await?,
         What::After(after, until) => {
             let entries = world.store.entries(&due.account, *after, BEHIND_MAX);
             let entries = patiently(entries).await?;
@@ -240,10 +354,11 @@ async fn summarise(world: &World, due: &Due) -> Result<Option<Summary>, StoreErr
                 .iter()
                 .filter(|entry| entry.id <= *until && entry.direction == Direction::Received);
             let messages = received.filter_map(Committed::from_entry);
-            messages
+            let messages = messages
                 .map(|it| it.message)
                 .filter(attention::is_called_for)
-                .collect()
+                .collect();
+            unmuted(world, &due.account, messages).await?
         }
     };
     Ok(messages.last().map(|last| Summary {
@@ -252,6 +367,22 @@ async fn summarise(world: &World, due: &Due) -> Result<Option<Summary>, StoreErr
         sender: sender(&world.settings.push, last),
         body: body(&world.settings.push, last),
     }))
+}
+
+/// Without those of chats that the account wants to hear nothing of. What is sent to it alone
+/// mentions it.
+async fn unmuted(
+    world: &World,
+    account: &BareJid,
+    messages: Vec<Message>,
+) -> Result<Vec<Message>, StoreError> {
+    let mut told = Vec::with_capacity(messages.len());
+    for message in messages {
+        if setting(world, account, &message).await? != Some(Notify::Never) {
+            told.push(message);
+        }
+    }
+    Ok(told)
 }
 
 fn sender(settings: &Settings, message: &Message) -> Option<Jid> {

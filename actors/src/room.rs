@@ -82,7 +82,7 @@ pub struct Live {
     /// What tells the stanza being dealt with if it has no id (D2).
     counted: Option<Box<str>>,
     tickets: u64,
-    /// The last entry of the log that was told, and whether it was said once more since.
+    /// The last entry of the log that was told, and whether nobody waits to say it again.
     told: Option<u64>,
     is_said_again: bool,
     /// Counts what was done, to see whether nothing was.
@@ -107,6 +107,8 @@ enum Received {
     Stanza(Stanza),
     /// A session is gone.
     Gone(FullJid),
+    /// What this account is to the room may have changed in the store.
+    Reread(BareJid),
     /// An operator ends the room.
     Destroy(RoomEnd),
     /// A new room may have waited for its owner's form for long enough.
@@ -135,6 +137,8 @@ enum Wait {
     Save(Box<Save>),
     /// The record, which somebody else has changed.
     Reload(Box<Save>),
+    /// The record, which the store may have changed.
+    Reread,
     /// The room's end.
     Vanish,
 }
@@ -168,8 +172,9 @@ impl Actor for RoomActor {
             RoomMsg::Regathered => live.regathered(),
             RoomMsg::Rejoined => live.is_rejoining = false,
             RoomMsg::Tick => live.receive(Received::Tick),
-            RoomMsg::Beat => live.say_again(),
+            RoomMsg::Beat(id, is_last) => live.say_again(id, is_last),
             RoomMsg::Rest(activity) => live.rest(activity),
+            RoomMsg::Reread(account) => live.receive(Received::Reread(account)),
             RoomMsg::Destroy(end) => live.receive(Received::Destroy(end)),
             RoomMsg::Inspect(reply) => live.inspect(reply),
         }
@@ -232,6 +237,7 @@ impl Live {
                 let effects = self.with_room(|room, _| room.gone(&session));
                 self.plan(effects, false, None);
             }
+            Received::Reread(account) => self.reread(&account),
             Received::Destroy(end) => {
                 let reason = end.reason.as_deref();
                 let effects = self.with_room(|room, _| room.destroy_by_operator(reason));

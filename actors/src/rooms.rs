@@ -91,3 +91,12 @@ impl Rooms {
         }
     }
 }
+
+/// Rooms at hand that know an account look at what is remembered of them: it was removed, and
+/// whoever has its address next is nobody there (row C15).
+pub(crate) fn reread(world: &World, account: &BareJid) {
+    for (_, place) in world.directory.rooms() {
+        // A room that has just ended is read anew.
+        let _ = place.actor.cast(RoomMsg::Reread(account.clone()));
+    }
+}

@@ -10,6 +10,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use klatsch_protocol::archive::ArchiveQuery;
 use klatsch_protocol::effect::{Answer, Change, Effect, Interest, Kept, Query};
 use klatsch_protocol::facts::{AccountData, Views};
 use klatsch_protocol::features::Service;
@@ -21,9 +22,12 @@ use klatsch_protocol::pipeline;
 use klatsch_protocol::routing::{self, Routed};
 use klatsch_protocol::stanza::{PresenceKind, Stanza, StanzaError};
 use klatsch_store::{Reserved, StoreError};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::accounts::AccountCell;
+use crate::administration;
+use crate::directory::Forwarded;
+use crate::invitations;
 use crate::mail::{Address, Mail};
 use crate::metrics;
 use crate::room::{self, Settled};
@@ -59,6 +63,9 @@ pub fn route(world: &World, stanza: &Stanza) -> Way {
     if let Some((service, _)) = world.host.service(to.domain()) {
         return route_to_service(service, to);
     }
+    if let Some(component) = world.host.component(to.domain()) {
+        return route_to_component(world, component, stanza);
+    }
     if !world.host.serves(to.domain()) {
         // Federation comes with a later version: nobody is reachable elsewhere.
         return Way::Refused(StanzaError::remote_server_not_found());
@@ -82,6 +89,16 @@ pub fn route(world: &World, stanza: &Stanza) -> Way {
             tracing::trace!(why, "stanza dropped");
             Way::Done
         }
+    }
+}
+
+/// A component has nothing at hand here that could wait for it.
+fn route_to_component(world: &World, component: &BareJid, stanza: &Stanza) -> Way {
+    match world.directory.forward(component.as_str(), stanza) {
+        Forwarded::Taken => Way::Done,
+        Forwarded::Full => Way::Refused(StanzaError::resource_constraint()),
+        // RFC 6120 §8.3.3.17: known, but not to be reached; it may come back any moment.
+        Forwarded::Away => Way::Refused(StanzaError::remote_server_timeout()),
     }
 }
 
@@ -372,10 +389,18 @@ pub fn show_avatar(world: &World, account: &BareJid, hash: Box<str>) {
 
 /// Asks the store about an account, for the account itself or one of its resources.
 pub async fn ask(world: &World, cell: &AccountCell, asker: &Jid, query: &Query) -> Answer {
+    if let Query::Archive(query) = query
+        && let Err(error) = may_search(world, asker, query)
+    {
+        return Answer::Failed(error);
+    }
     let answered = match query {
         Query::Archive(query) => patiently(world.store.query(&cell.jid, query))
             .await
             .map(Answer::Page),
+        Query::ArchivePreferences => patiently(world.store.archive_preferences(&cell.jid))
+            .await
+            .map(|preferences| Answer::ArchivePreferences(Box::new(preferences))),
         Query::Bounds => patiently(world.store.bounds(&cell.jid))
             .await
             .map(Answer::Bounds),
@@ -389,6 +414,13 @@ pub async fn ask(world: &World, cell: &AccountCell, asker: &Jid, query: &Query) 
             .await
             .map(|kept| Answer::Kept(Box::new(kept))),
         Query::Slot(request) => return reserve_upload(world, request).await,
+        Query::Invite(invite) => return invitations::make(world, invite).await,
+        Query::Redeem(hash) => patiently(world.store.use_invitation(&cell.jid, *hash, now()))
+            .await
+            .map(Answer::Redeemed),
+        Query::IsAdmin => administration::is_admin(world, &cell.jid).await,
+        Query::Census(census) => administration::census(world, census).await,
+        Query::Person(account) => administration::person(world, account).await,
     };
     failed_or(answered)
 }
@@ -449,6 +481,15 @@ async fn ask_kept(
         kept.found = Some(ask_nodes(world, &cell.jid, asker, nodes).await?);
     }
     Ok(kept)
+}
+
+/// Row C08: tells whether somebody may ask this of an archive now, which searches are counted for.
+pub fn may_search(world: &World, asker: &Jid, query: &ArchiveQuery) -> Result<(), StanzaError> {
+    if query.search.is_none() {
+        return Ok(());
+    }
+    let settings = world.settings.searches;
+    world.searches.take(&asker.bare(), settings, Instant::now())
 }
 
 /// Waits for the store, but not for ever.

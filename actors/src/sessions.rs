@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use klatsch_protocol::account::AccountChange;
 use klatsch_protocol::facts::{Host, Views};
+use klatsch_protocol::features::invitation::{Invitation, TokenHash};
 use klatsch_protocol::features::mam;
 use klatsch_protocol::jid::{BareJid, FullJid};
 use klatsch_protocol::stanza::{StanzaError, StreamCondition, StreamError};
+use klatsch_protocol::stream::register::NewAccount;
 use klatsch_protocol::stream::sm::{self, Sm};
 use klatsch_protocol::stream::{Bound, NotResumed, Wishes};
 use klatsch_protocol::xml::{Element, Fragment};
@@ -19,6 +21,7 @@ use tokio::time::timeout;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::account_change::{AccountError, change_account};
+use crate::invitations;
 use crate::mail::{Address, Mail};
 use crate::metrics;
 use crate::presence_shard::PresenceShardMsg;
@@ -361,6 +364,23 @@ impl Sessions {
     /// [`AccountError`].
     pub async fn change_account(&self, change: AccountChange) -> Result<(), AccountError> {
         change_account(&self.world, change, None).await
+    }
+
+    /// An invitation that is good now.
+    ///
+    /// # Errors
+    /// What whoever asks is told: the store does not answer.
+    pub async fn invitation(&self, hash: TokenHash) -> Result<Option<Invitation>, StanzaError> {
+        let found = invitations::find(&self.world, hash).await;
+        found.map_err(|error| refusal_of(&error))
+    }
+
+    /// Makes an account for somebody who asks for it.
+    ///
+    /// # Errors
+    /// [`AccountError`]; an invitation stays good then.
+    pub async fn register(&self, new: NewAccount) -> Result<(), AccountError> {
+        invitations::register(&self.world, new).await
     }
 }
 

@@ -18,10 +18,12 @@ use crate::directory::Directory;
 use crate::log_writer::LogWriterMsg;
 use crate::presence_shard::{PresenceShardMsg, shard_of};
 use crate::push::{self, Push};
+use crate::searches::{self, Searches};
 use crate::session::Resumables;
 use crate::strain::Strain;
 use crate::supervisor::Registry;
 use crate::timers::Timers;
+use crate::upkeep::Retention;
 
 /// What an operator may tune of sessions.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -37,6 +39,12 @@ pub struct Settings {
     pub tail_check_seconds: u64,
     /// Rooms at hand at once; one more is refused until another is put away.
     pub rooms_loaded_max: usize,
+    /// How long messages are kept.
+    pub retention: Retention,
+    /// How often an account may search archives.
+    pub searches: searches::Settings,
+    /// Rooms one session is in at once (rows M09, R18): `resource-constraint`.
+    pub rooms_joined_max: usize,
     /// How many passwords are dealt with at once.
     pub derivations: derivation::Settings,
     /// What notifications tell app servers.
@@ -56,6 +64,10 @@ impl Default for Settings {
             tail_check_seconds: 30,
             // A room takes some kilobytes besides its occupants.
             rooms_loaded_max: 20_000,
+            retention: Retention::default(),
+            searches: searches::Settings::default(),
+            // More than anybody reads; each of them tells all its occupants who comes and goes.
+            rooms_joined_max: 500,
             derivations: derivation::Settings::default(),
             push: push::Settings::default(),
             rooms: muc::settings::Settings::default(),
@@ -83,6 +95,8 @@ pub struct World {
     pub timers: Timers,
     /// Which devices are to be told of what.
     pub push: Push,
+    /// Who has searched archives lately.
+    pub searches: Searches,
     /// How strained the node is.
     pub strain: Arc<Strain>,
     /// Which sessions may be resumed.

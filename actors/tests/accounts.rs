@@ -10,7 +10,10 @@ use std::time::{Duration, Instant};
 use common::{ALICE, BOB, Client, Scene, bare};
 use klatsch_actors::directory::Wire;
 use klatsch_actors::session::{Pressure, Sink};
+use klatsch_actors::sessions::random_id;
+use klatsch_actors::world::random;
 use klatsch_protocol::account::{AccountAct, AccountChange};
+use klatsch_protocol::features::invitation;
 use klatsch_protocol::sasl::Secret;
 use klatsch_protocol::stanza::{Stanza, StreamCondition, StreamError};
 use klatsch_protocol::xml::Element;
@@ -121,4 +124,29 @@ async fn a14_who_has_proved_the_old_password_before_gets_no_session_after() {
     scene.gone(ALICE).await;
     let after = Instant::now() + Duration::from_nanos(1);
     assert!(bind(after).await.is_ok());
+}
+
+/// Resumption ids, tokens of invitations and slots of files are made of these.
+#[test]
+fn a13_what_nobody_may_guess_is_long_and_never_the_same() {
+    const COUNT: usize = 50_000;
+    let ids = (0..COUNT).map(|_| random_id());
+    let tokens = (0..COUNT).map(|_| invitation::token(random).expose().to_owned());
+    for (made, digits) in [(ids.collect::<Vec<_>>(), 32), (tokens.collect(), 64)] {
+        let is_hex = |id: &String| id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        assert!(made.iter().all(|id| id.len() == digits && is_hex(id)));
+        let distinct: std::collections::HashSet<&String> = made.iter().collect();
+        assert_eq!(distinct.len(), COUNT);
+        // Each digit stands at each place about equally often: nowhere is a counter or a clock.
+        // With 50,000 ids a digit's share is 3,125; 600 more are eleven standard deviations.
+        for place in 0..digits {
+            let mut counts = [0_usize; 16];
+            for id in &made {
+                let digit = char::from(id.as_bytes()[place]).to_digit(16).unwrap();
+                counts[digit as usize] += 1;
+            }
+            let is_even = |count: &usize| count.abs_diff(COUNT / 16) < 600;
+            assert!(counts.iter().all(is_even), "place {place}: {counts:?}");
+        }
+    }
 }

@@ -141,3 +141,130 @@ async fn what_is_disabled_is_told_nothing() {
     bob.sync().await;
     assert!(!server.sync().await.concat().contains("urn:xmpp:push:0"));
 }
+
+const ROOM: &str = "tea@conference.example.org";
+
+/// Bob's room, of members alone or for everybody, in which Alice has a part under this nick.
+async fn room_with_alice(scene: &Scene, is_private: bool) -> Client {
+    let bob = scene.online(BOB, "b").await;
+    let enter = "<x xmlns='http://jabber.org/protocol/muc'/>";
+    bob.send(&format!("<presence to='{ROOM}/bob'>{enter}</presence>"))
+        .await;
+    bob.expect("code='110'").await;
+    bob.send(&format!(
+        "<iq type='set' id='form' to='{ROOM}'><query xmlns='http://jabber.org/protocol/muc#owner'>\
+         <x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>\
+         http://jabber.org/protocol/muc#roomconfig</value></field>\
+         <field var='muc#roomconfig_membersonly'><value>{}</value></field></x></query></iq>",
+        u8::from(is_private)
+    ))
+    .await;
+    bob.expect_all(&["id='form'", "type='result'"]).await;
+    bob.send(&format!(
+        "<iq type='set' id='member' to='{ROOM}'><query xmlns='http://jabber.org/protocol/muc#admin'>\
+         <item jid='{ALICE}' affiliation='member'/></query></iq>"
+    ))
+    .await;
+    bob.expect_all(&["id='member'", "type='result'"]).await;
+    bob
+}
+
+async fn say(bob: &Client, body: &str, inner: &str) {
+    bob.send(&format!(
+        "<message to='{ROOM}' type='groupchat' id='said-{body}'><body>{body}</body>{inner}</message>"
+    ))
+    .await;
+    bob.expect_all(&[body, "type='groupchat'"]).await;
+}
+
+const MENTION: &str = "<reference xmlns='urn:xmpp:reference:0' type='mention' \
+    uri='xmpp:alice@example.org'/>";
+
+async fn bookmark(phone: &Client, setting: &str) {
+    phone
+        .send(&format!(
+            "<iq type='set' id='mark'><pubsub xmlns='http://jabber.org/protocol/pubsub'>\
+             <publish node='urn:xmpp:bookmarks:1'><item id='{ROOM}'>\
+             <conference xmlns='urn:xmpp:bookmarks:1'><extensions>\
+             <notify xmlns='urn:xmpp:notification-settings:1'>{setting}</notify></extensions>\
+             </conference></item></publish></pubsub></iq>"
+        ))
+        .await;
+    phone.expect_all(&["id='mark'", "type='result'"]).await;
+}
+
+/// Who wrote what was pushed, in order, when Bob has said these in the room and then something
+/// to Alice herself.
+async fn pushed(server: &Client, bob: &Client, said: &[(&str, &str)]) -> Vec<bool> {
+    for (body, inner) in said {
+        say(bob, body, inner).await;
+    }
+    bob.send(&chat(ALICE, "the-last")).await;
+    let mut of_room = Vec::new();
+    loop {
+        let told = server.expect("urn:xmpp:push:0").await;
+        if told.contains("bob@example.org/b") {
+            return of_room;
+        }
+        of_room.push(told.contains(&format!("{ROOM}/bob")));
+    }
+}
+
+#[tokio::test]
+async fn member_who_is_away_is_told_of_mentions_in_a_public_room_and_once_each() {
+    let scene = Scene::new(Wire::Direct).await;
+    let (server, phone) = registered(&scene).await;
+    let bob = room_with_alice(&scene, false).await;
+    phone.close();
+    scene.gone(ALICE).await;
+    let said = [("hello", ""), ("alice", MENTION), ("bye", "")];
+    assert_eq!(pushed(&server, &bob, &said).await, [true]);
+}
+
+#[tokio::test]
+async fn member_who_is_away_is_told_of_everything_in_a_private_room_unless_it_is_muted() {
+    for (setting, expected) in [
+        ("", 2),
+        ("<never/>", 0),
+        ("<on-mention/>", 1),
+        (
+            "<never identity-category='client' identity-type='pc'/><always/>",
+            2,
+        ),
+    ] {
+        let scene = Scene::new(Wire::Direct).await;
+        let (server, phone) = registered(&scene).await;
+        bookmark(&phone, setting).await;
+        let bob = room_with_alice(&scene, true).await;
+        phone.close();
+        scene.gone(ALICE).await;
+        let said = [("hello", ""), ("alice", MENTION)];
+        let told = pushed(&server, &bob, &said).await;
+        assert_eq!(told, vec![true; expected], "{setting}");
+    }
+}
+
+#[tokio::test]
+async fn occupant_whose_connection_is_lost_is_told_when_mentioned() {
+    let scene = Scene::new(Wire::Direct).await;
+    let (server, phone) = registered(&scene).await;
+    phone.enable_sm().await;
+    let bob = room_with_alice(&scene, false).await;
+    let enter = "<x xmlns='http://jabber.org/protocol/muc'/>";
+    phone
+        .send(&format!("<presence to='{ROOM}/ally'>{enter}</presence>"))
+        .await;
+    phone.expect("code='110'").await;
+    phone.sync().await;
+    phone.lose();
+    let directory = &scene.sessions().world().directory;
+    let is_away = || {
+        let published = directory.published(ALICE).unwrap();
+        published.view.resources.iter().any(|it| it.is_away)
+    };
+    while !is_away() {
+        tokio::task::yield_now().await;
+    }
+    let said = [("hello", ""), ("ally-look", "")];
+    assert_eq!(pushed(&server, &bob, &said).await, [true]);
+}

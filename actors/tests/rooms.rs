@@ -10,7 +10,11 @@ use std::time::Duration;
 use common::room::{ROOM, create, join, say, set_affiliation};
 use common::{ALICE, BOB, Scene, bare};
 use klatsch_actors::directory::Wire;
+use klatsch_actors::world::Settings;
+use klatsch_protocol::account::{AccountAct, AccountChange};
 use klatsch_protocol::archive::ArchiveQuery;
+use klatsch_protocol::time::Timestamp;
+use klatsch_store::Credentials;
 
 const WIRES: [Wire; 3] = [Wire::Direct, Wire::Encoded, Wire::Lossy(3)];
 
@@ -307,4 +311,50 @@ async fn operators_see_rooms_and_end_them_and_who_is_inside_hears_why() {
     assert_eq!(scene.store.room(&bare(ROOM)).await, Ok(None));
     assert_eq!(rooms.destroy(&bare(ROOM), None).await, Ok(false));
     assert!(rooms.inspect(&bare(ROOM)).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn c15_who_has_the_address_of_a_removed_owner_is_nobody_in_the_room() {
+    let scene = Scene::new(Wire::Direct).await;
+    let (alice, bob) = (scene.online(ALICE, "a").await, scene.online(BOB, "b").await);
+    create(&alice, "ann").await;
+    join(&bob, "bo").await;
+    set_affiliation(&alice, BOB, "admin").await;
+    bob.sync().await;
+    let removed = scene.sessions().change_account(AccountChange {
+        account: bare(ALICE),
+        act: AccountAct::Remove,
+    });
+    removed.await.unwrap();
+    bob.expect_all(&["<presence", "affiliation='owner'", "code='110'"])
+        .await;
+    scene.gone(ALICE).await;
+    let none = Credentials::default();
+    let account = bare(ALICE);
+    let made = scene
+        .store
+        .create_account(&account, &none, false, Timestamp(2));
+    made.await.unwrap();
+    let next = scene.online(ALICE, "next").await;
+    let entered = join(&next, "ann").await;
+    assert!(entered.contains("affiliation='none'"), "{entered}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_everybody_missed_is_found_as_soon_as_the_room_is_quiet() {
+    let settings = Settings {
+        tail_check_seconds: 3_600,
+        ..Settings::default()
+    };
+    // Every hint is lost.
+    let scene = Scene::with(Wire::Lossy(1), settings).await;
+    let (alice, bob) = (scene.online(ALICE, "a").await, scene.online(BOB, "b").await);
+    create(&alice, "ann").await;
+    join(&bob, "bo").await;
+    bob.expect("<subject").await;
+    let before = tokio::time::Instant::now();
+    say(&alice, "lost").await;
+    bob.expect("<body>lost</body>").await;
+    alice.expect("<body>lost</body>").await;
+    assert!(before.elapsed() < Duration::from_secs(5));
 }

@@ -4,6 +4,7 @@
 //! passwords are checked. Leaves out, for now: LDAP, HTTP and saslauthd.
 
 pub mod internal;
+pub mod registrar;
 pub mod throttle;
 pub mod tokens;
 
@@ -18,6 +19,7 @@ pub use klatsch_protocol::stream::Verdict;
 use klatsch_protocol::stream::fast::{Issued, TokenLogin, TokenVerdict};
 
 pub use internal::Internal;
+pub use registrar::Registrar;
 pub use throttle::{Leave, Throttle};
 pub use tokens::Tokens;
 

@@ -10,6 +10,7 @@ use crate::http::{HttpServer, Scheme};
 use crate::listener::{Admission, Arrival, accept_loop};
 use crate::xmpp::ClientGateway;
 use crate::xmpp::c2s::{self, Mode};
+use crate::xmpp::component::{self, ComponentGateway};
 
 /// What a listener is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub enum Door {
     C2s,
     /// XMPP clients, with direct TLS.
     C2sTls,
+    /// External components.
+    Component,
     /// HTTP and WebSocket, plain.
     Http,
     /// HTTP and WebSocket, with TLS.
@@ -29,6 +32,8 @@ pub enum Door {
 pub struct Gateways {
     /// Clients that speak XMPP, over TCP and WebSocket.
     pub clients: Arc<ClientGateway>,
+    /// Programs that serve hosts of their own.
+    pub components: Arc<ComponentGateway>,
     /// Everything that speaks HTTP.
     pub http: Arc<HttpServer>,
     /// Who may connect.
@@ -70,6 +75,9 @@ impl Gateways {
         let _task = match door {
             Door::C2s => tokio::spawn(c2s::serve(clients, arrival, Mode::StartTls)),
             Door::C2sTls => tokio::spawn(c2s::serve(clients, arrival, Mode::DirectTls)),
+            Door::Component => {
+                tokio::spawn(component::serve(Arc::clone(&self.components), arrival))
+            }
             Door::Http => tokio::spawn(http.serve(arrival, Scheme::Http)),
             Door::Https => tokio::spawn(http.serve(arrival, Scheme::Https)),
         };
@@ -82,6 +90,7 @@ impl Door {
         match self {
             Self::C2s => "c2s",
             Self::C2sTls => "c2s_tls",
+            Self::Component => "component",
             Self::Http => "http",
             Self::Https => "https",
         }

@@ -1,11 +1,13 @@
 //! HTTP: one server for the plain and the TLS listener.
 //!
-//! Leaves out, for now: the web client, BOSH, the channels and the API. HTTP/2 is left
+//! Leaves out, for now: the web client, the channels and the API. HTTP/2 is left
 //! out for good: a WebSocket over it saves nothing here and costs a second protocol.
 
 mod headers;
 pub mod host_meta;
+mod invite;
 mod landing;
+mod origin;
 mod page;
 mod requester;
 mod server;
@@ -19,12 +21,13 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::get;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use host_meta::is_host;
+pub(crate) use origin::may_connect;
 pub use requester::Requester;
 pub(crate) use server::Place;
 pub use server::{HttpServer, Scheme};
 pub use signup::SignupLink;
 
+use crate::auth::Registrar;
 use crate::listener::Network;
 
 /// `[http]` of the configuration.
@@ -34,8 +37,8 @@ pub struct HttpSettings {
     /// Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed: https there counts as
     /// TLS here.
     pub trusted_proxies: Vec<Network>,
-    /// Origins, such as `https://intranet.example.org`, whose pages may open a WebSocket,
-    /// besides pages from the host the WebSocket is on.
+    /// Origins, such as `https://intranet.example.org`, whose pages may open a WebSocket
+    /// or use BOSH, besides pages from the host that these are on.
     pub allowed_origins: Vec<String>,
 }
 
@@ -45,6 +48,8 @@ pub struct HttpState {
     pub domains: Vec<String>,
     /// The administrator's sign-up link, while there is one.
     pub signup: Option<Arc<SignupLink>>,
+    /// Makes accounts of who is invited.
+    pub registrar: Option<Arc<Registrar>>,
 }
 
 /// Every path but those other gateways merge in.
@@ -55,6 +60,7 @@ pub fn router(state: Arc<HttpState>) -> Router {
         .route("/.well-known/host-meta", get(host_meta::xrd))
         .route("/.well-known/host-meta.json", get(host_meta::jrd))
         .route("/signup/{token}", get(signup::show).post(signup::submit))
+        .route("/invite/{token}", get(invite::show).post(invite::submit))
         .fallback(page::not_found)
         .layer(DefaultBodyLimit::max(signup::FORM_BYTES_MAX))
         .with_state(state)

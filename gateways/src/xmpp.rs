@@ -1,9 +1,13 @@
-//! XMPP to people: client streams over TCP ([`c2s`]) and WebSocket ([`websocket`]).
+//! XMPP to people: client streams over TCP ([`c2s`]), WebSocket ([`websocket`]) and plain
+//! requests of HTTP ([`bosh`]); and to programs that serve hosts of their own ([`component`]).
 
+pub mod bosh;
 mod buffer;
 pub mod c2s;
+pub mod component;
 mod hold;
 mod negotiation;
+mod outbox;
 mod pace;
 mod sink;
 pub mod socket;
@@ -19,7 +23,7 @@ use klatsch_protocol::stream::{StreamLimits, StreamSettings, TlsState, Transport
 use klatsch_protocol::xml::{Element, Limits as XmlLimits};
 use serde::{Deserialize, Serialize};
 
-use crate::auth::Authenticator;
+use crate::auth::{Authenticator, Registrar};
 use crate::listener::{Limits, Shutdown};
 use crate::tls::{CertificateStore, HandshakeTurns};
 
@@ -44,6 +48,8 @@ pub struct ClientGateway {
     pub sessions: Sessions,
     /// Who may log in.
     pub authenticator: Authenticator,
+    /// Who may make an account.
+    pub registrar: Arc<Registrar>,
     /// What TLS presents; without, there is no TLS.
     pub certificates: Option<Arc<CertificateStore>>,
     /// Bounds.
@@ -78,7 +84,8 @@ impl ClientGateway {
             bytes_after_login: self.limits.stanza_bytes_max,
             idle_seconds: 0,
         };
-        // RFC 7395 §3.9: a WebSocket cannot get TLS later, so its handshake has judged that.
+        // RFC 7395 §3.9: a WebSocket cannot get TLS later, so its handshake has judged that;
+        // nor can a request.
         let wants_tls = self.settings.require_tls && transport == Transport::Tcp;
         Arc::new(StreamSettings {
             require_tls: wants_tls || !is_local,
@@ -86,6 +93,7 @@ impl ClientGateway {
             transport,
             mechanisms: self.mechanisms.clone(),
             limits,
+            registration: self.registrar.offered(),
             extra_features: self.features.clone(),
             ..StreamSettings::new(self.domains.clone(), self.fake_salt_key)
         })

@@ -19,7 +19,7 @@ use client::Client;
 use klatsch_gateways::http::SignupLink;
 use klatsch_protocol::ns;
 use klatsch_protocol::sasl::scram::ClientBinding;
-use klatsch_protocol::sasl::{Secret, encoding, plain};
+use klatsch_protocol::sasl::{Hash, Secret, encoding, plain};
 use server::{DOMAIN, PASSWORD, Server, Setup};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -77,6 +77,7 @@ async fn a18_no_secret_and_no_body_is_logged_at_any_level() {
     sign_up(&server).await;
     secrets.extend(log_in_with_passwords(&server).await);
     secrets.push(chat_and_come_back(&server).await);
+    secrets.extend(log_in_by_token_and_invite(&server).await);
     server.emptied().await;
 
     let text = log.text();
@@ -127,6 +128,77 @@ async fn log_in_with_passwords(server: &Server) -> Vec<String> {
         sent.push(message);
     }
     sent
+}
+
+/// Logs in by SASL2 and by the token that gives, invites somebody, who registers, and changes
+/// the password; answers what is secret of that.
+async fn log_in_by_token_and_invite(server: &Server) -> Vec<String> {
+    let agent = "<user-agent id='d4565fa7-4d72-4749-b3d3-740edbf87770'/>";
+    let fast = "urn:xmpp:fast:0";
+    let authenticate = |mechanism: &str, data: &[u8], wishes: &str| {
+        let data = encoding::encode(data);
+        format!(
+            "<authenticate xmlns='{}' mechanism='{mechanism}'><initial-response>{data}\
+             </initial-response>{agent}{wishes}</authenticate>",
+            ns::SASL2
+        )
+    };
+    let wish = format!("<request-token xmlns='{fast}' mechanism='HT-SHA-256-NONE'/>");
+    let password = format!("\0anna\0{PASSWORD}");
+    let mut first = Client::connect_tls(server.c2s_tls).await;
+    first.open().await;
+    first
+        .send(&authenticate("PLAIN", password.as_bytes(), &wish))
+        .await;
+    let success = first.expect(|it| it.is("success", ns::SASL2)).await;
+    let given = success.payloads().element("token", fast).unwrap();
+    let token = given.get("token").unwrap().to_owned();
+    let hashed = Hash::Sha256.hmac(token.as_bytes(), b"Initiator");
+    let proof = [b"anna\0", &*hashed].concat();
+    let wishes = format!("<fast xmlns='{fast}'/><bind xmlns='urn:xmpp:bind:0'/>");
+    let mut anna = Client::connect_tls(server.c2s_tls).await;
+    anna.open().await;
+    anna.send(&authenticate("HT-SHA-256-NONE", &proof, &wishes))
+        .await;
+    anna.expect(|it| it.is("success", ns::SASL2)).await;
+    let invitation = invite(&mut anna).await;
+    let mut guest = Client::connect_tls(server.c2s_tls).await;
+    guest.open().await;
+    for token in [WRONG, &invitation] {
+        guest
+            .send(&format!(
+                "<iq type='set' id='p'><preauth xmlns='urn:xmpp:pars:0' token='{token}'/></iq>"
+            ))
+            .await;
+        guest.expect(|it| it.attr("id") == Some("p")).await;
+    }
+    let fields = |name: &str| {
+        format!(
+            "<iq type='set' id='r'><query xmlns='jabber:iq:register'><username>{name}</username>\
+             <password>{CHOSEN}</password></query></iq>"
+        )
+    };
+    for name in ["bert", "carla"] {
+        guest.send(&fields(name)).await;
+        guest.expect(|it| it.attr("id") == Some("r")).await;
+    }
+    anna.send(&fields("anna")).await;
+    let changed = anna.expect(|it| it.attr("id") == Some("r")).await;
+    assert_eq!(changed.attr("type"), Some("result"));
+    vec![token, encoding::encode(&proof), invitation]
+}
+
+/// The token of an invitation.
+async fn invite<S: client::Stream>(anna: &mut Client<S>) -> String {
+    anna.send(&format!(
+        "<iq type='set' id='i' to='{DOMAIN}'><command action='execute' \
+         xmlns='http://jabber.org/protocol/commands' node='urn:xmpp:invite#invite'/></iq>"
+    ))
+    .await;
+    let answer = anna.expect(|it| it.attr("id") == Some("i")).await;
+    let answer = String::from_utf8(answer.payloads().bytes().to_vec()).unwrap();
+    let (_, behind) = answer.split_once("preauth=").unwrap();
+    behind.split(';').next().unwrap().to_owned()
 }
 
 /// Chats, reads the archive, loses the connection and resumes; answers the resumption id.

@@ -3,6 +3,8 @@
 
 use crate::admin::{Answer, PAGE_MAX, Request, User};
 use crate::password::Password;
+use crate::transfer::import::{self, Begun};
+use crate::transfer::{Piece, Position, export};
 use klatsch_actors::account_change::AccountError;
 use klatsch_actors::derivation::{KeysError, keys_of};
 use klatsch_actors::sessions::Sessions;
@@ -57,6 +59,18 @@ impl Accounts {
             Request::UserList { domain, after } => self.list(domain, after).await,
             Request::UserRemove { jid } => self.remove(&jid).await,
             Request::UserPasswd { jid, password } => self.set_password(&jid, password).await,
+            Request::Export { jid, from } => self.export(&jid, from).await,
+            Request::ImportBegin {
+                jid,
+                password,
+                merge,
+            } => self.import_begin(&jid, password, merge).await,
+            Request::Import {
+                jid,
+                is_new,
+                pieces,
+            } => self.import(&jid, is_new, &pieces).await,
+            Request::ImportEnd { jid, waiting_from } => self.import_end(&jid, waiting_from).await,
             other => return Err(other),
         };
         Ok(outcome.unwrap_or_else(Answer::Refused))
@@ -92,6 +106,56 @@ impl Accounts {
         Ok(Answer::Done(1))
     }
 
+    async fn export(&self, jid: &str, from: Position) -> Result<Answer, Refusal> {
+        let jid = self.account(jid)?;
+        let page = export::page(&self.store, &jid, from, now()).await;
+        let (xml, next) = page.map_err(|error| about(&jid, &error.into()))?;
+        let xml = String::from_utf8(xml).map_err(|error| error.to_string())?;
+        Ok(Answer::Exported(xml, next))
+    }
+
+    async fn import_begin(
+        &self,
+        jid: &str,
+        password: Option<Password>,
+        merge: bool,
+    ) -> Result<Answer, Refusal> {
+        let jid = self.account(jid)?;
+        let credentials = match password {
+            Some(password) => {
+                let derived = derive(Secret::new(password.expose())).await;
+                derived.map_err(|error| error.to_string())?
+            }
+            None => Credentials::default(),
+        };
+        let begun = import::begin(&self.store, &jid, credentials, now()).await;
+        match begun.map_err(|error| about(&jid, &error.into()))? {
+            Begun::New => Ok(Answer::Done(1)),
+            Begun::Existing if merge => Ok(Answer::Done(0)),
+            Begun::Existing => Err(format!(
+                "there is an account {jid} already; --merge adds what it lacks"
+            )),
+        }
+    }
+
+    async fn import(&self, jid: &str, is_new: bool, pieces: &[Piece]) -> Result<Answer, Refusal> {
+        let jid = self.account(jid)?;
+        let begun = if is_new { Begun::New } else { Begun::Existing };
+        let taken = import::take(&self.store, &jid, begun, pieces, now()).await;
+        Ok(Answer::Taken(
+            taken.map_err(|error| about(&jid, &error.into()))?,
+        ))
+    }
+
+    async fn import_end(&self, jid: &str, waiting_from: Option<u64>) -> Result<Answer, Refusal> {
+        let jid = self.account(jid)?;
+        let taken = import::finish(&self.store, &jid, waiting_from).await;
+        tracing::info!(%jid, "account imported");
+        Ok(Answer::Taken(
+            taken.map_err(|error| about(&jid, &error.into()))?,
+        ))
+    }
+
     async fn change_at_rest(&self, change: AccountChange) -> Result<(), AccountError> {
         let AccountChange { account, act } = change;
         let store = &self.store;
@@ -108,6 +172,7 @@ impl Accounts {
             }
             AccountAct::Remove => store.remove_account(&account, now()).await?,
             AccountAct::Disable(is_disabled) => store.set_disabled(&account, is_disabled).await?,
+            AccountAct::Administrator(is_admin) => store.set_admin(&account, is_admin).await?,
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ pub use server::{bind, serve};
 
 use crate::error::Error;
 use crate::password::Password;
+use crate::transfer::{Piece, Position, Taken};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::future::Future;
@@ -21,8 +22,8 @@ use std::pin::Pin;
 /// The socket's name in the data directory.
 const SOCKET: &str = "admin.sock";
 
-/// Bytes of one request.
-const REQUEST_BYTES_MAX: u64 = 64 * 1024;
+/// Bytes of one request: an imported piece of the largest size, escaped.
+const REQUEST_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Bytes of one answer.
 const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -62,6 +63,13 @@ pub enum Request {
         /// The new one.
         password: Password,
     },
+    /// Makes an invitation.
+    Invite {
+        /// The domain of the account; the first one served when none is said.
+        domain: Option<String>,
+        /// The name the account is to have.
+        name: Option<String>,
+    },
     /// Lists sessions.
     SessionList {
         /// Only those of one account.
@@ -91,6 +99,38 @@ pub enum Request {
         /// Why.
         reason: Option<String>,
     },
+    /// Writes an account, a page at a time (XEP-0227).
+    Export {
+        /// Whose.
+        jid: String,
+        /// Where the page begins.
+        from: Position,
+    },
+    /// Makes an account for what is imported into it.
+    ImportBegin {
+        /// Whose.
+        jid: String,
+        /// What its client logs in with, if the file says so.
+        password: Option<Password>,
+        /// Is what an account lacks added that is there already?
+        merge: bool,
+    },
+    /// Takes pieces of an account in.
+    Import {
+        /// Whose.
+        jid: String,
+        /// Has this import made it?
+        is_new: bool,
+        /// What is taken in.
+        pieces: Vec<Piece>,
+    },
+    /// An account has been imported.
+    ImportEnd {
+        /// Whose.
+        jid: String,
+        /// The first entry of its log that is still to be delivered.
+        waiting_from: Option<u64>,
+    },
     /// Asks whether anybody is there.
     Ping,
 }
@@ -109,6 +149,17 @@ pub enum Answer {
     Rooms(Vec<ListedRoom>),
     /// A room.
     Room(Box<ShownRoom>),
+    /// A page of an account, and where the next one begins.
+    Exported(String, Option<Position>),
+    /// What became of imported pieces.
+    Taken(Taken),
+    /// An invitation.
+    Invited {
+        /// What is passed on: a secret.
+        link: String,
+        /// Until when it works.
+        until: String,
+    },
     /// It is not done, for this reason.
     Refused(String),
 }

@@ -4,10 +4,12 @@
 
 mod config;
 mod doctor;
+mod invite;
 mod room;
 mod serve;
 mod session;
 mod talk;
+mod transfer;
 mod user;
 
 use crate::config::{Loaded, Overrides, load};
@@ -56,12 +58,12 @@ enum Command {
     Doctor,
     /// Nodes (with a later version)
     Cluster(Rest),
-    /// Invitations (with a later version)
-    Invite(Rest),
-    /// Write accounts to a file (with a later version)
-    Export(Rest),
-    /// Read accounts from a file (with a later version; see `user import`)
-    Import(Rest),
+    /// A link with which somebody makes an account, once
+    Invite(invite::Invite),
+    /// Write accounts with all they have to the standard output (XEP-0227)
+    Export(transfer::Export),
+    /// Read accounts from such a file, also of another server
+    Import(transfer::Import),
 }
 
 /// What stands behind a command that is not there yet.
@@ -82,9 +84,9 @@ pub fn run(cli: Cli) -> Result<String, Error> {
         Command::Config(config) => config.run(common),
         Command::Doctor => doctor::run(common),
         Command::Cluster(_) => Err(Error::Later("klatsch cluster")),
-        Command::Invite(_) => Err(Error::Later("klatsch invite")),
-        Command::Export(_) => Err(Error::Later("klatsch export")),
-        Command::Import(_) => Err(Error::Later("klatsch import")),
+        Command::Invite(invite) => invite.run(common),
+        Command::Export(export) => export.run(common),
+        Command::Import(import) => import.run(common),
     }
 }
 
@@ -151,12 +153,19 @@ mod tests {
             "klatsch config print",
             "klatsch config example",
             "klatsch doctor --data d",
+            "klatsch export --account a@b --data d",
+            "klatsch export --store",
+            "klatsch import file --merge",
+            "klatsch invite --domain d --name n",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }
         for line in [
             "klatsch",
             "klatsch user add",
+            "klatsch export",
+            "klatsch export --store --account a@b",
+            "klatsch import",
             "klatsch user add a@b --password p --password-stdin",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");

@@ -5,22 +5,28 @@
 
 mod calls;
 pub mod check;
+mod components;
 mod contacts;
 mod limits;
 mod listen;
 mod load;
 mod pubsub;
 mod push;
+mod registration;
+mod rooms;
 mod settings;
 mod upload;
 
 pub use calls::Calls;
+pub use components::Components;
 pub use contacts::Contacts;
 pub use limits::Limits;
 pub use listen::Listen;
 pub use load::{Loaded, Overrides, load};
 pub use pubsub::Pubsub;
 pub use push::Push;
+pub use registration::Registration;
+pub use rooms::Rooms;
 pub use upload::Upload;
 
 use klatsch_gateways::http::HttpSettings;
@@ -57,10 +63,16 @@ settings! {
         cluster: Cluster;
         /// Nodes and items.
         pubsub: Pubsub;
+        /// Who may make an account.
+        registration: Registration;
+        /// Rooms of many.
+        rooms: Rooms;
         /// Files that people send.
         upload: Upload;
         /// What calls need besides.
         calls: Calls;
+        /// Programs that serve hosts of their own.
+        components: Components;
         /// Whom to turn to.
         contacts: Contacts;
         /// What app servers are told.
@@ -83,6 +95,8 @@ settings! {
         s2s: Listen = Listen::Off;
         /// Other servers with direct TLS, usually port 5270. Accepted, but not served in this version.
         s2s_tls: Listen = Listen::Off;
+        /// External components, usually port 5347, without TLS: for this machine, or a network you trust.
+        component: Listen = Listen::Off;
         /// HTTP without TLS: for this machine, or for a proxy.
         http: Listen = Listen::loopback(5280);
         /// HTTPS and secure WebSocket.
@@ -142,6 +156,10 @@ settings! {
     pub struct Archive {
         /// False: messages are routed only, nothing is kept.
         enabled: bool = true;
+        /// Days that the messages of accounts are kept, but until they have been delivered; 0: for ever.
+        retention_days: u32 = 0;
+        /// Days that the messages of rooms are kept; 0: for ever.
+        room_retention_days: u32 = 0;
     }
 }
 
@@ -223,6 +241,7 @@ impl Config {
     pub fn print(&self) -> String {
         let mut shown = self.clone();
         shown.store.url = without_password(&self.store.url);
+        shown.components = self.components.without_secrets();
         toml::to_string(&shown).expect("settings are plain values")
     }
 }
@@ -258,8 +277,10 @@ pub fn example() -> String {
     write_example::<Auth>(&mut out, "auth");
     write_example::<Cluster>(&mut out, "cluster");
     write_example::<Pubsub>(&mut out, "pubsub");
+    write_example::<Rooms>(&mut out, "rooms");
     write_example::<Upload>(&mut out, "upload");
     write_example::<Calls>(&mut out, "calls");
+    write_example::<Components>(&mut out, "components");
     write_example::<Contacts>(&mut out, "contacts");
     write_example::<Push>(&mut out, "push");
     write_example::<Limits>(&mut out, "limits");

@@ -302,3 +302,42 @@ fn example_is_a_configuration() {
     place.configure(&text(&place.run(&["config", "example"]).stdout));
     assert!(place.run(&["config", "check"]).status.success());
 }
+
+#[test]
+fn accounts_are_exported_and_imported_beside_a_running_server() {
+    let (from, to) = (Place::new(), Place::new());
+    for name in ["anna@a.example", "bert@a.example"] {
+        assert!(
+            from.run(&["user", "add", name, "--password", "pencil"])
+                .status
+                .success()
+        );
+    }
+    let at_rest = from.run(&["export", "--store"]);
+    assert!(at_rest.status.success(), "{}", text(&at_rest.stderr));
+    let server = from.serve();
+    let running = from.run(&["export", "--store"]);
+    assert_eq!(text(&running.stdout), text(&at_rest.stdout));
+    server.stop();
+
+    let file = to.folder.path().join("people.xml");
+    std::fs::write(&file, &running.stdout).unwrap();
+    let file = file.to_str().unwrap();
+    let server = to.serve();
+    let imported = to.run(&["import", file]);
+    assert_eq!(text(&imported.stdout).trim(), "2 imported");
+    assert_eq!(
+        text(&to.run(&["export", "--store"]).stdout),
+        text(&at_rest.stdout)
+    );
+    let again = to.run(&["import", file]);
+    let told = text(&again.stdout);
+    assert!(
+        told.contains("anna@a.example: passed over: there is an account"),
+        "{told}"
+    );
+    let nobody = to.run(&["export", "--account", "eve@a.example"]);
+    assert_eq!(nobody.status.code(), Some(1));
+    assert!(text(&nobody.stderr).contains("there is no account eve@a.example"));
+    server.stop();
+}

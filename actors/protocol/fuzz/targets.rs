@@ -8,6 +8,7 @@ use klatsch_protocol::ns;
 use klatsch_protocol::sasl::{ChannelBindings, ScramCredentials};
 use klatsch_protocol::stanza::{Stanza, StanzaError};
 use klatsch_protocol::stream::fast::TokenVerdict;
+use klatsch_protocol::stream::register::{Invited, Registration};
 use klatsch_protocol::stream::{
     Action, Bound, Event, NotResumed, Resumed, Stream, StreamSettings, TlsState, Transport, Verdict,
 };
@@ -118,6 +119,10 @@ impl Caller {
     fn new(choice: u8) -> Self {
         let domain = BareJid::parse("example.org").expect("a domain");
         let mut settings = StreamSettings::new(vec![domain], [9; 32]);
+        settings.registration = Registration {
+            is_open: choice & 8 != 0,
+            is_by_invitation: choice & 4 != 0,
+        };
         settings.require_tls = choice & 1 == 0;
         if choice & 2 != 0 {
             settings.transport = Transport::WebSocket;
@@ -203,6 +208,23 @@ impl Caller {
                 Some(Event::TokenChecked(match self.knows_password {
                     true => TokenVerdict::Right { answer, is_old },
                     false => TokenVerdict::Wrong,
+                }))
+            }
+            Action::CheckInvitation { .. } => {
+                let reserved = None;
+                Some(Event::InvitationChecked(match self.choice & 4 != 0 {
+                    true => Ok(Invited { reserved }),
+                    false => Err(StanzaError::item_not_found()),
+                }))
+            }
+            Action::Register(new) => {
+                assert!(
+                    new.account.localpart().is_some(),
+                    "an account without a name"
+                );
+                Some(Event::Registered(match self.choice & 8 != 0 {
+                    true => Ok(()),
+                    false => Err(StanzaError::conflict()),
                 }))
             }
             Action::IssueToken { account, .. } => {

@@ -19,6 +19,21 @@ pub struct AccountChange {
     pub act: AccountAct,
 }
 
+impl AccountAct {
+    /// What an audit log calls it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Create { .. } => "create",
+            Self::Password(_) => "password",
+            Self::Remove => "remove",
+            Self::Disable(true) => "disable",
+            Self::Disable(false) => "enable",
+            Self::Administrator(true) => "promote",
+            Self::Administrator(false) => "demote",
+        }
+    }
+}
+
 /// What is done to an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AccountAct {
@@ -35,4 +50,6 @@ pub enum AccountAct {
     Remove,
     /// Nobody may log in any more, and its sessions end; or again.
     Disable(bool),
+    /// It may do what administrators may; or no more.
+    Administrator(bool),
 }

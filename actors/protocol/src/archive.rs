@@ -5,6 +5,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::features::fulltext::Search;
 use crate::jid::{BareJid, Jid};
 use crate::time::Timestamp;
 
@@ -49,6 +50,8 @@ pub struct ArchiveQuery {
     pub before_id: Option<u64>,
     /// Only these ids (XEP-0313 §4.3.4 `ids`); an unknown one is `NoSuchItem`.
     pub ids: Vec<u64>,
+    /// Only entries with these words (XEP-0431).
+    pub search: Option<Search>,
     /// Where the page lies in the result.
     pub page: PageFrom,
     /// Entries at most; the store caps it.

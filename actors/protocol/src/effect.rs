@@ -9,8 +9,11 @@ use bytes::Bytes;
 use crate::account::AccountChange;
 use crate::archive::{ArchiveQuery, Bounds, Page};
 use crate::facts::Facts;
+use crate::features::admin::{Census, Person};
+use crate::features::archive_preferences::Preferences;
 use crate::features::blocking::BlocklistChange;
 use crate::features::caps;
+use crate::features::invitation::{Invite, TokenHash};
 use crate::features::pubsub::node::{Ask, Found, NodeChange};
 use crate::features::push::PushChange;
 use crate::features::roster::RosterChange;
@@ -44,6 +47,8 @@ pub enum Effect {
     /// Change an account itself. When that is refused, so is the stanza: the effects behind it
     /// are not carried out.
     ChangeAccount(Box<AccountChange>),
+    /// Tell everybody of this domain who is online.
+    Announce(BareJid, Box<Message>),
     /// Send an IQ set with this payload to every resource of this account that asked for such pushes.
     Push(Interest, Element),
     /// Change a flag of this session.
@@ -100,6 +105,8 @@ pub enum DedupKey {
 pub enum Query {
     /// A page of this account's archive (XEP-0313).
     Archive(ArchiveQuery),
+    /// What this account wants to find in its archive (XEP-0441).
+    ArchivePreferences,
     /// First and last entry of this account's archive (XEP-0313 §metadata).
     Bounds,
     /// The accounts whose roster lets this account see their presence, without those whose
@@ -109,8 +116,18 @@ pub enum Query {
     Pubsub(BareJid, Box<Ask>),
     /// What this account keeps under a name, and some of its nodes besides.
     Kept(String, Option<Box<Ask>>),
+    /// A place for an invitation among those of its inviter.
+    Invite(Box<Invite>),
+    /// Use an invitation of this account, by the hash of its token: for a contact.
+    Redeem(TokenHash),
     /// Room for a file, taken from its account's quota (XEP-0363).
     Slot(Box<SlotRequest>),
+    /// Whether this account is an administrator, at this moment.
+    IsAdmin,
+    /// How many accounts there are of a kind, and some of them (XEP-0133 §4.12 to §4.21).
+    Census(Census),
+    /// What there is to be told of an account (XEP-0133 §4.7, §4.9).
+    Person(BareJid),
 }
 
 impl Query {
@@ -123,7 +140,16 @@ impl Query {
                 found: ask.as_ref().map(|ask| ask.nothing()),
                 ..Kept::default()
             }))),
-            Self::Archive(_) | Self::Bounds | Self::Viewers | Self::Slot(_) => None,
+            Self::Archive(_)
+            | Self::ArchivePreferences
+            | Self::Bounds
+            | Self::Viewers
+            | Self::Slot(_)
+            | Self::Invite(_)
+            | Self::Redeem(_)
+            | Self::IsAdmin
+            | Self::Census(_)
+            | Self::Person(_) => None,
         }
     }
 }
@@ -146,6 +172,8 @@ pub struct Kept {
 pub enum Answer {
     /// To [`Query::Archive`].
     Page(Page),
+    /// To [`Query::ArchivePreferences`].
+    ArchivePreferences(Box<Preferences>),
     /// To [`Query::Bounds`].
     Bounds(Option<Bounds>),
     /// To [`Query::Viewers`].
@@ -154,10 +182,20 @@ pub enum Answer {
     Pubsub(Box<Found>),
     /// To [`Query::Kept`].
     Kept(Box<Kept>),
+    /// To [`Query::Invite`]: it is made; `None`: the inviter has too many.
+    Invite(Option<Box<Invite>>),
+    /// To [`Query::Redeem`]: whether it was good, and is used now.
+    Redeemed(bool),
     /// To [`Query::Slot`]: there is room.
     Slot(Box<Slot>),
     /// To [`Query::Slot`]: there is none before this, or until the account makes some.
     OverQuota(Option<Timestamp>),
+    /// To [`Query::IsAdmin`].
+    IsAdmin(bool),
+    /// To [`Query::Census`]: how many, and as many of them as were asked for.
+    Census(u64, Vec<BareJid>),
+    /// To [`Query::Person`].
+    Person(Box<Person>),
     /// The archive has no entry with the id the client paged from (XEP-0059 §2.2).
     NoSuchItem,
     /// The store could not answer.
@@ -178,6 +216,8 @@ pub enum Change {
     Pubsub(Box<NodeChange>),
     /// Who is told while devices are away (XEP-0357).
     Push(PushChange),
+    /// What is to be found in the archive later (XEP-0441); the last one who says so is right.
+    ArchivePreferences(Box<Preferences>),
     /// What is kept under a name; the last one who says so is right.
     Kept(KeptChange),
 }

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::features::blocking::Blocklist;
 use crate::features::roster::Roster;
-use crate::features::{Service, caps, contact_addresses, external_services, pubsub, upload};
+use crate::features::{
+    Service, caps, contact_addresses, external_services, pubsub, registration, upload,
+};
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::stanza::Presence;
 use crate::time::Timestamp;
@@ -55,8 +57,12 @@ pub struct Host {
     pub upload: upload::Settings,
     /// What is not XMPP and clients need (XEP-0215).
     pub external_services: external_services::Settings,
+    /// Who may register (XEP-0077).
+    pub registration: registration::Settings,
     /// Whom to turn to (XEP-0157).
     pub contacts: contact_addresses::Settings,
+    /// The hosts of external components (XEP-0114), whether they are connected or not.
+    pub components: Vec<BareJid>,
 }
 
 impl Host {
@@ -71,6 +77,22 @@ impl Host {
             Service::Rooms | Service::Pubsub => true,
             Service::Upload => self.upload.url.is_some(),
         }
+    }
+
+    /// The external component at this host.
+    pub fn component(&self, host: &str) -> Option<&BareJid> {
+        self.components.iter().find(|it| it.as_str() == host)
+    }
+
+    /// The domain a component is shown at: the one it is below, or else the main one.
+    pub fn domain_of(&self, component: &BareJid) -> Option<&BareJid> {
+        let is_below = |domain: &&BareJid| {
+            let above = component.as_str().strip_suffix(domain.as_str());
+            above.is_some_and(|above| above.ends_with('.'))
+        };
+        let all = self.domains.iter().filter(is_below);
+        let nearest = all.max_by_key(|domain| domain.as_str().len());
+        nearest.or(self.domains.first())
     }
 
     /// The service at this host, and the domain it belongs to.

@@ -2,6 +2,9 @@
 //!
 //! Disco answers, the table of specifications and `doap.xml` derive from this table.
 
+pub mod adhoc;
+pub mod admin;
+pub mod archive_preferences;
 pub mod attention;
 pub mod avatar;
 pub mod blocking;
@@ -9,23 +12,29 @@ pub mod bookmarks;
 pub mod caps;
 pub mod carbons;
 pub mod chat;
+pub mod component;
 pub mod contact_addresses;
 pub mod csi;
 pub mod data_forms;
 pub mod delay;
 pub mod disco;
 pub mod external_services;
+pub mod fulltext;
 pub mod hints;
+pub mod invitation;
 pub mod jingle;
+pub mod last_activity;
 pub mod mam;
 pub mod mds;
 pub mod muc;
+pub mod notification_settings;
 pub mod offline;
 pub mod ping;
 pub mod presence;
 pub mod private_xml;
 pub mod pubsub;
 pub mod push;
+pub mod registration;
 pub mod roster;
 pub mod rsm;
 pub mod session;
@@ -237,14 +246,18 @@ pub const ALL: &[&Feature] = &[
     &blocking::FEATURE,
     &ping::FEATURE,
     &time::FEATURE,
+    &last_activity::FEATURE,
     &delay::FEATURE,
     &carbons::FEATURE,
     &chat::FEATURE,
     &mam::FEATURE,
+    &fulltext::FEATURE,
+    &archive_preferences::FEATURE,
     &hints::FEATURE,
     &csi::FEATURE,
     &attention::FEATURE,
     &push::FEATURE,
+    &notification_settings::FEATURE,
     &jingle::FEATURE,
     &stanza_id::FEATURE,
     &muc::FEATURE,
@@ -273,6 +286,13 @@ pub const ALL: &[&Feature] = &[
     &upload::FEATURE,
     &external_services::FEATURE,
     &contact_addresses::FEATURE,
+    &registration::FEATURE,
+    &invitation::FEATURE,
+    &invitation::REGISTRATION,
+    &invitation::CONTACTS,
+    &adhoc::FEATURE,
+    &admin::FEATURE,
+    &component::FEATURE,
 ];
 
 /// Answers a request that the server itself has to answer: the first matching rule decides.

@@ -6,6 +6,8 @@
 pub const CLIENT: &str = "jabber:client";
 /// Content namespace of server streams (RFC 6120 §4.8.2).
 pub const SERVER: &str = "jabber:server";
+/// Content namespace of streams of external components (XEP-0114 §3).
+pub const COMPONENT: &str = "jabber:component:accept";
 /// The stream itself (RFC 6120 §4.8.1).
 pub const STREAMS: &str = "http://etherx.jabber.org/streams";
 /// Stream error conditions (RFC 6120 §4.9.2).

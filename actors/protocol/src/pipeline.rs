@@ -1,13 +1,14 @@
 //! The order in which features see a stanza.
 //!
-//! Four entrances, one for each place a stanza can come from. The order of the lines is the
+//! Five entrances, one for each place a stanza can come from. The order of the lines is the
 //! order of the decisions; each says why it stands where it stands.
 
 use crate::effect::{Effect, Keep};
 use crate::facts::Facts;
 use crate::features::{
-    Scope, Service, avatar, blocking, caps, carbons, csi, decide_request, hints, mam, mds, muc,
-    offline, presence, pubsub, refuse, roster, stanza_id, subscription,
+    Scope, Service, avatar, blocking, caps, carbons, csi, decide_request, disco, hints,
+    last_activity, mam, mds, muc, offline, ping, presence, pubsub, refuse, roster, stanza_id,
+    subscription, time, version,
 };
 use crate::jid::Jid;
 use crate::routing::Share;
@@ -70,20 +71,84 @@ fn decide_sent_message(message: &Message, facts: &Facts<'_>) -> Vec<Effect> {
     effects
 }
 
-/// What goes to the logs; `None` when the recipient is not an account of this server.
+/// What goes to the logs; `None` when the recipient is neither an account of this server nor
+/// a component's.
 fn keep(message: Message, facts: &Facts<'_>) -> Option<Keep> {
     let to = message.head.to.as_ref()?;
-    let is_account = facts.host.serves(to.domain()) && to.localpart().is_some();
-    if !is_account {
+    let is_account = is_account(to, facts);
+    if !is_account && facts.host.component(to.domain()).is_none() {
         return None;
     }
-    let recipient = (to.bare_str() != facts.account.as_str()).then(|| to.bare());
+    let is_own = to.bare_str() == facts.account.as_str();
+    let recipient = (is_account && !is_own).then(|| to.bare());
     let dedup = stanza_id::dedup_key(&message);
     Some(Keep {
         message,
         recipient,
         dedup,
     })
+}
+
+fn is_account(to: &Jid, facts: &Facts<'_>) -> bool {
+    facts.host.serves(to.domain()) && to.localpart().is_some()
+}
+
+/// Decides a stanza from elsewhere: from a component, whose addresses have been checked.
+/// `facts.account` is the address it is for, with the account's data when it is connected;
+/// `facts.session` is `None`.
+pub fn decide_arrived(stanza: &Stanza, facts: &Facts<'_>) -> Vec<Effect> {
+    match stanza {
+        Stanza::Message(message) => decide_arrived_message(message, facts),
+        Stanza::Iq(iq) if is_for_server(stanza, facts) => decide_foreign_request(iq, facts),
+        _ => vec![Effect::Route(stanza.clone())],
+    }
+}
+
+fn decide_arrived_message(message: &Message, facts: &Facts<'_>) -> Vec<Effect> {
+    // As of what clients send: rows R06, R03, R05.
+    let message = stanza_id::strip_forged(message.clone(), facts);
+    let message = carbons::strip_forged(message);
+    let message = mam::strip_forged(message);
+    let to = message.head.to.as_ref();
+    let recipient = to.filter(|to| is_account(to, facts)).map(Jid::bare);
+    if let Some(recipient) = recipient.filter(|_| facts.host.archive && hints::is_kept(&message)) {
+        let dedup = stanza_id::dedup_key(&message);
+        return vec![Effect::Keep(Keep {
+            message,
+            recipient: Some(recipient),
+            dedup,
+        })];
+    }
+    let mut effects = carbons::copy_arrived(&message, facts);
+    effects.insert(0, Effect::Route(Stanza::Message(message)));
+    effects
+}
+
+fn is_for_server(stanza: &Stanza, facts: &Facts<'_>) -> bool {
+    stanza.to().is_some_and(|to| {
+        to.localpart().is_none() && to.resource().is_none() && facts.host.serves(to.domain())
+    })
+}
+
+/// What the server tells anybody. The rest is for its own accounts: what others would ask for,
+/// such as credentials for calls, is not theirs.
+const TOLD_TO_ANYBODY: &[&str] = &[
+    disco::NS_INFO,
+    disco::NS_ITEMS,
+    ping::NS,
+    time::NS,
+    version::NS,
+];
+
+fn decide_foreign_request(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
+    let is_told = iq
+        .payload()
+        .is_some_and(|payload| TOLD_TO_ANYBODY.contains(&payload.namespace()));
+    match iq.kind {
+        IqKind::Get | IqKind::Set if is_told => decide_request(iq, Scope::Server, facts),
+        IqKind::Get | IqKind::Set => refuse(iq, StanzaError::service_unavailable()),
+        IqKind::Result | IqKind::Error => vec![Effect::Trace("iq answer", "to nothing")],
+    }
 }
 
 fn decide_sent_presence(presence: &Presence, facts: &Facts<'_>) -> Vec<Effect> {
@@ -167,9 +232,20 @@ pub fn decide_delivered(stanza: &Stanza, facts: &Facts<'_>) -> Vec<Effect> {
     if roster::is_forged_push(stanza, facts) {
         return refuse_forged(stanza);
     }
+    // XEP-0012 §4: who may not see the account does not learn of it from its clients either.
+    if let Some(effects) = last_activity::refuse_stranger(stanza, facts) {
+        return effects;
+    }
     // XEP-0352: an inactive client is woken for what matters only; last, because only what
     // is delivered can be held back.
     csi::hold_or_reply(stanza.clone(), facts)
+}
+
+/// Tells whether what is decided of this stanza, be it delivered or an entry of a room's log,
+/// is that the client gets it as it is. What many get need not be copied for each then.
+pub fn is_passed_on(stanza: &Stanza, facts: &Facts<'_>) -> bool {
+    let is_active = facts.session.is_some_and(|session| !session.inactive);
+    is_active && facts.data.blocklist.jids.is_empty() && !matches!(stanza, Stanza::Iq(_))
 }
 
 /// Decides an entry of a room's log that this session has taken. Whether it may wait there

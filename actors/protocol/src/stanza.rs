@@ -20,6 +20,7 @@ pub use message::{Message, MessageKind};
 pub use presence::{Presence, PresenceKind, Show};
 pub use stream_error::{StreamCondition, StreamError, StreamErrorDetail};
 
+use crate::features::registration;
 use crate::jid::Jid;
 use crate::ns;
 use crate::xml::{Fragment, Limits, Payloads, parse_fragment, write_attribute};
@@ -145,23 +146,33 @@ impl Stanza {
 
     /// Writes it for a TCP stream, whose header has declared the content namespace.
     pub fn write(&self, out: &mut Vec<u8>) {
-        self.write_with(out, None);
+        self.write_with(out, None, self.to());
+    }
+
+    /// Writes it as [`Stanza::write`], to another address: what many get is one stanza.
+    pub fn write_to(&self, out: &mut Vec<u8>, to: &Jid) {
+        self.write_with(out, None, Some(to));
     }
 
     /// Writes it with `xmlns='jabber:client'`: for a WebSocket frame (RFC 7395 §3.3.3), and
     /// for a stanza in another one (XEP-0297 §3).
     pub fn write_framed(&self, out: &mut Vec<u8>) {
-        self.write_with(out, Some(ns::CLIENT));
+        self.write_with(out, Some(ns::CLIENT), self.to());
     }
 
-    fn write_with(&self, out: &mut Vec<u8>, namespace: Option<&str>) {
+    /// The same to another address.
+    pub fn write_framed_to(&self, out: &mut Vec<u8>, to: &Jid) {
+        self.write_with(out, Some(ns::CLIENT), Some(to));
+    }
+
+    fn write_with(&self, out: &mut Vec<u8>, namespace: Option<&str>, to: Option<&Jid>) {
         let (head, payloads) = (self.head(), self.payloads().bytes());
         out.reserve(payloads.len() + 256);
         out.push(b'<');
         out.extend_from_slice(self.name().as_bytes());
         let attributes = [
             ("xmlns", namespace),
-            ("to", head.to.as_ref().map(Jid::as_str)),
+            ("to", to.map(Jid::as_str)),
             ("from", head.from.as_ref().map(Jid::as_str)),
             ("id", head.id.as_deref()),
             ("type", self.type_name()),
@@ -196,7 +207,8 @@ impl Stanza {
         let head = self.head().reply();
         let payloads = || {
             self.payloads()
-                .without(|child| child.is("error", ns::CLIENT))
+                // XEP-0077 §3.3: what may have a password is not sent back.
+                .without(|child| child.is("error", ns::CLIENT) || child.is_in(registration::NS))
                 .with(&error.to_element())
         };
         match self {

@@ -1,5 +1,5 @@
 //! A client's connection from its first byte to its session, as a state machine
-//! (RFC 6120 §4 to §7, over WebSocket RFC 7395): events in, actions out.
+//! (RFC 6120 §4 to §7, over WebSocket RFC 7395, over HTTP XEP-0206): events in, actions out.
 //!
 //! ```text
 //! header ─ features ─ STARTTLS ─┐           over TCP, unless TLS was there from the start
@@ -13,17 +13,21 @@
 //! in the tokenizer.
 //!
 //! A client of today asks for all of it in one go (`sasl2.rs`, `bind2.rs`, `fast.rs`).
+//! One that has no account yet may make one before the login (`register.rs`).
 //!
 //! Left out: server-to-server streams, and everything after [`Action::Bound`] or
 //! [`Action::Resumed`], from where the session takes over.
 
 mod bind;
 mod bind2;
+pub mod bosh;
 pub mod closing;
+pub mod component;
 pub mod fast;
 mod features;
 mod gates;
 mod header;
+pub mod register;
 mod sasl;
 mod sasl2;
 mod settings;
@@ -41,6 +45,7 @@ use std::sync::Arc;
 pub use bind2::Wishes;
 pub use settings::{StreamLimits, StreamSettings, TlsState, Transport};
 
+use crate::features::invitation::TokenHash;
 use crate::jid::{BareJid, FullJid};
 use crate::sasl::{
     ChannelBindings, FailureCondition, HtMechanism, Mechanism, ScramCredentials, Secret,
@@ -80,6 +85,10 @@ pub enum Event {
     TokenChecked(fast::TokenVerdict),
     /// Answer to [`Action::IssueToken`]; none when that cannot be done now.
     TokenIssued(Option<fast::Issued>),
+    /// Answer to [`Action::CheckInvitation`].
+    InvitationChecked(Result<register::Invited, StanzaError>),
+    /// Answer to [`Action::Register`].
+    Registered(Result<(), StanzaError>),
     /// Answer to [`Action::Bind`].
     Bound(Result<Bound, StanzaError>),
     /// Answer to [`Action::Resume`].
@@ -141,7 +150,7 @@ pub enum Verdict {
 /// What the caller is to do, in order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
-    /// Send these bytes; over WebSocket, as one text frame.
+    /// Send these bytes; over WebSocket, as one text frame, over BOSH, as one payload.
     Write(Vec<u8>),
     /// Flush, then restart the tokenizer and begin the TLS handshake, then
     /// [`Event::TlsStarted`]. If the tokenizer had buffered anything, or the handshake fails:
@@ -172,6 +181,15 @@ pub enum Action {
         /// What it is to be used with.
         mechanism: HtMechanism,
     },
+    /// Look an invitation up.
+    CheckInvitation {
+        /// The domain of the account it is to make.
+        domain: BareJid,
+        /// The hash of its token.
+        hash: TokenHash,
+    },
+    /// Make an account.
+    Register(Box<register::NewAccount>),
     /// The client is who it says: raise the tokenizer's limits.
     Authenticated {
         /// Who it is.
@@ -224,6 +242,8 @@ enum Phase {
     StartingTls,
     /// A SASL exchange runs.
     Sasl(Box<sasl::Exchange>),
+    /// A token is looked at, or an account is being made.
+    Registering(Box<register::Request>),
     /// Who it is, is proved; what it wants with its login is being done.
     Finishing(Box<sasl2::Finish>),
     /// A session is being made for this request.
@@ -250,6 +270,10 @@ pub struct Stream {
     account: Option<BareJid>,
     /// What the client wants with the login under way; none for a login by RFC 6120.
     sasl2: Option<Box<sasl2::Request>>,
+    /// The token of an invitation that the client has shown.
+    invitation: Option<register::Token>,
+    /// It has made an account.
+    has_registered: bool,
     header_is_sent: bool,
     headers: u8,
     attempts: u8,
@@ -276,6 +300,8 @@ impl Stream {
             from: None,
             account: None,
             sasl2: None,
+            invitation: None,
+            has_registered: false,
             header_is_sent: false,
             headers: 0,
             attempts: 0,
@@ -303,6 +329,8 @@ impl Stream {
             Event::PasswordChecked(verdict) => self.take_verdict(verdict, actions),
             Event::TokenChecked(verdict) => self.take_token_verdict(verdict, actions),
             Event::TokenIssued(issued) => self.take_token_issued(issued, actions),
+            Event::InvitationChecked(outcome) => self.take_invitation(outcome, actions),
+            Event::Registered(outcome) => self.take_registered(outcome, actions),
             Event::Bound(outcome) => self.take_bound(outcome, actions),
             Event::Resumed(outcome) => self.take_resumed(outcome, actions),
             Event::TimedOut => self.fail(StreamCondition::ConnectionTimeout, actions),
@@ -314,9 +342,11 @@ impl Stream {
     #[must_use]
     pub fn is_waiting(&self) -> bool {
         match &self.phase {
-            Phase::StartingTls | Phase::Finishing(_) | Phase::Binding(_) | Phase::Resuming(_) => {
-                true
-            }
+            Phase::StartingTls
+            | Phase::Registering(_)
+            | Phase::Finishing(_)
+            | Phase::Binding(_)
+            | Phase::Resuming(_) => true,
             Phase::Sasl(exchange) => exchange.is_waiting(),
             Phase::Opening | Phase::Negotiating | Phase::Done | Phase::Closed => false,
         }
@@ -429,14 +459,14 @@ impl Stream {
         );
     }
 
-    /// Appends bytes to send: over TCP to what is to be sent anyway, over WebSocket as a
-    /// frame of its own.
+    /// Appends bytes to send: over TCP to what is to be sent anyway, otherwise as a frame or
+    /// payload of their own.
     fn write(&self, bytes: Vec<u8>, actions: &mut Vec<Action>) {
         if self.settings.transport == Transport::Tcp
             && let Some(Action::Write(before)) = actions.last_mut()
         {
             before.extend_from_slice(&bytes);
-        } else {
+        } else if !bytes.is_empty() {
             actions.push(Action::Write(bytes));
         }
     }

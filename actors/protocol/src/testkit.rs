@@ -70,6 +70,8 @@ pub(crate) fn facts_of(session: &str) -> Given {
         upload: Default::default(),
         external_services: Default::default(),
         contacts: Default::default(),
+        registration: Default::default(),
+        components: vec![bare("bot.example.org"), bare("irc.example.net")],
     };
     let given = Given {
         now: Timestamp(1_000_000),

@@ -22,6 +22,7 @@ mod payloads;
 mod reader;
 mod scanner;
 mod tokenizer;
+mod wrapper;
 mod writer;
 
 pub use element::{Attribute, Element, Node};
@@ -30,4 +31,5 @@ pub use fragment::{Fragment, parse_fragment};
 pub use limits::{Limits, XmlError};
 pub use payloads::{Child, Payloads};
 pub use tokenizer::{StreamHeader, Token, Tokenizer};
+pub use wrapper::{Wrapper, WrapperTag};
 pub(crate) use writer::write_attribute;

@@ -1,5 +1,7 @@
 //! Messages on their way into the room's log.
 
+use std::time::Duration;
+
 use klatsch_protocol::effect::DedupKey;
 use klatsch_protocol::features::muc::effect::{Keep, RoomEffect};
 use klatsch_protocol::stanza::{Message, Stanza, StanzaError};
@@ -10,8 +12,12 @@ use super::{Live, RoomKept, RoomMsg, Settled, Step};
 use crate::log_writer::{LogWriterMsg, payload_hash, wait};
 use crate::mail::RoomMail;
 use crate::metrics;
+use crate::push;
 use crate::router::patiently;
 use crate::sessions::random_id;
+
+/// A room in which nothing was said for so long is quiet.
+const QUIET: Duration = Duration::from_secs(1);
 
 impl Live {
     /// Gives a message to the log writer.
@@ -61,7 +67,11 @@ impl Live {
                 metrics::room_message();
                 self.told = Some(placed.id);
                 if std::mem::take(&mut self.is_said_again) {
-                    self.schedule_beat();
+                    self.schedule_beat(placed.id, QUIET, false);
+                }
+                if let Some(room) = self.room() {
+                    let sender = keep.sender.bare();
+                    push::ask_for_room(&self.world, room.record(), &sender, &keep.message);
                 }
                 self.with_room(|room, _| room.committed(keep, placed.id, placed.stamp))
             }
@@ -89,15 +99,31 @@ impl Live {
         Vec::new()
     }
 
-    /// Says where the log ends some time after a message, in case a hint was lost.
-    fn schedule_beat(&self) {
-        let after = std::time::Duration::from_secs(self.world.settings.tail_check_seconds);
-        self.me.send_after(after, || RoomMsg::Beat);
+    fn schedule_beat(&self, id: u64, after: Duration, is_last: bool) {
+        self.me
+            .send_after(after, move || RoomMsg::Beat(id, is_last));
     }
 
-    pub(super) fn say_again(&mut self) {
-        self.is_said_again = true;
-        if let (Some(id), Some(room)) = (self.told, self.room()) {
+    /// Says where the log ends, in case a hint was lost: as soon as the room is quiet, for in a
+    /// busy one the next message shows what is missing, and once more later.
+    pub(super) fn say_again(&mut self, id: u64, is_last: bool) {
+        let Some(told) = self.told else {
+            // The room has ended, and another may begin.
+            self.is_said_again = true;
+            return;
+        };
+        if told != id {
+            if !is_last {
+                self.schedule_beat(told, QUIET, false);
+            }
+            return;
+        }
+        if !is_last {
+            self.is_said_again = true;
+            let after = Duration::from_secs(self.world.settings.tail_check_seconds);
+            self.schedule_beat(id, after, true);
+        }
+        if let Some(room) = self.room() {
             let everybody = everybody(room);
             self.tell(&everybody, RoomMail::Ends(self.jid.clone(), id));
         }

@@ -6,7 +6,7 @@ use klatsch_protocol::features::muc::effect::{Occupancy, RoomAnswer};
 use klatsch_protocol::features::muc::facts::Creator;
 use klatsch_protocol::features::muc::record::RoomRecord;
 use klatsch_protocol::features::muc::room::Room;
-use klatsch_protocol::jid::FullJid;
+use klatsch_protocol::jid::{BareJid, FullJid};
 use klatsch_protocol::stanza::{Stanza, StanzaError};
 use klatsch_store::{Placed, StoreError};
 use tokio::sync::oneshot;
@@ -32,10 +32,12 @@ pub enum RoomMsg {
     Rejoined,
     /// A new room may have waited long enough for its owner's form.
     Tick,
-    /// Time to say again where the log ends.
-    Beat,
+    /// Time to say again where the log ends, if that is still this entry; for the last time.
+    Beat(u64, bool),
     /// Nothing may have happened since.
     Rest(u64),
+    /// What this account is to the room may have changed in the store.
+    Reread(BareJid),
     /// An operator ends the room.
     Destroy(RoomEnd),
     /// An operator looks.

@@ -6,6 +6,7 @@ use klatsch_protocol::features::muc::effect::{
 };
 use klatsch_protocol::features::muc::facts::Creator;
 use klatsch_protocol::features::muc::record::RoomRecord;
+use klatsch_protocol::features::muc::room::Room;
 use klatsch_protocol::jid::{BareJid, FullJid};
 use klatsch_protocol::stanza::{Stanza, StanzaError};
 use klatsch_store::StoreError;
@@ -21,6 +22,7 @@ impl Live {
         match effect {
             RoomEffect::Send(stanza) => self.send(stanza),
             RoomEffect::Broadcast(broadcast) => self.broadcast(broadcast),
+            RoomEffect::Show(session, stanzas) => self.tell(&[session], RoomMail::Shown(stanzas)),
             RoomEffect::Post(post) => self.post(post),
             RoomEffect::Keep(keep) => {
                 let step = self.start_keeping(keep, None);
@@ -99,9 +101,20 @@ impl Live {
 
     fn load(&mut self, load: Box<Load>) {
         let query = load.query.clone();
+        let allowed = match (&query, load.origin.from()) {
+            (RoomQuery::Archive(query), Some(reader)) => {
+                router::may_search(&self.world, reader, query)
+            }
+            _ => Ok(()),
+        };
         self.steps.push_front(Step::Waiting(Wait::Load(load)));
         let (world, jid) = (self.world.clone(), self.jid.clone());
-        self.later(async move { Answered::Loaded(ask(&world, &jid, &query).await) });
+        self.later(async move {
+            Answered::Loaded(match allowed {
+                Ok(()) => ask(&world, &jid, &query).await,
+                Err(error) => RoomAnswer::Failed(error),
+            })
+        });
     }
 
     fn vanish(&mut self) {
@@ -119,6 +132,37 @@ impl Live {
             let record = patiently(world.store.room(&jid)).await;
             Answered::Reloaded(record.map(|it| it.map(Box::new)))
         });
+    }
+
+    /// Looks at what is remembered, if the account is something here.
+    pub(super) fn reread(&mut self, account: &BareJid) {
+        let knows = |room: &Room| {
+            let record = room.record();
+            let is_known = record.affiliations.contains_key(account);
+            !room.is_locked() && (is_known || record.hats.worn.contains_key(account))
+        };
+        if !self.room().is_some_and(knows) {
+            return;
+        }
+        self.steps.push_back(Step::Waiting(Wait::Reread));
+        let (world, jid) = (self.world.clone(), self.jid.clone());
+        self.later(async move {
+            let record = patiently(world.store.room(&jid)).await;
+            Answered::Reloaded(record.map(|it| it.map(Box::new)))
+        });
+    }
+
+    fn reread_done(&mut self, record: Result<Option<Box<RoomRecord>>, StoreError>) {
+        let before = self.room().map_or(0, |room| room.record().version);
+        match record {
+            Ok(Some(record)) if record.version != before => {
+                let effects = self.with_room(|room, facts| room.reloaded(*record, facts));
+                self.prepend(effects);
+            }
+            Ok(_) => {}
+            // The next change finds out.
+            Err(error) => tracing::warn!(room = %self.jid, %error, "a room cannot be read"),
+        }
     }
 
     /// Does something off the actor's loop; its answer comes as mail.
@@ -145,6 +189,7 @@ impl Live {
             }
             (Wait::Save(save), Answered::Saved(saved)) => self.saved(save, saved),
             (Wait::Reload(save), Answered::Reloaded(record)) => self.reloaded(*save, record),
+            (Wait::Reread, Answered::Reloaded(record)) => self.reread_done(record),
             (Wait::Vanish, Answered::Vanished(removed)) => self.vanished(removed),
             _ => debug_assert!(false, "an answer to another question"),
         }

@@ -8,9 +8,7 @@ use klatsch_protocol::facts::AccountData;
 use klatsch_protocol::features::csi;
 use klatsch_protocol::jid::Jid;
 use klatsch_protocol::pipeline;
-use klatsch_protocol::stanza::{
-    Malformed, Message, Stanza, StanzaError, StreamCondition, StreamError,
-};
+use klatsch_protocol::stanza::{Malformed, Message, Stanza, StreamCondition, StreamError};
 use klatsch_protocol::stream::sm;
 use klatsch_protocol::xml::Fragment;
 use klatsch_store::Dedup;
@@ -124,10 +122,13 @@ impl Live {
             Ok(stanza) => stanza,
             Err(malformed) => return Ok(What::Malformed(Box::new(malformed))),
         };
-        // RFC 6120 §8.1.2.1 and row R01: a client speaks for itself alone.
+        // RFC 6120 §8.1.2.1 and row R01: a client speaks for its account alone, and whatever it
+        // says is from the session's full address.
+        // COMPAT: Converse.js 14.0.0 names a resource of its own making after a resumption, so
+        // that the account is all that is compared.
         let me = &self.session.facts.jid;
-        let is_own = |from: &Jid| from.as_str() == me.as_str() || from.as_str() == me.bare_str();
-        if stanza.from().is_some_and(|from| !is_own(from)) {
+        let is_foreign = |from: &Jid| from.bare_str() != me.bare_str();
+        if stanza.from().is_some_and(is_foreign) {
             return Err(StreamError::new(StreamCondition::InvalidFrom));
         }
         stanza.head_mut().from = Some(Jid::from(me.clone()));
@@ -322,20 +323,12 @@ impl Live {
 
     /// D1: the sender is acknowledged now, and only now. D5: a refusal is said.
     fn settle(&mut self, stanza: &Stanza, outcome: Outcome) {
-        let refusal = match outcome {
-            Outcome::Kept => None,
-            Outcome::OtherPayload => {
-                Some(StanzaError::conflict().with_text("origin-id used for another message"))
-            }
-            // Row A11: an account that blocks and one that is not there answer alike.
-            Outcome::NoSuchAccount | Outcome::Blocked => Some(StanzaError::service_unavailable()),
-            Outcome::Refused => Some(wait()),
-            Outcome::Uncertain => {
-                // The client's replay settles it.
-                self.end(Some(StreamError::new(StreamCondition::InternalServerError)));
-                return;
-            }
-        };
+        if outcome == Outcome::Uncertain {
+            // The client's replay settles it.
+            self.end(Some(StreamError::new(StreamCondition::InternalServerError)));
+            return;
+        }
+        let refusal = outcome.refusal();
         if let Some(reply) = refusal.and_then(|error| stanza.error_reply(&error)) {
             self.hand_over(reply);
         }

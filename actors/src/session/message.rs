@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use klatsch_protocol::archive::Entry;
 use klatsch_protocol::effect::{Answer, Continue, Effect};
-use klatsch_protocol::jid::{BareJid, FullJid};
+use klatsch_protocol::jid::{BareJid, FullJid, Jid};
 use klatsch_protocol::routing::Share;
 use klatsch_protocol::stanza::{Stanza, StanzaError, StreamCondition, StreamError};
 use klatsch_protocol::xml::{Element, Fragment};
@@ -161,6 +161,12 @@ pub struct Peer {
 pub trait Sink: Send + Sync {
     /// Writes a stanza.
     fn stanza(&self, stanza: &Stanza) -> Pressure;
+    /// Writes a stanza for many, to this address.
+    fn stanza_to(&self, stanza: &Stanza, to: &Jid) -> Pressure {
+        let mut own = stanza.clone();
+        own.head_mut().to = Some(to.clone());
+        self.stanza(&own)
+    }
     /// Writes an element that is no stanza.
     fn nonza(&self, element: &Element) -> Pressure;
     /// Writes the error, if any, ends the stream and closes.
@@ -181,6 +187,8 @@ pub enum Pressure {
     /// So many bytes wait, more than the connection likes: what can wait in the log should.
     /// [`SessionMsg::Writable`] comes when they are gone.
     Queued(usize),
+    /// Not now: as much waits as may, and it does not close for that.
+    Full,
     /// Not at all: it is closed.
     Closed,
 }

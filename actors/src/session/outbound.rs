@@ -158,11 +158,25 @@ impl Live {
     }
 
     pub(super) fn write(&mut self, stanza: &Stanza, unacked: Option<Unacked>) {
+        if let Connection::Here(sink) = &self.connection {
+            // A closed connection says so by itself; what was not taken is not acknowledged.
+            let _: Pressure = sink.stanza(stanza);
+            self.count_written(stanza, unacked);
+        }
+    }
+
+    /// Writes a stanza for many, to this session.
+    pub(super) fn pass_on(&mut self, stanza: &Stanza, unacked: Option<Unacked>) {
+        if let Connection::Here(sink) = &self.connection {
+            let _: Pressure = sink.stanza_to(stanza, self.session.facts.jid.as_jid());
+            self.count_written(stanza, unacked);
+        }
+    }
+
+    fn count_written(&mut self, stanza: &Stanza, unacked: Option<Unacked>) {
         let Connection::Here(sink) = &self.connection else {
             return;
         };
-        // A closed connection says so by itself; what was not taken is not acknowledged.
-        let _: Pressure = sink.stanza(stanza);
         metrics::stanza_sent(stanza);
         let (Some(sm), Some(unacked)) = (&mut self.session.sm, unacked) else {
             return;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use klatsch_protocol::account::AccountChange;
 use klatsch_protocol::effect::{Change, Effect, Flag, Interest};
-use klatsch_protocol::stanza::{Presence, Stanza};
+use klatsch_protocol::stanza::{Presence, Stanza, StanzaError};
 use klatsch_protocol::stream::sm::Unacked;
 use klatsch_store::StoreError;
 use tokio::sync::oneshot;
@@ -14,6 +14,7 @@ use super::message::Answered;
 use super::outbound::write_nonza;
 use super::{Connection, Live, SessionMsg};
 use crate::account_change::change_account;
+use crate::administration;
 use crate::mail::{Address, Mail};
 use crate::presence_shard::{PresenceShardMsg, Shown};
 use crate::router::{self, Way, ask, patiently, refusal_of};
@@ -50,6 +51,10 @@ impl Live {
                 self.publish(presence);
                 return true;
             }
+            Effect::Announce(domain, message) => {
+                tracing::info!(target: "audit", by = %self.session.facts.jid, %domain, act = "announce");
+                administration::announce(&self.world, &domain, &message);
+            }
             Effect::DeliverOffline => {
                 self.go_on_reading();
             }
@@ -58,6 +63,7 @@ impl Live {
             Effect::Close(error) => self.end(Some(error)),
             Effect::Kick(sessions, error) => {
                 for session in sessions {
+                    tracing::info!(target: "audit", by = %self.session.facts.jid, jid = %session, act = "end session");
                     self.world
                         .directory
                         .send(&Address::Session(session), Mail::End(error.clone()));
@@ -80,6 +86,13 @@ impl Live {
         match router::route(&self.world, &stanza) {
             Way::Done => false,
             Way::Refused(error) => {
+                if let Some(reply) = stanza.error_reply(&error) {
+                    self.hand_over(reply);
+                }
+                false
+            }
+            Way::Room if self.is_in_too_many_rooms(&stanza) => {
+                let error = StanzaError::resource_constraint().with_text("in too many rooms");
                 if let Some(reply) = stanza.error_reply(&error) {
                     self.hand_over(reply);
                 }
@@ -121,6 +134,8 @@ impl Live {
 
     fn change_account(&self, change: AccountChange) {
         let (world, me) = (self.world.clone(), self.session.facts.jid.clone());
+        let act = change.act.name();
+        tracing::info!(target: "audit", by = %me, jid = %change.account, act, "account change asked for");
         self.later(async move {
             match change_account(&world, change, Some(&me)).await {
                 Ok(()) => Answered::Changed,

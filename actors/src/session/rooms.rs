@@ -13,7 +13,7 @@ use klatsch_protocol::features::muc::effect::Occupancy;
 use klatsch_protocol::features::muc::history;
 use klatsch_protocol::jid::{BareJid, Jid};
 use klatsch_protocol::pipeline;
-use klatsch_protocol::stanza::Stanza;
+use klatsch_protocol::stanza::{PresenceKind, Stanza};
 use klatsch_protocol::stream::sm::Unacked;
 use klatsch_store::StoreError;
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,7 @@ use super::outbound::PAGE;
 use super::{Connection, Live, SessionMsg};
 use crate::mail::{Heard, RoomMail};
 use crate::metrics;
+use crate::push;
 use crate::room::keeper::KeeperMsg;
 use crate::room::{Settled, ask};
 use crate::router::patiently;
@@ -55,6 +56,18 @@ impl Live {
         });
     }
 
+    /// Whether a stanza would enter one room more than a session may be in.
+    pub(super) fn is_in_too_many_rooms(&self, stanza: &Stanza) -> bool {
+        let Stanza::Presence(presence) = stanza else {
+            return false;
+        };
+        let rooms = &self.session.rooms;
+        let room = presence.head.to.as_ref().map_or("", Jid::bare_str);
+        presence.kind == PresenceKind::Available
+            && rooms.len() >= self.world.settings.rooms_joined_max
+            && !rooms.contains_key(room)
+    }
+
     /// A room has something for this session.
     pub(super) fn take_room_mail(&mut self, mail: &RoomMail) {
         if self.has_ended {
@@ -62,6 +75,7 @@ impl Live {
         }
         match mail {
             RoomMail::Heard(heard) => self.hear(heard),
+            RoomMail::Shown(stanzas) => stanzas.iter().for_each(|stanza| self.show_stanza(stanza)),
             RoomMail::Remember(room, Some(occupancy)) => self.remember(room, occupancy),
             RoomMail::Remember(room, None) => drop(self.session.rooms.remove(room)),
             RoomMail::CaughtUp(room, id) => {
@@ -91,29 +105,81 @@ impl Live {
     }
 
     fn hear(&mut self, heard: &Heard) {
-        let mut stanza = heard.stanza.clone();
-        stanza.head_mut().to = Some(self.session.facts.jid.clone().into());
         let Some(id) = heard.entry else {
-            self.deliver(&stanza);
+            self.show_stanza(&heard.stanza);
             return;
         };
-        if let (Some(inside), Stanza::Message(message)) =
-            (self.session.rooms.get(&heard.room), &stanza)
-        {
-            let (nick, account) = (&inside.occupancy.nick, self.cell.jid.as_str());
-            let waits = csi::room_entry_waits(message, nick, account);
-            self.doze_or_wake(waits);
-        }
+        self.doze_or_wake_in_room(heard);
+        self.push_in_room(heard);
         let can_take = self.can_take_entries() && !self.room_pulls.contains(&heard.room);
         let Some(inside) = self.session.rooms.get_mut(&heard.room) else {
             return;
         };
         let cursor = inside.cursor.get_or_insert_with(|| Cursor::at(id - 1));
         match cursor.hint(id, can_take) {
-            Hint::Next => self.deliver_room_entry(&heard.room, id, &stanza),
+            Hint::Next if self.is_passed_on(&heard.stanza) => {
+                let has_sm = self.session.sm.is_some();
+                let room = || heard.room.clone();
+                let unacked = has_sm.then(|| Unacked::RoomEntry { room: room(), id });
+                self.pass_on(&heard.stanza, unacked);
+            }
+            Hint::Next => self.deliver_room_entry(&heard.room, id, &self.own(&heard.stanza)),
             Hint::Known => {}
             Hint::Missing => self.go_on_reading_room(&heard.room),
         }
+    }
+
+    /// A device whose connection is lost is told of it (XEP-0357).
+    fn push_in_room(&self, heard: &Heard) {
+        let inside = self.session.rooms.get(&heard.room);
+        if let (Some(inside), Stanza::Message(message)) = (inside, &heard.stanza)
+            && matches!(self.connection, Connection::Away)
+        {
+            let (session, nick) = (&self.session.facts.jid, &inside.occupancy.nick);
+            push::ask_for_occupant(&self.world, session, nick, message);
+        }
+    }
+
+    /// Whether it calls for the user is looked at only where that matters: the text of a message
+    /// to a thousand would be read a thousand times.
+    fn doze_or_wake_in_room(&mut self, heard: &Heard) {
+        if !self.session.facts.inactive {
+            return;
+        }
+        if let (Some(inside), Stanza::Message(message)) =
+            (self.session.rooms.get(&heard.room), &heard.stanza)
+        {
+            let (nick, account) = (&inside.occupancy.nick, self.cell.jid.as_str());
+            let waits = csi::room_entry_waits(message, nick, account);
+            self.doze_or_wake(waits);
+        }
+    }
+
+    /// What a room shows that stands in no log.
+    fn show_stanza(&mut self, stanza: &Stanza) {
+        if !self.is_passed_on(stanza) {
+            self.deliver(&self.own(stanza));
+            return;
+        }
+        let has_sm = self.session.sm.is_some();
+        let unacked = has_sm.then(|| Unacked::Stanza(Box::new(self.own(stanza))));
+        self.pass_on(stanza, unacked);
+    }
+
+    /// A stanza for many as this session's own.
+    fn own(&self, stanza: &Stanza) -> Stanza {
+        let mut stanza = stanza.clone();
+        stanza.head_mut().to = Some(self.session.facts.jid.clone().into());
+        stanza
+    }
+
+    /// Whether the client is there and gets the stanza as it is.
+    fn is_passed_on(&self, stanza: &Stanza) -> bool {
+        let data = self.cell.data();
+        let facts = self
+            .world
+            .facts(&self.cell.jid, &data, Some(&self.session.facts));
+        matches!(self.connection, Connection::Here(_)) && pipeline::is_passed_on(stanza, &facts)
     }
 
     fn deliver_room_entry(&mut self, room: &BareJid, id: u64, stanza: &Stanza) {

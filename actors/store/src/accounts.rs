@@ -60,8 +60,9 @@ subject! {
         /// `Unavailable`, `Corrupt`.
         fn credentials(&self, account: &BareJid) -> Option<Credentials>;
         /// Removes an account with its roster, block list, log and nodes, and takes it off the
-        /// lists of others' nodes. Rosters of others keep it:
-        /// cleaning them is a matter of protocol.
+        /// lists of others' nodes. Rooms forget what it was to them, but for bans; where it was
+        /// the only owner, the admins become owners, and a room without any has no owner (row
+        /// C15). Rosters of others keep it: cleaning them is a matter of protocol.
         ///
         /// # Errors
         /// `NoSuchAccount`, `Unavailable`, `Uncertain`.

@@ -1,4 +1,5 @@
-//! What accounts keep under names: private XML (XEP-0049) and vCards (XEP-0054).
+//! What accounts keep under names: private XML (XEP-0049), vCards (XEP-0054), and when they
+//! were last active (XEP-0012).
 
 use bytes::Bytes;
 use klatsch_protocol::effect::Kept;
@@ -14,6 +15,11 @@ subject! {
         /// # Errors
         /// `NoSuchAccount`, `Unavailable`, `Corrupt`.
         fn kept(&self, account: &BareJid, name: &str) -> Kept;
+        /// The names under which something is kept, in their order.
+        ///
+        /// # Errors
+        /// `NoSuchAccount`, `Unavailable`.
+        fn kept_names(&self, account: &BareJid) -> Vec<String>;
         /// Keeps this in the place of what was there; `None` keeps nothing.
         ///
         /// # Errors

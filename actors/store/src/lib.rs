@@ -11,8 +11,10 @@ mod sqlite;
 pub mod accounts;
 pub mod blocklist;
 pub mod error;
+pub mod invitations;
 pub mod kept;
 pub mod log;
+pub mod preferences;
 pub mod pubsub;
 pub mod push;
 pub mod rooms;
@@ -25,7 +27,9 @@ pub mod waiting;
 
 pub use accounts::{Account, Credentials};
 pub use error::{Result, StoreError};
-pub use log::{Append, Appended, Arrival, Arrived, Dedup, LogAppend, LogAppended, Placed, Sent};
+pub use log::{
+    Append, Appended, Arrival, Arrived, Dedup, LogAppend, LogAppended, Placed, Restore, Sent,
+};
 pub use rooms::{RoomAppend, RoomAppended};
 pub use snapshot::Snapshot;
 pub use store::Store;

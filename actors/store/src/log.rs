@@ -6,7 +6,7 @@
 //! the logs of rooms stands in `rooms.rs`.
 
 use bytes::Bytes;
-use klatsch_protocol::archive::{ArchiveQuery, Bounds, Entry, Page, PageFrom};
+use klatsch_protocol::archive::{ArchiveQuery, Bounds, Direction, Entry, Page, PageFrom};
 use klatsch_protocol::jid::{BareJid, Jid};
 use klatsch_protocol::time::Timestamp;
 
@@ -45,6 +45,23 @@ pub struct Append {
     pub flags: u8,
     /// The time of the append.
     pub now: Timestamp,
+}
+
+/// An entry of another archive, for one log alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restore {
+    /// Whose log takes it.
+    pub account: BareJid,
+    /// Which way it went.
+    pub direction: Direction,
+    /// The other side.
+    pub with: Jid,
+    /// What makes it recognisable when it is restored again.
+    pub dedup: Dedup,
+    /// The whole stanza in canonical form.
+    pub stanza: Bytes,
+    /// When it was stamped; it becomes later where the log has later entries already.
+    pub stamp: Timestamp,
 }
 
 /// A message that comes from no account's own session, but through a room, for the log of its
@@ -147,6 +164,8 @@ pub enum LogAppend {
     Account(Append),
     /// To the log of a room.
     Room(Box<RoomAppend>),
+    /// To the log of one account, from another archive.
+    Restore(Box<Restore>),
     /// Through a room to the log of an account.
     Arrival(Box<Arrival>),
 }
@@ -205,6 +224,12 @@ subject! {
         /// `Unavailable`: nothing is written. `Uncertain`: the commit failed and may have
         /// happened; the same append with the same dedup key tells. `Corrupt`.
         fn append(&self, batch: Vec<Append>) -> Vec<Appended>;
+        /// Appends entries of other archives, each to one log, as [`Store::append`] does. Nobody
+        /// is told of them, and nobody's block list or preference is asked.
+        ///
+        /// # Errors
+        /// As [`Store::append`](crate::Store::append).
+        fn restore(&self, batch: Vec<Restore>) -> Vec<Appended>;
         /// The id of the last entry, 0 before the first.
         ///
         /// # Errors

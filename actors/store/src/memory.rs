@@ -1,5 +1,6 @@
 //! The store in memory, for tests: the same promises, until the process ends.
 
+mod invitations;
 mod log;
 mod nodes;
 mod push;
@@ -12,8 +13,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use klatsch_protocol::features::archive_preferences::Preferences;
 use klatsch_protocol::features::avatar::NS_METADATA;
 use klatsch_protocol::features::blocking::Blocklist;
+use klatsch_protocol::features::invitation::{Invitation, TokenHash};
 use klatsch_protocol::features::push::Registration;
 use klatsch_protocol::features::roster::{Roster, RosterChange, Subscription};
 use klatsch_protocol::features::upload;
@@ -24,6 +27,7 @@ use klatsch_protocol::time::Timestamp;
 use crate::accounts::{Account, Accounts, Credentials, LIST_MAX};
 use crate::blocklist::Blocklists;
 use crate::error::{Result, StoreError};
+use crate::preferences::ArchivePreferences;
 use crate::roster::{REMOVED_MAX, Rosters};
 use crate::snapshot::{Snapshot, Snapshots};
 use crate::store::Upkeep;
@@ -48,6 +52,7 @@ struct State {
     rooms: BTreeMap<BareJid, rooms::Held>,
     /// The last versions of rooms that are no more, and the last ids of their logs.
     past_rooms: HashMap<BareJid, (u64, u64)>,
+    invitations: BTreeMap<TokenHash, Invitation>,
     uploads: BTreeMap<upload::slot::Id, uploads::Held>,
     /// Each with the time its session waits until.
     waiting: Vec<(WaitingSession, Timestamp)>,
@@ -60,6 +65,7 @@ struct Life {
     roster: Roster,
     blocklist: Blocklist,
     log: Log,
+    preferences: Preferences,
     kept: BTreeMap<String, Bytes>,
     push: Vec<Registration>,
     /// With the client each belongs to.
@@ -108,8 +114,49 @@ impl Upkeep for Memory {
         Ok(false)
     }
 
+    async fn index_words(&self, _max: u64) -> Result<u64> {
+        // A search looks at everything.
+        Ok(0)
+    }
+
+    async fn purge_hidden(&self, before: Timestamp) -> Result<u64> {
+        let mut state = self.state();
+        let lives = state.accounts.values_mut();
+        Ok(lives.map(|life| life.log.purge_hidden(before)).sum())
+    }
+
+    async fn purge_old(
+        &self,
+        accounts: Option<Timestamp>,
+        rooms: Option<Timestamp>,
+    ) -> Result<u64> {
+        let mut state = self.state();
+        let mut purged = 0;
+        for life in state.accounts.values_mut() {
+            let delivered = life.log.cursor();
+            purged += accounts.map_or(0, |stamp| life.log.purge(stamp, delivered));
+        }
+        for room in state.rooms.values_mut() {
+            purged += rooms.map_or(0, |stamp| room.log.purge(stamp, u64::MAX));
+        }
+        Ok(purged)
+    }
+
     async fn integrity_check(&self) -> Result<()> {
         Ok(())
+    }
+}
+
+impl ArchivePreferences for Memory {
+    async fn archive_preferences(&self, account: &BareJid) -> Result<Preferences> {
+        self.read(account, |life| life.preferences.clone())
+    }
+
+    async fn prefer(&self, account: &BareJid, preferences: Preferences) -> Result<()> {
+        self.change(account, |life| {
+            life.preferences = preferences;
+            Ok(())
+        })
     }
 }
 
@@ -121,40 +168,7 @@ impl Accounts for Memory {
         admin: bool,
         now: Timestamp,
     ) -> Result<()> {
-        let mut state = self.state();
-        if state.accounts.contains_key(account) {
-            return Err(StoreError::Conflict);
-        }
-        state.epoch += 1;
-        let (roster, blocklist) = state
-            .past
-            .get(account)
-            .map_or((0, 0), |(roster, blocklist)| (roster + 1, blocklist + 1));
-        let mut life = Life {
-            account: Account {
-                jid: account.clone(),
-                admin,
-                disabled: credentials.disabled,
-                created: now,
-                epoch: state.epoch,
-            },
-            scram: Vec::new(),
-            roster: Roster {
-                version: roster,
-                ..Roster::default()
-            },
-            blocklist: Blocklist {
-                version: blocklist,
-                ..Blocklist::default()
-            },
-            log: Log::default(),
-            kept: BTreeMap::new(),
-            push: Vec::new(),
-            tokens: Vec::new(),
-        };
-        life.set_keys(credentials);
-        state.accounts.insert(account.clone(), life);
-        Ok(())
+        self.state().create(account, credentials, admin, now)
     }
 
     async fn set_credentials(&self, account: &BareJid, credentials: &Credentials) -> Result<()> {
@@ -187,6 +201,11 @@ impl Accounts for Memory {
             (life.roster.version, life.blocklist.version),
         );
         state.forget_account(account);
+        let is_others = |invitation: &Invitation| invitation.inviter.as_ref() != Some(account);
+        state
+            .invitations
+            .retain(|_, invitation| is_others(invitation));
+        state.forget_in_rooms(account);
         state.forget_waiting(account);
         let files = state.uploads.values_mut();
         files.for_each(|file| file.disown(account));
@@ -238,6 +257,49 @@ impl Accounts for Memory {
 }
 
 impl State {
+    fn create(
+        &mut self,
+        account: &BareJid,
+        credentials: &Credentials,
+        admin: bool,
+        now: Timestamp,
+    ) -> Result<()> {
+        if self.accounts.contains_key(account) {
+            return Err(StoreError::Conflict);
+        }
+        self.epoch += 1;
+        let (roster, blocklist) = self
+            .past
+            .get(account)
+            .map_or((0, 0), |(roster, blocklist)| (roster + 1, blocklist + 1));
+        let mut life = Life {
+            account: Account {
+                jid: account.clone(),
+                admin,
+                disabled: credentials.disabled,
+                created: now,
+                epoch: self.epoch,
+            },
+            scram: Vec::new(),
+            roster: Roster {
+                version: roster,
+                ..Roster::default()
+            },
+            blocklist: Blocklist {
+                version: blocklist,
+                ..Blocklist::default()
+            },
+            log: Log::default(),
+            preferences: Preferences::default(),
+            kept: BTreeMap::new(),
+            push: Vec::new(),
+            tokens: Vec::new(),
+        };
+        life.set_keys(credentials);
+        self.accounts.insert(account.clone(), life);
+        Ok(())
+    }
+
     fn forget_waiting(&mut self, account: &BareJid) {
         self.waiting
             .retain(|(session, _)| session.account != *account);

@@ -9,17 +9,20 @@ mod append;
 mod blocklist;
 #[cfg(test)]
 mod faults;
+mod invitations;
 mod kept;
 mod log;
 mod merge;
 mod nodes;
 mod open;
+mod preferences;
 mod purge;
 mod push;
 mod query;
 mod recent;
 mod rooms;
 mod roster;
+mod search;
 mod snapshot;
 mod statements;
 mod tokens;
@@ -39,6 +42,7 @@ use crate::error::{Result, StoreError};
 use crate::store::Upkeep;
 use log::LogOf;
 use recent::Tails;
+use search::Index;
 use writer::Writer;
 
 /// The SQLite backend.
@@ -46,6 +50,7 @@ pub(crate) struct Sqlite {
     writer: Arc<Mutex<Writer>>,
     readers: SqlitePool,
     tails: Tails,
+    index: Arc<Index>,
 }
 
 /// What a change does inside its transaction.
@@ -104,6 +109,22 @@ impl Upkeep for Sqlite {
             .write(move |writer| Box::pin(nodes::sweep_items(writer, now)))
             .await?;
         Ok(accounts || nodes || items)
+    }
+
+    async fn purge_hidden(&self, before: Timestamp) -> Result<u64> {
+        self.purge_all_hidden(before).await
+    }
+
+    async fn purge_old(
+        &self,
+        accounts: Option<Timestamp>,
+        rooms: Option<Timestamp>,
+    ) -> Result<u64> {
+        self.purge_all_old(accounts, rooms).await
+    }
+
+    async fn index_words(&self, max: u64) -> Result<u64> {
+        self.fill_some(max).await
     }
 
     async fn integrity_check(&self) -> Result<()> {

@@ -92,6 +92,27 @@ subject! {
         /// # Errors
         /// `Unavailable`, `Uncertain`.
         fn sweep(&self, now: Timestamp) -> bool;
+        /// Deletes the entries that no query shows, once they have been delivered (their
+        /// account's cursor has passed them) and were stamped before `before`; answers how
+        /// many. The time is for sessions that lag behind the cursor.
+        ///
+        /// # Errors
+        /// `Unavailable`, `Uncertain`; part may then be done.
+        fn purge_hidden(&self, before: Timestamp) -> u64;
+        /// Deletes the entries of all accounts that were stamped before a time and have been
+        /// delivered, and those of all rooms; `None`: they stay. Answers how many.
+        ///
+        /// # Errors
+        /// `Unavailable`, `Uncertain`; part may then be done.
+        fn purge_old(&self, accounts: Option<Timestamp>, rooms: Option<Timestamp>) -> u64;
+        /// Puts about `max` entries at most where a search finds them (XEP-0431) that are not
+        /// there yet, and takes out what has been purged or retracted; answers how many it has
+        /// looked at. 0: nothing is left to do. A search does not depend on it, but is slower
+        /// and may be told to wait.
+        ///
+        /// # Errors
+        /// `Unavailable`, `Uncertain`; part may then be done.
+        fn index_words(&self, max: u64) -> u64;
         /// Reads everything and looks for damage. Slow.
         ///
         /// # Errors

@@ -13,10 +13,14 @@ mod archive;
 mod arrivals;
 #[path = "contract/blocklist.rs"]
 mod blocklist;
+#[path = "contract/invitations.rs"]
+mod invitations;
 #[path = "contract/log.rs"]
 mod log;
 #[path = "contract/nodes.rs"]
 mod nodes;
+#[path = "contract/preferences.rs"]
+mod preferences;
 #[path = "contract/push.rs"]
 mod push;
 #[path = "contract/replay.rs"]
@@ -29,6 +33,8 @@ mod room_log;
 mod rooms;
 #[path = "contract/roster.rs"]
 mod roster;
+#[path = "contract/search.rs"]
+mod search;
 #[path = "contract/support.rs"]
 mod support;
 #[path = "contract/tokens.rs"]

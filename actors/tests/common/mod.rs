@@ -29,6 +29,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) const ALICE: &str = "alice@example.org";
 pub(crate) const BOB: &str = "bob@example.org";
+/// Of the other organisation.
+pub(crate) const CAROL: &str = "carol@example.net";
+/// The host of an external component.
+pub(crate) const BOT: &str = "bot.example.org";
 
 /// A node with the accounts alice and bob.
 pub(crate) struct Scene {
@@ -50,7 +54,7 @@ impl Scene {
 
     pub(crate) async fn with(wire: Wire, settings: Settings) -> Self {
         let store = Store::open("memory:").await.unwrap();
-        for account in [ALICE, BOB] {
+        for account in [ALICE, BOB, CAROL] {
             store
                 .create_account(&bare(account), &Credentials::default(), false, Timestamp(0))
                 .await
@@ -193,7 +197,8 @@ impl Scene {
 
 fn host() -> Host {
     Host {
-        domains: vec![bare("example.org")],
+        // Two organisations on one server.
+        domains: vec![bare("example.org"), bare("example.net")],
         version: "test",
         started: Timestamp(0),
         archive: true,
@@ -202,6 +207,8 @@ fn host() -> Host {
         upload: Default::default(),
         external_services: Default::default(),
         contacts: Default::default(),
+        registration: Default::default(),
+        components: vec![bare(BOT)],
     }
 }
 

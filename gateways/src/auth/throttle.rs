@@ -193,7 +193,10 @@ impl Failures {
 
 /// Sweeps a full map. At least half of it is free afterwards, whatever it takes, so that sweeps
 /// stay rare when somebody fills it on purpose.
-fn make_room<K: Eq + Hash, V>(map: &mut HashMap<K, V>, mut keep: impl FnMut(&mut V) -> bool) {
+pub(super) fn make_room<K: Eq + Hash, V>(
+    map: &mut HashMap<K, V>,
+    mut keep: impl FnMut(&mut V) -> bool,
+) {
     if map.len() < ENTRIES_MAX {
         return;
     }

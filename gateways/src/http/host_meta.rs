@@ -1,7 +1,7 @@
-//! Where the WebSocket is: Discovering Alternative XMPP Connection Methods,
+//! Where the WebSocket and BOSH are: Discovering Alternative XMPP Connection Methods,
 //! XEP-0156 version 1.4.0, <https://xmpp.org/extensions/xep-0156.html>
 //!
-//! Leaves out: BOSH, and RFC 6415 beyond what the extension needs.
+//! Leaves out RFC 6415 beyond what the extension needs.
 
 use std::net::IpAddr;
 
@@ -13,21 +13,30 @@ use http::{HeaderMap, StatusCode};
 use super::headers::cacheable;
 use super::requester::Requester;
 
-const RELATION: &str = "urn:xmpp:alt-connections:websocket";
+/// Relation, scheme without its `s`, and path of each way to connect, the better one first.
+const WAYS: [(&str, &str, &str); 2] = [
+    (
+        "urn:xmpp:alt-connections:websocket",
+        "ws",
+        "/xmpp-websocket",
+    ),
+    ("urn:xmpp:alt-connections:xbosh", "http", "/http-bind"),
+];
 
 /// `/.well-known/host-meta`, the form every service must have (§3.2).
 pub(crate) async fn xrd(
     Extension(requester): Extension<Requester>,
     headers: HeaderMap,
 ) -> Response {
-    let Some(link) = websocket_link(requester, &headers) else {
+    let Some(links) = links(requester, &headers) else {
         return StatusCode::BAD_REQUEST.into_response();
     };
-    // The link's host was checked to have no character that XML would mind.
+    // The links' host was checked to have no character that XML would mind.
+    let links = links.map(|(relation, link)| format!("  <Link rel='{relation}' href='{link}'/>\n"));
     let text = format!(
         "<?xml version='1.0' encoding='utf-8'?>\n\
-         <XRD xmlns='http://docs.oasis-open.org/ns/xri/xrd-1.0'>\n  \
-         <Link rel='{RELATION}' href='{link}'/>\n</XRD>\n"
+         <XRD xmlns='http://docs.oasis-open.org/ns/xri/xrd-1.0'>\n{}</XRD>\n",
+        links.concat()
     );
     answer("application/xrd+xml", text)
 }
@@ -37,10 +46,11 @@ pub(crate) async fn jrd(
     Extension(requester): Extension<Requester>,
     headers: HeaderMap,
 ) -> Response {
-    let Some(link) = websocket_link(requester, &headers) else {
+    let Some(links) = links(requester, &headers) else {
         return StatusCode::BAD_REQUEST.into_response();
     };
-    let text = serde_json::json!({ "links": [{ "rel": RELATION, "href": link }] }).to_string();
+    let links = links.map(|(relation, link)| serde_json::json!({ "rel": relation, "href": link }));
+    let text = serde_json::json!({ "links": links }).to_string();
     answer("application/json", text)
 }
 
@@ -53,18 +63,18 @@ fn answer(content_type: &'static str, text: String) -> Response {
     cacheable((headers, text).into_response())
 }
 
-/// The WebSocket on the host that was asked.
-fn websocket_link(requester: Requester, headers: &HeaderMap) -> Option<String> {
+/// The ways to the host that was asked, with their relations.
+fn links(requester: Requester, headers: &HeaderMap) -> Option<[(&'static str, String); 2]> {
     let host = headers
         .get(HOST)?
         .to_str()
         .ok()
         .filter(|host| is_host(host))?;
-    // §3.2 knows wss only. DEVIATION: a plain request from this machine to this machine is a
-    // developer's, and is told about the plain socket it can use.
+    // §3.2 knows wss and https only. DEVIATION: a plain request from this machine to this
+    // machine is a developer's, and is told about the plain way it can use.
     let is_plain = requester.secure && !requester.encrypted && is_this_machine(host);
-    let scheme = if is_plain { "ws" } else { "wss" };
-    Some(format!("{scheme}://{host}/xmpp-websocket"))
+    let s = if is_plain { "" } else { "s" };
+    Some(WAYS.map(|(relation, scheme, path)| (relation, format!("{scheme}{s}://{host}{path}"))))
 }
 
 /// Tells whether a Host header means the machine that asks. A proxy on this machine that adds
@@ -92,6 +102,15 @@ mod tests {
     use super::*;
 
     fn link(host: &str, encrypted: bool) -> Option<String> {
+        let [(_, websocket), (_, bosh)] = all(host, encrypted)?;
+        let same = bosh
+            .replace("http", "ws")
+            .replace("/ws-bind", "/xmpp-websocket");
+        assert_eq!(same, websocket);
+        Some(websocket)
+    }
+
+    fn all(host: &str, encrypted: bool) -> Option<[(&'static str, String); 2]> {
         let requester = Requester {
             address: [127, 0, 0, 1].into(),
             encrypted,
@@ -99,7 +118,7 @@ mod tests {
         };
         let mut headers = HeaderMap::new();
         headers.insert(HOST, host.parse().unwrap());
-        websocket_link(requester, &headers)
+        links(requester, &headers)
     }
 
     #[test]

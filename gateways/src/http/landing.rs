@@ -25,6 +25,9 @@ pub(crate) async fn show(State(state): State<Arc<HttpState>>) -> Response {
         )
         .expect("a String takes everything");
     }
-    body.push_str("<dt>WebSocket</dt>\n<dd><code>/xmpp-websocket</code></dd>\n</dl>");
+    body.push_str(
+        "<dt>WebSocket</dt>\n<dd><code>/xmpp-websocket</code></dd>\n\
+         <dt>BOSH</dt>\n<dd><code>/http-bind</code></dd>\n</dl>",
+    );
     page(StatusCode::OK, "Welcome", &body)
 }

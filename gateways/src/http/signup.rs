@@ -1,6 +1,6 @@
 //! The form behind the sign-up link: makes the first administrator, without a script.
 //!
-//! Leaves out: invitations for others, and in-band registration.
+//! Leaves out: invitations for others (`invite.rs`).
 
 mod link;
 
@@ -12,6 +12,7 @@ use axum::extract::{FromRequest, Path, Request, State};
 use axum::response::Response;
 use axum::{Extension, Form};
 use http::StatusCode;
+use klatsch_protocol::features::registration::PASSWORD_CHARACTERS_MIN;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 
@@ -20,9 +21,6 @@ pub use link::{Create, CreateError, NewAdministrator, SignupLink};
 use super::HttpState;
 use super::page::{escape, page};
 use super::requester::Requester;
-
-/// NIST SP 800-63B §5.1.1.2 asks for eight characters and no rules of composition.
-const PASSWORD_CHARACTERS_MIN: usize = 8;
 
 /// A form of four fields; more is no form of ours.
 pub(crate) const FORM_BYTES_MAX: usize = 16 * 1024;
@@ -41,7 +39,7 @@ struct Sent {
     repeated: SecretString,
 }
 
-fn secret<'de, D: Deserializer<'de>>(from: D) -> Result<SecretString, D::Error> {
+pub(crate) fn secret<'de, D: Deserializer<'de>>(from: D) -> Result<SecretString, D::Error> {
     String::deserialize(from).map(SecretString::from)
 }
 

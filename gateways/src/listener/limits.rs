@@ -64,6 +64,8 @@ pub struct Limits {
     pub websocket_control_rate: u32,
     /// Login attempts a minute from one IPv4 address or one IPv6 /64 before they are refused.
     pub login_rate_per_address: u32,
+    /// Accounts an hour that one IPv4 address or one IPv6 /64 may make without an invitation.
+    pub registrations_per_address: u32,
     /// Failed logins from one address after which it is banned.
     pub login_failures_max: u32,
     /// Seconds a ban lasts.
@@ -96,6 +98,7 @@ impl Default for Limits {
             http_header_timeout: Duration::from_secs(10),
             websocket_control_rate: 10,
             login_rate_per_address: 60,
+            registrations_per_address: 3,
             login_failures_max: 100,
             login_ban: Duration::from_secs(3600),
         }

@@ -139,6 +139,15 @@ impl<T: Transport> Negotiation<T> {
                     .issue_token(&account, &agent, mechanism)
                     .await,
             )),
+            Action::CheckInvitation { domain, hash } => Some(Event::InvitationChecked(
+                self.gateway.registrar.check(&domain, hash).await,
+            )),
+            Action::Register(new) => Some(Event::Registered(
+                self.gateway
+                    .registrar
+                    .register_in_band(self.address(), *new)
+                    .await,
+            )),
             Action::Authenticated {
                 account,
                 is_restarted,
@@ -250,7 +259,7 @@ impl<T: Transport> Negotiation<T> {
     }
 }
 
-fn random_bytes() -> [u8; 16] {
+pub(super) fn random_bytes() -> [u8; 16] {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).expect("the system has randomness");
     bytes

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use klatsch_actors::session::{Pressure, Sink};
+use klatsch_protocol::jid::Jid;
 use klatsch_protocol::ns;
 use klatsch_protocol::stanza::{Stanza, StreamCondition, StreamError};
 use klatsch_protocol::xml::Element;
@@ -23,7 +24,8 @@ thread_local! {
 const KEEP_BYTES: usize = 64 * 1024;
 
 impl Connection {
-    fn render(&self, write: impl FnOnce(&mut Vec<u8>)) -> Pressure {
+    /// Sends what is written, unless too much waits already.
+    pub(super) fn offer(&self, write: impl FnOnce(&mut Vec<u8>)) -> Pressure {
         let sent = RENDERED.with_borrow_mut(|buffer| {
             write(buffer);
             let sent = self.send(buffer);
@@ -37,22 +39,30 @@ impl Connection {
             Sent::Taken => Pressure::Free,
             Sent::Queued(bytes) => Pressure::Queued(bytes),
             Sent::Closed => Pressure::Closed,
-            Sent::Overflow => {
-                // The client reads too slowly for what it asked for. Everything worth keeping
-                // is in its log; it catches up when it comes back.
-                Sink::close(
-                    self,
-                    Some(StreamError::new(StreamCondition::PolicyViolation)),
-                );
-                Pressure::Closed
-            }
+            Sent::Overflow => Pressure::Full,
         }
+    }
+
+    fn render(&self, write: impl FnOnce(&mut Vec<u8>)) -> Pressure {
+        let pressure = self.offer(write);
+        if pressure != Pressure::Full {
+            return pressure;
+        }
+        // The client reads too slowly for what it asked for. Everything worth keeping is in its
+        // log; it catches up when it comes back.
+        let error = StreamError::new(StreamCondition::PolicyViolation);
+        Sink::close(self, Some(error));
+        Pressure::Closed
     }
 }
 
 impl Sink for Connection {
     fn stanza(&self, stanza: &Stanza) -> Pressure {
         self.render(|buffer| stanza.write(buffer))
+    }
+
+    fn stanza_to(&self, stanza: &Stanza, to: &Jid) -> Pressure {
+        self.render(|buffer| stanza.write_to(buffer, to))
     }
 
     fn nonza(&self, element: &Element) -> Pressure {

@@ -8,7 +8,6 @@
 
 mod frames;
 mod handshake;
-mod outbox;
 
 use std::io;
 use std::sync::Arc;
@@ -34,10 +33,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use self::frames::{Frame, Frames};
-use self::outbox::Outbox;
 use super::ClientGateway;
 use super::hold::Hold;
 use super::negotiation::{Negotiation, Step, Transport};
+use super::outbox::Outbox;
 use super::pace::{Pace, is_stanza};
 use crate::http::{Place, Requester};
 use crate::metrics;
@@ -92,7 +91,7 @@ async fn upgrade(
 }
 
 /// Short of memory. Who is turned away together must not come back together.
-fn come_back_later() -> impl IntoResponse {
+pub(super) fn come_back_later() -> impl IntoResponse {
     const SOONEST: u8 = 5;
     const SPREAD: u8 = 55;
     let mut random = [0];
@@ -115,7 +114,11 @@ async fn serve(
     };
     let _open = metrics::Open::new(TRANSPORT);
     let strain = gateway.sessions.strain();
-    let outbox = Arc::new(Outbox::new(&gateway.limits, Arc::clone(&strain)));
+    let outbox = Arc::new(Outbox::new(
+        Carrier::WebSocket,
+        &gateway.limits,
+        Arc::clone(&strain),
+    ));
     let frames = Frames::new(TokioIo::new(stream), Arc::clone(&outbox), &gateway.limits).await;
     let mut connection = Connection {
         frames,

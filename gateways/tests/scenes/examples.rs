@@ -170,7 +170,7 @@ impl Actor {
                     self.waiting.remove(checked);
                     return;
                 }
-                println!("passed over: {}", show(element));
+                note(&format!("passed over: {}", show(element)));
                 let is_answer = pattern.name() == "iq" && pattern.get("id") == element.get("id");
                 assert!(
                     !is_answer && element.name() != "end",
@@ -263,6 +263,11 @@ impl Stage {
     }
 }
 
+#[expect(clippy::print_stderr, reason = "shown with a test that fails")]
+fn note(text: &str) {
+    eprintln!("{text}");
+}
+
 /// Plays a script against a server of its own.
 async fn play(script: &str) {
     let steps = steps(script);
@@ -278,8 +283,7 @@ async fn play(script: &str) {
         rooms: BTreeSet::new(),
     };
     for step in steps {
-        // Shown when the step fails.
-        println!("line {}: {} {}", step.line, step.who, step.does);
+        note(&format!("line {}: {} {}", step.line, step.who, step.does));
         stage.perform(&step).await;
     }
 }

@@ -25,7 +25,7 @@ async fn ask(address: SocketAddr, request: &str) -> String {
     String::from_utf8(answer).unwrap()
 }
 
-async fn get(address: SocketAddr, path: &str) -> String {
+pub(crate) async fn get(address: SocketAddr, path: &str) -> String {
     ask(
         address,
         &format!("GET {path} HTTP/1.1\r\nHost: {DOMAIN}\r\nConnection: close\r\n\r\n"),
@@ -33,7 +33,7 @@ async fn get(address: SocketAddr, path: &str) -> String {
     .await
 }
 
-async fn post(address: SocketAddr, path: &str, form: &str) -> String {
+pub(crate) async fn post(address: SocketAddr, path: &str, form: &str) -> String {
     let head = format!(
         "POST {path} HTTP/1.1\r\nHost: {DOMAIN}\r\nConnection: close\r\n\
          Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n",
@@ -42,7 +42,7 @@ async fn post(address: SocketAddr, path: &str, form: &str) -> String {
     ask(address, &(head + form)).await
 }
 
-fn status(answer: &str) -> &str {
+pub(crate) fn status(answer: &str) -> &str {
     answer.split(' ').nth(1).unwrap_or_default()
 }
 
@@ -85,7 +85,7 @@ async fn every_answer_is_armoured() {
 }
 
 #[tokio::test]
-async fn host_meta_names_the_websocket_in_both_forms() {
+async fn host_meta_names_the_websocket_and_bosh_in_both_forms() {
     let server = Server::start().await;
     let link = format!("wss://{DOMAIN}/xmpp-websocket");
     let xrd = get(server.http, "/.well-known/host-meta").await;
@@ -93,9 +93,15 @@ async fn host_meta_names_the_websocket_in_both_forms() {
         xrd.contains(&link) && xrd.contains("urn:xmpp:alt-connections:websocket"),
         "{xrd}"
     );
+    let bosh = format!("https://{DOMAIN}/http-bind");
+    assert!(
+        xrd.contains(&bosh) && xrd.contains("urn:xmpp:alt-connections:xbosh"),
+        "{xrd}"
+    );
     let jrd = get(server.http, "/.well-known/host-meta.json").await;
     assert!(
         jrd.contains(&link)
+            && jrd.contains(&bosh)
             && jrd
                 .to_lowercase()
                 .contains("access-control-allow-origin: *"),

@@ -5,9 +5,14 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod client;
+mod requests;
 mod server;
 mod socket;
 
+mod administration;
+mod archive;
+mod bosh;
+mod component;
 mod crowd;
 mod examples;
 mod exhaustion;
@@ -15,6 +20,7 @@ mod http;
 mod login;
 mod nodes;
 mod pace;
+mod people;
 mod slow;
 mod today;
 mod too_much;

@@ -28,6 +28,14 @@ async fn online(server: &Server, name: &str, resource: &str, notify: &[&str]) ->
     client
 }
 
+/// A server, and a client of each of its accounts.
+async fn two() -> (Server, Tcp, Tcp) {
+    let server = Server::start().await;
+    let anna = online(&server, "anna", "home", &[]).await;
+    let bert = online(&server, "bert", "home", &[]).await;
+    (server, anna, bert)
+}
+
 /// What a client says it can do, and the hash of it.
 fn capabilities(notify: &[&str]) -> (String, String) {
     let features = notify

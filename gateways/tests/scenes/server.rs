@@ -4,22 +4,27 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use klatsch_actors::components::Components;
 use klatsch_actors::directory::Wire;
 use klatsch_actors::node::Node;
 use klatsch_actors::world::{Settings, now};
-use klatsch_gateways::auth::{Authenticator, Backend, Internal, Throttle, Tokens};
+use klatsch_gateways::auth::{Authenticator, Backend, Internal, Registrar, Throttle, Tokens};
 use klatsch_gateways::doors::{Door, Gateways};
 use klatsch_gateways::http::upload::{self, Contents, Uploads};
 use klatsch_gateways::http::{HttpServer, HttpSettings, HttpState, SignupLink, router};
 use klatsch_gateways::listener::{Admission, Limits, Shutdown, ShutdownTrigger, listen};
 use klatsch_gateways::tls::CertificateStore;
+use klatsch_gateways::xmpp::bosh::{self, BoshGateway};
+use klatsch_gateways::xmpp::component::ComponentGateway;
 use klatsch_gateways::xmpp::websocket::{self, WebSocketGateway};
 use klatsch_gateways::xmpp::{C2sSettings, ClientGateway};
 use klatsch_protocol::facts::Host;
+use klatsch_protocol::features::registration;
 use klatsch_protocol::features::upload::Settings as UploadSettings;
 use klatsch_protocol::features::upload::slot::Key;
 use klatsch_protocol::jid::BareJid;
-use klatsch_protocol::sasl::{Hash, Mechanism, ScramCredentials};
+use klatsch_protocol::sasl::{Hash, Mechanism, ScramCredentials, Secret};
+use klatsch_protocol::stream::component::Secrets;
 use klatsch_store::{Credentials, Store};
 use tempfile::TempDir;
 
@@ -27,6 +32,10 @@ pub(crate) const DOMAIN: &str = "klatsch.test";
 /// Another organisation on the same server.
 pub(crate) const OTHER_DOMAIN: &str = "other.test";
 pub(crate) const PASSWORD: &str = "correct horse battery";
+
+/// The hosts of external components, and their secret.
+pub(crate) const COMPONENTS: [&str; 2] = ["bot.klatsch.test", "push.klatsch.test"];
+pub(crate) const COMPONENT_SECRET: &str = "a component's secret";
 
 /// What slots are signed with.
 const KEY: Key = Key([3; 32]);
@@ -36,6 +45,7 @@ pub(crate) struct Setup {
     pub(crate) limits: Limits,
     /// What the actors are started with.
     pub(crate) settings: Settings,
+    pub(crate) registration: registration::Settings,
     pub(crate) require_tls: bool,
     pub(crate) http: HttpSettings,
     pub(crate) signup: Option<SignupLink>,
@@ -52,6 +62,7 @@ impl Default for Setup {
                 ..Limits::default()
             },
             settings: Settings::default(),
+            registration: Default::default(),
             require_tls: false,
             http: HttpSettings::default(),
             signup: None,
@@ -64,6 +75,7 @@ impl Default for Setup {
 pub(crate) struct Server {
     pub(crate) c2s: SocketAddr,
     pub(crate) c2s_tls: SocketAddr,
+    pub(crate) component: SocketAddr,
     pub(crate) http: SocketAddr,
     pub(crate) https: SocketAddr,
     pub(crate) gateways: Gateways,
@@ -102,6 +114,8 @@ impl Server {
             },
             external_services: Default::default(),
             contacts: Default::default(),
+            registration: setup.registration,
+            components: secrets().into_keys().collect(),
         };
         let node = Node::start(host, setup.settings, store.clone(), Wire::Direct)
             .await
@@ -118,10 +132,16 @@ impl Server {
         let state = HttpState {
             domains: vec![DOMAIN.into()],
             signup: setup.signup.map(Arc::new),
+            registrar: Some(Arc::clone(&clients.registrar)),
         };
         let sockets = WebSocketGateway {
             clients: Arc::clone(&clients),
+            allowed_origins: setup.http.allowed_origins.clone(),
+        };
+        let requests = BoshGateway {
+            clients: Arc::clone(&clients),
             allowed_origins: setup.http.allowed_origins,
+            table: Default::default(),
         };
         let folder = tempfile::tempdir().unwrap();
         let uploads = Uploads {
@@ -135,6 +155,7 @@ impl Server {
         let http = HttpServer {
             router: router(Arc::new(state))
                 .merge(websocket::router(Arc::new(sockets)))
+                .merge(bosh::router(Arc::new(requests)))
                 .merge(upload::router(Arc::new(uploads))),
             trusted_proxies: setup.http.trusted_proxies,
             certificates: clients.certificates.clone(),
@@ -142,14 +163,23 @@ impl Server {
             limits: Arc::clone(&limits),
             shutdown,
         };
+        let components = ComponentGateway::new(
+            Components::new(Arc::clone(node.sessions.world())),
+            secrets(),
+            &limits,
+            clients.shutdown.clone(),
+            node.sessions.strain(),
+        );
         let gateways = Gateways {
             clients,
+            components: Arc::new(components),
             http: Arc::new(http),
             admission: Admission::new(limits, node.sessions.strain()),
         };
         Self {
             c2s: open(&gateways, Door::C2s),
             c2s_tls: open(&gateways, Door::C2sTls),
+            component: open(&gateways, Door::Component),
             http: open(&gateways, Door::Http),
             https: open(&gateways, Door::Https),
             gateways,
@@ -169,6 +199,12 @@ impl Server {
         let gone = self.gateways.drained(Duration::from_secs(10)).await;
         assert!(gone, "{} connections are left", self.connections());
     }
+}
+
+fn secrets() -> Secrets {
+    let hosts = COMPONENTS.map(|host| BareJid::parse(host).unwrap());
+    let with_secret = |host| (host, Secret::new(COMPONENT_SECRET));
+    hosts.map(with_secret).into()
 }
 
 fn open(gateways: &Gateways, door: Door) -> SocketAddr {
@@ -211,6 +247,7 @@ fn clients(
             Tokens::new(store.clone(), [8; 32]),
             Throttle::new(Arc::clone(limits)),
         ),
+        registrar: Arc::new(Registrar::new(node.sessions.clone(), Arc::clone(limits))),
         certificates: Some(Arc::new(certificates())),
         limits: Arc::clone(limits),
         shutdown: shutdown.clone(),

@@ -2,6 +2,7 @@
 //! Result Set Management (XEP-0059 §2).
 
 use klatsch_protocol::ns;
+use klatsch_protocol::time::Timestamp;
 use klatsch_protocol::xml::{Element, Fragment};
 
 use super::management::Management;
@@ -53,6 +54,59 @@ pub(crate) fn query(id: &str, max: usize, after: Option<&str>) -> String {
         "<iq type='set' id='{id}'><query xmlns='{NS}' queryid='{id}'>\
          <set xmlns='{RSM}'><max>{max}</max>{after}</set></query></iq>"
     )
+}
+
+/// What is asked of an archive besides its next page.
+#[derive(Debug, Default)]
+pub(crate) struct Wanted {
+    /// Only what came at this time or later (§4.1.3).
+    pub(crate) start: Option<Timestamp>,
+    /// Only what has these words (XEP-0431).
+    pub(crate) text: Option<String>,
+    /// The last page instead of the first (XEP-0059 §2.5).
+    pub(crate) is_last: bool,
+}
+
+impl Wanted {
+    /// The last page.
+    pub(crate) fn last() -> Self {
+        Self {
+            is_last: true,
+            ..Self::default()
+        }
+    }
+}
+
+/// Asks for a page of `max` messages of what is wanted.
+pub(crate) fn ask(id: &str, max: usize, wanted: &Wanted) -> String {
+    let field =
+        |name: &str, value: &str| format!("<field var='{name}'><value>{value}</value></field>");
+    let start = wanted
+        .start
+        .map(|start| field("start", &start.to_xep0082()));
+    let text = wanted.text.as_ref();
+    let text = text.map(|text| field("{urn:xmpp:fulltext:0}fulltext", text));
+    let fields: String = start.into_iter().chain(text).collect();
+    let form = match fields.is_empty() {
+        true => String::new(),
+        false => format!(
+            "<x xmlns='jabber:x:data' type='submit'>{}{fields}</x>",
+            field("FORM_TYPE", NS)
+        ),
+    };
+    let before = if wanted.is_last { "<before/>" } else { "" };
+    format!(
+        "<iq type='set' id='{id}'><query xmlns='{NS}' queryid='{id}'>{form}\
+         <set xmlns='{RSM}'><max>{max}</max>{before}</set></query></iq>"
+    )
+}
+
+/// When a result came.
+pub(crate) fn stamp_of(element: &Fragment) -> Option<Timestamp> {
+    let result = element.payloads().element("result", NS)?;
+    let delay = result.find("forwarded", FORWARD)?;
+    let delay = delay.find("delay", "urn:xmpp:delay")?;
+    Timestamp::parse_xep0082(delay.get("stamp")?)
 }
 
 /// Whether an element is a result of an archive query.

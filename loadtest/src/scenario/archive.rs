@@ -1,5 +1,9 @@
 //! How fast an archive is read: page after page of 50 messages, each asked for
-//! when the one before is complete, as a client does that catches up.
+//! when the one before is complete, as a client does that catches up. Or, in a long archive, how
+//! long single pages take.
+
+mod fill;
+mod places;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,6 +31,15 @@ pub(crate) struct ArchiveOptions {
     /// Messages that the accounts exchange first, in all, so that there is something to read
     #[arg(long, default_value_t = 0)]
     fill: u64,
+    /// Seconds that filling may take at most; the report says how many messages that were
+    #[arg(long, default_value_t = 3600)]
+    fill_seconds: u64,
+    /// Fill the first account's archive by this command instead, which reads {file} (XEP-0227)
+    #[arg(long, value_name = "COMMAND")]
+    fill_command: Option<String>,
+    /// Measure this many single pages at the end, in the middle and by search, of the first account
+    #[arg(long, default_value_t = 0)]
+    places: usize,
     /// Accounts whose archives are read at the same time
     #[arg(long, default_value_t = 2)]
     readers: usize,
@@ -58,16 +71,39 @@ pub(crate) async fn run(options: ArchiveOptions) -> Result<()> {
     report.setting("readers", options.readers);
     report.setting("page", options.page);
     report.setting("accounts_by", provision_note(&options.provision));
-    report.setting("filled", options.fill);
-    if options.fill > 0 {
-        say(&format!("exchanging {} messages", options.fill));
-        exchange::run(&target, filling(accounts, options.fill)).await?;
-    }
+    let filled = fill_archives(&target, &options, accounts).await?;
+    report.setting("filled", filled);
     let (mut first, _) = Connection::login(&target, 1).await?;
     ask_version(&mut first, &mut report).await;
     first.close().await;
-    measure(&target, &options, &mut report).await?;
+    match options.places {
+        0 => measure(&target, &options, &mut report).await?,
+        pages => places::measure(&target, pages, options.page, &mut report).await?,
+    }
     report.publish(&options.report)
+}
+
+/// Fills the archives; tells with how many messages.
+async fn fill_archives(
+    target: &Arc<Target>,
+    options: &ArchiveOptions,
+    accounts: usize,
+) -> Result<u64> {
+    if options.fill == 0 {
+        return Ok(0);
+    }
+    if let Some(command) = &options.fill_command {
+        say(&format!("importing {} messages", options.fill));
+        fill::by_command(target, command, options.fill)?;
+        return Ok(options.fill);
+    }
+    say(&format!("exchanging {} messages", options.fill));
+    let plan = Plan {
+        seconds: Duration::from_secs(options.fill_seconds),
+        ..filling(accounts, options.fill)
+    };
+    let outcome = exchange::run(target, plan).await?;
+    Ok(outcome.delivered)
 }
 
 async fn measure(
@@ -144,8 +180,7 @@ fn filling(clients: usize, messages: u64) -> Plan {
         window: 64,
         rate: None,
         warm: Duration::ZERO,
-        // More than 30 messages a second is what any server manages.
-        seconds: Duration::from_secs(60 + messages / 30),
+        seconds: Duration::ZERO,
         messages,
         size: 300,
         management: false,

@@ -3,6 +3,7 @@
 
 use crate::accounts::Accounts;
 use crate::admin::{AdminHandler, Answer, PAGE_MAX, Pending, Request, Session};
+use crate::invitations::Invitations;
 use crate::rooms::RoomCommands;
 use klatsch_actors::sessions::Sessions;
 use klatsch_protocol::jid::{BareJid, FullJid, Jid};
@@ -11,6 +12,7 @@ use klatsch_protocol::stanza::{StreamCondition, StreamError};
 /// The running server.
 pub(super) struct ServerCommands {
     accounts: Accounts,
+    invitations: Invitations,
     sessions: Sessions,
     rooms: RoomCommands,
 }
@@ -18,6 +20,7 @@ pub(super) struct ServerCommands {
 /// A store at rest.
 pub(super) struct OfflineCommands {
     accounts: Accounts,
+    invitations: Invitations,
     rooms: RoomCommands,
 }
 
@@ -34,6 +37,10 @@ impl AdminHandler for OfflineCommands {
                 Ok(answer) => return answer,
                 Err(request) => request,
             };
+            let request = match self.invitations.handle(request).await {
+                Ok(answer) => return answer,
+                Err(request) => request,
+            };
             let answer = self.accounts.handle(request).await;
             answer.unwrap_or_else(|_| {
                 Answer::Refused("no server runs on this data directory".to_owned())
@@ -43,15 +50,25 @@ impl AdminHandler for OfflineCommands {
 }
 
 impl OfflineCommands {
-    pub(super) fn new(accounts: Accounts, rooms: RoomCommands) -> Self {
-        Self { accounts, rooms }
+    pub(super) fn new(accounts: Accounts, invitations: Invitations, rooms: RoomCommands) -> Self {
+        Self {
+            accounts,
+            invitations,
+            rooms,
+        }
     }
 }
 
 impl ServerCommands {
-    pub(super) fn new(accounts: Accounts, sessions: Sessions, rooms: RoomCommands) -> Self {
+    pub(super) fn new(
+        accounts: Accounts,
+        invitations: Invitations,
+        sessions: Sessions,
+        rooms: RoomCommands,
+    ) -> Self {
         Self {
             accounts,
+            invitations,
             sessions,
             rooms,
         }
@@ -61,16 +78,31 @@ impl ServerCommands {
         match request {
             Request::Ping => Answer::Done(0),
             Request::SessionList { jid } => self.list(jid).await.unwrap_or_else(Answer::Refused),
+            Request::ImportBegin {
+                jid, merge: true, ..
+            } if self.is_connected(&jid) => Answer::Refused(format!(
+                "{jid} is connected: what is added would be sent to it as new"
+            )),
             Request::SessionKick { jid } => self.kick(&jid).unwrap_or_else(Answer::Refused),
-            request => {
-                match self.rooms.handle(request).await {
-                    Ok(answer) => answer,
-                    Err(request) => self.accounts.handle(request).await.unwrap_or_else(|_| {
-                        Answer::Refused("not a command of the server".to_owned())
-                    }),
-                }
-            }
+            request => match self.rooms.handle(request).await {
+                Ok(answer) => answer,
+                Err(request) => self.change(request).await,
+            },
         }
+    }
+
+    fn is_connected(&self, jid: &str) -> bool {
+        let account = BareJid::parse(jid).ok();
+        account.is_some_and(|account| !self.sessions.list(Some(&account)).is_empty())
+    }
+
+    async fn change(&self, request: Request) -> Answer {
+        let request = match self.invitations.handle(request).await {
+            Ok(answer) => return answer,
+            Err(request) => request,
+        };
+        let answer = self.accounts.handle(request).await;
+        answer.unwrap_or_else(|_| Answer::Refused("not a command of the server".to_owned()))
     }
 
     async fn list(&self, jid: Option<String>) -> Result<Answer, String> {

@@ -12,11 +12,14 @@ use crate::admin::AdminHandler;
 use crate::config::Config;
 use crate::disk;
 use crate::error::Error;
+use crate::invitations::Invitations;
 use crate::memory;
 use crate::rooms::{RoomCommands, Source};
 use klatsch_actors::directory::Wire;
 use klatsch_actors::node::Node;
+use klatsch_actors::searches;
 use klatsch_actors::sessions::{Sessions, random_id};
+use klatsch_actors::upkeep::Retention;
 use klatsch_actors::world::Settings;
 use klatsch_gateways::http::SignupLink;
 use klatsch_protocol::facts::Host;
@@ -82,8 +85,14 @@ pub(super) async fn compose(foundation: &Foundation) -> Result<Running, Error> {
             .map(|token| SignupLink::new(token, create())),
     })?;
     let certificates = gates.certificates();
+    let invitations = Invitations::new(
+        store.clone(),
+        domains(config)?,
+        config.registrations().invitations,
+    );
     let admin = Arc::new(ServerCommands::new(
         accounts,
+        invitations,
         node.sessions.clone(),
         RoomCommands::new(domains(config)?, Source::Server(node.rooms.clone())),
     ));
@@ -134,8 +143,10 @@ fn watch(foundation: &Foundation, store: Store, sessions: &Sessions) -> Vec<Join
 pub async fn offline(config: &Config, data: &Path) -> Result<Arc<dyn AdminHandler>, Error> {
     let store = open_store(config, data).await?;
     let rooms = RoomCommands::new(domains(config)?, Source::Store(store.clone()));
+    let settings = config.registrations().invitations;
+    let invitations = Invitations::new(store.clone(), domains(config)?, settings);
     let accounts = Accounts::new(store, domains(config)?);
-    Ok(Arc::new(OfflineCommands::new(accounts, rooms)))
+    Ok(Arc::new(OfflineCommands::new(accounts, invitations, rooms)))
 }
 
 /// Opens the store; a relative file lies in the data directory.
@@ -174,7 +185,9 @@ fn host(config: &Config, upload_key: [u8; 32]) -> Result<Host, Error> {
         pubsub: config.pubsub.limits(),
         upload: config.uploads(upload_key),
         external_services: config.calls.services()?,
+        registration: config.registrations(),
         contacts: config.contacts.addresses(),
+        components: config.components.secrets().into_keys().collect(),
     })
 }
 
@@ -185,8 +198,18 @@ fn settings(config: &Config) -> Settings {
         held_stanzas_max: config.limits.held_stanzas_max,
         tail_check_seconds: config.limits.tail_check_seconds,
         push: config.push.told(),
+        retention: Retention {
+            account_days: config.archive.retention_days,
+            room_days: config.archive.room_retention_days,
+        },
+        searches: searches::Settings {
+            rate: config.limits.search_rate,
+            burst: config.limits.search_burst,
+        },
+        rooms: config.rooms.settings(),
+        rooms_joined_max: config.rooms.joined_max,
+        rooms_loaded_max: config.rooms.at_hand_max,
         derivations: config.limits.of_derivations(),
-        ..Settings::default()
     }
 }
 

@@ -6,14 +6,17 @@ use crate::accounts::Accounts;
 use crate::config::{Config, Listen};
 use crate::error::Error;
 use crate::password::Password;
+use klatsch_actors::components::Components;
 use klatsch_actors::sessions::Sessions;
-use klatsch_gateways::auth::{Authenticator, Backend, Internal, Throttle, Tokens};
+use klatsch_gateways::auth::{Authenticator, Backend, Internal, Registrar, Throttle, Tokens};
 use klatsch_gateways::doors::{Door, Gateways};
 use klatsch_gateways::http::signup::{Create, CreateError, NewAdministrator};
 use klatsch_gateways::http::upload::{self, Contents, Uploads};
 use klatsch_gateways::http::{HttpServer, HttpState, SignupLink, router};
 use klatsch_gateways::listener::{Admission, Limits, Shutdown, ShutdownTrigger, listen};
 use klatsch_gateways::tls::CertificateStore;
+use klatsch_gateways::xmpp::bosh::{self, BoshGateway};
+use klatsch_gateways::xmpp::component::ComponentGateway;
 use klatsch_gateways::xmpp::websocket::{self, WebSocketGateway};
 use klatsch_gateways::xmpp::{C2sSettings, ClientGateway};
 use klatsch_protocol::features::caps;
@@ -56,11 +59,13 @@ impl Gates {
         let strain = ground.sessions.strain();
         let uploads = uploads(&ground)?;
         let clients = clients(&ground, &certificates, &limits, &shutdown);
+        let components = components(&ground, &limits, &shutdown);
         let tending = uploads.clone().map(|uploads| tokio::spawn(uploads.tend()));
         let http = http(ground, uploads, &clients, &limits, shutdown);
         let admission = Admission::new(limits, strain);
         let gateways = Gateways {
             clients,
+            components,
             http,
             admission,
         };
@@ -123,6 +128,7 @@ fn clients(
     Arc::new(ClientGateway {
         sessions: ground.sessions.clone(),
         authenticator: Authenticator::new(backends, tokens, Throttle::new(Arc::clone(limits))),
+        registrar: Arc::new(Registrar::new(ground.sessions.clone(), Arc::clone(limits))),
         certificates: Some(Arc::clone(certificates)),
         limits: Arc::clone(limits),
         shutdown: shutdown.clone(),
@@ -135,6 +141,16 @@ fn clients(
             require_tls: ground.foundation.config.c2s.require_tls,
         },
     })
+}
+
+fn components(ground: &Ground<'_>, limits: &Limits, shutdown: &Shutdown) -> Arc<ComponentGateway> {
+    Arc::new(ComponentGateway::new(
+        Components::new(Arc::clone(ground.sessions.world())),
+        ground.foundation.config.components.secrets(),
+        limits,
+        shutdown.clone(),
+        ground.sessions.strain(),
+    ))
 }
 
 /// Where files are stored, if they are.
@@ -169,12 +185,20 @@ fn http(
     let state = HttpState {
         domains,
         signup: ground.sign_up.map(Arc::new),
+        registrar: Some(Arc::clone(&clients.registrar)),
     };
     let sockets = WebSocketGateway {
         clients: Arc::clone(clients),
-        allowed_origins: settings.allowed_origins,
+        allowed_origins: settings.allowed_origins.clone(),
     };
-    let pages = router(Arc::new(state)).merge(websocket::router(Arc::new(sockets)));
+    let requests = BoshGateway {
+        clients: Arc::clone(clients),
+        allowed_origins: settings.allowed_origins,
+        table: Default::default(),
+    };
+    let pages = router(Arc::new(state))
+        .merge(websocket::router(Arc::new(sockets)))
+        .merge(bosh::router(Arc::new(requests)));
     Arc::new(HttpServer {
         router: match uploads {
             Some(uploads) => pages.merge(upload::router(uploads)),
@@ -193,6 +217,7 @@ fn open_doors(gateways: &Gateways, config: &Config) -> Result<(), Error> {
     let doors = [
         (Door::C2s, listen.c2s),
         (Door::C2sTls, listen.c2s_tls),
+        (Door::Component, listen.component),
         (Door::Http, listen.http),
         (Door::Https, listen.https),
     ];

@@ -1,6 +1,8 @@
 //! What is wrong with settings that can be read, and what to know about them.
 
 use super::{Backend, Config, Listen};
+use klatsch_protocol::features::Service;
+use klatsch_protocol::jid::BareJid;
 
 /// Something to say about a setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +27,7 @@ pub fn check(config: &Config) -> Vec<Finding> {
     refuse_half_certificate(config, &mut found);
     refuse_later_parts(config, &mut found);
     refuse_bad_domains(config, &mut found);
+    refuse_bad_components(config, &mut found);
     note_unserved_listeners(config, &mut found);
     note_public_plain_listeners(config, &mut found);
     found
@@ -101,6 +104,35 @@ fn is_domain(text: &str) -> bool {
     !text.is_empty() && text.len() <= 253 && !text.contains(['/', '@', ' ', ':', '"', '*'])
 }
 
+/// A component serves a host that nobody else does, and proves it with something.
+fn refuse_bad_components(config: &Config, found: &mut Vec<Finding>) {
+    let domains = config.domains();
+    let is_service = |host: &str| {
+        let service = host.split_once('.').is_some_and(|(label, domain)| {
+            let is_label = Service::ALL.iter().any(|it| it.label() == label);
+            is_label && domains.iter().any(|it| it == domain)
+        });
+        service || domains.iter().any(|it| it == host)
+    };
+    let mut seen = std::collections::BTreeSet::new();
+    for (host, secret) in &config.components.secrets {
+        let lower = host.to_lowercase();
+        let wrong = if !is_domain(host) || BareJid::parse(host).is_err() {
+            "is no host"
+        } else if is_service(&lower) {
+            "is served here already"
+        } else if !seen.insert(lower) {
+            "stands there twice"
+        } else if secret.is_empty() {
+            "needs a secret"
+        } else {
+            continue;
+        };
+        let text = format!("components.secrets: \"{host}\" {wrong}");
+        found.push(Finding::Refused(text));
+    }
+}
+
 fn note_unserved_listeners(config: &Config, found: &mut Vec<Finding>) {
     let listen = &config.listen;
     for (key, value) in [
@@ -123,6 +155,13 @@ fn note_public_plain_listeners(config: &Config, found: &mut Vec<Finding>) {
         let text = format!(
             "listen.metrics = {}: anybody who reaches it reads the metrics",
             listen.metrics
+        );
+        found.push(Finding::Noted(text));
+    }
+    if !listen.component.is_private() {
+        let text = format!(
+            "listen.component = {}: without TLS, and not only for this machine",
+            listen.component
         );
         found.push(Finding::Noted(text));
     }
@@ -174,6 +213,27 @@ mod tests {
         let config: Config = toml::from_str("[listen]\ns2s = \"[::]:5269\"\n").unwrap();
         let found = check(&config);
         assert!(matches!(&found[..], [Finding::Noted(text)] if text.contains("listen.s2s")));
+    }
+
+    #[test]
+    fn component_serves_a_host_of_its_own_and_has_a_secret() {
+        let with = |host: &str, secret: &str| {
+            refused(&format!(
+                "domains = [\"a.example\"]\n[components]\nsecrets = {{ \"{host}\" = \"{secret}\" }}"
+            ))
+        };
+        assert!(with("bot.a.example", "x").is_empty());
+        assert!(with("conference.b.example", "x").is_empty());
+        for bad in [
+            "a.example",
+            "conference.A.example",
+            "b@a.example",
+            "",
+            "x y",
+        ] {
+            assert_eq!(with(bad, "x").len(), 1, "{bad}");
+        }
+        assert_eq!(with("bot.a.example", "").len(), 1);
     }
 
     #[test]

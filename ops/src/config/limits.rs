@@ -45,6 +45,10 @@ settings! {
         session_stanza_rate: u32 = 50;
         /// Stanzas that a bound client may send at once before that rate holds.
         session_stanza_burst: u32 = 200;
+        /// Searches a second that an account may go on with in archives; 0: no limit.
+        search_rate: u32 = 2;
+        /// Searches that an account may make at once before that rate holds.
+        search_burst: u32 = 40;
         /// Bytes of the head of a request over HTTP.
         http_header_bytes_max: usize = 16 * 1024;
         /// Seconds that the head of a request over HTTP may take.
@@ -53,6 +57,8 @@ settings! {
         websocket_control_rate: u32 = 10;
         /// Logins a minute from one address (IPv6: one /64) before more are refused.
         login_rate_per_address: u32 = 60;
+        /// Accounts an hour that one address (IPv6: one /64) may make without an invitation.
+        registrations_per_address: u32 = 3;
         /// Failed logins from one address after which it is banned.
         login_failures_max: u32 = 100;
         /// Seconds that a ban lasts.
@@ -110,6 +116,7 @@ impl Limits {
             http_header_timeout: Duration::from_secs(self.http_header_timeout),
             websocket_control_rate: self.websocket_control_rate,
             login_rate_per_address: self.login_rate_per_address,
+            registrations_per_address: self.registrations_per_address,
             login_failures_max: self.login_failures_max,
             login_ban: Duration::from_secs(self.login_ban),
         }

@@ -12,7 +12,7 @@ settings! {
         items_max: u32 = Settings::default().items_max;
         /// Bytes of one item.
         item_bytes_max: usize = Settings::default().item_bytes_max;
-        /// Bytes of all items together.
+        /// Bytes of all items together, and of who is subscribed and affiliated.
         bytes_max: u64 = Settings::default().bytes_max;
         /// Subscriptions of one node.
         subscriptions_max: usize = Settings::default().subscriptions_max;

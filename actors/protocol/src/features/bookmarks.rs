@@ -6,7 +6,7 @@
 //! `#compat-pep`) is made from it when they ask; when they write it, items are published and
 //! retracted by what is different. What the old form has beside rooms is kept as it is.
 
-mod convert;
+pub mod convert;
 
 use self::convert::{differences, to_legacy};
 use super::pubsub::node::{Action, Ask, Found, FoundNode, Item, Node, Wanted};
@@ -16,8 +16,8 @@ use super::{Feature, Spec, refuse};
 use crate::effect::{Answer, Change, Effect, Kept, KeptChange, Query};
 use crate::facts::Facts;
 use crate::jid::Jid;
-use crate::stanza::{Head, Iq, Message, MessageKind, Stanza, StanzaError};
-use crate::xml::{Element, Payloads};
+use crate::stanza::{Iq, Message, Stanza, StanzaError};
+use crate::xml::Element;
 
 /// Bookmarks of today, and their node.
 pub const NS: &str = "urn:xmpp:bookmarks:1";
@@ -91,8 +91,8 @@ fn store(legacy: &Element, answer: Answer, facts: &Facts<'_>) -> Result<Vec<Effe
     let (put, gone) = differences(legacy, &found, facts);
     let settings = &facts.host.pubsub;
     let kept = found.items.len() + put.len() - gone.len().min(found.items.len());
-    let bytes: usize = put.iter().map(|item| item.payload.len()).sum();
-    if kept > settings.items_max as usize || found.usage.bytes + bytes as u64 > settings.bytes_max {
+    let bytes: u64 = put.iter().map(Item::bytes).sum();
+    if kept > settings.items_max as usize || found.usage.bytes + bytes > settings.bytes_max {
         return Err(StanzaError::policy_violation().with_text("too many bookmarks"));
     }
     let rest = Element::new("storage", NS_LEGACY).children_from(
@@ -300,19 +300,12 @@ fn event(answer: &Answer, to: Jid, facts: &Facts<'_>) -> Option<Message> {
     let (found, rest) = found(answer.clone()).ok()?;
     found.node.as_ref()?;
     let item = legacy_item(&to_legacy(&found, rest.as_ref()), facts);
-    let item = notify::item(&item, &pep::private_config());
+    let config = pep::private_config();
+    let item = notify::item(&item, &config);
     let payload = notify::event(notify::items(NS_LEGACY, [item]));
-    let head = Head {
-        from: Some(facts.account.clone().into()),
-        to: Some(to),
-        id: Some(format!("{:032x}", (facts.random)()).into()),
-        lang: None,
-    };
-    Some(Message {
-        head,
-        kind: MessageKind::Headline,
-        payloads: [payload].into_iter().collect::<Payloads>(),
-    })
+    let mut message = notify::message(payload, &config, facts);
+    message.head.to = Some(to);
+    Some(message)
 }
 
 #[cfg(test)]

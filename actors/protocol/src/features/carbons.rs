@@ -4,6 +4,7 @@
 //! Copies messages to the account's other resources. For what is kept this is the log seen
 //! by another session ([`crate::routing::share`]); for what is not, copies are routed.
 
+use super::blocking::is_blocked;
 use super::{Feature, Scope, Spec, chat, jingle, set};
 use crate::effect::{Effect, Flag};
 use crate::facts::Facts;
@@ -130,6 +131,23 @@ pub fn copy_unkept(message: &Message, facts: &Facts<'_>) -> Vec<Effect> {
         copies.extend(copies_received(message, to, facts));
     }
     copies
+}
+
+/// The copies of a message from elsewhere that is eligible and kept in no log (§7): to the other
+/// resources of the account that decides, unless it blocks the sender (row R16).
+pub fn copy_arrived(message: &Message, facts: &Facts<'_>) -> Vec<Effect> {
+    let head = &message.head;
+    let is_blocked = head.from.as_ref().is_some_and(|it| is_blocked(it, facts));
+    if !is_eligible(message) || message.kind == MessageKind::Error || is_blocked {
+        return Vec::new();
+    }
+    let to = head.to.as_ref().and_then(|to| to.to_full());
+    let bound = to.filter(|to| facts.resources().resource(to).is_some());
+    match bound {
+        Some(to) => copies(message, "received", facts.account, Some(&to.into()), facts),
+        // All of its resources get the message itself.
+        None => Vec::new(),
+    }
 }
 
 fn copies_received(message: &Message, to: &Jid, facts: &Facts<'_>) -> Vec<Effect> {

@@ -5,7 +5,7 @@
 //! that is not cannot be.
 
 use super::pubsub::disco as nodes;
-use super::{ALL, Feature, Scope, Service, Spec, contact_addresses, get, refuse, upload};
+use super::{ALL, Feature, Scope, Service, Spec, adhoc, contact_addresses, get, refuse, upload};
 use crate::effect::{Answer, Effect};
 use crate::facts::{Facts, Host};
 use crate::features::roster::Subscription;
@@ -98,6 +98,9 @@ fn description<'a>(
 
 fn server_info(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
     let node = node_of(iq);
+    if let Some(command) = node.as_deref().and_then(adhoc::describe) {
+        return answer(iq, command, None);
+    }
     // XEP-0115 §6.2: the node of our own capabilities is known, others are not.
     if node
         .as_deref()
@@ -110,8 +113,10 @@ fn server_info(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
 
 /// §4: the services of the domain that was asked.
 fn server_items(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
-    if node_of(iq).is_some() {
-        return refuse(iq, StanzaError::item_not_found());
+    match node_of(iq) {
+        None => {}
+        Some(node) if node == adhoc::NS => return adhoc::list(iq, facts),
+        Some(_) => return refuse(iq, StanzaError::item_not_found()),
     }
     let domain = iq
         .head
@@ -125,11 +130,17 @@ fn server_items(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
             .attr("jid", format!("{}.{domain}", service.label()))
             .attr("name", name)
     });
-    answer(
-        iq,
-        Element::new("query", NS_ITEMS).children_from(services),
-        None,
-    )
+    // XEP-0114 says nothing of it, but whoever looks for a gateway looks here.
+    let components = facts.host.components.iter().filter(|component| {
+        let shown_at = facts.host.domain_of(component);
+        shown_at.is_some_and(|shown_at| shown_at.as_str() == domain)
+    });
+    let components =
+        components.map(|it| Element::new("item", NS_ITEMS).attr("jid", it.as_str().to_owned()));
+    let items = Element::new("query", NS_ITEMS)
+        .children_from(services)
+        .children_from(components);
+    answer(iq, items, None)
 }
 
 /// What a service is and can.

@@ -4,11 +4,14 @@
 //! The archive of an account is its log. Results are ordinary stanzas to the client, read
 //! from the store a page at a time. A room's archive: [`super::muc`].
 
-use super::{Feature, Scope, Spec, Status, carbons, data_forms, delay, get, refuse, rsm, set};
+use super::{
+    Feature, Scope, Spec, Status, carbons, data_forms, delay, fulltext, get, refuse, rsm, set,
+};
 use crate::archive::{ArchiveQuery, Bounds, Entry, Page, PageFrom};
 use crate::effect::{Answer, Effect, Query};
 use crate::facts::Facts;
 use crate::features::data_forms::Submitted;
+use crate::features::fulltext::Search;
 use crate::features::rsm::PageRequest;
 use crate::jid::Jid;
 use crate::stanza::{Iq, Message, MessageKind, Stanza, StanzaError, framed};
@@ -119,13 +122,14 @@ fn read_id(text: &str) -> Result<u64, StanzaError> {
 }
 
 /// What can be asked for, and the kind of each field.
-const FIELDS: [(&str, &str); 6] = [
+const FIELDS: [(&str, &str); 7] = [
     ("with", "jid-single"),
     ("start", "text-single"),
     ("end", "text-single"),
     ("before-id", "text-single"),
     ("after-id", "text-single"),
     ("ids", "list-multi"),
+    (fulltext::FIELD, "text-single"),
 ];
 
 /// §4.1: the filters.
@@ -156,6 +160,8 @@ fn read_filters(form: &Element) -> Result<ArchiveQuery, StanzaError> {
             .iter()
             .map(|id| read_id(id))
             .collect::<Result<_, _>>()?,
+        // XEP-0431 §2.2: an empty text asks for nothing.
+        search: form.value(fulltext::FIELD).map(Search::parse).transpose()?,
         ..ArchiveQuery::default()
     })
 }

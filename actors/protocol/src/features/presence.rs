@@ -14,7 +14,7 @@ use crate::effect::{Answer, Effect, Query};
 use crate::facts::{Facts, SessionFacts};
 use crate::features::roster::set::tell;
 use crate::features::subscription::State;
-use crate::features::{blocking, caps, subscription};
+use crate::features::{blocking, caps, last_activity, subscription};
 use crate::jid::{BareJid, Jid};
 use crate::ns;
 use crate::pipeline::reply_error;
@@ -149,6 +149,9 @@ fn decide_unavailable(
     }
     // §4.5.2: also to the resource that goes.
     effects.push(announce::reply_to(presence.clone(), session));
+    if session.presence.is_some() {
+        effects.push(last_activity::goes());
+    }
     effects
 }
 

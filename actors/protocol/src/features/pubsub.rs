@@ -52,9 +52,12 @@ const NS_CONFIG: &str = "http://jabber.org/protocol/pubsub#node_config";
 const NS_OPTIONS: &str = "http://jabber.org/protocol/pubsub#subscribe_options";
 const NS_PUBLISH_OPTIONS: &str = "http://jabber.org/protocol/pubsub#publish-options";
 
-/// What accounts and services can do alike (§10).
+/// What accounts and services can do alike (§10), and what one of them can do besides.
 macro_rules! features {
-    ($($name:literal),* $(,)?) => {
+    ($($besides:literal),* $(,)?) => {
+        features!(@named "access-authorize", "access-open", "access-whitelist", "auto-create", "config-node", "config-node-max", "create-and-configure", "create-nodes", "delete-items", "delete-nodes", "instant-nodes", "item-ids", "last-published", "manage-subscriptions", "member-affiliation", "meta-data", "modify-affiliations", "multi-items", "outcast-affiliation", "persistent-items", "presence-notifications", "publish", "publish-node-full", "publish-only-affiliation", "publish-options", "publisher-affiliation", "purge-nodes", "retract-items", "retrieve-affiliations", "retrieve-default", "retrieve-default-sub", "retrieve-items", "retrieve-subscriptions", "rsm", "subscribe", "subscription-notifications", "subscription-options", $($besides),*)
+    };
+    (@named $($name:literal),* $(,)?) => {
         &[NS, $(concat!("http://jabber.org/protocol/pubsub#", $name)),*]
     };
 }
@@ -68,92 +71,14 @@ pub const FEATURE: Feature = Feature {
         version: "1.30.0",
     },
     status: Status::Partial("no leases, one subscription an address, no get-pending"),
-    services: &[(
-        Service::Pubsub,
-        features!(
-            "access-authorize",
-            "access-open",
-            "access-whitelist",
-            "auto-create",
-            "config-node",
-            "config-node-max",
-            "create-and-configure",
-            "create-nodes",
-            "delete-items",
-            "delete-nodes",
-            "instant-nodes",
-            "item-ids",
-            "last-published",
-            "manage-subscriptions",
-            "member-affiliation",
-            "meta-data",
-            "modify-affiliations",
-            "multi-items",
-            "outcast-affiliation",
-            "persistent-items",
-            "presence-notifications",
-            "publish",
-            "publish-node-full",
-            "publish-only-affiliation",
-            "publish-options",
-            "publisher-affiliation",
-            "purge-nodes",
-            "retract-items",
-            "retrieve-affiliations",
-            "retrieve-default",
-            "retrieve-default-sub",
-            "retrieve-items",
-            "retrieve-subscriptions",
-            "rsm",
-            "subscribe",
-            "subscription-notifications",
-            "subscription-options",
-        ),
-    )],
+    services: &[(Service::Pubsub, features!())],
     disco_account: features!(
-        "access-authorize",
-        "access-open",
         "access-presence",
         "access-roster",
-        "access-whitelist",
-        "auto-create",
         "auto-subscribe",
-        "config-node",
-        "config-node-max",
-        "create-and-configure",
-        "create-nodes",
-        "delete-items",
-        "delete-nodes",
         "filtered-notifications",
-        "instant-nodes",
-        "item-ids",
-        "last-published",
-        "manage-subscriptions",
-        "member-affiliation",
-        "meta-data",
-        "modify-affiliations",
-        "multi-items",
-        "outcast-affiliation",
-        "persistent-items",
-        "presence-notifications",
         "presence-subscribe",
-        "pubsub-on-a-jid",
-        "publish",
-        "publish-node-full",
-        "publish-only-affiliation",
-        "publish-options",
-        "publisher-affiliation",
-        "purge-nodes",
-        "retract-items",
-        "retrieve-affiliations",
-        "retrieve-default",
-        "retrieve-default-sub",
-        "retrieve-items",
-        "retrieve-subscriptions",
-        "rsm",
-        "subscribe",
-        "subscription-notifications",
-        "subscription-options",
+        "pubsub-on-a-jid"
     ),
     iq: &[
         get(Scope::Account, NS, "pubsub", decide),
@@ -183,7 +108,7 @@ pub struct Settings {
     pub items_max: u32,
     /// Bytes of one item.
     pub item_bytes_max: usize,
-    /// Bytes of all items in the nodes of one account.
+    /// Bytes of all items, subscriptions and affiliations in the nodes of one account.
     pub bytes_max: u64,
     /// Subscriptions, and affiliations, of one node.
     pub subscriptions_max: usize,
@@ -352,6 +277,13 @@ impl<'a> Asked<'a> {
 
     fn relation(&self, node: &Node) -> Relation {
         Relation::of(self.who, node, self.facts)
+    }
+
+    /// Tells whether the node may have so many subscriptions or affiliations, and its creator
+    /// anything more.
+    fn has_room_for(&self, count: usize) -> bool {
+        let settings = &self.facts.host.pubsub;
+        count <= settings.subscriptions_max && self.found.usage.bytes < settings.bytes_max
     }
 
     /// The answer, with a payload or without.

@@ -31,7 +31,9 @@ pub const FEATURE: Feature = Feature {
         number: 357,
         version: "0.4.1",
     },
-    status: Status::Partial("not for what is said in rooms; app servers of this server only"),
+    status: Status::Partial(
+        "of rooms only for members, and app servers of this server and its components only",
+    ),
     disco_account: &[NS],
     iq: &[
         set(Scope::Own, NS, "enable", enable),

@@ -259,7 +259,7 @@ fn get(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
     effects
 }
 
-fn whole(roster: &Roster, is_versioned: bool) -> Element {
+pub(crate) fn whole(roster: &Roster, is_versioned: bool) -> Element {
     let items = roster.listed().map(RosterItem::to_element);
     // §2.6.2: versions are for those who have asked with one, be it empty.
     let query = if is_versioned {

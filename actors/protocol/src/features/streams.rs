@@ -24,13 +24,21 @@ pub const STREAMS: &[Feature] = &[
     rfc("SCRAM-SHA-1 and -PLUS", 5802, Status::Complete),
     rfc("SCRAM-SHA-256 and -PLUS", 7677, Status::Complete),
     rfc("Channel bindings for TLS 1.3", 9266, Status::Complete),
+    xep("BOSH", 124, "1.11.2", Status::Complete),
     xep(
         "Alternative Connection Methods",
         156,
         "1.4.0",
         Status::Complete,
     ),
+    xep(
+        "Portable Import/Export Format",
+        227,
+        "1.1",
+        Status::Partial("accounts; privacy lists only as far as they block addresses"),
+    ),
     xep("Stream Management", 198, "1.6.3", Status::Complete),
+    xep("XMPP Over BOSH", 206, "1.4", Status::Complete),
     xep("Direct TLS", 368, "1.1.0", Status::Complete),
     xep("Bind 2", 386, "1.1.0", Status::Complete),
     xep(

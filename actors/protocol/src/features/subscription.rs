@@ -10,12 +10,12 @@ use bytes::Bytes;
 pub use table::{Request, State};
 
 use super::{Feature, Spec, Status};
-use crate::effect::{Change, Effect};
+use crate::effect::{Answer, Change, Effect, Query};
 use crate::facts::Facts;
 use crate::features::pubsub::pep;
 use crate::features::roster::set::{CONTACTS_MAX, tell};
-use crate::features::roster::{RosterChange, RosterItem, push_of};
-use crate::features::{blocking, presence as presences};
+use crate::features::roster::{RosterChange, RosterItem, Subscription, push_of};
+use crate::features::{blocking, invitation, presence as presences};
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::pipeline::reply_error;
 use crate::stanza::{Presence, PresenceKind, Stanza, StanzaError};
@@ -173,7 +173,74 @@ fn decide_request(
     if state.shows() || known.is_some_and(|item| item.approved) {
         return accept(contact, known, state, facts);
     }
-    let (passes, next) = table::inbound(state, Request::Subscribe);
+    if let Some(token) = invitation::token_in(presence) {
+        // XEP-0379 §3.5, which the server does for its user.
+        let redeem = Query::Redeem(invitation::hash_of(&token));
+        return vec![Effect::Load(redeem, decide_invited)];
+    }
+    decide_uninvited(presence, contact, known, facts)
+}
+
+/// Somebody has come with a token: a good one opens the door to both.
+fn decide_invited(stanza: &Stanza, answer: Answer, facts: &Facts<'_>) -> Vec<Effect> {
+    let Stanza::Presence(presence) = stanza else {
+        return Vec::new();
+    };
+    let Some(contact) = presence.head.from.as_ref().map(Jid::bare) else {
+        return Vec::new();
+    };
+    if answer == Answer::Redeemed(true) {
+        return welcome(&contact, facts);
+    }
+    // XEP-0379 §4.1: as if there were no token.
+    let known = facts.data.roster.items.get(&contact);
+    decide_uninvited(presence, contact, known, facts)
+}
+
+/// They see each other from now on, as far as that is ours to say.
+fn welcome(contact: &BareJid, facts: &Facts<'_>) -> Vec<Effect> {
+    let known = facts.data.roster.items.get(contact);
+    let to = Jid::from(contact.clone());
+    let mut item = known
+        .cloned()
+        .unwrap_or_else(|| RosterItem::new(contact.clone()));
+    let (_, asked) = table::inbound(State::of(known), Request::Subscribe);
+    let (_, granted) = table::outbound(asked, Request::Subscribed);
+    let (asks, both) = table::outbound(granted, Request::Subscribe);
+    enter(&mut item, both);
+    let mut effects = settle(known, item, facts);
+    effects.push(tell(PresenceKind::Subscribed, &to, facts));
+    if asks {
+        effects.push(tell(PresenceKind::Subscribe, &to, facts));
+    }
+    effects.extend(presences::show_current(&to, facts));
+    effects.extend(pep::introduce(contact, facts));
+    effects
+}
+
+/// Puts two accounts into each other's rosters when one has invited the other here; for each
+/// of them (XEP-0401 §5.5).
+pub fn befriend(contact: &BareJid, facts: &Facts<'_>) -> Vec<Effect> {
+    let known = facts.data.roster.items.get(contact);
+    if known.is_none() && facts.data.roster.items.len() >= CONTACTS_MAX {
+        return vec![Effect::Trace("invitation", "the roster is full")];
+    }
+    let mut item = known
+        .cloned()
+        .unwrap_or_else(|| RosterItem::new(contact.clone()));
+    item.subscription = Subscription::Both;
+    item.ask = false;
+    item.pending_in = None;
+    settle(known, item, facts)
+}
+
+fn decide_uninvited(
+    presence: &Presence,
+    contact: BareJid,
+    known: Option<&RosterItem>,
+    facts: &Facts<'_>,
+) -> Vec<Effect> {
+    let (passes, next) = table::inbound(State::of(known), Request::Subscribe);
     if !passes {
         return vec![Effect::Trace("subscription", "asked before")];
     }

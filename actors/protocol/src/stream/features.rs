@@ -3,7 +3,7 @@
 //! Features of others: XEP-0440 1.0.0 (channel-binding types), XEP-0478 0.2.0 (limits),
 //! XEP-0198 1.6.3, XEP-0352 1.0.0, RFC 6121 §2.6 (roster versions) and §3.4 (pre-approval).
 
-use super::{StreamSettings, TlsState, Transport, closing, sasl2, sm, starttls};
+use super::{StreamSettings, TlsState, Transport, closing, register, sasl2, sm, starttls};
 use crate::features::csi;
 use crate::ns;
 use crate::sasl::{BindingType, ChannelBindings, HtMechanism, Mechanism};
@@ -94,6 +94,9 @@ pub(super) fn before_login(settings: &StreamSettings, offer: &Offer) -> Vec<Elem
     if offer.has_sasl2() {
         features.push(sasl2::feature(offer));
     }
+    if !offer.mechanisms.is_empty() {
+        features.extend(register::features(settings.registration));
+    }
     features.extend(limits(settings.limits.bytes_before_login, 0));
     features
 }
@@ -159,11 +162,11 @@ fn limits(max_bytes: usize, idle_seconds: u32) -> Option<Element> {
 }
 
 /// `<stream:features/>` on the wire; a WebSocket frame declares the prefix itself
-/// (RFC 7395 §3.3.3).
+/// (RFC 7395 §3.3.3), and so does what stands in a BOSH answer.
 pub(super) fn render(transport: Transport, features: &[Element]) -> Vec<u8> {
     let mut out = match transport {
         Transport::Tcp => b"<stream:features>".to_vec(),
-        Transport::WebSocket => {
+        Transport::WebSocket | Transport::Bosh => {
             format!("<stream:features xmlns:stream='{}'>", ns::STREAMS).into_bytes()
         }
     };

@@ -3,7 +3,7 @@
 //!
 //! RFC 6120 §4.3.2 and §5 to §7 give the order; everything outside it ends here.
 
-use super::{Action, Phase, Stream, sm};
+use super::{Action, Phase, Stream, register, sm};
 use crate::ns;
 use crate::stanza::StreamCondition;
 use crate::stream::starttls;
@@ -39,6 +39,8 @@ enum Kind {
     Compress,
     /// An IQ that asks for a resource.
     Bind,
+    /// An IQ about registration.
+    Register,
     /// Any other stanza.
     Stanza,
     Resume,
@@ -60,6 +62,7 @@ enum Gate {
     EncryptionFirst2,
     RefuseCompression,
     Bind,
+    Register,
     Resume,
     /// `<failed><unexpected-request/></failed>`
     NotNow,
@@ -92,8 +95,10 @@ fn gate(stage: Stage, kind: Kind, tls_is_offered: bool) -> Gate {
         (Kind::Compress, _) => Gate::RefuseCompression,
 
         (Kind::Bind, Stage::AfterLogin) => Gate::Bind,
+        // XEP-0077 §3.1.1; under TLS, where that is required (row A16).
+        (Kind::Register, Stage::BeforeLogin) => Gate::Register,
         // RFC 6120 §4.9.3.12 before login, §7.1 before binding.
-        (Kind::Bind | Kind::Stanza, _) => Gate::Close(NotAuthorized),
+        (Kind::Bind | Kind::Register | Kind::Stanza, _) => Gate::Close(NotAuthorized),
 
         (Kind::Resume, Stage::AfterLogin) => Gate::Resume,
         // XEP-0198 §3: out of order.
@@ -113,6 +118,7 @@ fn kind_of(fragment: &Fragment) -> Kind {
         (ns::SASL2, "response" | "abort") => Kind::Sasl2Answer,
         (NS_COMPRESS, "compress") => Kind::Compress,
         (ns::CLIENT, "iq") if is_bind(fragment) => Kind::Bind,
+        (ns::CLIENT, "iq") if register::is_request(fragment) => Kind::Register,
         (ns::CLIENT, "iq" | "message" | "presence") => Kind::Stanza,
         (sm::NS, "resume") => Kind::Resume,
         (sm::NS, "enable") => Kind::Enable,
@@ -141,6 +147,7 @@ impl Stream {
             Gate::EncryptionFirst2 => self.refuse_authenticate(actions),
             Gate::RefuseCompression => self.refuse(&compression_refused(), actions),
             Gate::Bind => self.bind(fragment, actions),
+            Gate::Register => self.register(fragment, actions),
             Gate::Resume => self.resume(fragment, actions),
             Gate::NotNow => self.refuse(&sm::failed("unexpected-request", None), actions),
             Gate::Close(condition) => self.fail(condition, actions),
@@ -228,6 +235,14 @@ mod tests {
                     Gate::Close(NotAuthorized),
                     Gate::Close(NotAuthorized),
                     Gate::Bind,
+                ],
+            ),
+            (
+                Kind::Register,
+                [
+                    Gate::Close(NotAuthorized),
+                    Gate::Register,
+                    Gate::Close(NotAuthorized),
                 ],
             ),
             (Kind::Stanza, [Gate::Close(NotAuthorized); 3]),

@@ -82,6 +82,8 @@ pub(super) fn stream_id(entropy: [u8; 16]) -> String {
 pub(super) fn render(transport: Transport, from: &str, id: &str, language: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
     match transport {
+        // XEP-0206 §3: what of it matters stands in the wrapper.
+        Transport::Bosh => return Vec::new(),
         Transport::Tcp => {
             out.extend_from_slice(b"<?xml version='1.0'?><stream:stream xmlns='jabber:client'");
             out.extend_from_slice(b" xmlns:stream='http://etherx.jabber.org/streams'");

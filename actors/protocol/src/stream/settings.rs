@@ -2,6 +2,7 @@
 
 use crate::jid::BareJid;
 use crate::sasl::Mechanism;
+use crate::stream::register::Registration;
 use crate::xml::Element;
 
 /// Settings shared by all streams of one listener.
@@ -24,6 +25,8 @@ pub struct StreamSettings {
     /// The server's secret behind the credentials of absent accounts; the same on every
     /// node and after every start, or absent accounts would show by their changing salt.
     pub fake_salt_key: [u8; 32],
+    /// Who may make an account.
+    pub registration: Registration,
     /// What XEP-0478 announces.
     pub limits: StreamLimits,
     /// Further features to announce after login, such as entity capabilities (XEP-0115 §6.3).
@@ -43,6 +46,7 @@ impl StreamSettings {
             attempts_max: 3,
             restarts_max: 5,
             fake_salt_key,
+            registration: Registration::default(),
             limits: StreamLimits::default(),
             extra_features: Vec::new(),
         }
@@ -68,6 +72,8 @@ pub enum Transport {
     Tcp,
     /// A document a frame (RFC 7395).
     WebSocket,
+    /// Elements in the bodies of HTTP requests and answers (XEP-0124, XEP-0206).
+    Bosh,
 }
 
 /// What a client may send (XEP-0478); zero is not announced.

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use super::fast::{self, TokenVerdict};
+use super::register::Invited;
 use super::{Action, Event, NotResumed, Resumed, Stream, StreamSettings, Transport, Verdict};
+use crate::features::invitation;
 use crate::jid::{BareJid, FullJid};
 use crate::sasl::{ChannelBindings, Hash, Mechanism, ScramCredentials, Secret};
 use crate::stanza::{StanzaError, StreamCondition};
@@ -16,6 +18,9 @@ pub(super) const PASSWORD: &str = "balcony";
 
 /// The token of its client; with 1 as its count it has expired, with 99 it is old.
 pub(super) const TOKEN: &str = "c2VjcmV0";
+
+/// The token of an invitation.
+pub(super) const INVITATION: &str = "invited";
 
 /// The domains the tests serve.
 pub(super) fn settings() -> StreamSettings {
@@ -84,7 +89,7 @@ impl Script {
     pub(super) fn send(&mut self, text: &str) -> String {
         match self.transport {
             Transport::Tcp => self.send_bytes(text),
-            Transport::WebSocket => {
+            Transport::WebSocket | Transport::Bosh => {
                 let frame = parse_fragment(text.as_bytes(), &Limits::BEFORE_LOGIN);
                 let event = match frame {
                     Ok(fragment) => Event::Token(Token::Fragment(fragment)),
@@ -171,6 +176,19 @@ impl Script {
                     expiry: Timestamp(1_600_000_000_000_000),
                 }
             }))),
+            Action::CheckInvitation { hash, .. } => {
+                let known = hash == invitation::hash_of(INVITATION);
+                let reserved = None;
+                let unknown = StanzaError::item_not_found();
+                Some(Event::InvitationChecked(match known {
+                    true => Ok(Invited { reserved }),
+                    false => Err(unknown),
+                }))
+            }
+            Action::Register(new) => Some(Event::Registered(match new.account.as_str() {
+                "juliet@example.org" => Err(StanzaError::conflict()),
+                _ => Ok(()),
+            })),
             Action::Bind { .. } if self.is_full => {
                 Some(Event::Bound(Err(StanzaError::resource_constraint())))
             }

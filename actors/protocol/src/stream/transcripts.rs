@@ -2,4 +2,5 @@
 
 mod attacks;
 mod logins;
+mod registration;
 mod sasl2;

@@ -54,6 +54,6 @@ fn header(open: &Fragment) -> StreamHeader {
 pub(super) const fn tag_end(transport: Transport) -> &'static [u8] {
     match transport {
         Transport::Tcp => b">",
-        Transport::WebSocket => b"/>",
+        Transport::WebSocket | Transport::Bosh => b"/>",
     }
 }

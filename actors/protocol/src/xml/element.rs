@@ -240,10 +240,7 @@ impl Element {
             Some((Found::Element, end)) if end == bytes.len() => {}
             _ => return Err(XmlError::NotWellFormed),
         }
-        let scope = Scope {
-            default: ns::CLIENT,
-            prefixes: &[],
-        };
+        let scope = Scope::of(ns::CLIENT);
         let mut reader = StrictReader::new(bytes, scope, limits)?;
         read_tree(&mut reader)
     }

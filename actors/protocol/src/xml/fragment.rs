@@ -139,14 +139,7 @@ pub fn parse_fragment(bytes: &[u8], limits: &Limits) -> Result<Fragment, XmlErro
         Some((Found::Element, end)) if end == bytes.len() => {}
         _ => return Err(XmlError::NotWellFormed),
     }
-    Fragment::read(
-        bytes,
-        Scope {
-            default: ns::CLIENT,
-            prefixes: &[],
-        },
-        limits,
-    )
+    Fragment::read(bytes, Scope::of(ns::CLIENT), limits)
 }
 
 /// Reads a row of canonical children again.

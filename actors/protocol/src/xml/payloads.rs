@@ -225,10 +225,7 @@ impl Payloads {
     /// Indexes canonical bytes. They come from our own writer, but from another node's, or
     /// from a disk: they are read as strictly as a peer's.
     fn from_canonical(bytes: Bytes) -> Result<Self, XmlError> {
-        let scope = Scope {
-            default: ns::CLIENT,
-            prefixes: &[],
-        };
+        let scope = Scope::of(ns::CLIENT);
         let (index, written) = read_children(&bytes, scope, &Limits::CANONICAL)?;
         // What was put in by `Element::raw_child` may declare a namespace once too often.
         let bytes = if written == bytes {

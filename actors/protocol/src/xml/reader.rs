@@ -20,6 +20,19 @@ const BINDINGS_MAX: usize = 64;
 pub(super) struct Scope<'a> {
     pub(super) default: &'a str,
     pub(super) prefixes: &'a [(Box<str>, Box<str>)],
+    /// What this stream says for `jabber:client`; empty if it says just that.
+    pub(super) content: &'a str,
+}
+
+impl<'a> Scope<'a> {
+    /// With this default and nothing else.
+    pub(super) fn of(default: &'a str) -> Self {
+        Self {
+            default,
+            prefixes: &[],
+            content: "",
+        }
+    }
 }
 
 /// An attribute that is no namespace declaration.
@@ -184,7 +197,10 @@ impl<'a> StrictReader<'a> {
             });
         }
         self.resolve_attributes()?;
-        let namespace = self.resolve(prefix)?;
+        let mut namespace = self.resolve(prefix)?;
+        if !self.scope.content.is_empty() && namespace == self.scope.content {
+            namespace = Cow::Borrowed(ns::CLIENT);
+        }
         // Nothing is defined there, and no default declaration could name it.
         if namespace == ns::XML {
             return Err(XmlError::BadNamespacePrefix);

@@ -54,6 +54,8 @@ enum Place {
     Stream,
     /// A document of its own: its root is what is looked for.
     Document,
+    /// A document of its own: first its root's start tag, then the root's children.
+    Wrapper,
 }
 
 /// The state of a scan. A few words; nothing of the input is kept.
@@ -79,6 +81,11 @@ impl Scanner {
     /// Before a document that is one element.
     pub(super) fn document() -> Self {
         Self::at(Place::Document)
+    }
+
+    /// Before a document whose root's children are read one by one.
+    pub(super) fn wrapper() -> Self {
+        Self::at(Place::Wrapper)
     }
 
     fn at(place: Place) -> Self {
@@ -219,7 +226,7 @@ impl Scanner {
     }
 
     fn end_start_tag(&mut self) -> Option<Found> {
-        if matches!(self.place, Place::Start | Place::Prolog) {
+        if matches!(self.place, Place::Start | Place::Prolog | Place::Wrapper) {
             self.place = Place::Stream;
             self.reset();
             return Some(Found::Header);

@@ -206,9 +206,18 @@ impl Tokenizer {
 
 impl Context {
     fn scope(&self) -> Scope<'_> {
-        Scope {
-            default: &self.content_ns,
-            prefixes: &self.prefixes,
+        match &*self.content_ns {
+            // Stanzas are the same on every stream, only the name of their namespace is not
+            // (RFC 6120 §4.8.2): within, they are of `jabber:client`.
+            ns::COMPONENT => Scope {
+                default: ns::CLIENT,
+                prefixes: &self.prefixes,
+                content: ns::COMPONENT,
+            },
+            default => Scope {
+                prefixes: &self.prefixes,
+                ..Scope::of(default)
+            },
         }
     }
 
@@ -234,14 +243,7 @@ fn trim_space(bytes: &[u8]) -> &[u8] {
 }
 
 fn read_header(bytes: &[u8], limits: &Limits) -> Result<(StreamHeader, Context), XmlError> {
-    let mut reader = StrictReader::new(
-        bytes,
-        Scope {
-            default: "",
-            prefixes: &[],
-        },
-        limits,
-    )?;
+    let mut reader = StrictReader::new(bytes, Scope::of(""), limits)?;
     let Some(Item::Start { local, namespace }) = reader.next()? else {
         return Err(XmlError::NotWellFormed);
     };

@@ -12,7 +12,7 @@ use crate::blocklist::forms;
 use crate::error::{Result, StoreError};
 use crate::log::{
     Append, Appended, Arrival, Arrived, Dedup, HIDDEN, IDS_MAX, LogAppend, LogAppended, Logs,
-    PAGE_MAX, Placed, Sent, cut,
+    PAGE_MAX, Placed, Restore, Sent, cut,
 };
 use crate::rooms::dedup_of;
 
@@ -165,6 +165,31 @@ impl State {
         }
     }
 
+    fn restore(&mut self, restore: &Restore) -> Appended {
+        let Some(life) = self.accounts.get_mut(&restore.account) else {
+            return Appended::NoSuchAccount;
+        };
+        if let Some((payload, sender, recipient)) = life.log.said(Some(&restore.dedup)) {
+            return match payload == restore.dedup.payload {
+                true => Appended::Replay { sender, recipient },
+                false => Appended::ReplayOtherPayload,
+            };
+        }
+        let log = &mut life.log;
+        let sender = log.place(
+            &restore.with,
+            restore.direction,
+            &restore.stanza,
+            0,
+            restore.stamp,
+        );
+        log.say(Some(&restore.dedup), sender, None);
+        Appended::Stored {
+            sender,
+            recipient: None,
+        }
+    }
+
     fn arrive(&mut self, arrival: &Arrival) -> Arrived {
         let Some(life) = self.accounts.get_mut(&arrival.recipient) else {
             return Arrived::NoSuchAccount;
@@ -181,11 +206,16 @@ impl State {
         if is_blocked(&life.blocklist.jids, from) {
             return Arrived::Blocked;
         }
-        let recipient = life.log.place(from, Direction::Received, stanza, 0, now);
+        let flags = hidden(&arrival.recipient, life, from);
+        let recipient = life
+            .log
+            .place(from, Direction::Received, stanza, flags, now);
         life.log.say(dedup.as_ref(), recipient, None);
         let sender = arrival.sent.as_ref().and_then(|Sent { with, stanza }| {
-            let life = self.accounts.get_mut(&arrival.sender.bare())?;
-            Some(life.log.place(with, Direction::Sent, stanza, 0, now))
+            let account = arrival.sender.bare();
+            let life = self.accounts.get_mut(&account)?;
+            let flags = hidden(&account, life, with);
+            Some(life.log.place(with, Direction::Sent, stanza, flags, now))
         });
         Arrived::Stored { recipient, sender }
     }
@@ -197,8 +227,18 @@ impl State {
         direction: Direction,
         append: &Append,
     ) -> Option<Placed> {
-        let log = &mut self.accounts.get_mut(account)?.log;
-        Some(log.place(with, direction, &append.stanza, append.flags, append.now))
+        let life = self.accounts.get_mut(account)?;
+        let flags = append.flags | hidden(account, life, with);
+        let log = &mut life.log;
+        Some(log.place(with, direction, &append.stanza, flags, append.now))
+    }
+}
+
+/// The flags of an entry that its account may not want to find.
+fn hidden(account: &BareJid, life: &Life, with: &Jid) -> u8 {
+    match life.preferences.wants(account, with, &life.roster) {
+        true => 0,
+        false => HIDDEN,
     }
 }
 
@@ -227,6 +267,26 @@ impl Log {
         }
         let passing = self.visible().filter(|line| passes(line, query));
         Ok(cut(passing.map(|line| line.entry.clone()).collect(), query))
+    }
+
+    /// Deletes what was stamped before `stamp`, but nothing after `keep_after`.
+    pub(super) fn purge(&mut self, stamp: Timestamp, keep_after: u64) -> u64 {
+        let before = self.entries.len();
+        self.entries
+            .retain(|id, line| line.entry.stamp >= stamp || *id > keep_after);
+        let first = self.entries.keys().next().copied();
+        let first = first.unwrap_or(self.head + 1);
+        self.replays.retain(|_, (_, sender, _)| sender.id >= first);
+        (before - self.entries.len()) as u64
+    }
+
+    /// Deletes what no query shows, was stamped before `stamp`, and has been delivered.
+    pub(super) fn purge_hidden(&mut self, stamp: Timestamp) -> u64 {
+        let (before, cursor) = (self.entries.len(), self.cursor);
+        self.entries.retain(|id, line| {
+            line.flags & HIDDEN == 0 || line.entry.stamp >= stamp || *id > cursor
+        });
+        (before - self.entries.len()) as u64
     }
 
     fn visible(&self) -> impl DoubleEndedIterator<Item = &Line> {
@@ -258,6 +318,10 @@ fn passes(line: &Line, query: &ArchiveQuery) -> bool {
         && query.after_id.is_none_or(|id| entry.id > id)
         && query.before_id.is_none_or(|id| entry.id < id)
         && (query.ids.is_empty() || query.ids.contains(&entry.id))
+        && query
+            .search
+            .as_ref()
+            .is_none_or(|search| search.matches(&entry.stanza))
 }
 
 impl Logs for Memory {
@@ -266,6 +330,7 @@ impl Logs for Memory {
         let append = |append: &LogAppend| match append {
             LogAppend::Account(append) => LogAppended::Account(state.append(append)),
             LogAppend::Room(append) => LogAppended::Room(state.append_room(append)),
+            LogAppend::Restore(restore) => LogAppended::Account(state.restore(restore)),
             LogAppend::Arrival(arrival) => LogAppended::Arrival(state.arrive(arrival)),
         };
         Ok(batch.iter().map(append).collect())
@@ -274,6 +339,11 @@ impl Logs for Memory {
     async fn append(&self, batch: Vec<Append>) -> Result<Vec<Appended>> {
         let mut state = self.state();
         Ok(batch.iter().map(|append| state.append(append)).collect())
+    }
+
+    async fn restore(&self, batch: Vec<Restore>) -> Result<Vec<Appended>> {
+        let mut state = self.state();
+        Ok(batch.iter().map(|restore| state.restore(restore)).collect())
     }
 
     async fn head(&self, account: &BareJid) -> Result<u64> {
@@ -323,14 +393,6 @@ impl Logs for Memory {
         stamp: Timestamp,
         keep_after: u64,
     ) -> Result<u64> {
-        self.change(account, |life| {
-            let log = &mut life.log;
-            let before = log.entries.len();
-            log.entries
-                .retain(|id, line| line.entry.stamp >= stamp || *id > keep_after);
-            let first = log.entries.keys().next().copied().unwrap_or(log.head + 1);
-            log.replays.retain(|_, (_, sender, _)| sender.id >= first);
-            Ok((before - log.entries.len()) as u64)
-        })
+        self.change(account, |life| Ok(life.log.purge(stamp, keep_after)))
     }
 }

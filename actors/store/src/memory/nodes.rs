@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use klatsch_protocol::effect::Kept;
 use klatsch_protocol::features::pubsub::node::{
-    Action, Affiliation, Ask, Found, FoundNode, Item, LastItem, Node, NodeChange, Usage, Wanted,
+    Action, Affiliation, Ask, Found, FoundNode, Item, LastItem, Node, NodeChange, ROW_BYTES, Usage,
+    Wanted,
 };
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::time::Timestamp;
@@ -58,6 +59,14 @@ impl Nodes for Memory {
 }
 
 impl Held {
+    fn bytes(&self) -> u64 {
+        let subscribed = self.node.subscriptions.iter().map(|it| it.jid.as_str());
+        let affiliated = self.node.affiliations.keys().map(BareJid::as_str);
+        let addresses = subscribed.chain(affiliated);
+        let addresses: u64 = addresses.map(|jid| jid.len() as u64 + ROW_BYTES).sum();
+        self.items.iter().map(Item::bytes).sum::<u64>() + addresses
+    }
+
     /// The node without its subscriptions.
     fn bare(&self) -> Node {
         Node {
@@ -169,12 +178,9 @@ impl State {
         let made = self
             .of(service)
             .filter(|held| held.node.creator == *creator);
-        made.fold(Usage::default(), |usage, held| {
-            let bytes: usize = held.items.iter().map(|item| item.payload.len()).sum();
-            Usage {
-                nodes: usage.nodes + 1,
-                bytes: usage.bytes + bytes as u64,
-            }
+        made.fold(Usage::default(), |usage, held| Usage {
+            nodes: usage.nodes + 1,
+            bytes: usage.bytes + held.bytes(),
         })
     }
 
@@ -309,6 +315,10 @@ impl State {
 }
 
 impl Keeping for Memory {
+    async fn kept_names(&self, account: &BareJid) -> Result<Vec<String>> {
+        self.read(account, |life| life.kept.keys().cloned().collect())
+    }
+
     async fn kept(&self, account: &BareJid, name: &str) -> Result<Kept> {
         self.read(account, |life| Kept {
             value: life.kept.get(name).cloned(),

@@ -16,7 +16,7 @@ use crate::rooms::{LIST_MAX, RoomAppend, RoomAppended, Rooms, Way, dedup_of};
 /// A room.
 pub(super) struct Held {
     record: RoomRecord,
-    log: Log,
+    pub(super) log: Log,
 }
 
 impl State {
@@ -69,6 +69,28 @@ impl State {
         if let Some(held) = self.rooms.remove(room) {
             let past = (held.record.version, held.log.head());
             self.past_rooms.insert(room.clone(), past);
+        }
+    }
+
+    /// What a removed account was to rooms goes with it, but for bans.
+    pub(super) fn forget_in_rooms(&mut self, account: &BareJid) {
+        for Held { record, .. } in self.rooms.values_mut() {
+            let was = record.affiliations.get(account).map(|it| it.affiliation);
+            let was = was.filter(|was| *was != Affiliation::Outcast);
+            let wore = record.hats.worn.remove(account).is_some();
+            if was.is_none() && !wore {
+                continue;
+            }
+            if was.is_some() {
+                record.affiliations.remove(account);
+            }
+            record.version += 1;
+            let owns = |record: &RoomRecord| record.affiliates(Affiliation::Owner).next().is_some();
+            if was == Some(Affiliation::Owner) && !owns(record) {
+                let next = record.affiliations.values_mut();
+                next.filter(|it| it.affiliation == Affiliation::Admin)
+                    .for_each(|it| it.affiliation = Affiliation::Owner);
+            }
         }
     }
 

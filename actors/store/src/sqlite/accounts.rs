@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::log::LogOf;
 use super::writer::Writer;
-use super::{Sqlite, bare, nodes, tokens, unsigned, uploads, waiting};
+use super::{Sqlite, bare, invitations, nodes, rooms, tokens, unsigned, uploads, waiting};
 use crate::accounts::{Account, Accounts, Credentials, LIST_MAX};
 use crate::error::{Result, StoreError};
 
@@ -184,7 +184,7 @@ fn key(row: CredentialsRow) -> Result<Option<ScramCredentials>> {
     }))
 }
 
-async fn create(
+pub(super) async fn create(
     writer: &mut Writer,
     account: &BareJid,
     credentials: &Credentials,
@@ -250,11 +250,13 @@ async fn remove(writer: &mut Writer, account: &BareJid, now: Timestamp) -> Resul
     super::merge::merge_all(writer).await?;
     let connection = writer.connection().await?;
     let number = number(connection, account).await?;
-    sqlx::query("UPDATE account SET removed = ?, admin = 0, blocks = 0 WHERE id = ?")
-        .bind(now.0)
-        .bind(number)
-        .execute(&mut *connection)
-        .await?;
+    sqlx::query(
+        "UPDATE account SET removed = ?, admin = 0, blocks = 0, archiving = 0 WHERE id = ?",
+    )
+    .bind(now.0)
+    .bind(number)
+    .execute(&mut *connection)
+    .await?;
     for sql in [
         "DELETE FROM scram WHERE account = ?",
         "DELETE FROM token WHERE account = ?",
@@ -263,6 +265,7 @@ async fn remove(writer: &mut Writer, account: &BareJid, now: Timestamp) -> Resul
         "DELETE FROM block WHERE account = ?",
         "DELETE FROM kept WHERE account = ?",
         "DELETE FROM push WHERE account = ?",
+        "DELETE FROM archive_exception WHERE account = ?",
         "DELETE FROM waiting_session WHERE account = ?",
     ] {
         sqlx::query(sql)
@@ -270,8 +273,10 @@ async fn remove(writer: &mut Writer, account: &BareJid, now: Timestamp) -> Resul
             .execute(&mut *connection)
             .await?;
     }
+    invitations::forget(connection, number).await?;
     uploads::disown(connection, number).await?;
     nodes::forget_account(connection, account).await?;
+    rooms::forget::forget_account(connection, account).await?;
     // Forgetting too early does no harm, should the commit fail.
     writer.heads.remove(&LogOf::Account(account.clone()));
     Ok(())

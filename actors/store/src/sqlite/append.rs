@@ -8,19 +8,23 @@ mod load;
 
 use std::collections::HashMap;
 
+use klatsch_protocol::archive::Direction;
 use klatsch_protocol::jid::Jid;
 use klatsch_protocol::time::Timestamp;
 
 use self::load::{load_blocks, load_heads, load_said};
 use super::log::{LogOf, OWN, RECEIVED, SENT, place};
 use super::merge::{Bound, make_room};
-use super::recent::{Key, Line, Message, Said};
+use super::preferences::{Unwanted, load_unwanted};
+use super::recent::{Key, Line, Message, Said, TWIN_FLAGS};
 use super::rooms::notes::{Notes, bury, set_subjects};
 use super::statements::{ADD_RECENT, chunks};
 use super::writer::{Head, Writer};
 use crate::blocklist::forms;
 use crate::error::{Result, StoreError};
-use crate::log::{Append, Appended, Arrival, Arrived, Dedup, LogAppend, LogAppended, Placed, Sent};
+use crate::log::{
+    Append, Appended, Arrival, Arrived, Dedup, LogAppend, LogAppended, Placed, Restore, Sent,
+};
 use crate::rooms::{self, RoomAppend, RoomAppended};
 
 fn replay_key(log: i64, dedup: &Dedup) -> Result<Key> {
@@ -49,10 +53,12 @@ pub(super) async fn append(writer: &mut Writer, batch: &[LogAppend]) -> Result<V
     let heads = load_heads(writer, batch).await?;
     let said = load_said(writer, batch, &heads).await?;
     let blocks = load_blocks(writer, batch, &heads).await?;
+    let unwanted = load_unwanted(writer, batch, &heads).await?;
     let mut plan = Plan {
         heads,
         said,
         blocks,
+        unwanted,
         next_number: writer.recent.next_number(),
         messages: Vec::with_capacity(batch.len()),
         notes: Notes::default(),
@@ -84,6 +90,7 @@ struct Plan {
     heads: HashMap<LogOf, Head>,
     said: HashMap<Key, Said>,
     blocks: HashMap<i64, Vec<String>>,
+    unwanted: Unwanted,
     next_number: i64,
     messages: Vec<Message>,
     notes: Notes,
@@ -95,6 +102,7 @@ impl Plan {
         Ok(match append {
             LogAppend::Account(append) => LogAppended::Account(self.decide_account(append)?),
             LogAppend::Room(append) => LogAppended::Room(self.decide_room(append)?),
+            LogAppend::Restore(restore) => LogAppended::Account(self.decide_restore(restore)?),
             LogAppend::Arrival(arrival) => LogAppended::Arrival(self.decide_arrival(arrival)?),
         })
     }
@@ -125,6 +133,15 @@ impl Plan {
         }
         let own = append.with.bare_str() == append.sender.bare_str();
         let direction = if own { OWN } else { SENT };
+        let mut flags = append.flags;
+        flags |= self.unwanted.flags(self.heads.get(&sender), &append.with);
+        if let Some(recipient) = &recipient {
+            let twin = append.flags
+                | self
+                    .unwanted
+                    .flags(self.heads.get(recipient), &append.sender);
+            flags |= twin << TWIN_FLAGS;
+        }
         let (first, line) = self.place(&sender, &append.with, direction, append.now)?;
         let twin = match &recipient {
             Some(recipient) => Some(self.place(recipient, &append.sender, RECEIVED, append.now)?),
@@ -142,7 +159,7 @@ impl Plan {
         self.messages.push(Message {
             number: self.next_number,
             said: key.zip(dedup.map(|dedup| dedup.payload)),
-            flags: append.flags,
+            flags,
             stanza: append.stanza.clone(),
             first: line,
             twin,
@@ -151,6 +168,35 @@ impl Plan {
         Ok(Appended::Stored {
             sender: first,
             recipient,
+        })
+    }
+
+    fn decide_restore(&mut self, restore: &Restore) -> Result<Appended> {
+        let of = LogOf::Account(restore.account.clone());
+        let Some(head) = self.heads.get(&of) else {
+            return Ok(Appended::NoSuchAccount);
+        };
+        let key = replay_key(head.log, &restore.dedup)?;
+        if let Some(said) = self.said.get(&key) {
+            return Ok(said.answer(&restore.dedup));
+        }
+        let direction = match restore.direction {
+            Direction::Sent => SENT,
+            Direction::Received => RECEIVED,
+            Direction::Own => OWN,
+        };
+        let (placed, line) = self.place(&of, &restore.with, direction, restore.stamp)?;
+        let said = Said {
+            payload: restore.dedup.payload,
+            sender: placed,
+            recipient: None,
+        };
+        self.said.insert(key, said);
+        let said = Some((key, restore.dedup.payload));
+        self.push(said, restore.stanza.clone(), line, 0);
+        Ok(Appended::Stored {
+            sender: placed,
+            recipient: None,
         })
     }
 
@@ -182,7 +228,7 @@ impl Plan {
             self.said.insert(key, said);
         }
         self.notes.take(log, append, placed)?;
-        self.push(said, append.message.clone(), line);
+        self.push(said, append.message.clone(), line, 0);
         Ok(RoomAppended::Stored(placed))
     }
 
@@ -217,14 +263,18 @@ impl Plan {
             };
             self.said.insert(key, said);
         }
-        self.push(said, arrival.stanza.clone(), line);
+        let flags = self
+            .unwanted
+            .flags(self.heads.get(&recipient), &arrival.from);
+        self.push(said, arrival.stanza.clone(), line, flags);
         let sender = LogOf::Account(arrival.sender.bare());
         let sent = arrival.sent.as_ref();
         let sent = sent.filter(|_| self.heads.contains_key(&sender));
         let sender = match sent {
             Some(Sent { with, stanza }) => {
                 let (placed, line) = self.place(&sender, with, SENT, arrival.now)?;
-                self.push(None, stanza.clone(), line);
+                let flags = self.unwanted.flags(self.heads.get(&sender), with);
+                self.push(None, stanza.clone(), line, flags);
                 Some(placed)
             }
             None => None,
@@ -236,11 +286,11 @@ impl Plan {
     }
 
     /// Adds a message that stands in one log.
-    fn push(&mut self, said: Option<(Key, u64)>, stanza: bytes::Bytes, first: Line) {
+    fn push(&mut self, said: Option<(Key, u64)>, stanza: bytes::Bytes, first: Line, flags: u8) {
         self.messages.push(Message {
             number: self.next_number,
             said,
-            flags: 0,
+            flags,
             stanza,
             first,
             twin: None,

@@ -237,6 +237,7 @@ async fn c09_every_query_of_a_log_uses_an_index() {
         .copied()
         .chain(super::statements::largest())
         .chain(super::rooms::STATEMENTS.iter().copied())
+        .chain(super::purge::STATEMENTS.iter().copied())
         .chain([
             super::snapshot::SNAPSHOT,
             super::accounts::CREDENTIALS,

@@ -32,6 +32,16 @@ impl Keeping for Sqlite {
         })
     }
 
+    async fn kept_names(&self, account: &BareJid) -> Result<Vec<String>> {
+        let mut reading = self.readers.begin().await?;
+        let number = accounts::number(&mut reading, account).await?;
+        let names = sqlx::query_scalar("SELECT name FROM kept WHERE account = ? ORDER BY name")
+            .bind(number)
+            .fetch_all(&mut *reading)
+            .await?;
+        Ok(names)
+    }
+
     async fn keep(&self, account: &BareJid, name: &str, value: Option<Bytes>) -> Result<()> {
         let (account, name) = (account.clone(), name.to_owned());
         self.write(move |writer| {

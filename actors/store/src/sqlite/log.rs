@@ -8,7 +8,7 @@ use super::recent::Tails;
 use super::writer::Writer;
 use super::{Sqlite, append, bare, signed, unsigned};
 use crate::error::{Result, StoreError};
-use crate::log::{Append, Appended, LogAppend, LogAppended, Logs, PAGE_MAX};
+use crate::log::{Append, Appended, LogAppend, LogAppended, Logs, PAGE_MAX, Restore};
 
 /// Directions as the database has them.
 pub(super) const SENT: i64 = 0;
@@ -107,6 +107,12 @@ impl Logs for Sqlite {
     async fn append(&self, batch: Vec<Append>) -> Result<Vec<Appended>> {
         let batch = batch.into_iter().map(LogAppend::Account).collect();
         let answers = self.append_all(batch).await?.into_iter();
+        Ok(answers.filter_map(LogAppended::account).collect())
+    }
+
+    async fn restore(&self, batch: Vec<Restore>) -> Result<Vec<Appended>> {
+        let batch = batch.into_iter().map(Box::new).map(LogAppend::Restore);
+        let answers = self.append_all(batch.collect()).await?.into_iter();
         Ok(answers.filter_map(LogAppended::account).collect())
     }
 

@@ -368,7 +368,7 @@ async fn last_items(
         if bytes > bytes_max {
             break;
         }
-        let number = row.id;
+        let number = row.node.id;
         let mut last = rows::last_item_of(row)?;
         last.node.affiliations = affiliations.remove(&number).unwrap_or_default();
         found.push(last);

@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 
 use super::Sqlite;
 use super::recent::Tails;
+use super::search::{Behind, Index};
 use super::writer::Writer;
 use crate::error::{Result, StoreError};
 
@@ -56,6 +57,7 @@ impl Sqlite {
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY_TIMEOUT);
         let tails = Tails::default();
+        let behind = Behind::default();
         let mut writer = Writer::new(
             options
                 .clone()
@@ -63,6 +65,7 @@ impl Sqlite {
                 .pragma("journal_size_limit", LOG_BYTES)
                 .pragma("cache_size", WRITER_CACHE),
             tails.clone(),
+            behind.clone(),
         );
         let connection = writer.connection().await?;
         MIGRATIONS.run(connection).await.map_err(explain)?;
@@ -83,13 +86,14 @@ impl Sqlite {
             writer: Arc::new(Mutex::new(writer)),
             readers,
             tails,
+            index: Arc::new(Index::beside(path, behind)),
         })
     }
 }
 
 /// Makes the file so that nobody else on the host reads password keys and messages. SQLite
 /// gives the files beside it the same mode.
-fn create_private(path: &Path) -> Result<()> {
+pub(super) fn create_private(path: &Path) -> Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]

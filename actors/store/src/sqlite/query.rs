@@ -77,10 +77,10 @@ const FIND_STAMP: &str = "
     SELECT low FROM search WHERE low >= high LIMIT 1";
 
 /// The filters of a query: whom with, and in which range of places.
-struct Filter {
-    places: Range<i64>,
-    conversation: Option<i64>,
-    resource: Option<String>,
+pub(super) struct Filter {
+    pub(super) places: Range<i64>,
+    pub(super) conversation: Option<i64>,
+    pub(super) resource: Option<String>,
 }
 
 impl Sqlite {
@@ -90,10 +90,11 @@ impl Sqlite {
         let Some(filter) = self.filter(log, query).await? else {
             return Ok(empty());
         };
-        if query.ids.is_empty() {
-            self.stretch(filter, query).await
-        } else {
-            self.chosen(log, filter, query).await
+        match &query.search {
+            // So few entries are looked at one by one.
+            _ if !query.ids.is_empty() => self.chosen(log, filter, query).await,
+            Some(search) => self.searched(log, filter, search, query).await,
+            None => self.stretch(filter, query).await,
         }
     }
 
@@ -259,6 +260,9 @@ impl Sqlite {
                 .await?;
             entries.extend(row.map(entry).transpose()?);
         }
+        if let Some(search) = &query.search {
+            entries.retain(|entry| search.matches(&entry.stanza));
+        }
         Ok(cut(entries, query))
     }
 
@@ -342,7 +346,7 @@ const ROOM_HEAD: &str = "
          ORDER BY e.place DESC LIMIT 1), 0))
     FROM room r JOIN log l ON l.id = r.id WHERE r.jid = ? AND NOT r.removed";
 
-fn empty() -> Page {
+pub(super) fn empty() -> Page {
     Page {
         entries: Vec::new(),
         complete: true,

@@ -28,6 +28,9 @@ const LINES_MAX: usize = 16 * 1024;
 /// So many bytes of stanzas likewise.
 const BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// A message's flags are those of its first line, and from this bit on those of its twin.
+pub(super) const TWIN_FLAGS: u8 = 4;
+
 /// A replay's key: the sender's log and the key within it.
 pub(super) type Key = [u8; 20];
 
@@ -224,7 +227,13 @@ impl Recent {
             self.said.insert(key, what);
             self.logs.entry(first.log()).or_default().keys.push(key);
         }
-        for line in [Some(first), twin].into_iter().flatten() {
+        let twin_flags = flags >> TWIN_FLAGS;
+        let flags = flags & ((1 << TWIN_FLAGS) - 1);
+        let lines = [(Some(first), flags), (twin, twin_flags)];
+        for (line, flags) in lines
+            .into_iter()
+            .filter_map(|(line, flags)| Some((line?, flags)))
+        {
             self.lines += 1;
             self.bytes += stanza.len();
             let (log, id) = (line.log(), line.placed().id);

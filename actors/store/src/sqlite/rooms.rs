@@ -2,6 +2,7 @@
 //! `list.rs` finds rooms, `notes.rs` is what a message says of its room.
 
 mod change;
+pub(super) mod forget;
 mod list;
 pub(super) mod notes;
 mod record;

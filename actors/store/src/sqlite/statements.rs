@@ -20,7 +20,7 @@ fn sizes(start: &str, row: &str, end: &str) -> [String; CHUNKS.len()] {
 
 pub(super) static FIND_HEADS: Sizes = LazyLock::new(|| {
     sizes(
-        "SELECT a.jid, a.id, a.blocks, l.head, l.stamp, e.place, e.stamp
+        "SELECT a.jid, a.id, a.blocks, a.archiving, l.head, l.stamp, e.place, e.stamp
          FROM account a JOIN log l ON l.id = a.id
          LEFT JOIN entry e ON e.place = (SELECT place FROM entry
             WHERE place > a.id << 32 AND place < (a.id + 1) << 32 ORDER BY place DESC LIMIT 1)
@@ -31,7 +31,7 @@ pub(super) static FIND_HEADS: Sizes = LazyLock::new(|| {
 });
 pub(super) static FIND_ROOM_HEADS: Sizes = LazyLock::new(|| {
     sizes(
-        "SELECT r.jid, r.id, 0, l.head, l.stamp, e.place, e.stamp
+        "SELECT r.jid, r.id, 0, 0, l.head, l.stamp, e.place, e.stamp
          FROM room r JOIN log l ON l.id = r.id
          LEFT JOIN entry e ON e.place = (SELECT place FROM entry
             WHERE place > r.id << 32 AND place < (r.id + 1) << 32 ORDER BY place DESC LIMIT 1)
@@ -83,6 +83,19 @@ pub(super) static ADD_ENTRIES: Sizes = LazyLock::new(|| {
         "",
     )
 });
+/// Entries by their places, of those that a query shows.
+pub(super) static ENTRIES_AT: Sizes = LazyLock::new(|| {
+    sizes(
+        "SELECT e.place, e.stamp, e.direction, c.jid, e.stanza
+         FROM entry e CROSS JOIN conversation c ON c.id = e.conversation
+         WHERE e.flags & 1 = 0 AND e.place IN (",
+        "?",
+        ")",
+    )
+});
+/// Into the index of words.
+pub(super) static ADD_WORDS: Sizes =
+    LazyLock::new(|| sizes("INSERT INTO words (rowid, terms) VALUES ", "(?,?)", ""));
 pub(super) static ADD_REPLAYS: Sizes = LazyLock::new(|| {
     let start = "INSERT OR IGNORE INTO replay (key, payload, id, stamp, twin, twin_stamp) VALUES ";
     sizes(start, "(?,?,?,?,?,?)", "")
@@ -113,8 +126,9 @@ pub(super) fn chunks<T>(mut rows: &[T]) -> impl Iterator<Item = (usize, &[T])> {
 
 /// Every statement in its largest size, for a test of their plans.
 #[cfg(test)]
-pub(super) fn largest() -> [&'static str; 6] {
+pub(super) fn largest() -> [&'static str; 7] {
     [
+        &ENTRIES_AT,
         &HEADS,
         &FIND_HEADS,
         &FIND_ROOM_HEADS,

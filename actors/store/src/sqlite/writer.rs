@@ -15,6 +15,7 @@ use tracing::{error, warn};
 use super::Doing;
 use super::log::LogOf;
 use super::recent::{self, Message, Recent, Tails};
+use super::search::Behind;
 use crate::cache::Cache;
 use crate::error::{Result, StoreError};
 
@@ -35,6 +36,8 @@ pub(super) struct Head {
     pub(super) stamp: Timestamp,
     /// How many addresses the account blocks; 0 for a room.
     pub(super) blocks: i64,
+    /// What the account wants to find in its archive; 0: everything, also for a room.
+    pub(super) archiving: i64,
 }
 
 /// The other side of entries, in one log.
@@ -50,6 +53,8 @@ pub(super) struct Pending {
     pub(super) recent: Vec<Message>,
     /// Logs of which nothing is recent any more.
     pub(super) merged: Vec<i64>,
+    /// Logs some of whose entries have been deleted.
+    pub(super) purged: Vec<i64>,
 }
 
 /// The connection that writes.
@@ -66,12 +71,14 @@ pub(super) struct Writer {
     pub(super) last_conversation: Option<i64>,
     /// What is not yet where it is found.
     pub(super) recent: Recent,
+    /// Which logs the index of words is to look at.
+    behind: Behind,
     pub(super) pending: Pending,
 }
 
 impl Writer {
     /// A writer that connects when it is needed.
-    pub(super) fn new(options: SqliteConnectOptions, tails: Tails) -> Self {
+    pub(super) fn new(options: SqliteConnectOptions, tails: Tails, behind: Behind) -> Self {
         Self {
             options,
             connection: None,
@@ -81,6 +88,7 @@ impl Writer {
             conversations: Cache::new(CONVERSATIONS_MAX),
             last_conversation: None,
             recent: Recent::new(tails),
+            behind,
             pending: Pending::default(),
         }
     }
@@ -145,6 +153,8 @@ impl Writer {
         let pending = std::mem::take(&mut self.pending);
         // First what is no longer recent: the same logs may have got something new.
         self.recent.merged(&pending.merged);
+        self.behind.add(pending.merged);
+        self.behind.add(pending.purged);
         if !pending.recent.is_empty() {
             let heads = pending.heads.iter();
             let whose: HashMap<i64, &LogOf> = heads.map(|(of, head)| (head.log, of)).collect();

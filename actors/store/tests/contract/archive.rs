@@ -421,6 +421,7 @@ async fn random_queries_agree_with_a_plain_filter(store: &Store) {
                 2 => PageFrom::After(dice.roll(60) + 1),
                 _ => PageFrom::Before(dice.roll(60) + 1),
             },
+            search: None,
             max: dice.roll(12) as u32 + 1,
         };
         assert_eq!(

@@ -2,8 +2,8 @@
 
 use klatsch_protocol::features::pubsub::config::Config;
 use klatsch_protocol::features::pubsub::node::{
-    Action, Affiliation, Ask, Found, FoundNode, Item, NodeChange, Subscription, SubscriptionState,
-    Wanted,
+    Action, Affiliation, Ask, Found, FoundNode, Item, NodeChange, ROW_BYTES, Subscription,
+    SubscriptionState, Wanted,
 };
 use klatsch_protocol::features::pubsub::options::Options;
 use klatsch_store::{Store, StoreError};
@@ -31,6 +31,9 @@ on_every_backend!(
 const SERVICE: &str = "pubsub.example.org";
 const JULIET: &str = "juliet@example.org";
 const ROMEO: &str = "romeo@example.org";
+
+/// What the creator of a node is to it takes so much.
+const OWNER_BYTES: u64 = JULIET.len() as u64 + ROW_BYTES;
 
 fn create(who: &str) -> Action {
     Action::Create(bare(who), Config::of_service())
@@ -183,7 +186,7 @@ async fn items_lie_in_the_order_in_which_they_were_published(store: &Store) {
     let found = find(store, SERVICE, all()).await;
     assert_eq!(
         (found.count, found.items.len(), found.usage.bytes),
-        (0, 0, 0)
+        (0, 0, OWNER_BYTES)
     );
 }
 
@@ -369,7 +372,22 @@ async fn usage_is_counted_by_who_has_made_the_node(store: &Store) {
     )
     .await;
     let usage = find(store, SERVICE, Wanted::Nothing).await.usage;
-    assert_eq!((usage.nodes, usage.bytes), (1, 8));
+    // Two items of four bytes with ids of one.
+    let items = 2 * (4 + 1 + ROW_BYTES);
+    assert_eq!((usage.nodes, usage.bytes), (1, OWNER_BYTES + items));
+    // Who is subscribed or affiliated takes space, too.
+    let subscriber = jid("é@example.org");
+    let version = version(store, SERVICE).await;
+    let subscribe = Action::Subscribe(Subscription {
+        jid: subscriber.clone(),
+        state: SubscriptionState::Subscribed,
+        options: Options::default(),
+    });
+    let affiliate = Action::Affiliate(vec![(bare(ROMEO), Affiliation::Member)]);
+    done(store, change(SERVICE, version, vec![subscribe, affiliate])).await;
+    let more = (subscriber.as_str().len() + ROMEO.len()) as u64 + 2 * ROW_BYTES;
+    let usage = find(store, SERVICE, Wanted::Nothing).await.usage;
+    assert_eq!(usage.bytes, OWNER_BYTES + items + more);
     let ask = Ask::Node {
         node: "not there".into(),
         items: Wanted::Nothing,
@@ -492,7 +510,7 @@ async fn items_go_when_their_time_is_over(store: &Store) {
     assert!(ids(91).await.is_empty());
     // What is swept counts no more for its creator.
     while store.sweep(at(91)).await.unwrap() {}
-    assert_eq!(find(store, SERVICE, all()).await.usage.bytes, 0);
+    assert_eq!(find(store, SERVICE, all()).await.usage.bytes, OWNER_BYTES);
 }
 
 async fn a_new_time_is_for_the_items_that_are_there_too(store: &Store) {

@@ -20,6 +20,8 @@ on_every_backend!(
     changes_are_made_together_or_not_at_all,
     no_changes_leave_the_version,
     m01_of_two_owners_who_demote_each_other_one_stays,
+    m01_interleavings_of_two_writers_leave_an_owner,
+    c15_a_removed_account_is_nothing_to_rooms,
     many_affiliations_are_remembered,
     a_removed_room_leaves_nothing_to_the_next,
     c15_a_version_of_an_earlier_room_is_stale_in_the_next,
@@ -258,6 +260,72 @@ async fn m01_of_two_owners_who_demote_each_other_one_stays(store: &Store) {
     let version = room(store).await.version;
     let harmless = vec![affiliation("fool@example.org", Affiliation::Member, None)];
     assert!(save(store, version, harmless).await.is_ok());
+}
+
+async fn m01_interleavings_of_two_writers_leave_an_owner(store: &Store) {
+    found_room(store, COVEN).await;
+    let owners = ["queen@example.org", "king@example.org"];
+    let set = |jid, to| vec![affiliation(jid, to, None)];
+    let mut refused = 0;
+    for round in 0..100 {
+        // Both are owners, and each demotes the other on what it has read, at its own time.
+        for jid in owners {
+            let version = room(store).await.version;
+            save(store, version, set(jid, Affiliation::Owner))
+                .await
+                .unwrap();
+        }
+        let version = room(store).await.version;
+        let late = async |jid, pause: u32| {
+            for _ in 0..pause {
+                tokio::task::yield_now().await;
+            }
+            let seen = match pause % 2 {
+                0 => version,
+                _ => room(store).await.version,
+            };
+            save(store, seen, set(jid, Affiliation::None)).await
+        };
+        let (one, other) = tokio::join!(late(owners[0], round % 7), late(owners[1], round % 5));
+        let left = room(store).await.affiliates(Affiliation::Owner).count();
+        assert!(left >= 1, "round {round}: {one:?} {other:?}");
+        refused += usize::from(one.is_err()) + usize::from(other.is_err());
+    }
+    assert_eq!(refused, 100);
+}
+
+async fn c15_a_removed_account_is_nothing_to_rooms(store: &Store) {
+    let (queen, king) = (bare("queen@example.org"), bare("king@example.org"));
+    create(store, &[queen.as_str(), king.as_str()]).await;
+    let version = found_room(store, COVEN).await;
+    let uri: Box<str> = "urn:crown".into();
+    let changes = vec![
+        affiliation(king.as_str(), Affiliation::Admin, Some("K")),
+        affiliation("fool@example.org", Affiliation::Member, Some("F")),
+        RoomChange::Hats(HatsChange::Define(uri.clone(), hat("Crown"))),
+        RoomChange::Hats(HatsChange::Assign(queen.clone(), uri)),
+    ];
+    let version = save(store, version, changes).await.unwrap();
+    store.remove_account(&queen, at(9)).await.unwrap();
+    let after = room(store).await;
+    assert_eq!(after.affiliation(&queen), Affiliation::None);
+    assert!(after.hats.worn.is_empty());
+    assert_eq!(after.affiliation(&king), Affiliation::Owner);
+    assert!(after.version > version);
+    let stale = vec![affiliation("x@example.org", Affiliation::Member, None)];
+    assert_eq!(save(store, version, stale).await, Err(StoreError::Conflict));
+    // The last one leaves a room without an owner, and a ban stays.
+    let banned = vec![affiliation("knave@example.org", Affiliation::Outcast, None)];
+    save(store, after.version, banned).await.unwrap();
+    create(store, &["knave@example.org"]).await;
+    for gone in [&king, &bare("knave@example.org")] {
+        store.remove_account(gone, at(9)).await.unwrap();
+    }
+    let after = room(store).await;
+    assert_eq!(after.affiliates(Affiliation::Owner).count(), 0);
+    assert_eq!(after.affiliates(Affiliation::Member).count(), 1);
+    let knave = bare("knave@example.org");
+    assert_eq!(after.affiliation(&knave), Affiliation::Outcast);
 }
 
 async fn many_affiliations_are_remembered(store: &Store) {

@@ -15,9 +15,9 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
-use super::outbox::{Outbox, Outgoing};
 use crate::listener::{Bucket, Limits, Rate};
 use crate::metrics;
+use crate::xmpp::outbox::{Outbox, Outgoing};
 
 /// The library's buffers: its defaults would cost 128 KiB a connection.
 const BUFFER_BYTES: usize = 4 * 1024;

@@ -3,14 +3,14 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{
-    CONNECTION, HOST, HeaderName, ORIGIN, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
-    SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, HeaderName, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
+    UPGRADE,
 };
 use http::{HeaderMap, StatusCode};
 use klatsch_protocol::stream::websocket::SUBPROTOCOL;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use crate::http::{Requester, is_host};
+use crate::http::{Requester, may_connect};
 
 /// A refused handshake: the status, a header that helps, and words for a developer.
 pub(super) type Refusal = (StatusCode, [(HeaderName, &'static str); 1], &'static str);
@@ -81,38 +81,6 @@ fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
 /// RFC 6455 §4.1: sixteen bytes in Base64.
 fn is_key(key: &[u8]) -> bool {
     STANDARD.decode(key).is_ok_and(|bytes| bytes.len() == 16)
-}
-
-/// Tells whether the page that connects may: it is from this host, or the operator allows its
-/// origin. Programs that are no browsers send no Origin, and could send any.
-fn may_connect(headers: &HeaderMap, requester: Requester, allowed: &[String]) -> bool {
-    let mut origins = headers.get_all(ORIGIN).iter();
-    let Some(origin) = origins.next() else {
-        return true;
-    };
-    let Ok(origin) = origin.to_str() else {
-        return false;
-    };
-    if origins.next().is_some() {
-        return false;
-    }
-    // Exactly: whatever is built from parts can be built by others, too.
-    if allowed.iter().any(|allowed| allowed == origin) {
-        return true;
-    }
-    let scheme = if requester.encrypted {
-        "https://"
-    } else {
-        "http://"
-    };
-    let host = headers
-        .get(HOST)
-        .and_then(|host| host.to_str().ok())
-        .filter(|host| is_host(host));
-    match (origin.strip_prefix(scheme), host) {
-        (Some(origin), Some(host)) => origin.eq_ignore_ascii_case(host),
-        _ => false,
-    }
 }
 
 #[cfg(test)]

@@ -27,9 +27,7 @@ async fn contacts_who_want_to_hear_and_own_resources_are_told() {
 
 #[tokio::test]
 async fn the_last_items_come_with_presence_once_it_is_known_what_a_client_wants() {
-    let server = Server::start().await;
-    let mut anna = online(&server, "anna", "home", &[]).await;
-    let mut bert = online(&server, "bert", "home", &[]).await;
+    let (server, mut anna, mut bert) = two().await;
     befriend(&mut anna, &mut bert).await;
     done(&mut anna, "set", "", &publish(MOOD, "a", HAPPY)).await;
     // The first client with these capabilities is asked, the second one's are known.
@@ -72,9 +70,7 @@ async fn a_new_contact_gets_the_last_items() {
 
 #[tokio::test]
 async fn omemo_devices_and_bundles_are_published_openly_and_fetched_by_strangers() {
-    let server = Server::start().await;
-    let mut anna = online(&server, "anna", "home", &[]).await;
-    let mut bert = online(&server, "bert", "home", &[]).await;
+    let (_server, mut anna, mut bert) = two().await;
     let open = [
         ("pubsub#persist_items", "true"),
         ("pubsub#access_model", "open"),
@@ -122,9 +118,7 @@ async fn omemo_devices_and_bundles_are_published_openly_and_fetched_by_strangers
 
 #[tokio::test]
 async fn r09_what_is_meant_to_be_private_is_never_published_where_others_read() {
-    let server = Server::start().await;
-    let mut anna = online(&server, "anna", "home", &[]).await;
-    let mut bert = online(&server, "bert", "home", &[]).await;
+    let (_server, mut anna, mut bert) = two().await;
     let note = "<note xmlns='urn:example:notes'>secret</note>";
     let private = [
         ("pubsub#access_model", "whitelist"),
@@ -215,9 +209,7 @@ async fn r08_a_notification_says_whose_node_it_is_and_nobody_else_can() {
 
 #[tokio::test]
 async fn a11_a_closed_node_looks_like_no_node_and_no_account() {
-    let server = Server::start().await;
-    let mut anna = online(&server, "anna", "home", &[]).await;
-    let mut bert = online(&server, "bert", "home", &[]).await;
+    let (_server, mut anna, mut bert) = two().await;
     done(&mut anna, "set", "", &publish(MOOD, "a", HAPPY)).await;
     for request in [
         items(MOOD),
@@ -242,9 +234,7 @@ async fn a11_a_closed_node_looks_like_no_node_and_no_account() {
 
 #[tokio::test]
 async fn the_nodes_of_an_account_are_discovered_by_who_may_see_them() {
-    let server = Server::start().await;
-    let mut anna = online(&server, "anna", "home", &[]).await;
-    let mut bert = online(&server, "bert", "home", &[]).await;
+    let (_server, mut anna, mut bert) = two().await;
     done(&mut anna, "set", "", &publish(MOOD, "a", HAPPY)).await;
     let private = [("pubsub#access_model", "whitelist")];
     done(

@@ -215,9 +215,7 @@ async fn one_message_marks_a_chat_as_displayed_for_the_other_side_and_for_own_de
 
 #[tokio::test]
 async fn private_elements_are_kept_for_the_account_alone() {
-    let server = Server::start().await;
-    let mut anna = online(&server, "anna", "home", &[]).await;
-    let mut bert = online(&server, "bert", "home", &[]).await;
+    let (_server, mut anna, mut bert) = two().await;
     let query = |inner: &str| format!("<query xmlns='jabber:iq:private'>{inner}</query>");
     let never = done(
         &mut anna,

@@ -30,9 +30,7 @@ async fn the_service_is_found_and_says_what_it_can_do() {
 
 #[tokio::test]
 async fn a_node_lives_from_creation_to_deletion() {
-    let server = Server::start().await;
-    let mut anna = online(&server, "anna", "home", &[]).await;
-    let mut bert = online(&server, "bert", "home", &[]).await;
+    let (_server, mut anna, mut bert) = two().await;
     let node = "princely_musings";
     // §8.1, and §5.2 to §5.4.
     done(
@@ -125,9 +123,7 @@ async fn a_node_lives_from_creation_to_deletion() {
 
 #[tokio::test]
 async fn a_subscription_is_made_looked_at_configured_and_ended() {
-    let server = Server::start().await;
-    let mut anna = online(&server, "anna", "home", &[]).await;
-    let mut bert = online(&server, "bert", "home", &[]).await;
+    let (_server, mut anna, mut bert) = two().await;
     done(&mut anna, "set", SERVICE, &publish("n", "one", ENTRY)).await;
     // §6.1.7: the last item comes at once, and says that it is not new.
     let subscribe = plain("<subscribe node='n' jid='bert@klatsch.test'/>");
@@ -189,9 +185,7 @@ async fn a_subscription_is_made_looked_at_configured_and_ended() {
 
 #[tokio::test]
 async fn an_owner_approves_who_subscribes_to_a_node_that_asks() {
-    let server = Server::start().await;
-    let mut anna = online(&server, "anna", "home", &[]).await;
-    let mut bert = online(&server, "bert", "home", &[]).await;
+    let (_server, mut anna, mut bert) = two().await;
     let form = fields(
         &format!("{PUBSUB}#node_config"),
         &[("pubsub#access_model", "authorize")],
@@ -239,9 +233,7 @@ async fn an_owner_approves_who_subscribes_to_a_node_that_asks() {
 
 #[tokio::test]
 async fn an_owner_says_who_may_what() {
-    let server = Server::start().await;
-    let mut anna = online(&server, "anna", "home", &[]).await;
-    let mut bert = online(&server, "bert", "home", &[]).await;
+    let (_server, mut anna, mut bert) = two().await;
     let form = fields(
         &format!("{PUBSUB}#node_config"),
         &[("pubsub#access_model", "whitelist")],

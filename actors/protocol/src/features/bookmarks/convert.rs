@@ -4,7 +4,8 @@ use super::{NS, NS_LEGACY};
 use crate::facts::Facts;
 use crate::features::pubsub::node::{FoundNode, Item};
 use crate::features::pubsub::request::to_payload;
-use crate::jid::Jid;
+use crate::jid::{BareJid, Jid};
+use crate::time::Timestamp;
 use crate::xml::Element;
 
 /// The old form of all bookmarks (§3.3.1 of XEP-0402).
@@ -35,9 +36,23 @@ fn item_to_legacy(item: &Item) -> Option<Element> {
     )
 }
 
+/// A room of the old form, in the new one, for an account that has no such bookmark; `None`: it
+/// is no room.
+pub fn of_legacy(room: &Element, account: &BareJid, now: Timestamp) -> Option<Item> {
+    match room.is("conference", NS_LEGACY) {
+        true => to_item(room, None, account, now),
+        false => None,
+    }
+}
+
 /// A room of the old form, in the new one. What the new form has beside it stays (XEP-0402
 /// §3: extensions must be preserved).
-fn to_item(room: &Element, before: Option<&Item>, facts: &Facts<'_>) -> Option<Item> {
+fn to_item(
+    room: &Element,
+    before: Option<&Item>,
+    account: &BareJid,
+    now: Timestamp,
+) -> Option<Item> {
     let jid = Jid::parse(room.get("jid")?).ok()?.bare();
     let text = |name: &'static str| {
         let child = room.find(name, NS_LEGACY)?;
@@ -56,8 +71,8 @@ fn to_item(room: &Element, before: Option<&Item>, facts: &Facts<'_>) -> Option<I
         .children_from(extensions);
     Some(Item {
         id: jid.to_string(),
-        publisher: facts.account.clone().into(),
-        stamp: facts.now,
+        publisher: account.clone().into(),
+        stamp: now,
         payload: to_payload(&conference),
     })
 }
@@ -80,7 +95,7 @@ pub(super) fn differences(
             let mut items = found.items.iter();
             items.find(|item| item.id == jid.bare_str())
         });
-        let Some(item) = to_item(room, before, facts) else {
+        let Some(item) = to_item(room, before, facts.account, facts.now) else {
             continue;
         };
         if named.contains(&item.id) {

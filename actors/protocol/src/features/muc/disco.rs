@@ -7,7 +7,7 @@ use super::hat_commands;
 use super::hats;
 use super::role::Role;
 use super::room::{Room, answer};
-use crate::features::{ALL, data_forms, mam};
+use crate::features::{ALL, data_forms, fulltext, mam};
 use crate::jid::BareJid;
 use crate::stanza::{Iq, StanzaError};
 use crate::xml::Element;
@@ -91,7 +91,7 @@ impl Room {
 
     fn describe(&self, facts: &RoomFacts<'_>) -> Element {
         let is_kept = self.record.config.archived && facts.archive;
-        let archive = [mam::NS, mam::NS_EXTENDED];
+        let archive = [mam::NS, mam::NS_EXTENDED, fulltext::NS];
         let features = ALL.iter().flat_map(|feature| feature.disco_room).copied();
         let features = features.chain(kinds(&self.record.config));
         let features = features.chain(archive.into_iter().filter(|_| is_kept));

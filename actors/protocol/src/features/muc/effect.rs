@@ -30,6 +30,9 @@ pub enum RoomEffect {
     Send(Stanza),
     /// Hand a stanza to many, encoded once: only the `to` differs.
     Broadcast(Broadcast),
+    /// Hand stanzas to one session inside, in their order and at once: who else is there, what
+    /// was said.
+    Show(FullJid, Vec<Stanza>),
     /// Hand messages to accounts: a private message (XEP-0045 §7.5), invitations (§7.8.2).
     /// The room does not wait for them; whoever sent them does.
     Post(Box<Post>),

@@ -18,6 +18,14 @@ use crate::jid::{BareJid, FullJid};
 use crate::stanza::{ErrorKind, Presence, PresenceKind, Stanza, StanzaError};
 use crate::xml::Payloads;
 
+/// Stanzas for one session; nothing if there are none.
+pub(super) fn show(session: &FullJid, stanzas: Vec<Stanza>) -> Vec<RoomEffect> {
+    match stanzas.is_empty() {
+        true => Vec::new(),
+        false => vec![RoomEffect::Show(session.clone(), stanzas)],
+    }
+}
+
 /// Why somebody's own presence has more to say than that it is theirs.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Entrance {
@@ -137,11 +145,11 @@ impl Room {
 
     /// Whether a nick is reserved for somebody else (§7.10).
     pub(super) fn is_reserved(&self, nick: &str, account: &BareJid) -> bool {
-        let key = nick::key(nick);
+        let keys = nick::keys(nick);
         let mut others = self.record.affiliations.iter();
         others.any(|(jid, affiliate)| {
             let reserved = affiliate.nick.as_deref();
-            jid != account && reserved.is_some_and(|reserved| nick::key(reserved) == key)
+            jid != account && reserved.is_some_and(|reserved| nick::have_common(&keys, reserved))
         })
     }
 
@@ -214,9 +222,9 @@ impl Room {
             let payloads = other.shown[form].clone();
             let mut presence = self.presence_from(&other.nick, PresenceKind::Available, payloads);
             presence.head.to = Some(sender.into());
-            RoomEffect::Send(presence.into())
+            presence.into()
         };
-        shown.map(send).collect()
+        show(sender, shown.map(send).collect())
     }
 
     /// §7.2.2: the new one for everybody else. Another session of somebody who is there is

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::NS;
 use super::config::Config;
 use super::effect::{Broadcast, HistoryQuery, RoomEffect};
+use super::entry::show;
 use super::facts::RoomFacts;
 use super::moderation;
 use super::record::Subject;
@@ -130,7 +131,7 @@ impl Room {
         if let Some(most) = query.chars_max {
             messages = last_within(messages, most);
         }
-        let mut effects: Vec<RoomEffect> = messages.into_iter().map(RoomEffect::Send).collect();
+        let mut effects = show(&query.session, messages);
         effects.extend(self.send_subject(&query.session));
         effects.push(RoomEffect::CaughtUp(query.session.clone(), head));
         effects

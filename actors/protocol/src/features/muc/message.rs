@@ -232,7 +232,11 @@ impl Room {
     /// could not be told from other messages in the archives (§7.5).
     fn letter(&self, message: &Message, from: &Occupant, to: &Occupant) -> Letter {
         let x = Element::new("x", NS_USER);
-        let payloads = sanitize::message(&message.payloads, &self.jid, false).with(&x);
+        let mut payloads = sanitize::message(&message.payloads, &self.jid, false).with(&x);
+        if message.kind == MessageKind::Error && !self.record.config.non_anonymous {
+            // What an error is made of is not what people write.
+            payloads = sanitize::unnamed(&payloads, from.account.as_jid());
+        }
         let sent = Message {
             payloads: payloads.clone(),
             ..message.clone()

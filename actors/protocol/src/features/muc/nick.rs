@@ -2,13 +2,14 @@
 //!
 //! What a client writes has passed resource preparation with its address. Here spaces are
 //! tidied and compatibility forms folded as the Nickname profile asks, and nicks are compared
-//! by that profile, so that `Oldhag`, `oldhag` and `ＯＬＤＨＡＧ` are one nick. Left out: letters
-//! of other scripts that look alike; `precis-profiles` has no tables for them.
+//! by that profile, so that `Oldhag`, `oldhag` and `ＯＬＤＨＡＧ` are one nick; and by how they
+//! look (UTS 39 §4), so that nobody is `оldhag` beside them, in letters of other scripts.
 
 use std::sync::Arc;
 
 use precis_profiles::Nickname;
 use precis_profiles::precis_core::profile::{PrecisFastInvocation, Rules};
+use unicode_security::confusable_detection::skeleton;
 
 use super::settings::Settings;
 use crate::jid::prepare_resource;
@@ -39,8 +40,42 @@ fn no_nick() -> StanzaError {
     StanzaError::jid_malformed().with_text("not a nick")
 }
 
-/// What nicks are compared by: the comparison of RFC 8266 §2.4 as a key.
-pub fn key(nick: &str) -> Box<str> {
+/// What nicks are compared by: two that have one of these in common are the same nick. In small
+/// letters, as RFC 8266 §2.4 compares, and as they are written, for large letters look like
+/// others than small ones do; both by their skeletons, which those have in common that look
+/// alike (row M04). `1` looks like `l`, and `m` like `rn`: that two people cannot have such
+/// nicks in one room costs little.
+pub fn keys(nick: &str) -> [Box<str>; 2] {
+    let small = look(compared(nick));
+    let written = look(skeleton(nick).collect());
+    [format!("a{small}").into(), format!("b{written}").into()]
+}
+
+/// Tells whether two nicks count as the same.
+pub fn is_same(one: &str, other: &str) -> bool {
+    have_common(&keys(one), other)
+}
+
+/// Tells whether a nick counts as the same as the one with these keys.
+pub(super) fn have_common(one: &[Box<str>; 2], other: &str) -> bool {
+    let other = keys(other);
+    one.iter().zip(&other).any(|(one, other)| one == other)
+}
+
+/// How a nick looks, whatever its letters.
+fn look(mut text: String) -> String {
+    for _ in 0..ROUNDS_MAX {
+        // Zero looks like a large letter.
+        let next = skeleton(&text).collect::<String>().to_lowercase();
+        if next == text {
+            break;
+        }
+        text = next;
+    }
+    text
+}
+
+fn compared(nick: &str) -> String {
     let profile = Nickname::new();
     let mut current = nick.to_owned();
     for _ in 0..ROUNDS_MAX {
@@ -54,7 +89,7 @@ pub fn key(nick: &str) -> Box<str> {
         }
         current = next.into_owned();
     }
-    current.into()
+    current
 }
 
 #[cfg(test)]
@@ -74,10 +109,56 @@ mod tests {
             ("ﬁsh", "fish"),
         ] {
             let same = Nickname::compare(one, other).unwrap();
-            assert_eq!(key(one) == key(other), same, "{one} {other}");
+            assert_eq!(is_same(one, other), same, "{one} {other}");
         }
-        assert_eq!(key("Old Hag"), key("OLD HAG"));
-        assert_ne!(key("oldhag"), key("oldhag2"));
+        assert!(is_same("Old Hag", "OLD HAG"));
+        assert!(!is_same("oldhag", "oldhag2"));
+    }
+
+    #[test]
+    fn m04_r12_nicks_that_look_alike_are_the_same() {
+        for (one, other) in [
+            ("oldhag", "\u{43e}ldhag"),
+            ("paypal", "p\u{430}yp\u{430}l"),
+            ("Bob", "b0b"),
+            ("Alice", "a1ice"),
+            ("modern", "modem"),
+            ("ΑΝΝΑ", "anna"),
+            ("\u{212a}arl", "karl"),
+            ("scope", "ѕсоре"),
+        ] {
+            assert!(is_same(one, other), "{one} {other}");
+        }
+        for (one, other) in [
+            ("user-11", "user-12"),
+            ("user-10", "user-18"),
+            ("anna", "hanna"),
+            ("жук", "жуки"),
+            ("王", "玉"),
+            ("👾", "👻"),
+        ] {
+            assert!(!is_same(one, other), "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn m04_r12_large_and_small_letters_are_the_same_in_every_script() {
+        for letter in ('A'..='\u{2fff}').filter(|letter| letter.is_uppercase()) {
+            let large = letter.to_string();
+            let same = Nickname::compare(large.as_str(), large.to_lowercase().as_str());
+            if same == Ok(true) {
+                assert!(is_same(&large, &large.to_lowercase()), "{letter}");
+            }
+        }
+    }
+
+    #[test]
+    fn r12_another_face_of_a_picture_is_no_nick() {
+        let settings = Settings::default();
+        assert!(prepare("👾", &settings).is_ok());
+        for face in ["👾\u{fe0f}", "👾\u{200d}", "\u{202e}👾"] {
+            assert!(prepare(face, &settings).is_err(), "{face:?}");
+        }
     }
 
     #[test]

@@ -106,7 +106,9 @@ impl Occupants {
 
     /// The occupant whose nick counts as the same as this one.
     pub fn like(&self, nick: &str) -> Option<&Occupant> {
-        self.by_nick.get(self.by_key.get(&nick::key(nick))?)
+        let keys = nick::keys(nick);
+        let same = keys.iter().find_map(|key| self.by_key.get(key));
+        self.by_nick.get(same?)
     }
 
     /// The occupant that this session is.
@@ -147,7 +149,11 @@ impl Occupants {
     pub(super) fn put(&mut self, occupant: Occupant, session: Session) {
         self.everyone = None;
         let nick = occupant.nick.clone();
-        self.by_key.insert(nick::key(&nick), nick.clone());
+        if !self.by_nick.contains_key(&nick) {
+            for key in nick::keys(&nick) {
+                self.by_key.insert(key, nick.clone());
+            }
+        }
         self.by_session.insert(session.jid.clone(), nick.clone());
         self.by_nick.entry(nick).or_insert(occupant).put(session);
     }
@@ -162,7 +168,11 @@ impl Occupants {
             occupant.sessions.retain(|known| known.jid != *session);
             if occupant.sessions.is_empty() {
                 self.by_nick.remove(&nick);
-                self.by_key.remove(&nick::key(&nick));
+                for key in nick::keys(&nick) {
+                    if self.by_key.get(&key) == Some(&nick) {
+                        self.by_key.remove(&key);
+                    }
+                }
             }
         }
     }

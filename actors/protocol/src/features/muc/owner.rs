@@ -64,7 +64,8 @@ impl Room {
         let (Some(sender), PresenceKind::Available) = (sender, presence.kind) else {
             return (None, decide_absent(&jid, stanza));
         };
-        let record = RoomRecord::new(&sender.bare(), facts.random, facts.now);
+        let mut record = RoomRecord::new(&sender.bare(), facts.random, facts.now);
+        record.config = facts.settings.new_rooms.clone();
         let mut room = Self::open(jid, record);
         // Whoever says nothing of rooms believes to be inside already (§7.2.17).
         if !is_join(presence) {

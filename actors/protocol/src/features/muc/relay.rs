@@ -12,7 +12,7 @@ use super::facts::RoomFacts;
 use super::occupant::Occupant;
 use super::role::Role;
 use super::room::{Room, trace};
-use super::{avatar, disco};
+use super::{avatar, disco, sanitize};
 use crate::features::{Feature, Spec, ping};
 use crate::jid::{FullJid, Jid};
 use crate::stanza::{ErrorKind, Head, Iq, IqKind, Stanza, StanzaError};
@@ -178,10 +178,14 @@ impl Room {
         let Some(waiting) = self.relayed.take(id, sender) else {
             return trace("an answer nobody waits for");
         };
+        let payloads = match self.record.config.non_anonymous {
+            true => iq.payloads.clone(),
+            false => sanitize::unnamed(&iq.payloads, sender),
+        };
         let answer = Iq {
             head: waiting.head.reply(),
             kind: iq.kind,
-            payloads: iq.payloads.clone(),
+            payloads,
         };
         vec![RoomEffect::Send(Stanza::Iq(answer))]
     }

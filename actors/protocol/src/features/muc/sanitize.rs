@@ -7,7 +7,7 @@
 use super::{NS, NS_ADMIN, NS_OWNER, NS_USER, hats, moderation, occupant_id};
 use crate::features::{delay, stanza_id};
 use crate::jid::{BareJid, Jid};
-use crate::xml::{Child, Element, Payloads};
+use crate::xml::{Child, Element, Node, Payloads};
 
 /// Extended addresses (XEP-0033), which name real addresses in history.
 const NS_ADDRESS: &str = "http://jabber.org/protocol/address";
@@ -45,6 +45,43 @@ fn with_own_delay(payloads: &Payloads, room: &BareJid) -> Payloads {
         element
     };
     payloads.elements().map(rewrite).collect()
+}
+
+/// An answer without what names its sender (row M06): vCards have addresses in them, items of
+/// service discovery and errors too.
+pub(super) fn unnamed(payloads: &Payloads, sender: &Jid) -> Payloads {
+    let needle = sender.bare_str().to_lowercase();
+    payloads
+        .elements()
+        .filter_map(|element| without_name(&element, &needle))
+        .collect()
+}
+
+fn without_name(element: &Element, needle: &str) -> Option<Element> {
+    let names = |text: &str| text.to_lowercase().contains(needle);
+    if element.attributes().iter().any(|it| names(&it.value)) {
+        return None;
+    }
+    // The text between children counts as one, or a name could be cut in two.
+    if names(&element.text_content()) {
+        return None;
+    }
+    let mut clean = Element::new(element.name().to_owned(), element.namespace().to_owned());
+    for attribute in element.attributes() {
+        clean.set_attr(attribute.name.clone(), attribute.value.clone());
+    }
+    for node in element.nodes() {
+        clean = match node {
+            Node::Element(child) => match without_name(child, needle) {
+                Some(child) => clean.child(child),
+                None => clean,
+            },
+            Node::Text(text) => clean.text(text.clone()),
+            // Only what we build ourselves has any.
+            Node::Raw(_) => clean,
+        };
+    }
+    Some(clean)
 }
 
 fn is_of_rooms(child: &Child<'_>) -> bool {

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::config::Config;
+
 /// Limits and habits of rooms.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -46,6 +48,8 @@ pub struct Settings {
     /// Seconds a new room waits for its owner's form; then the default configuration counts
     /// as accepted (§10.1.1 step 5). Clients that know no forms get a room that way.
     pub lock_seconds: u32,
+    /// What new rooms are like, until their owners say something else.
+    pub new_rooms: Config,
     /// Names of rooms in one page of the service's list (row R18).
     pub page_max: u32,
 }
@@ -70,6 +74,7 @@ impl Default for Settings {
             vcard_bytes_max: 64 * 1024,
             relayed_max: 256,
             lock_seconds: 300,
+            new_rooms: Config::default(),
             page_max: 250,
         }
     }

@@ -221,6 +221,7 @@ impl Given {
         match effect {
             RoomEffect::Send(stanza) => out.send(stanza),
             RoomEffect::Broadcast(Broadcast { stanza, to, .. }) => out.send_all(stanza, &to),
+            RoomEffect::Show(_, stanzas) => stanzas.into_iter().for_each(|it| out.send(it)),
             RoomEffect::Post(post) => self.post(*post, out),
             RoomEffect::Keep(keep) => return self.keep(*keep),
             RoomEffect::Save(save) => return self.save(*save),

@@ -390,6 +390,7 @@ fn going_is_told_to_all_who_were_told_of_coming() {
         reply(&format!(
             "<presence type='unavailable' from='{ME}' to='{ME}'/>"
         )),
+        last_activity::goes(),
     ];
     check(given, "<presence type='unavailable'/>", &expected);
 }

@@ -70,8 +70,7 @@ pub(super) fn set(asked: &Asked<'_>, changes: &[(BareJid, Affiliation)]) -> Deci
             _ => after.insert(jid.clone(), *affiliation),
         };
     }
-    let settings = &asked.facts.host.pubsub;
-    if after.len() > settings.subscriptions_max.max(node.affiliations.len()) {
+    if after.len() > node.affiliations.len() && !asked.has_room_for(after.len()) {
         return Err(StanzaError::policy_violation().with_text("too many affiliations"));
     }
     let (settled, told) = settle_subscriptions(node, &changes, asked.facts);

@@ -341,7 +341,9 @@ const FIELDS: &[Field] = &[
         options: &[],
         read: |config| config.roster_groups.clone(),
         write: |config, values| {
-            config.roster_groups = (values.len() <= GROUPS_MAX).then(|| values.to_vec())?;
+            let bytes: usize = values.iter().map(String::len).sum();
+            let is_short = values.len() <= GROUPS_MAX && bytes <= GROUPS_BYTES_MAX;
+            config.roster_groups = is_short.then(|| values.to_vec())?;
             Some(())
         },
     },
@@ -416,6 +418,9 @@ const FIELDS: &[Field] = &[
 
 /// Groups a node may name: as many as a person has, with room to spare.
 const GROUPS_MAX: usize = 100;
+
+/// Bytes of their names: configurations count for nobody, so they stay small.
+const GROUPS_BYTES_MAX: usize = 4096;
 
 /// Bytes of a title or a description.
 const LINE_BYTES_MAX: usize = 1024;

@@ -62,32 +62,32 @@ pub(super) fn nodeid_required() -> StanzaError {
     with(StanzaError::bad_request(), "nodeid-required")
 }
 
-/// §7.1.3.6: persistent nodes hold items.
+/// §7.1.3.7: persistent nodes hold items.
 pub(super) fn item_required() -> StanzaError {
     with(StanzaError::bad_request(), "item-required")
 }
 
-/// §7.1.3.6: nodes with payloads hold payloads.
+/// §7.1.3.7: nodes with payloads hold payloads.
 pub(super) fn payload_required() -> StanzaError {
     with(StanzaError::bad_request(), "payload-required")
 }
 
-/// §7.1.3.6: a node that keeps and delivers nothing takes nothing.
+/// §7.1.3.7: a node that keeps and delivers nothing takes nothing.
 pub(super) fn item_forbidden() -> StanzaError {
     with(StanzaError::bad_request(), "item-forbidden")
 }
 
-/// §7.1.3.5: one payload an item.
+/// §7.1.3.6: one payload an item.
 pub(super) fn invalid_payload() -> StanzaError {
     with(StanzaError::bad_request(), "invalid-payload")
 }
 
-/// §7.1.3.4.
+/// §7.1.3.5.
 pub(super) fn payload_too_big() -> StanzaError {
     with(StanzaError::not_acceptable(), "payload-too-big")
 }
 
-/// §7.1.3.3: the node is full and its owner wants it so.
+/// §7.1.3.4: the node is full and its owner wants it so.
 pub(super) fn node_full() -> StanzaError {
     with(StanzaError::conflict(), "node-full")
 }

@@ -80,7 +80,7 @@ fn may_create(who: &Jid, facts: &Facts<'_>) -> bool {
 
 /// Takes a form over, if what comes of it is possible here.
 fn apply(config: &mut Config, form: &Submitted, facts: &Facts<'_>) -> Result<(), StanzaError> {
-    // XEP-0248 §7.1: nobody gets a leaf who wants something else.
+    // XEP-0248, creating collections: nobody gets a leaf who wants something else.
     if form
         .value("pubsub#node_type")
         .is_some_and(|kind| kind != "leaf")

@@ -155,12 +155,24 @@ pub struct Item {
     pub payload: Bytes,
 }
 
+/// Bytes that an item, a subscription or an affiliation takes besides what is in it: its row and
+/// its places in indexes. Many small things fill a disk like a few large ones.
+pub const ROW_BYTES: u64 = 100;
+
+impl Item {
+    /// What it counts for its node's creator.
+    pub fn bytes(&self) -> u64 {
+        (self.payload.len() + self.id.len()) as u64 + ROW_BYTES
+    }
+}
+
 /// What an account has at a service, to be held against its limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
     /// Nodes it has made.
     pub nodes: u64,
-    /// Bytes of the items in them.
+    /// Bytes of the items in them, and of who is subscribed and affiliated, each with
+    /// [`ROW_BYTES`].
     pub bytes: u64,
 }
 

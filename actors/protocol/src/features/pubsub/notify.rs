@@ -8,9 +8,8 @@ use super::config::Config;
 use super::node::{Item, Node, SubscriptionState};
 use crate::effect::Effect;
 use crate::facts::{AccountView, Facts, Resource};
-use crate::features::blocking;
-use crate::features::caps;
-use crate::jid::Jid;
+use crate::features::{blocking, caps, delay};
+use crate::jid::{BareJid, Jid};
 use crate::stanza::{Head, Message, MessageKind, Presence, Stanza};
 use crate::xml::{Element, Payloads};
 
@@ -84,6 +83,23 @@ pub(crate) fn message(payload: Element, config: &Config, facts: &Facts<'_>) -> M
         },
         payloads: [payload].into_iter().collect::<Payloads>(),
     }
+}
+
+/// The last item of somebody's node, for who comes to hear of it now; it says that it is not
+/// new (§6.1.7, XEP-0163 §4.3.2).
+pub(crate) fn last_item(
+    service: &BareJid,
+    node: &Node,
+    shown: &Item,
+    to: Jid,
+    facts: &Facts<'_>,
+) -> Message {
+    let items = items(&node.name, [item(shown, &node.config)]);
+    let mut message = message(event(items), &node.config, facts);
+    message.payloads.push(&delay::delay(None, shown.stamp));
+    message.head.from = Some(service.clone().into());
+    message.head.to = Some(to);
+    message
 }
 
 /// The same message to one of many; its payload is encoded once.

@@ -16,10 +16,9 @@ use super::request::{NewItem, Request};
 use super::{load, notify};
 use crate::effect::{Answer, Effect, Query};
 use crate::facts::{Facts, Resource, SessionFacts};
-use crate::features::{Feature, Spec, avatar, blocking, bookmarks, caps, delay};
+use crate::features::{Feature, Spec, avatar, blocking, bookmarks, caps};
 use crate::jid::{BareJid, Jid};
-use crate::stanza::{Head, Iq, Message, MessageKind, Stanza};
-use crate::xml::Payloads;
+use crate::stanza::{Iq, Message, Stanza};
 
 /// The feature.
 pub const FEATURE: Feature = Feature {
@@ -204,21 +203,7 @@ fn message_of(last: &LastItem, to: Jid, facts: &Facts<'_>) -> Option<Message> {
     if node.config.send_last != SendLast::OnSubAndPresence || !node.config.deliver_notifications {
         return None;
     }
-    let items = notify::items(&node.name, [notify::item(item, &node.config)]);
-    let mut payloads: Payloads = [notify::event(items)].into_iter().collect();
-    // §4.3.2: it is not new.
-    payloads.push(&delay::delay(None, item.stamp));
-    let head = Head {
-        from: Some(last.service.clone().into()),
-        to: Some(to),
-        id: Some(format!("{:032x}", (facts.random)()).into()),
-        lang: None,
-    };
-    Some(Message {
-        head,
-        kind: MessageKind::Headline,
-        payloads,
-    })
+    Some(notify::last_item(&last.service, node, item, to, facts))
 }
 
 /// XEP-0163 §4.3.2: the last items of the deciding account, for a contact who sees it from

@@ -3,7 +3,7 @@
 use super::access::Operation;
 use super::config::{Config, NodeFull};
 use super::errors;
-use super::node::{Action, Item, Node};
+use super::node::{Action, Item, Node, ROW_BYTES};
 use super::request::{NewItem, Publish};
 use super::{Asked, Decided, NS, manage, notify, pep};
 use crate::effect::Effect;
@@ -88,7 +88,7 @@ pub(crate) fn publish_own(
 /// §7.1.3: what may stand in an item of this node.
 ///
 /// DEVIATION: §7.1.3.6 would have a payload's namespace be that of `pubsub#type`. That field
-/// names the kind of a node as often as a namespace: XEP-0472 §3 puts Atom entries into nodes
+/// names the kind of a node as often as a namespace: XEP-0472 §5 puts Atom entries into nodes
 /// of the type `urn:xmpp:microblog:0`.
 fn check(new: Option<&NewItem>, config: &Config, asked: &Asked<'_>) -> Result<(), StanzaError> {
     let has_payload = new.is_some_and(|new| !new.payload.is_empty());
@@ -109,7 +109,9 @@ fn check(new: Option<&NewItem>, config: &Config, asked: &Asked<'_>) -> Result<()
         return Err(errors::payload_too_big());
     }
     // What it takes the place of is not counted off: a quota need not be exact to the item.
-    if asked.found.usage.bytes.saturating_add(bytes as u64) > settings.bytes_max {
+    let id = new.and_then(|new| new.id.as_ref()).map_or(0, String::len);
+    let more = (bytes + id) as u64 + ROW_BYTES;
+    if asked.found.usage.bytes.saturating_add(more) > settings.bytes_max {
         return Err(StanzaError::policy_violation().with_text("there is no space for more items"));
     }
     Ok(())

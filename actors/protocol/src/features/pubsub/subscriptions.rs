@@ -9,7 +9,6 @@ use super::{Asked, Decided, NS, NS_EVENT, NS_OWNER, approval, notify};
 use crate::effect::Effect;
 use crate::facts::Facts;
 use crate::features::data_forms::Submitted;
-use crate::features::delay;
 use crate::features::pubsub::config::SendLast;
 use crate::jid::Jid;
 use crate::stanza::{Iq, Stanza, StanzaError};
@@ -26,7 +25,7 @@ pub(super) fn subscribe(asked: &Asked<'_>, jid: &Jid, form: Option<&Submitted>) 
     if known.is_some_and(|known| known.state == SubscriptionState::Pending) {
         return Err(errors::pending_subscription());
     }
-    if known.is_none() && node.subscriptions.len() >= asked.facts.host.pubsub.subscriptions_max {
+    if known.is_none() && !asked.has_room_for(node.subscriptions.len() + 1) {
         return Err(errors::too_many_subscriptions());
     }
     let needs_approval = known.is_none() && needs_approval(&asked.relation(node), &node.config);
@@ -71,10 +70,9 @@ fn last_item(asked: &Asked<'_>, node: &Node, jid: &Jid) -> Option<Effect> {
     if node.config.send_last == SendLast::Never || !node.config.deliver_notifications {
         return None;
     }
-    let items = notify::items(&node.name, [notify::item(item, &node.config)]);
-    let mut message = notify::message(notify::event(items), &node.config, asked.facts);
-    message.payloads.push(&delay::delay(None, item.stamp));
-    Some(notify::route(&message, jid.clone()))
+    let facts = asked.facts;
+    let message = notify::last_item(facts.account, node, item, jid.clone(), facts);
+    Some(Effect::Route(Stanza::Message(message)))
 }
 
 /// `notify_sub`: owners hear of new subscribers and of those who go.
@@ -194,6 +192,9 @@ pub(super) fn own(asked: &Asked<'_>) -> Decided {
 }
 
 /// §8.8.1.
+///
+/// DEVIATION: §8.8.1.2 would leave those out who wait. Without `get-pending` (§8.7) an owner
+/// who has lost the request finds them nowhere else.
 pub(super) fn subscribers(asked: &Asked<'_>) -> Decided {
     let node = asked.node_for(Operation::ManageSubscriptions)?;
     let all = node.subscriptions.iter();
@@ -210,10 +211,9 @@ fn owners_list<'a>(node: &Node, list: impl Iterator<Item = &'a Subscription>) ->
 /// §8.8.2.
 pub(super) fn set_subscribers(asked: &Asked<'_>, changes: &[(Jid, SubscriptionState)]) -> Decided {
     let node = asked.node_for(Operation::ManageSubscriptions)?;
-    let settings = &asked.facts.host.pubsub;
     let is_new = |jid: &Jid| node.subscription(jid).is_none();
     let new = changes.iter().filter(|(jid, _)| is_new(jid)).count();
-    if node.subscriptions.len() + new > settings.subscriptions_max {
+    if new > 0 && !asked.has_room_for(node.subscriptions.len() + new) {
         return Err(errors::too_many_subscriptions());
     }
     let mut actions = Vec::new();

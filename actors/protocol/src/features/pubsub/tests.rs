@@ -253,6 +253,10 @@ fn what_an_account_keeps_at_a_service_has_limits_with_names() {
     let subscribe = plain("<subscribe node='n' jid='juliet@example.org'/>");
     let text = error(&asks(&given, "set", &subscribe, found(Some(full))));
     assert!(text.contains("too-many-subscriptions"), "{text}");
+    let mut full = found(Some(node(Config::of_service(), &[])));
+    full.usage.bytes = 100;
+    let text = error(&asks(&given, "set", &subscribe, full));
+    assert!(text.contains("too-many-subscriptions"), "{text}");
 }
 
 fn subscribed(who: &str) -> Subscription {

@@ -358,3 +358,63 @@ fn xep_0484_section_3_5_an_old_token_is_renewed_unless_it_is_to_be_the_last() {
         assert_eq!(answer.contains("token='fresh'"), is_renewed, "{answer}");
     }
 }
+
+#[test]
+fn a07_authzid_of_another_account_is_refused_in_sasl2_too() {
+    for authzid in [
+        "romeo",
+        "romeo@example.org",
+        "juliet@other.example",
+        "\u{ff52}omeo@example.org",
+        "juliet@example.org/x",
+        "example.org",
+    ] {
+        let (mut script, _) = secure();
+        let data = format!("{authzid}\0juliet\0balcony");
+        let answer = script.send(&authenticate("PLAIN", data.as_bytes(), BIND));
+        assert_eq!(answer, failed("invalid-authzid"), "{authzid}");
+        let looked_up = script
+            .count(|action| matches!(action, Action::CheckPassword { .. } | Action::Bind { .. }));
+        assert_eq!(looked_up, 0);
+    }
+    let (mut script, _) = secure();
+    let first = b"n,a=romeo@example.org,n=juliet,r=abc";
+    let answer = script.send(&authenticate("SCRAM-SHA-256", first, BIND));
+    assert_eq!(answer, failed("invalid-authzid"));
+    // Every form of the own address is the own address.
+    for authzid in [
+        "juliet@example.org",
+        "Juliet@Example.org",
+        "\u{ff4a}uliet@example.org",
+    ] {
+        let (mut script, _) = secure();
+        let data = format!("{authzid}\0juliet\0balcony");
+        let answer = script.send(&authenticate("PLAIN", data.as_bytes(), ""));
+        assert!(
+            answer.contains(&success("juliet@example.org", "")),
+            "{answer}"
+        );
+    }
+}
+
+#[test]
+fn a08_a_login_by_sasl2_does_not_move_to_another_domain() {
+    for to in ["other.example", "unknown.example", ""] {
+        for wishes in ["", BIND] {
+            let (mut script, _) = secure();
+            let data = authenticate("PLAIN", b"\0juliet\0balcony", wishes);
+            assert!(script.send(&data).contains("<success"));
+            let bound = script.count(|action| matches!(action, Action::Bind { .. }));
+            let answer = script.send(&HEADER.replace("to='example.org'", &format!("to='{to}'")));
+            // No stream follows such a login: another header is no XML of this one.
+            assert!(!answer.contains("<stream:features"), "{to}: {answer}");
+            assert!(answer.is_empty() || script.is_closed(), "{to}: {answer}");
+            assert_eq!(
+                script.stream.account().unwrap().as_str(),
+                "juliet@example.org"
+            );
+            let after = script.count(|action| matches!(action, Action::Bind { .. }));
+            assert_eq!(bound, after);
+        }
+    }
+}

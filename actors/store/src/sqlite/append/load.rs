@@ -50,6 +50,7 @@ fn logs(append: &LogAppend) -> impl Iterator<Item = LogOf> {
             append.recipient.clone().map(LogOf::Account),
         ),
         LogAppend::Room(append) => (LogOf::Room(append.room.clone()), None),
+        LogAppend::Restore(restore) => (LogOf::Account(restore.account.clone()), None),
         LogAppend::Arrival(arrival) => {
             let sender = arrival.sent.as_ref().map(|_| arrival.sender.bare());
             let recipient = LogOf::Account(arrival.recipient.clone());
@@ -68,14 +69,14 @@ async fn find_heads(
 ) -> Result<()> {
     unknown.sort_unstable();
     unknown.dedup();
-    type Row = (String, i64, i64, i64, i64, Option<i64>, Option<i64>);
+    type Row = (String, i64, i64, i64, i64, i64, Option<i64>, Option<i64>);
     for (size, chunk) in chunks(&unknown) {
         let mut query = sqlx::query_as(sizes[size].as_str());
         for of in chunk {
             query = query.bind(of.jid().as_str());
         }
         let rows: Vec<Row> = query.fetch_all(writer.connection().await?).await?;
-        for (jid, log, blocks, id, stamp, place, last) in rows {
+        for (jid, log, blocks, archiving, id, stamp, place, last) in rows {
             // Purging leaves the head in the log's row, appending does not touch it.
             let id = place.map_or(id, |place| id.max(place & i64::from(u32::MAX)));
             let stamp = Timestamp(last.map_or(stamp, |last| stamp.max(last)));
@@ -84,6 +85,7 @@ async fn find_heads(
                 id: unsigned(id)?,
                 stamp,
                 blocks,
+                archiving,
             };
             if let Some(recent) = writer.recent.tail(log) {
                 (head.id, head.stamp) = (recent.id, recent.stamp);
@@ -105,6 +107,9 @@ pub(super) async fn load_said(
     for append in batch {
         let (of, dedup) = match append {
             LogAppend::Account(append) => (LogOf::Account(append.sender.bare()), append.dedup),
+            LogAppend::Restore(restore) => {
+                (LogOf::Account(restore.account.clone()), Some(restore.dedup))
+            }
             LogAppend::Room(append) => {
                 let dedup = append.dedup.as_ref();
                 let dedup = dedup.map(|dedup| rooms::dedup_of(&append.sender, dedup));
@@ -172,7 +177,7 @@ pub(super) async fn load_blocks(
             LogAppend::Account(append) => (append.recipient.clone(), &append.sender),
             LogAppend::Arrival(arrival) => (Some(arrival.recipient.clone()), &arrival.from),
             // Whom a room lets speak is decided there.
-            LogAppend::Room(_) => continue,
+            LogAppend::Room(_) | LogAppend::Restore(_) => continue,
         };
         let recipient = recipient.map(LogOf::Account);
         let head = recipient.and_then(|recipient| heads.get(&recipient));

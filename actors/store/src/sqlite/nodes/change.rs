@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use klatsch_protocol::features::pubsub::config::Config;
 use klatsch_protocol::features::pubsub::node::{
-    Action, Affiliation, Item, NodeChange, Subscription, SubscriptionState,
+    Action, Affiliation, Item, NodeChange, ROW_BYTES, Subscription, SubscriptionState,
 };
 use klatsch_protocol::jid::{BareJid, Jid};
 use klatsch_protocol::time::Timestamp;
@@ -13,8 +13,8 @@ use sqlx::sqlite::SqliteConnection;
 use super::rows::number_of;
 use super::{bound, first_version};
 use crate::error::{Result, StoreError};
-use crate::sqlite::accounts;
 use crate::sqlite::writer::Writer;
+use crate::sqlite::{accounts, signed};
 
 /// Items that one transaction deletes at most, of nodes that are gone.
 const DELETE_MAX: i64 = 500;
@@ -79,6 +79,7 @@ async fn create(
         .execute(&mut *connection)
         .await?;
     affiliate(connection, node, creator, Affiliation::Owner).await?;
+    count(connection, node).await?;
     Ok(node)
 }
 
@@ -95,10 +96,17 @@ async fn act(
             for (jid, affiliation) in changes {
                 affiliate(connection, node, jid, *affiliation).await?;
             }
-            raise(connection, node).await
+            raise(connection, node).await?;
+            count(connection, node).await
         }
-        Action::Subscribe(subscription) => subscribe(connection, node, subscription).await,
-        Action::Unsubscribe(jid) => unsubscribe(connection, node, jid).await,
+        Action::Subscribe(subscription) => {
+            subscribe(connection, node, subscription).await?;
+            count(connection, node).await
+        }
+        Action::Unsubscribe(jid) => {
+            unsubscribe(connection, node, jid).await?;
+            count(connection, node).await
+        }
         Action::Publish(items, keep) => publish(connection, node, items, *keep).await,
         Action::Retract(ids) => {
             for id in ids {
@@ -248,11 +256,18 @@ async fn publish(
 /// What the node holds now.
 async fn count(connection: &mut SqliteConnection, node: i64) -> Result<()> {
     sqlx::query(
-        "UPDATE pubsub_node SET (items, bytes) =
-            (SELECT count(*), coalesce(sum(length(payload)), 0) FROM pubsub_item WHERE node = ?1)
+        "UPDATE pubsub_node SET
+            items = (SELECT count(*) FROM pubsub_item WHERE node = ?1),
+            bytes = (SELECT coalesce(sum(length(payload) + length(CAST(id AS BLOB)) + ?2), 0)
+                    FROM pubsub_item WHERE node = ?1)
+                + (SELECT coalesce(sum(length(CAST(jid AS BLOB)) + ?2), 0)
+                    FROM pubsub_subscription WHERE node = ?1)
+                + (SELECT coalesce(sum(length(CAST(jid AS BLOB)) + ?2), 0)
+                    FROM pubsub_affiliation WHERE node = ?1)
          WHERE id = ?1",
     )
     .bind(node)
+    .bind(signed(ROW_BYTES))
     .execute(connection)
     .await?;
     Ok(())

@@ -42,13 +42,8 @@ pub(super) type SubscriptionRow = (String, bool, String);
 #[derive(FromRow)]
 pub(super) struct LastRow {
     pub(super) service: String,
-    pub(super) id: i64,
-    pub(super) name: String,
-    pub(super) version: i64,
-    pub(super) creator: String,
-    pub(super) created: i64,
-    pub(super) config: Vec<u8>,
-    pub(super) items: i64,
+    #[sqlx(flatten)]
+    pub(super) node: NodeRow,
     pub(super) item: Option<String>,
     pub(super) publisher: Option<String>,
     pub(super) stamp: Option<i64>,
@@ -94,16 +89,7 @@ pub(super) fn last_item_of(row: LastRow) -> Result<LastItem> {
         })?),
         _ => None,
     };
-    let node = NodeRow {
-        id: row.id,
-        name: row.name,
-        version: row.version,
-        creator: row.creator,
-        created: row.created,
-        config: row.config,
-        items: row.items,
-    };
-    let node = node_of(node, &service)?;
+    let node = node_of(row.node, &service)?;
     Ok(LastItem {
         service,
         node,

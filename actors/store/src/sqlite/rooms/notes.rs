@@ -63,6 +63,10 @@ pub(in crate::sqlite) async fn bury(
             message.stanza = stanza.clone();
             continue;
         }
+        sqlx::query("INSERT OR IGNORE INTO unsearchable (place) VALUES (?)")
+            .bind(*place)
+            .execute(writer.connection().await?)
+            .await?;
         sqlx::query("UPDATE entry SET stanza = ? WHERE place = ?")
             .bind(stanza.to_vec())
             .bind(*place)

@@ -2,10 +2,13 @@
 //! §10.8.
 
 use crate::features::muc::affiliation::Affiliation;
-use crate::features::muc::record::RoomChange;
+use crate::features::muc::effect::{RoomEffect, Save};
+use crate::features::muc::record::{RoomChange, RoomRecord};
 use crate::features::muc::role::Role;
+use crate::features::muc::room::Room;
 use crate::features::muc::testkit::*;
-use crate::testkit::bare;
+use crate::testkit::{bare, full, parse};
+use crate::time::Timestamp;
 
 const USER: &str = "http://jabber.org/protocol/muc#user";
 const HAG_BARE: &str = "hag66@shakespeare.lit";
@@ -607,4 +610,81 @@ fn a_ban_through_another_node_puts_out_here_too() {
     let out = room.changed_elsewhere(&[RoomChange::Affiliation(change)]);
     assert!(out.to(HAG)[0].contains("code='301'"));
     assert!(room.room().occupants().get("thirdwitch").is_none());
+}
+
+/// A node's room and what it waits to have saved.
+struct Writer {
+    room: Room,
+    waiting: Option<Save>,
+    demotes: String,
+}
+
+impl Writer {
+    fn takes(&mut self, effects: Vec<RoomEffect>) {
+        self.waiting = effects.into_iter().find_map(|effect| match effect {
+            RoomEffect::Save(save) => Some(*save),
+            _ => None,
+        });
+    }
+}
+
+#[test]
+fn m01_in_a_thousand_interleavings_on_two_nodes_a_room_keeps_an_owner() {
+    let owner = |jid: &str| full(jid).bare();
+    let mut record = RoomRecord::new(&owner(CRONE), SECRET, Timestamp(0));
+    let second = room()
+        .room()
+        .affiliation_change(owner(HAG), Affiliation::Owner, None, None);
+    record.apply(&RoomChange::Affiliation(second));
+    let given = room();
+    let facts = given.facts(&given.settings);
+    let demotion = |by: &str, whom: &str| {
+        format!(
+            "<iq from='{by}' id='1' to='{COVEN}' type='set'><query xmlns='http://jabber.org/protocol/muc#admin'>\
+             <item affiliation='none' jid='{}'/></query></iq>",
+            owner(whom)
+        )
+    };
+    let mut chance = 1_u64;
+    let mut refused = 0;
+    for round in 0..1_000 {
+        let mut stored = record.clone();
+        let node = |demotes: String| Writer {
+            room: Room::open(bare(COVEN), record.clone()),
+            waiting: None,
+            demotes,
+        };
+        let mut nodes = [node(demotion(CRONE, HAG)), node(demotion(HAG, CRONE))];
+        let mut done = [false; 2];
+        while done != [true; 2] {
+            chance = chance
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            let at = usize::from(chance >> 63 == 1);
+            if done[at] {
+                continue;
+            }
+            let node = &mut nodes[at];
+            let Some(save) = node.waiting.take() else {
+                // It decides, or had nothing more to save.
+                let effects = node.room.decide(&parse(&node.demotes), &facts);
+                node.takes(effects);
+                refused += usize::from(node.waiting.is_none());
+                done[at] = node.waiting.is_none();
+                continue;
+            };
+            if node.room.record().version == stored.version {
+                save.changes.iter().for_each(|change| stored.apply(change));
+                stored.version += 1;
+                node.room.saved(save, stored.version, &facts);
+                done[at] = true;
+            } else {
+                node.room.reloaded(stored.clone(), &facts);
+            }
+            let owners = stored.affiliates(Affiliation::Owner).count();
+            assert!(owners >= 1, "round {round}");
+        }
+        assert_eq!(stored.affiliates(Affiliation::Owner).count(), 1);
+    }
+    assert_eq!(refused, 1_000);
 }

@@ -347,3 +347,12 @@ fn defaults_that_could_not_be_saved_are_told_to_nobody_and_tried_again() {
     assert!(room.room().is_locked());
     assert_eq!(room.room().tick(&facts).len(), 1);
 }
+
+#[test]
+fn a_new_room_is_as_the_operator_wants_new_rooms() {
+    let mut room = no_room().settings(|settings| settings.new_rooms.members_only = true);
+    room.enters(CRONE, "firstwitch");
+    room.gets(&owner(CRONE, "set", INSTANT));
+    assert!(room.room().record().config.members_only);
+    assert!(!created().room().record().config.members_only);
+}

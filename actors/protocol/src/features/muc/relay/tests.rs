@@ -144,3 +144,41 @@ fn an_unknown_nick_is_not_found() {
     let out = with_hag().gets(&asks(HAG, "nobody", "jabber:iq:version"));
     assert_eq!(out.refusal(), "item-not-found");
 }
+
+#[test]
+fn m06_an_answer_names_nobody_where_addresses_are_hidden() {
+    let answers = [
+        "<vCard xmlns='vcard-temp'><FN>Hecate</FN><JABBERID>Hecate@shakespeare.lit</JABBERID>\
+         <EMAIL><USERID>hecate@shakespeare.lit</USERID></EMAIL></vCard>",
+        "<query xmlns='http://jabber.org/protocol/disco#items'>\
+         <item jid='hecate@shakespeare.lit/broom' node='x'/><item jid='a.example'/></query>",
+        "<query xmlns='jabber:iq:version'><name>of hecate@shakespeare.lit</name></query>",
+        "<query xmlns='any' by='hecate@shakespeare.lit/broom'/>",
+    ];
+    let ask = |room: &mut Given, answer: &str, kind: &str| {
+        let out = room.gets(&asks(HAG, "hecate", "jabber:iq:version"));
+        let id = parse(&out.raw[0]).id().unwrap().to_owned();
+        let out = room.gets(&format!(
+            "<iq from='{HECATE}' id='{id}' type='{kind}' to='{COVEN}/thirdwitch'>{answer}</iq>"
+        ));
+        out.to(HAG).remove(0)
+    };
+    for non_anonymous in [false, true] {
+        let mut room = with_hag().config(|config| config.non_anonymous = non_anonymous);
+        room.enters(HECATE, "hecate");
+        for answer in answers {
+            let heard = ask(&mut room, answer, "result").to_lowercase();
+            assert_eq!(heard.contains("hecate@"), non_anonymous, "{heard}");
+        }
+        let error = "<error type='cancel' by='hecate@shakespeare.lit'>\
+             <service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>";
+        let heard = ask(&mut room, error, "error");
+        assert_eq!(heard.contains("hecate@"), non_anonymous, "{heard}");
+    }
+    let mut room = with_hag();
+    room.enters(HECATE, "hecate");
+    let heard = ask(&mut room, answers[0], "result");
+    assert!(heard.contains("<FN>Hecate</FN>"), "{heard}");
+    let heard = ask(&mut room, answers[1], "result");
+    assert!(heard.contains("a.example"), "{heard}");
+}

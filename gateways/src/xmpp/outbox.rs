@@ -1,10 +1,12 @@
-//! Frames on their way to a WebSocket client, bounded by bytes.
+//! Elements on their way to a client that gets them one by one, over WebSocket or BOSH, bounded
+//! by bytes.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use klatsch_actors::session::{Pressure, Sink};
 use klatsch_actors::strain::{self, Charge, Strain};
+use klatsch_protocol::jid::Jid;
 use klatsch_protocol::stanza::{Stanza, StreamCondition, StreamError};
 use klatsch_protocol::stream::Transport;
 use klatsch_protocol::stream::closing::{closing, render_element};
@@ -17,6 +19,7 @@ use crate::metrics;
 
 /// What waits for one client.
 pub(super) struct Outbox {
+    transport: Transport,
     queue: Mutex<Queue>,
     changed: Notify,
     soft_bytes: usize,
@@ -28,6 +31,8 @@ struct Queue {
     // The bytes in them, as the node counts them.
     waiting: Charge,
     is_closing: bool,
+    // Somebody was told that too much waits.
+    is_pressed: bool,
 }
 
 /// What the connection is to do next.
@@ -38,13 +43,15 @@ pub(super) enum Outgoing {
 }
 
 impl Outbox {
-    pub(super) fn new(limits: &Limits, strain: Arc<Strain>) -> Self {
+    pub(super) fn new(transport: Transport, limits: &Limits, strain: Arc<Strain>) -> Self {
         let queue = Queue {
             frames: VecDeque::new(),
             waiting: Charge::new(strain, strain::Queue::Outbound),
             is_closing: false,
+            is_pressed: false,
         };
         Self {
+            transport,
             queue: Mutex::new(queue),
             changed: Notify::new(),
             soft_bytes: limits.send_queue_soft_bytes,
@@ -84,6 +91,37 @@ impl Outbox {
         }
     }
 
+    /// Frames of at most so many bytes together, but one at least if there is one; tells also
+    /// whether somebody held back and may go on.
+    pub(super) fn take(&self, bytes_max: usize) -> (Vec<Utf8Bytes>, bool) {
+        let mut queue = self.lock();
+        let (mut taken, mut bytes) = (Vec::new(), 0);
+        while let Some(frame) = queue.frames.front() {
+            bytes += frame.len();
+            if !taken.is_empty() && bytes > bytes_max {
+                break;
+            }
+            let left = queue.bytes() - frame.len();
+            taken.extend(queue.frames.pop_front());
+            queue.count(left);
+        }
+        let is_empty = queue.frames.is_empty();
+        if is_empty {
+            queue.frames = VecDeque::new();
+        }
+        (taken, is_empty && std::mem::take(&mut queue.is_pressed))
+    }
+
+    /// Waits until something was added, or the end was. One at a time may wait.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Tells whether nothing more will come.
+    pub(super) fn is_closing(&self) -> bool {
+        self.lock().is_closing
+    }
+
     /// Takes nothing more; what waits is still sent.
     pub(super) fn seal(&self) {
         self.lock().is_closing = true;
@@ -106,6 +144,7 @@ impl Outbox {
         queue.add(frame);
         self.changed.notify_one();
         Some(if queue.bytes() > self.soft_bytes {
+            queue.is_pressed = true;
             Pressure::Queued(queue.bytes())
         } else {
             Pressure::Free
@@ -144,8 +183,14 @@ impl Sink for Outbox {
         self.push(&frame)
     }
 
+    fn stanza_to(&self, stanza: &Stanza, to: &Jid) -> Pressure {
+        let mut frame = Vec::new();
+        stanza.write_framed_to(&mut frame, to);
+        self.push(&frame)
+    }
+
     fn nonza(&self, element: &Element) -> Pressure {
-        self.push(&render_element(Transport::WebSocket, element))
+        self.push(&render_element(self.transport, element))
     }
 
     fn close(&self, error: Option<StreamError>) {
@@ -156,7 +201,7 @@ impl Sink for Outbox {
         if let Some(error) = &error {
             metrics::stream_error(error.condition.as_str());
         }
-        for frame in closing(Transport::WebSocket, error.as_ref()) {
+        for frame in closing(self.transport, error.as_ref()) {
             queue.add(&frame);
         }
         queue.is_closing = true;
@@ -171,6 +216,13 @@ impl Sink for Outbox {
         let mut queue = self.lock();
         queue.frames = VecDeque::new();
         queue.count(0);
+        // A WebSocket just closes; over BOSH the client has to be told by an answer.
+        if self.transport == Transport::Bosh && !queue.is_closing {
+            let error = StreamError::new(StreamCondition::ResourceConstraint);
+            for frame in closing(self.transport, Some(&error)) {
+                queue.add(&frame);
+            }
+        }
         queue.is_closing = true;
         self.changed.notify_one();
     }
