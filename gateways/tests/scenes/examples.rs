@@ -9,14 +9,17 @@
 //!
 //! What is received must have the attributes of the pattern and its children in their order,
 //! no other ones unless the text `...` allows them. `*` stands for any value; `{word}` for one
-//! that has to be the same wherever it occurs, and that is filled in when sending.
+//! that has to be the same wherever it occurs, and that is filled in when sending; an empty
+//! attribute for one that is not there. Everybody in a script has an account. `anna receives next`
+//! is for what must come before all else, `nobody receives more` for the end: whatever a room has
+//! sent and no step has asked for fails it. More steps about rooms: `examples/rooms.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use klatsch_protocol::xml::{Element, Token};
 
 use crate::client::{Client, Stream};
-use crate::server::Server;
+use crate::server::{Server, Setup};
 
 /// The text that allows more children than the pattern has.
 const MORE: &str = "...";
@@ -86,7 +89,9 @@ fn fits(pattern: &Element, element: &Element, words: &mut Words) -> bool {
         && attributes.all(|wanted| {
             let mut all = element.attributes().iter();
             let known = all.find(|it| it.name == wanted.name && it.namespace == wanted.namespace);
-            known.is_some_and(|known| fits_text(&wanted.value, &known.value, words))
+            known.map_or(wanted.value.is_empty(), |known| {
+                fits_text(&wanted.value, &known.value, words)
+            })
         })
         && fits_content(pattern, element, words)
 }
@@ -126,6 +131,8 @@ struct Stage {
     server: Server,
     clients: BTreeMap<String, Actor>,
     words: Words,
+    /// The rooms that steps have named.
+    rooms: BTreeSet<String>,
 }
 
 struct Actor {
@@ -141,6 +148,16 @@ impl Actor {
             Some(Token::Header(_)) => Element::new("header", ""),
             _ => Element::new("end", ""),
         }
+    }
+
+    /// Receives this before anything else.
+    async fn receives_next(&mut self, pattern: &Element, words: &mut Words) {
+        if self.waiting.is_empty() {
+            let next = self.next().await;
+            self.waiting.push(next);
+        }
+        let next = self.waiting.remove(0);
+        assert!(fits(pattern, &next, words), "not that, but {}", show(&next));
     }
 
     async fn receives(&mut self, pattern: &Element, words: &mut Words) {
@@ -207,6 +224,9 @@ impl Stage {
     }
 
     async fn perform(&mut self, step: &Step<'_>) {
+        if self.perform_in_rooms(step).await {
+            return;
+        }
         if let Some(resource) = step.does.strip_prefix("is online as ") {
             return self.appear(step.who, Some(resource)).await;
         }
@@ -233,6 +253,10 @@ impl Stage {
                 let pattern = pattern_of(&step.xml);
                 actor.receives(&pattern, &mut self.words).await;
             }
+            "receives next" => {
+                let pattern = pattern_of(&step.xml);
+                actor.receives_next(&pattern, &mut self.words).await;
+            }
             "hears nothing" => actor.hears_nothing().await,
             other => panic!("nobody knows how {other:?} is done"),
         }
@@ -246,12 +270,19 @@ fn note(text: &str) {
 
 /// Plays a script against a server of its own.
 async fn play(script: &str) {
+    let steps = steps(script);
+    let accounts: BTreeSet<&str> = steps.iter().map(|step| account_of(step.who)).collect();
+    let setup = Setup {
+        accounts: accounts.into_iter().map(str::to_owned).collect(),
+        ..Setup::default()
+    };
     let mut stage = Stage {
-        server: Server::start().await,
+        server: Server::start_with(setup).await,
         clients: BTreeMap::new(),
         words: Words::new(),
+        rooms: BTreeSet::new(),
     };
-    for step in steps(script) {
+    for step in steps {
         note(&format!("line {}: {} {}", step.line, step.who, step.does));
         stage.perform(&step).await;
     }
@@ -332,6 +363,8 @@ mod archive;
 mod logins;
 #[path = "examples/pubsub.rs"]
 mod pubsub;
+#[path = "examples/rooms.rs"]
+mod rooms;
 #[path = "examples/stream_management.rs"]
 mod stream_management;
 #[path = "examples/upload.rs"]
@@ -352,6 +385,8 @@ fn patterns_fit_what_they_say_and_nothing_else() {
         ("<a>*</a>", "<a>text</a>", true),
         ("<a>text</a>", "<a>other</a>", false),
         ("<a xmlns='b'/>", "<a/>", false),
+        ("<a x=''/>", "<a/>", true),
+        ("<a x=''/>", "<a x='1'/>", false),
     ];
     for (pattern, element, expected) in cases {
         let fits = fits(

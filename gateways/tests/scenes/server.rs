@@ -49,6 +49,8 @@ pub(crate) struct Setup {
     pub(crate) require_tls: bool,
     pub(crate) http: HttpSettings,
     pub(crate) signup: Option<SignupLink>,
+    /// The names of the accounts there are.
+    pub(crate) accounts: Vec<String>,
 }
 
 impl Default for Setup {
@@ -64,6 +66,7 @@ impl Default for Setup {
             require_tls: false,
             http: HttpSettings::default(),
             signup: None,
+            accounts: ["anna", "bert"].map(str::to_owned).to_vec(),
         }
     }
 }
@@ -90,7 +93,7 @@ impl Server {
     pub(crate) async fn start_with(setup: Setup) -> Self {
         let limits = Arc::new(setup.limits);
         let store = Store::open("memory:").await.unwrap();
-        for name in ["anna", "bert"] {
+        for name in &setup.accounts {
             create(&store, name).await;
         }
         let domains = [DOMAIN, OTHER_DOMAIN].map(|domain| BareJid::parse(domain).unwrap());
