@@ -6,9 +6,8 @@
 use crate::effect::{Effect, Keep};
 use crate::facts::Facts;
 use crate::features::{
-    Scope, Service, avatar, blocking, caps, carbons, csi, decide_request, disco, hints,
-    last_activity, mam, mds, muc, offline, ping, presence, pubsub, refuse, roster, stanza_id,
-    subscription, time, version,
+    Scope, Service, avatar, blocking, caps, carbons, csi, decide_request, disco, hints, mam, mds,
+    muc, offline, ping, presence, pubsub, refuse, roster, stanza_id, subscription, time, version,
 };
 use crate::jid::Jid;
 use crate::routing::Share;
@@ -231,10 +230,6 @@ pub fn decide_delivered(stanza: &Stanza, facts: &Facts<'_>) -> Vec<Effect> {
     // Row R04: roster and block list pushes come from the server alone.
     if roster::is_forged_push(stanza, facts) {
         return refuse_forged(stanza);
-    }
-    // XEP-0012 §4: who may not see the account does not learn of it from its clients either.
-    if let Some(effects) = last_activity::refuse_stranger(stanza, facts) {
-        return effects;
     }
     // XEP-0352: an inactive client is woken for what matters only; last, because only what
     // is delivered can be held back.

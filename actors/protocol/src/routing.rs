@@ -6,7 +6,7 @@
 
 use crate::archive::Direction;
 use crate::facts::{AccountView, Resource};
-use crate::features::{carbons, last_activity};
+use crate::features::carbons;
 use crate::jid::{FullJid, Jid};
 use crate::stanza::{IqKind, Message, MessageKind, PresenceKind, Stanza, StanzaError};
 
@@ -69,8 +69,6 @@ fn route_to_missing_resource(stanza: &Stanza, view: &AccountView) -> Routed {
             | PresenceKind::Unsubscribed => Routed::Account,
             _ => Routed::Dropped("no such resource"),
         },
-        // XEP-0012 §4: nobody may tell by the refusal whether a resource is there.
-        Stanza::Iq(_) if last_activity::is_question(stanza) => Routed::Account,
         // §8.5.3.2.3.
         Stanza::Iq(iq) => match iq.kind {
             IqKind::Get | IqKind::Set => Routed::Refused(StanzaError::service_unavailable()),

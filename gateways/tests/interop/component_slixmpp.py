@@ -4,7 +4,7 @@ Proves, with a component library nobody here wrote: the handshake and its refusa
 stanzas in both directions, discovery of the component and by it (XEP-0030), ping (XEP-0199),
 and notifications to the component as an app server (XEP-0357), which are told once.
 
-Accounts: carol and dave @localhost, whose passwords are pw-carol and pw-dave; the component
+Accounts: kate and leon @localhost, whose passwords are pw-kate and pw-leon; the component
 bot.localhost with the secret pw-bot at port 5347.
 """
 
@@ -18,7 +18,7 @@ from person import Person
 from slixmpp import ComponentXMPP
 from slixmpp.xmlstream import ET
 
-CAROL, DAVE, BOT = "carol@localhost", "dave@localhost", "bot.localhost"
+KATE, LEON, BOT = "kate@localhost", "leon@localhost", "bot.localhost"
 PUSH, PUBSUB = "urn:xmpp:push:0", "http://jabber.org/protocol/pubsub"
 
 
@@ -59,9 +59,9 @@ class Bot(ComponentXMPP):
 
 async def main():
     checks = Checks("component")
-    carol, dave = Person(CAROL, "one"), Person(DAVE, "one")
-    await carol.login()
-    await dave.login()
+    kate, leon = Person(KATE, "one"), Person(LEON, "one")
+    await kate.login()
+    await leon.login()
     async with checks.step("a wrong secret is refused"):
         stranger = Bot("a guess")
         stranger.connect()
@@ -79,32 +79,32 @@ async def main():
         expect(condition == "conflict", condition)
         second.abort()
     async with checks.step("people find it and what it is"):
-        items = await carol["xep_0030"].get_items("localhost")
+        items = await kate["xep_0030"].get_items("localhost")
         expect(BOT in {item[0] for item in items["disco_items"]["items"]}, items)
-        info = await carol["xep_0030"].get_info(BOT)
+        info = await kate["xep_0030"].get_info(BOT)
         expect(("gateway", "test", None, "Echo") in info["disco_info"]["identities"], info)
     async with checks.step("it is pinged, and pings"):
-        await carol["xep_0199"].send_ping(BOT, timeout=8)
+        await kate["xep_0199"].send_ping(BOT, timeout=8)
         await bot["xep_0199"].send_ping("localhost", ifrom=BOT, timeout=8)
-        await bot["xep_0199"].send_ping(carol.boundjid.full, ifrom=BOT, timeout=8)
+        await bot["xep_0199"].send_ping(kate.boundjid.full, ifrom=BOT, timeout=8)
     async with checks.step("it answers what people say"):
-        carol.send_message(mto=f"echo@{BOT}", mbody="hello", mtype="chat")
-        answer = await carol.got("message", lambda m: m["body"] == "You said: hello")
+        kate.send_message(mto=f"echo@{BOT}", mbody="hello", mtype="chat")
+        answer = await kate.got("message", lambda m: m["body"] == "You said: hello")
         expect(answer["from"].bare == f"echo@{BOT}", answer["from"])
     async with checks.step("as an app server it is told once of each message"):
-        enable = carol.make_iq_set()
+        enable = kate.make_iq_set()
         enable.xml.append(ET.Element(f"{{{PUSH}}}enable", {"jid": BOT, "node": "phone"}))
         await enable.send(timeout=8)
-        await carol.logout()
+        await kate.logout()
         for text in ("one", "two"):
-            dave.send_message(mto=CAROL, mbody=text, mtype="chat")
+            leon.send_message(mto=KATE, mbody=text, mtype="chat")
         for _ in range(2):
             node = await asyncio.wait_for(bot.pushed.get(), 8)
             expect(node == "phone", node)
-        await dave.flush()
+        await leon.flush()
         await bot["xep_0199"].send_ping("localhost", ifrom=BOT, timeout=8)
         expect(bot.pushed.empty(), "told more often")
-    dave.abort()
+    leon.abort()
     bot.abort()
     checks.finish()
 

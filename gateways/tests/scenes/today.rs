@@ -91,14 +91,18 @@ async fn a_client_is_bound_with_its_login_and_has_what_it_wished() {
     let enabled = bound.find("enabled", SM).unwrap();
     assert_eq!(enabled.get("resume"), Some("true"));
     assert!(bound.find("metadata", "urn:xmpp:mam:2").is_some());
-    // Features follow, and stanzas are taken at once.
-    phone.expect(|it| it.is("features", ns::STREAMS)).await;
+    // Features follow, without what the session has already, and stanzas are taken at once.
+    let features = phone.expect(|it| it.is("features", ns::STREAMS)).await;
+    assert!(!features.payloads().has("sm", SM), "{features:?}");
+    assert!(features.payloads().has("csi", "urn:xmpp:csi:0"));
     phone.ping().await;
 
     // Carbons are on: what another resource sends is seen here.
     phone.send("<presence/>").await;
     phone.ping().await;
     let (mut laptop, _) = plain(&server, "anna", LAPTOP, &bind("")).await;
+    let features = laptop.expect(|it| it.is("features", ns::STREAMS)).await;
+    assert!(features.payloads().has("sm", SM), "it may still be enabled");
     laptop
         .send("<message to='bert@klatsch.test' type='chat' id='c1-123456'><body>x</body></message>")
         .await;

@@ -107,19 +107,21 @@ pub(super) fn after_login(settings: &StreamSettings) -> Vec<Element> {
     // it when it is optional.
     let session = Element::new("session", ns::SESSION).child(Element::new("optional", ns::SESSION));
     let mut features = vec![Element::new("bind", ns::BIND), session];
-    features.extend(after_binding(settings));
+    features.extend(after_binding(settings, false));
     features
 }
 
 /// The features of a session that came with its login (XEP-0388 §2.6.1): nothing is bound
-/// any more.
-pub(super) fn after_binding(settings: &StreamSettings) -> Vec<Element> {
-    let mut features = vec![
-        Element::new("sm", sm::NS),
+/// any more. COMPAT: @xmpp/client 0.14 resumes at once what it has just enabled when stream
+/// management is offered again.
+pub(super) fn after_binding(settings: &StreamSettings, has_sm: bool) -> Vec<Element> {
+    let offered = (!has_sm).then(|| Element::new("sm", sm::NS));
+    let mut features: Vec<Element> = offered.into_iter().collect();
+    features.extend([
         Element::new("csi", csi::NS),
         Element::new("ver", NS_ROSTER_VERSIONS),
         Element::new("sub", NS_PRE_APPROVAL),
-    ];
+    ]);
     features.extend(limits(
         settings.limits.bytes_after_login,
         settings.limits.idle_seconds,

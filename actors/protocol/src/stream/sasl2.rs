@@ -65,6 +65,8 @@ pub(super) struct Finish {
     data: Option<Vec<u8>>,
     request: Request,
     resuming: Option<String>,
+    /// The session has stream management from its beginning.
+    has_sm: bool,
     /// What came of the wishes, for `<success/>`.
     results: Vec<Element>,
 }
@@ -136,6 +138,7 @@ impl Stream {
             data: data.map(<[u8]>::to_vec),
             request,
             resuming: None,
+            has_sm: false,
             results: Vec::new(),
         };
         self.finish(finish, actions);
@@ -208,6 +211,7 @@ impl Stream {
     ) {
         match outcome {
             Ok(bound) => {
+                finish.has_sm = bound.results.iter().any(|it| it.is("enabled", sm::NS));
                 finish.results.push(bind2::bound(bound.results));
                 let reached = (bound.jid.clone(), Action::Bound(bound.jid));
                 self.tell_success(finish, Some(reached), actions);
@@ -235,6 +239,7 @@ impl Stream {
         let previd = finish.resuming.take().unwrap_or_default();
         let failed = match outcome {
             Ok(Resumed { jid, h }) => {
+                finish.has_sm = true;
                 finish.results.push(bind::resumed(previd, h));
                 return self.tell_success(finish, Some((jid, Action::Resumed)), actions);
             }
@@ -269,7 +274,7 @@ impl Stream {
         self.account = Some(account);
         self.write_element(&success, actions);
         let features = match reached {
-            Some(_) => features::after_binding(&self.settings),
+            Some(_) => features::after_binding(&self.settings, finish.has_sm),
             None => features::after_login(&self.settings),
         };
         self.write(
