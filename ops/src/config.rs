@@ -275,6 +275,7 @@ pub fn example() -> String {
     write_example::<Store>(&mut out, "store");
     write_example::<Archive>(&mut out, "archive");
     write_example::<Auth>(&mut out, "auth");
+    write_example::<Registration>(&mut out, "registration");
     write_example::<Cluster>(&mut out, "cluster");
     write_example::<Pubsub>(&mut out, "pubsub");
     write_example::<Rooms>(&mut out, "rooms");
@@ -366,7 +367,7 @@ mod tests {
         let mut shown = toml::from_str::<Config>(&uncommented()).unwrap();
         // What has no default is shown by an example.
         (shown.tls, shown.cluster.dns, shown.cluster.secret_file) = (Tls::default(), None, None);
-        shown.upload.url = None;
+        (shown.upload.url, shown.registration.invitation_url) = (None, None);
         (shown.calls.services, shown.calls.turn_secret_file) = (Vec::new(), None);
         assert_eq!(shown, Config::default());
         let table = toml::Table::try_from(Config::default()).unwrap();
