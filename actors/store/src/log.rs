@@ -224,7 +224,7 @@ subject! {
         /// `Unavailable`: nothing is written. `Uncertain`: the commit failed and may have
         /// happened; the same append with the same dedup key tells. `Corrupt`.
         fn append(&self, batch: Vec<Append>) -> Vec<Appended>;
-        /// Appends entries of other archives, each to one log, as [`Store::append`] does. Nobody
+        /// Appends entries of other archives, each to one log, as `append` does. Nobody
         /// is told of them, and nobody's block list or preference is asked.
         ///
         /// # Errors
