@@ -5,7 +5,7 @@ default:
     @just --list
 
 # The whole gate.
-check: format lint test differential docs tidy deny interop
+check: format lint test postgres differential docs tidy deny interop web
 
 # Formatting, unchanged files.
 format:
@@ -18,6 +18,11 @@ lint:
 # All tests; they run offline.
 test:
     cargo test --workspace
+
+# The store with a PostgreSQL of its own (Debian's package postgresql).
+postgres:
+    .ci/postgres cargo test -p klatsch-store
+    .ci/postgres cargo test -p klatsch-ops --lib postgresql
 
 # What is accepted as XML means the same to expat (row X11); `test` has built the program.
 differential:
@@ -35,9 +40,26 @@ tidy:
 deny:
     cargo deny check bans licenses sources
 
+# The alerts, by Prometheus' own tool (Debian: prometheus).
+watching:
+    promtool check rules ops/alerts/klatsch.yml
+    promtool test rules ops/alerts/tests.yml
+
 # Real clients against the built server.
 interop:
     if [ -x gateways/tests/interop/run ]; then gateways/tests/interop/run; fi
+
+# The web client: its tests, its build, and people in a browser.
+web:
+    gateways/tests/web/run
+
+# Five minutes of kills, cuts and a broken store on a cluster of real nodes; needs root.
+chaos *options:
+    loadtest/chaos.sh {{options}}
+
+# A rolling restart of three nodes under load; needs root, and a build.
+rolling *options:
+    "${CARGO_TARGET_DIR:-target}/debug/klatsch-loadtest" rolling {{options}}
 
 # Writes what is generated: the example configuration and the README's table.
 generate:

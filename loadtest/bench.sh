@@ -4,7 +4,8 @@
 #   loadtest/bench.sh [SERVER|ROW]…     all servers and all rows by default
 #
 # Servers: klatsch prosody ejabberd. Rows: start login-plain login-tls chat-4
-# chat-1 room-1000 room-20 archived-4 durable archive archive-long idle-plain idle-tls.
+# chat-1 room-1000 room-20 archived-4 durable archive archive-long idle-plain idle-tls, and for
+# klatsch alone channels channels-fanout channels-room (the server may open 20,000 files).
 # Every run starts its server afresh: Prosody slows with use. Appends one JSON
 # line a run to results/, then writes RESULTS.md.
 #
@@ -42,6 +43,9 @@ commit=$(git -C "$root" describe --always --dirty --abbrev=12 2>/dev/null || ech
 accounts=$((SESSIONS > CLIENTS ? SESSIONS : CLIENTS))
 # Rooms of twenty for a tenth as many as there are in the large one.
 accounts=$((accounts > 2 * OCCUPANTS ? accounts : 2 * OCCUPANTS))
+for binary in "$KLATSCH" "$LOADTEST"; do
+    [ -x "$binary" ] || { echo "$binary is missing: cargo build --release --workspace" >&2; exit 1; }
+done
 mkdir -p "$WORK"
 . "$PEERS/common.sh"
 
@@ -53,7 +57,7 @@ for word; do
     esac
 done
 [ ${#servers[@]} -gt 0 ] || servers=(klatsch prosody ejabberd)
-[ ${#rows[@]} -gt 0 ] || rows=(start login-plain login-tls chat-4 chat-1 room-1000 room-20 archived-4 durable archive archive-long idle-plain idle-tls)
+[ ${#rows[@]} -gt 0 ] || rows=(start login-plain login-tls chat-4 chat-1 room-1000 room-20 archived-4 durable archive archive-long idle-plain idle-tls channels channels-fanout channels-room)
 
 # --- servers: start_X ARCHIVE leaves PORT, PID and COLD_MS
 
@@ -61,7 +65,7 @@ port_of() { # plain; direct TLS is one above
     case $1 in klatsch) echo $((17222 + OFFSET)) ;; prosody) echo $((16222 + OFFSET)) ;; ejabberd) echo $((15222 + OFFSET)) ;; esac
 }
 
-klatsch_config() { # klatsch_config ARCHIVE
+klatsch_config() { # klatsch_config ARCHIVE ROW
     cat <<T
 domains = ["$DOMAIN"]
 [listen]
@@ -69,9 +73,13 @@ c2s = "127.0.0.1:$(port_of klatsch)"
 c2s_tls = "127.0.0.1:$(($(port_of klatsch) + 1))"
 s2s = "off"
 s2s_tls = "off"
-http = "off"
+http = "$(case $2 in channels*) echo "127.0.0.1:$(($(port_of klatsch) + 58))" ;; *) echo off ;; esac)"
 https = "off"
 metrics = "off"
+stun = "off"
+[channels]
+apps = ["load"]
+app_pushes_per_second = 1000000
 [c2s]
 require_tls = false
 [archive]
@@ -84,7 +92,7 @@ T
 start_klatsch() {
     local data=$WORK/klatsch/data t0
     mkdir -p "$data"
-    klatsch_config "$1" >"$WORK/klatsch/klatsch.toml"
+    klatsch_config "$1" "$2" >"$WORK/klatsch/klatsch.toml"
     if [ "$(cat "$WORK/klatsch/accounts" 2>/dev/null || echo 0)" -lt "$accounts" ]; then
         for i in $(seq 1 "$accounts"); do echo "user$i@$DOMAIN,secret"; done >"$WORK/klatsch/accounts.csv"
         "$KLATSCH" user import "$WORK/klatsch/accounts.csv" --config "$WORK/klatsch/klatsch.toml" --data "$data" >"$WORK/klatsch/import.log" 2>&1 || return 1
@@ -114,8 +122,8 @@ start_peer() { # start_peer NAME ARCHIVE
 
 stop_peer() { PORT=$(port_of "$1") "$PEERS/$1.sh" stop; }
 
-start() { # start SERVER ARCHIVE
-    case $1 in klatsch) start_klatsch "$2" ;; *) start_peer "$1" "$2" ;; esac
+start() { # start SERVER ARCHIVE ROW
+    case $1 in klatsch) start_klatsch "$2" "$3" ;; *) start_peer "$1" "$2" ;; esac
 }
 
 stop() {
@@ -135,9 +143,10 @@ load() { # load SCENARIO SERVER ROW ARCHIVE PORT OPTIONS…
 run() { # run SERVER ROW
     local server=$1 row=$2 archive=off port
     port=$(port_of "$server")
+    case $row in channels*) [ "$server" = klatsch ] || return 0 ;; esac
     case $row in archived-4 | durable | archive | archive-long) archive=on ;; esac
     echo "== $row, $server"
-    start "$server" $archive || { echo "$server does not start" >&2; stop "$server"; return 1; }
+    start "$server" $archive "$row" || { echo "$server does not start" >&2; stop "$server"; return 1; }
     case $row in
     start) load start "$server" "$row" $archive "$port" --cold-start-ms "$COLD_MS" ;;
     login-plain) load login "$server" "$row" $archive "$port" --accounts "$CLIENTS" --count "$LOGINS" ;;
@@ -157,10 +166,19 @@ run() { # run SERVER ROW
         ;;
     idle-plain) load idle "$server" "$row" $archive "$port" --sessions "$SESSIONS" ;;
     idle-tls) load idle "$server" "$row" $archive "$((port + 1))" --tls direct --sessions "$SESSIONS" ;;
+    channels) load channels "$server" "$row" $archive "$port" --http-port $((port + 58)) --connections "$SESSIONS" --seconds 1 ;;
+    channels-fanout) load channels "$server" "$row" $archive "$port" --http-port $((port + 58)) --connections "$OCCUPANTS" --seconds "$SECONDS_EACH" ;;
+    channels-room) load channels "$server" "$row" $archive "$port" --http-port $((port + 58)) --meet room --connections "$OCCUPANTS" --seconds "$SECONDS_EACH" ;;
     *) echo "unknown row $row" >&2 ;;
     esac
     stop "$server"
 }
+
+# Without its driver ejabberd starts, and fails at every message it should archive: that is no figure.
+if [[ " ${servers[*]} " == *" ejabberd "* ]] && ! dpkg -s erlang-p1-sqlite3 >/dev/null 2>&1; then
+    apt-get install -y -qq --no-install-recommends erlang-p1-sqlite3 >/dev/null 2>&1 ||
+        { echo "erlang-p1-sqlite3 is missing: ejabberd cannot archive" >&2; exit 1; }
+fi
 
 trap 'for server in "${servers[@]}"; do stop "$server"; done' EXIT
 for row in "${rows[@]}"; do
@@ -168,5 +186,5 @@ for row in "${rows[@]}"; do
         run "$server" "$row"
     done
 done
-"$LOADTEST" table --out "$TABLE" "$(dirname "$RESULTS")"/*.jsonl
+"$LOADTEST" table --out "$TABLE" "$(dirname "$RESULTS")"/20*.jsonl
 echo "wrote $TABLE"

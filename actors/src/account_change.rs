@@ -15,9 +15,12 @@ use klatsch_protocol::jid::{BareJid, FullJid};
 use klatsch_protocol::sasl::Secret;
 use klatsch_protocol::stanza::{Stanza, StanzaError, StreamCondition, StreamError};
 use klatsch_store::{Credentials, StoreError};
+use tokio::sync::broadcast;
 
+use crate::administration::notices;
 use crate::derivation::KeysError;
 use crate::mail::{Address, Mail};
+use crate::peers::envelope::Aspect;
 use crate::rooms;
 use crate::router::{self, patiently};
 use crate::world::World;
@@ -108,7 +111,7 @@ pub async fn change_account(
 }
 
 async fn create(
-    world: &World,
+    world: &Arc<World>,
     account: &BareJid,
     password: Secret,
     is_admin: bool,
@@ -122,6 +125,7 @@ async fn create(
     )
     .await?;
     tracing::info!(jid = %account, is_admin, "account made");
+    notices::welcome(world, account).await;
     Ok(())
 }
 
@@ -144,8 +148,11 @@ async fn remove(
     let goodbyes = roster::set::part_with_all(&world.facts(account, &data, None));
     patiently(world.store.remove_account(account, world.now())).await?;
     tracing::info!(jid = %account, "account removed");
-    rooms::reread(world, account);
+    rooms::reread_here(world, account);
     end_sessions(world, account, spared);
+    if let Some(peers) = world.directory.peers() {
+        peers.changed(account, Aspect::Removed);
+    }
     let goodbyes = goodbyes.into_iter().filter_map(|effect| match effect {
         Effect::Route(stanza) => Some(stanza),
         _ => None,
@@ -166,7 +173,10 @@ fn say(world: Arc<World>, stanzas: Vec<Stanza>) {
 /// RFC 6120 §4.9.3.12: whoever is there has not proved to be who they are now (XEP-0077 §3.2).
 fn end_sessions(world: &World, account: &BareJid, spared: Option<&FullJid>) {
     // First the note, then the sessions: one that is just being bound sees one or the other.
-    world.changed.note(account, Instant::now());
+    world.changed.note(account);
+    if let Some(peers) = world.directory.peers() {
+        peers.changed(account, Aspect::Credentials);
+    }
     let error = || Mail::End(StreamError::new(StreamCondition::NotAuthorized));
     for resource in &world.directory.view(account).resources {
         if spared != Some(&resource.jid) {
@@ -178,16 +188,41 @@ fn end_sessions(world: &World, account: &BareJid, spared: Option<&FullJid>) {
 
 /// Which accounts have changed lately, so that whoever has proved before to own one, and has
 /// no session yet, does not get one after.
-#[derive(Default)]
 pub struct Changed {
     accounts: Mutex<HashMap<BareJid, Instant>>,
+    /// Whoever has given accounts something that must end with it.
+    heard: broadcast::Sender<BareJid>,
+}
+
+/// Changes that a listener may be behind: removing this many accounts at once is a migration.
+const HEARD_MAX: usize = 4096;
+
+impl Default for Changed {
+    fn default() -> Self {
+        Self {
+            accounts: Mutex::default(),
+            heard: broadcast::Sender::new(HEARD_MAX),
+        }
+    }
 }
 
 /// A login takes no longer, whatever its deadline is set to.
 const LOGIN_MAX: Duration = Duration::from_secs(600);
 
 impl Changed {
-    fn note(&self, account: &BareJid, now: Instant) {
+    /// The account has changed just now.
+    pub(crate) fn note(&self, account: &BareJid) {
+        self.note_at(account, Instant::now());
+        // Nobody may be listening.
+        let _ = self.heard.send(account.clone());
+    }
+
+    /// Hears of every account that changes from now on, on whichever node.
+    pub fn listen(&self) -> broadcast::Receiver<BareJid> {
+        self.heard.subscribe()
+    }
+
+    fn note_at(&self, account: &BareJid, now: Instant) {
         let mut accounts = self.accounts.lock().expect("no holder panics");
         accounts.retain(|_, changed| now.duration_since(*changed) < LOGIN_MAX);
         accounts.insert(account.clone(), now);
@@ -213,11 +248,11 @@ mod tests {
         let begun = Instant::now();
         assert!(!changed.is_since(&account, begun));
         let then = begun + Duration::from_secs(1);
-        changed.note(&account, then);
+        changed.note_at(&account, then);
         assert!(changed.is_since(&account, begun));
         assert!(!changed.is_since(&account, then + Duration::from_secs(1)));
         let another = BareJid::parse("bert@example.org").unwrap();
-        changed.note(&another, then + LOGIN_MAX);
+        changed.note_at(&another, then + LOGIN_MAX);
         assert!(
             !changed.is_since(&account, begun),
             "nothing is noted for ever"

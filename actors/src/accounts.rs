@@ -5,7 +5,7 @@
 //! accepted.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use klatsch_protocol::effect::Change;
@@ -15,6 +15,8 @@ use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::xml::Element;
 use klatsch_store::{Snapshot, Store, StoreError};
 
+use crate::peers::Peers;
+use crate::peers::envelope::Aspect;
 use crate::world::now;
 
 /// What is at hand of one account.
@@ -23,6 +25,8 @@ pub struct AccountCell {
     pub jid: BareJid,
     data: RwLock<Arc<AccountData>>,
     delivered: AtomicU64,
+    /// Another node has changed the account since it was read.
+    is_stale: AtomicBool,
 }
 
 impl AccountCell {
@@ -34,6 +38,11 @@ impl AccountCell {
     /// Up to which entry of its log some client has taken delivery.
     pub fn delivered(&self) -> u64 {
         self.delivered.load(Ordering::Relaxed)
+    }
+
+    /// Another node has changed it: it is to be read again before the next decision.
+    pub fn is_stale(&self) -> bool {
+        self.is_stale.load(Ordering::Acquire)
     }
 
     /// Moves the delivery cursor up; it never goes back.
@@ -57,15 +66,17 @@ fn data_of(snapshot: Snapshot) -> AccountData {
 /// The cells of a node.
 pub struct Accounts {
     store: Store,
+    peers: Option<Arc<Peers>>,
     cells: Mutex<HashMap<BareJid, Arc<AccountCell>>>,
     undelivered: Mutex<HashMap<BareJid, u64>>,
 }
 
 impl Accounts {
-    /// No cells yet.
-    pub fn new(store: Store) -> Self {
+    /// No cells yet, on a node with these others.
+    pub fn new(store: Store, peers: Option<Arc<Peers>>) -> Self {
         Self {
             store,
+            peers,
             cells: Mutex::default(),
             undelivered: Mutex::default(),
         }
@@ -80,11 +91,35 @@ impl Accounts {
             .cloned()
     }
 
+    /// All cells at hand.
+    pub(crate) fn all(&self) -> Vec<Arc<AccountCell>> {
+        let cells = self.cells.lock().expect("no holder panics");
+        cells.values().cloned().collect()
+    }
+
+    /// Another node has changed an account.
+    pub(crate) fn invalidate(&self, jid: &BareJid) {
+        if let Some(cell) = self.at_hand(jid) {
+            cell.is_stale.store(true, Ordering::Release);
+        }
+    }
+
+    /// Other nodes may have changed any account.
+    pub(crate) fn invalidate_all(&self) {
+        for cell in self.all() {
+            cell.is_stale.store(true, Ordering::Release);
+        }
+    }
+
     /// The account's cell for a session, which stays at hand until [`Accounts::release`], and
     /// where the account's log ends.
     pub async fn hold(&self, jid: &BareJid) -> Result<(Arc<AccountCell>, u64), StoreError> {
         if let Some(cell) = self.at_hand(jid) {
-            let head = self.store.head(jid).await?;
+            let head = match self.peers {
+                // Clients on other nodes take delivery too.
+                Some(_) => self.reread(&cell).await?,
+                None => self.store.head(jid).await?,
+            };
             return Ok((cell, head));
         }
         let (loaded, head) = self.load(jid).await?;
@@ -97,6 +132,10 @@ impl Accounts {
     /// The account's cell for one decision: it is not kept.
     pub async fn get(&self, jid: &BareJid) -> Result<Arc<AccountCell>, StoreError> {
         match self.at_hand(jid) {
+            Some(cell) if cell.is_stale() => {
+                self.refresh(&cell).await?;
+                Ok(cell)
+            }
             Some(cell) => Ok(cell),
             None => self.load(jid).await.map(|(cell, _)| cell),
         }
@@ -110,13 +149,30 @@ impl Accounts {
             jid: jid.clone(),
             data: RwLock::new(Arc::new(data_of(snapshot))),
             delivered: AtomicU64::new(delivered),
+            is_stale: AtomicBool::new(false),
         };
         Ok((Arc::new(cell), head))
     }
 
     /// Reads the account again: somebody else has changed it.
     pub async fn refresh(&self, cell: &AccountCell) -> Result<(), StoreError> {
-        let data = Arc::new(data_of(self.store.snapshot(&cell.jid).await?));
+        self.reread(cell).await.map(|_| ())
+    }
+
+    /// The same; answers where the account's log ends.
+    async fn reread(&self, cell: &AccountCell) -> Result<u64, StoreError> {
+        // What changes from here on is read the next time.
+        let was_stale = cell.is_stale.swap(false, Ordering::AcqRel);
+        let snapshot = match self.store.snapshot(&cell.jid).await {
+            Ok(snapshot) => snapshot,
+            Err(error) => {
+                cell.is_stale.fetch_or(was_stale, Ordering::AcqRel);
+                return Err(error);
+            }
+        };
+        cell.raise_delivered(snapshot.cursor);
+        let head = snapshot.head;
+        let data = Arc::new(data_of(snapshot));
         let mut held = cell.data.write().expect("no holder panics");
         // Whoever read last may have read earlier: versions only go up.
         if data.roster.version >= held.roster.version
@@ -124,7 +180,7 @@ impl Accounts {
         {
             *held = data;
         }
-        Ok(())
+        Ok(head)
     }
 
     /// Changes the account, if `decided_on` is still what the store has.
@@ -133,6 +189,25 @@ impl Accounts {
     /// [`StoreError::Conflict`]: the facts were stale; the cell has been read again, as far as
     /// it has them.
     pub async fn change(
+        &self,
+        cell: &AccountCell,
+        decided_on: &AccountData,
+        change: Change,
+    ) -> Result<(), StoreError> {
+        let is_at_hand = match &change {
+            Change::Roster(_) | Change::Blocklist(_) => true,
+            Change::Pubsub(change) => change.node == avatar::NS_METADATA,
+            _ => false,
+        };
+        self.change_here(cell, decided_on, change).await?;
+        // What nobody has at hand nobody else needs to hear of.
+        if let (true, Some(peers)) = (is_at_hand, &self.peers) {
+            peers.changed(&cell.jid, Aspect::Data);
+        }
+        Ok(())
+    }
+
+    async fn change_here(
         &self,
         cell: &AccountCell,
         decided_on: &AccountData,

@@ -4,6 +4,7 @@
 use klatsch_protocol::effect::Answer;
 use klatsch_protocol::facts::{AccountView, Resource, Views};
 use klatsch_protocol::features::admin::{Census, Group, Person};
+use klatsch_protocol::features::last_activity;
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::stanza::Message;
 use klatsch_store::{Account, StoreError};
@@ -11,6 +12,13 @@ use klatsch_store::{Account, StoreError};
 use crate::mail::{Address, Mail};
 use crate::router::patiently;
 use crate::world::World;
+
+mod letters;
+pub mod notices;
+mod reports;
+pub mod stop;
+
+pub(crate) use reports::report;
 
 /// Accounts read from the store at once.
 const PAGE: u32 = 500;
@@ -88,7 +96,13 @@ pub(crate) async fn person(world: &World, account: &BareJid) -> Result<Answer, S
     };
     let view = world.directory.view(account);
     let sessions = view.resources.iter().map(|it| it.jid.clone()).collect();
-    Ok(Answer::Person(Box::new(Person { roster, sessions })))
+    let kept = patiently(world.store.kept(account, last_activity::NAME)).await?;
+    let last_seen = kept.value.as_deref().and_then(last_activity::last_seen);
+    Ok(Answer::Person(Box::new(Person {
+        roster,
+        sessions,
+        last_seen,
+    })))
 }
 
 /// Tells everybody of a domain who is online: each session that takes messages, once.

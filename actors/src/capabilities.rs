@@ -44,18 +44,19 @@ impl Known {
         generations.young.get(key).cloned()
     }
 
-    /// Remembers what a hash stands for.
-    pub fn learn(&self, key: Key, capabilities: Capabilities) {
+    /// Remembers what a hash stands for; tells whether that is new.
+    pub fn learn(&self, key: Key, capabilities: Arc<Capabilities>) -> bool {
         let mut generations = self.generations.write().expect("no holder panics");
-        generations.old.remove(&key);
-        generations.insert(key, Arc::new(capabilities));
+        let is_known = generations.old.remove(&key).is_some();
+        generations.insert(key, capabilities) && !is_known
     }
 }
 
 impl Generations {
-    fn insert(&mut self, key: Key, capabilities: Arc<Capabilities>) {
+    /// False: it is there already.
+    fn insert(&mut self, key: Key, capabilities: Arc<Capabilities>) -> bool {
         if self.young.contains_key(&key) {
-            return;
+            return false;
         }
         self.young_bytes += capabilities.bytes();
         if self.young_bytes > GENERATION_BYTES {
@@ -63,6 +64,7 @@ impl Generations {
             self.young_bytes = capabilities.bytes();
         }
         self.young.insert(key, capabilities);
+        true
     }
 }
 
@@ -84,9 +86,9 @@ mod tests {
     #[test]
     fn r11_inventing_hashes_costs_so_much_memory_and_no_more() {
         let known = Known::default();
-        known.learn(key(0), large());
+        known.learn(key(0), large().into());
         for number in 1..500 {
-            known.learn(key(number), large());
+            known.learn(key(number), large().into());
             assert!(known.get(&key(0)).is_some(), "what is in use stays");
         }
         assert!(known.get(&key(1)).is_none());

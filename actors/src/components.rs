@@ -112,7 +112,8 @@ impl Component {
                 }
             };
             match stanza {
-                Ok(stanza) => self.decide(stanza, &mut batch).await?,
+                // Deciding takes many turns: boxed, its future costs nothing until then.
+                Ok(stanza) => Box::pin(self.decide(stanza, &mut batch)).await?,
                 Err(malformed) => {
                     self.commit(&mut batch).await?;
                     self.refuse_malformed(&malformed);

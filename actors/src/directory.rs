@@ -4,10 +4,14 @@
 //! reads without waiting. Mail goes out through [`Directory::send`] alone, so that a test can
 //! put every piece of it through encode and decode, or lose hints at random.
 
+mod presumed;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use klatsch_cluster::codec;
+use klatsch_cluster::node_id::NodeId;
 use klatsch_protocol::facts::{AccountView, Resource, Views};
 use klatsch_protocol::features::caps;
 use klatsch_protocol::jid::{BareJid, FullJid, Jid};
@@ -16,9 +20,13 @@ use klatsch_protocol::stanza::{Stanza, StreamError};
 
 use ractor::ActorRef;
 
+use self::presumed::Presumed;
 use crate::capabilities::Known;
 use crate::mail::{Address, Committed, Mail, RoomMail};
 use crate::metrics;
+use crate::news::News;
+use crate::peers::Peers;
+use crate::replica::Replica;
 use crate::room::RoomMsg;
 use crate::session::{Pressure, SessionMsg, Sink};
 use crate::slot::{Slot, Slots};
@@ -44,24 +52,74 @@ pub struct Directory {
     components: papaya::HashMap<BareJid, Arc<ComponentPlace>>,
     wire: Wire,
     hints: AtomicU64,
+    peers: Option<Arc<Peers>>,
+    presumed: Presumed,
+    /// What has become of sessions lately; kept where there are other nodes.
+    pub(crate) news: News,
     nobody: Arc<AccountView>,
     capabilities: Known,
 }
 
-/// What a shard has published of an account: its resources and, in the same order, their slots.
+/// Where a session is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// On this node, in this slot.
+    Here(Slot),
+    /// On another node.
+    There(NodeId),
+}
+
+impl Place {
+    /// The slot, if it is here.
+    pub fn slot(self) -> Option<Slot> {
+        match self {
+            Self::Here(slot) => Some(slot),
+            Self::There(_) => None,
+        }
+    }
+
+    fn node(self) -> Option<NodeId> {
+        match self {
+            Self::Here(_) => None,
+            Self::There(node) => Some(node),
+        }
+    }
+}
+
+/// What a shard has published of an account: its resources and, in the same order, where they
+/// are.
 #[derive(Debug, Default)]
 pub struct Published {
     /// What everybody may see.
     pub view: Arc<AccountView>,
     /// Where the sessions are.
-    pub slots: Vec<Slot>,
+    pub places: Vec<Place>,
 }
 
 impl Published {
-    fn slot(&self, jid: &FullJid) -> Option<Slot> {
+    fn place(&self, jid: &FullJid) -> Option<Place> {
         let mut resources = self.view.resources.iter();
         let index = resources.position(|resource| resource.jid == *jid)?;
-        self.slots.get(index).copied()
+        self.places.get(index).copied()
+    }
+
+    /// Tells whether the session in this slot is the account's.
+    pub fn has(&self, slot: Slot) -> bool {
+        self.places.contains(&Place::Here(slot))
+    }
+
+    /// The resources here, with their slots.
+    pub fn here(&self) -> impl Iterator<Item = (&Resource, Slot)> {
+        let all = self.view.resources.iter().zip(&self.places);
+        all.filter_map(|(resource, place)| Some((resource, place.slot()?)))
+    }
+
+    /// The other nodes that have resources of the account, each once.
+    pub(crate) fn nodes(&self) -> Vec<NodeId> {
+        let mut nodes: Vec<NodeId> = self.places.iter().filter_map(|it| it.node()).collect();
+        nodes.sort_unstable();
+        nodes.dedup();
+        nodes
     }
 }
 
@@ -94,8 +152,8 @@ pub enum Forwarded {
 }
 
 impl Directory {
-    /// An empty directory.
-    pub fn new(wire: Wire) -> Self {
+    /// An empty directory of a node, with these others.
+    pub fn new(wire: Wire, peers: Option<Arc<Peers>>) -> Self {
         Self {
             accounts: papaya::HashMap::new(),
             slots: Slots::default(),
@@ -103,22 +161,53 @@ impl Directory {
             components: papaya::HashMap::new(),
             wire,
             hints: AtomicU64::new(0),
+            peers,
+            presumed: Presumed::default(),
+            news: News::default(),
             nobody: Arc::default(),
             capabilities: Known::default(),
         }
     }
 
-    /// Remembers what software with this hash can do.
+    /// The other nodes, if there may be any.
+    pub fn peers(&self) -> Option<&Arc<Peers>> {
+        self.peers.as_ref()
+    }
+
+    /// What the nodes show each other, if there may be others.
+    pub(crate) fn replica(&self) -> Option<&Replica> {
+        self.peers.as_ref()?.replica.get()
+    }
+
+    /// Remembers what software with this hash can do; other nodes hear of it.
     pub fn learn(&self, key: caps::Key, capabilities: caps::Capabilities) {
+        let capabilities = Arc::new(capabilities);
+        if self.capabilities.learn(key.clone(), capabilities.clone())
+            && let Some(peers) = &self.peers
+        {
+            peers.learned(key, capabilities);
+        }
+    }
+
+    /// Remembers what another node has learned.
+    pub(crate) fn learn_from_peer(&self, key: caps::Key, capabilities: Arc<caps::Capabilities>) {
         self.capabilities.learn(key, capabilities);
     }
 
     /// Publishes an account's bound resources. Called by the account's presence shard alone.
     pub(crate) fn publish(&self, account: BareJid, published: Published) {
-        if published.slots.is_empty() {
-            self.accounts.pin().remove(&account);
+        let accounts = self.accounts.pin();
+        if self.peers.is_some() {
+            let before = accounts
+                .get(&account)
+                .map(|it| it.view.resources.as_slice());
+            let changed = shown_anew(before.unwrap_or_default(), &published.view.resources);
+            changed.for_each(|session| self.news.note(session));
+        }
+        if published.places.is_empty() {
+            accounts.remove(&account);
         } else {
-            self.accounts.pin().insert(account, Arc::new(published));
+            accounts.insert(account, Arc::new(published));
         }
     }
 
@@ -136,14 +225,69 @@ impl Directory {
             .collect()
     }
 
-    /// Tells whether nobody is bound.
+    /// Tells whether nobody is bound here.
     pub fn is_empty(&self) -> bool {
-        self.accounts.is_empty()
+        let accounts = self.accounts.pin();
+        accounts.values().all(|it| it.here().next().is_none())
+    }
+
+    /// Where a session is.
+    pub fn place(&self, jid: &FullJid) -> Option<Place> {
+        let published = self.published(jid.bare_str());
+        self.later(jid, published.and_then(|published| published.place(jid)))
+    }
+
+    /// What a session has done is later than what another node shows of it.
+    fn later(&self, jid: &FullJid, shown: Option<Place>) -> Option<Place> {
+        match shown {
+            Some(Place::Here(_)) => shown,
+            _ => self.presumed(jid).or(shown),
+        }
+    }
+
+    /// Whether the sender of a stanza is a session here.
+    pub(crate) fn has_sender(&self, stanza: &Stanza) -> bool {
+        let sender = stanza.from().and_then(|from| from.to_full());
+        sender.is_some_and(|sender| matches!(self.place(&sender), Some(Place::Here(_))))
+    }
+
+    fn presumed(&self, jid: &FullJid) -> Option<Place> {
+        self.peers.as_ref()?;
+        self.presumed.node(jid).map(Place::There)
+    }
+
+    /// A session that is not shown yet has said something by way of this node.
+    pub(crate) fn presume(&self, jid: &FullJid, node: NodeId) {
+        let published = self.published(jid.bare_str());
+        let shown = published.and_then(|published| published.place(jid));
+        // What is shown of it by the same node may be of a session before this one.
+        if !matches!(shown, Some(Place::Here(_))) {
+            self.presumed.note(jid, node);
+        }
+    }
+
+    /// A node says that a session is not there, or another one has it.
+    pub(crate) fn presume_nothing(&self, jid: &FullJid, node: NodeId) {
+        self.presumed.forget_if(jid, |presumed| presumed == node);
+    }
+
+    /// A node shows a session: it is not on any other.
+    pub(crate) fn presume_no_other(&self, jid: &FullJid, node: NodeId) {
+        self.presumed.forget_if(jid, |presumed| presumed != node);
+    }
+
+    /// The sessions of a lost node that were never shown.
+    pub(crate) fn take_presumed(&self, node: NodeId) -> Vec<FullJid> {
+        self.presumed.take_of(node)
+    }
+
+    pub(crate) fn sweep_presumed(&self) {
+        self.presumed.sweep(tokio::time::Instant::now());
     }
 
     /// The slot of a session here.
     pub fn slot(&self, jid: &FullJid) -> Option<Slot> {
-        self.published(jid.bare_str())?.slot(jid)
+        self.place(jid)?.slot()
     }
 
     /// Sends mail; tells whether anybody was there to get it.
@@ -151,18 +295,63 @@ impl Directory {
         let Some(mail) = self.travel(mail) else {
             return true;
         };
+        match to {
+            Address::Session(jid) => match self.place(jid) {
+                Some(Place::Here(slot)) => self.deliver_to_slot(slot, mail),
+                Some(Place::There(node)) => self.send_there(&[node], to, &mail),
+                None => false,
+            },
+            Address::Account(_) => {
+                let Some(published) = self.published(to.account()) else {
+                    return false;
+                };
+                if self.peers.is_some() {
+                    self.send_there(&published.nodes(), to, &mail);
+                }
+                self.deliver_to_account(mail, &published);
+                true
+            }
+        }
+    }
+
+    /// Hands mail of another node to the sessions it is for here. It goes no further: the other
+    /// nodes have got their own.
+    pub(crate) fn deliver_here(&self, to: &Address, mail: Mail) -> bool {
         let Some(published) = self.published(to.account()) else {
             return false;
         };
         match to {
-            Address::Session(jid) => self.deliver_to_session(jid, mail, &published),
-            Address::Account(_) => self.deliver_to_account(mail, &published),
+            Address::Session(jid) => match published.place(jid) {
+                Some(Place::Here(slot)) => self.deliver_to_slot(slot, mail),
+                _ => false,
+            },
+            Address::Account(_) => {
+                self.deliver_to_account(mail, &published);
+                true
+            }
         }
+    }
+
+    fn send_there(&self, nodes: &[NodeId], to: &Address, mail: &Mail) -> bool {
+        let Some(peers) = self.peers.as_ref().filter(|_| !nodes.is_empty()) else {
+            return false;
+        };
+        let is_from_here = matches!(mail, Mail::Deliver(stanza) if self.has_sender(stanza));
+        peers.mail(nodes, to, mail, is_from_here)
     }
 
     /// Where a room is found, if it is at hand.
     pub fn room(&self, room: &str) -> Option<RoomPlace> {
         self.rooms.pin().get(room).cloned()
+    }
+
+    /// How many sessions are inside a room, on whichever node it lives.
+    pub fn occupants(&self, room: &BareJid) -> u32 {
+        match (self.room(room.as_str()), self.replica()) {
+            (Some(place), _) => place.occupants.load(Ordering::Relaxed),
+            (None, Some(replica)) => replica.count(room),
+            (None, None) => 0,
+        }
     }
 
     /// All rooms at hand.
@@ -196,24 +385,71 @@ impl Directory {
             return Vec::new();
         };
         let mail = Arc::new(mail);
+        let mut there: BTreeMap<NodeId, Vec<FullJid>> = BTreeMap::new();
+        let gone = self.tell_near(to, &mail, |node, jid| {
+            there.entry(node).or_default().push(jid.clone());
+        });
+        if let (false, Some(peers)) = (there.is_empty(), &self.peers)
+            && let Some(encoded) = Peers::encode_room_mail(&mail)
+        {
+            for (node, to) in there {
+                peers.tell(node, to, encoded.clone());
+            }
+        }
+        gone
+    }
+
+    /// Tells sessions here what a room on another node has for them; answers those that are not
+    /// here.
+    pub(crate) fn tell_here(&self, to: &[FullJid], mail: Arc<RoomMail>) -> Vec<FullJid> {
+        let mut elsewhere = Vec::new();
+        let mut gone = self.tell_near(to, &mail, |_, jid| elsewhere.push(jid.clone()));
+        gone.append(&mut elsewhere);
+        gone
+    }
+
+    /// Tells those that are here, says who is on another node, and answers the others.
+    fn tell_near(
+        &self,
+        to: &[FullJid],
+        mail: &Arc<RoomMail>,
+        mut there: impl FnMut(NodeId, &FullJid),
+    ) -> Vec<FullJid> {
         let accounts = self.accounts.pin();
-        let is_gone = |jid: &&FullJid| {
+        let mut is_gone = |jid: &&FullJid| {
             let published = accounts.get(jid.bare_str());
-            let slot = published.and_then(|published| published.slot(jid));
-            let sent = slot.map(|slot| self.slots.send(slot, SessionMsg::Room(mail.clone())));
-            !sent.unwrap_or_else(|| self.tell_component(jid, &mail))
+            let shown = published.and_then(|published| published.place(jid));
+            match self.later(jid, shown) {
+                Some(Place::Here(slot)) => !self.slots.send(slot, SessionMsg::Room(mail.clone())),
+                Some(Place::There(node)) => {
+                    there(node, jid);
+                    false
+                }
+                None => !self.tell_component(jid, mail),
+            }
         };
-        to.iter().filter(is_gone).cloned().collect()
+        to.iter().filter(|jid| is_gone(jid)).cloned().collect()
     }
 
     /// Lists a component; false: it is connected already. Called by [`crate::components`] alone,
     /// as what follows.
     pub(crate) fn list_component(&self, host: BareJid, place: Arc<ComponentPlace>) -> bool {
-        self.components.pin().try_insert(host, place).is_ok()
+        let is_new = self
+            .components
+            .pin()
+            .try_insert(host.clone(), place)
+            .is_ok();
+        if let (true, Some(replica)) = (is_new, self.replica()) {
+            replica.show_component(&host, true);
+        }
+        is_new
     }
 
     pub(crate) fn unlist_component(&self, host: &BareJid) {
         self.components.pin().remove(host);
+        if let Some(replica) = self.replica() {
+            replica.show_component(host, false);
+        }
     }
 
     /// Ends the streams of all components.
@@ -223,8 +459,28 @@ impl Directory {
         }
     }
 
-    /// Hands a stanza to a component. Never waits.
+    /// Hands a stanza to a component, wherever it is connected. Never waits.
     pub fn forward(&self, host: &str, stanza: &Stanza) -> Forwarded {
+        match self.forward_here(host, stanza) {
+            Forwarded::Away => self.forward_there(host, stanza),
+            forwarded => forwarded,
+        }
+    }
+
+    /// Hands a stanza to a component that is connected to another node.
+    fn forward_there(&self, host: &str, stanza: &Stanza) -> Forwarded {
+        let there = self.peers.as_ref().and_then(|peers| {
+            let (host, node) = peers.replica.get()?.component(host)?;
+            Some(peers.forward(node, &host, stanza))
+        });
+        match there {
+            Some(true) => Forwarded::Taken,
+            Some(false) | None => Forwarded::Away,
+        }
+    }
+
+    /// Hands a stanza to a component that is connected here. Never waits.
+    pub(crate) fn forward_here(&self, host: &str, stanza: &Stanza) -> Forwarded {
         let place = self.components.pin().get(host).cloned();
         let Some(place) = place.filter(|place| place.is_open.load(Ordering::Acquire)) else {
             return Forwarded::Away;
@@ -250,7 +506,11 @@ impl Directory {
     fn tell_component(&self, to: &FullJid, mail: &RoomMail) -> bool {
         let host = Jid::from(to.clone());
         let RoomMail::Heard(heard) = mail else {
-            return self.components.pin().contains_key(host.domain());
+            let is_here = self.components.pin().contains_key(host.domain());
+            return is_here
+                || self
+                    .replica()
+                    .is_some_and(|it| it.component(host.domain()).is_some());
         };
         let mut stanza = heard.stanza.clone();
         stanza.head_mut().to = Some(host.clone());
@@ -281,27 +541,22 @@ impl Directory {
         }
     }
 
-    fn deliver_to_session(&self, jid: &FullJid, mail: Mail, published: &Published) -> bool {
-        let resources = &published.view.resources;
-        let Some(index) = resources.iter().position(|resource| resource.jid == *jid) else {
-            return false;
-        };
-        self.slots
-            .send(published.slots[index], SessionMsg::Mail(Box::new(mail)))
+    fn deliver_to_slot(&self, slot: Slot, mail: Mail) -> bool {
+        self.slots.send(slot, SessionMsg::Mail(Box::new(mail)))
     }
 
-    fn deliver_to_account(&self, mail: Mail, published: &Published) -> bool {
+    /// To the sessions of the account that are here.
+    fn deliver_to_account(&self, mail: Mail, published: &Published) {
         match mail {
             Mail::Committed(committed) => self.hint(Arc::new(committed), published),
             mail => self.spread(&mail, published),
         }
-        true
     }
 
     /// Hands a committed entry to every session here with its share of it. Also those that
     /// get nothing hear of it: their cursors move on.
     fn hint(&self, committed: Arc<Committed>, published: &Published) {
-        for (resource, slot) in published.view.resources.iter().zip(&published.slots) {
+        for (resource, slot) in published.here() {
             let share = routing::share(
                 &committed.message,
                 committed.direction,
@@ -310,7 +565,7 @@ impl Directory {
             );
             if !self
                 .slots
-                .send(*slot, SessionMsg::Committed(committed.clone(), share))
+                .send(slot, SessionMsg::Committed(committed.clone(), share))
             {
                 metrics::hint_without_session();
             }
@@ -318,10 +573,10 @@ impl Directory {
     }
 
     fn spread(&self, mail: &Mail, published: &Published) {
-        for (resource, slot) in published.view.resources.iter().zip(&published.slots) {
+        for (resource, slot) in published.here() {
             if wants(mail, resource) {
                 self.slots
-                    .send(*slot, SessionMsg::Mail(Box::new(mail.clone())));
+                    .send(slot, SessionMsg::Mail(Box::new(mail.clone())));
             }
         }
     }
@@ -366,4 +621,19 @@ impl Views for Directory {
     fn capabilities(&self, key: &caps::Key) -> Option<Arc<caps::Capabilities>> {
         self.capabilities.get(key)
     }
+}
+
+/// The sessions whose presence is not what it was.
+fn shown_anew<'a>(
+    before: &'a [Resource],
+    after: &'a [Resource],
+) -> impl Iterator<Item = &'a FullJid> {
+    let find = |all: &'a [Resource], jid: &FullJid| all.iter().find(|it| it.jid == *jid);
+    let changed = after.iter().filter(move |now| {
+        find(before, &now.jid).and_then(|it| it.presence.as_ref()) != now.presence.as_ref()
+    });
+    let gone = before
+        .iter()
+        .filter(move |then| then.presence.is_some() && find(after, &then.jid).is_none());
+    changed.chain(gone).map(|resource| &resource.jid)
 }

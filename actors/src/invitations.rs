@@ -16,6 +16,7 @@ use klatsch_protocol::stream::register::NewAccount;
 use klatsch_store::StoreError;
 
 use crate::account_change::{AccountError, credentials};
+use crate::administration::notices;
 use crate::router::{self, STALE_MAX, patiently, refusal_of};
 use crate::world::World;
 
@@ -68,6 +69,7 @@ pub(crate) async fn register(world: &Arc<World>, new: NewAccount) -> Result<(), 
             }
         }
     }
+    notices::welcome(world, &account).await;
     Ok(())
 }
 

@@ -65,6 +65,19 @@ pub enum RoomMail {
     Shown(Vec<Stanza>),
 }
 
+impl RoomMail {
+    /// Which room it is from.
+    pub fn room(&self) -> Option<BareJid> {
+        match self {
+            Self::Heard(heard) => Some(heard.room.clone()),
+            Self::Remember(room, _) | Self::CaughtUp(room, _) | Self::Ends(room, _) => {
+                Some(room.clone())
+            }
+            Self::Shown(stanzas) => stanzas.first()?.from().map(|from| from.bare()),
+        }
+    }
+}
+
 /// Something said to all in a room.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Heard {

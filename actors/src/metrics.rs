@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use klatsch_protocol::channels::AppRefusal;
 use klatsch_protocol::stanza::Stanza;
 
 /// Name and meaning of every metric of this crate.
@@ -32,6 +33,10 @@ pub const ALL: &[(&str, &str)] = &[
         MESSAGES_REFUSED,
         "Messages refused because the store could not take them.",
     ),
+    (
+        STRANGERS_REFUSED,
+        "Messages refused because their sender wrote too much to strangers.",
+    ),
     (STANZAS_RECEIVED, "Stanzas received from clients, by kind."),
     (STANZAS_SENT, "Stanzas written to clients, by kind."),
     (
@@ -48,6 +53,14 @@ pub const ALL: &[(&str, &str)] = &[
         "Pages read from logs because hints were missing or clients slow.",
     ),
     (HINTS_LOST, "Hints that found no session."),
+    (
+        ENVELOPES_LOST,
+        "Messages to other nodes that were not sent because a node was not reached or too slow.",
+    ),
+    (
+        ENVELOPES_UNKNOWN,
+        "Messages of other nodes that this version does not understand.",
+    ),
     (PUSHES, "Notifications published to app servers."),
     (
         PUSHES_DROPPED,
@@ -61,6 +74,10 @@ pub const ALL: &[(&str, &str)] = &[
         COMPONENTS_FULL,
         "Stanzas refused because too many waited for a component.",
     ),
+    (
+        REPORTS,
+        "Reports of spam and abuse, by reason: spam, abuse, other.",
+    ),
     (ROOMS, "Rooms at hand on this node."),
     (ROOM_OCCUPANTS, "Sessions inside rooms of this node."),
     (ROOM_MESSAGES, "Messages committed to the logs of rooms."),
@@ -71,6 +88,18 @@ pub const ALL: &[(&str, &str)] = &[
     (
         PASSWORD_SECONDS,
         "Time a password check takes with its wait, seconds.",
+    ),
+    (
+        TOPIC_BROADCASTS,
+        "Broadcasts on topics of apps by clients of this node.",
+    ),
+    (
+        TOPIC_DELIVERIES,
+        "Broadcasts handed to clients of this node, whoever they are from.",
+    ),
+    (
+        TOPIC_REFUSED,
+        "What topics of apps had no room for, by reason: topics, subscribers, pace.",
     ),
     (ACTOR_RESTARTS, "Actors started again after a failure."),
 ];
@@ -83,6 +112,7 @@ const SESSIONS_FAILED: &str = "klatsch_sessions_failed_total";
 const SESSIONS_REFUSED: &str = "klatsch_sessions_refused_total";
 const SESSIONS_LET_GO: &str = "klatsch_sessions_let_go_total";
 const MESSAGES_REFUSED: &str = "klatsch_messages_refused_total";
+const STRANGERS_REFUSED: &str = "klatsch_messages_to_strangers_refused_total";
 const STANZAS_RECEIVED: &str = "klatsch_stanzas_received_total";
 const STANZAS_SENT: &str = "klatsch_stanzas_sent_total";
 const COMMIT_SECONDS: &str = "klatsch_commit_seconds";
@@ -92,13 +122,19 @@ const LOG_READS: &str = "klatsch_log_reads_total";
 const PUSHES: &str = "klatsch_push_notifications_total";
 const PUSHES_DROPPED: &str = "klatsch_push_notifications_dropped_total";
 const HINTS_LOST: &str = "klatsch_hints_lost_total";
+const ENVELOPES_LOST: &str = "klatsch_envelopes_lost_total";
+const ENVELOPES_UNKNOWN: &str = "klatsch_envelopes_unknown_total";
 const HELD_DROPPED: &str = "klatsch_held_stanzas_dropped_total";
 const COMPONENTS_FULL: &str = "klatsch_component_stanzas_refused_total";
+const REPORTS: &str = "klatsch_reports_total";
 const ROOMS: &str = "klatsch_rooms";
 const ROOM_OCCUPANTS: &str = "klatsch_room_occupants";
 const ROOM_MESSAGES: &str = "klatsch_room_messages_total";
 const UPLOAD_SLOTS: &str = "klatsch_upload_slots_total";
 const PASSWORD_SECONDS: &str = "klatsch_password_check_seconds";
+const TOPIC_BROADCASTS: &str = "klatsch_topic_broadcasts_total";
+const TOPIC_DELIVERIES: &str = "klatsch_topic_deliveries_total";
+const TOPIC_REFUSED: &str = "klatsch_topic_refused_total";
 const ACTOR_RESTARTS: &str = "klatsch_actor_restarts_total";
 
 /// Shows what is counted without labels from the start: a series that appears with its first
@@ -116,7 +152,10 @@ pub fn start() {
         SESSIONS_REFUSED,
         SESSIONS_LET_GO,
         MESSAGES_REFUSED,
+        STRANGERS_REFUSED,
         LOG_READS,
+        TOPIC_BROADCASTS,
+        TOPIC_DELIVERIES,
         PUSHES,
         PUSHES_DROPPED,
         HINTS_LOST,
@@ -162,6 +201,10 @@ pub(crate) fn messages_refused(count: usize) {
     metrics::counter!(MESSAGES_REFUSED).increment(count as u64);
 }
 
+pub(crate) fn stranger_refused() {
+    metrics::counter!(STRANGERS_REFUSED).increment(1);
+}
+
 /// Row C10: labels come from enums only. Written out, for a label that is a value is put into a
 /// list of its own with each stanza.
 macro_rules! by_kind {
@@ -198,6 +241,14 @@ pub(crate) fn log_read() {
     metrics::counter!(LOG_READS).increment(1);
 }
 
+pub(crate) fn envelope_lost() {
+    metrics::counter!(ENVELOPES_LOST).increment(1);
+}
+
+pub(crate) fn envelope_unknown() {
+    metrics::counter!(ENVELOPES_UNKNOWN).increment(1);
+}
+
 pub(crate) fn hint_without_session() {
     metrics::counter!(HINTS_LOST).increment(1);
 }
@@ -220,6 +271,11 @@ pub(crate) fn component_full() {
 
 pub(crate) fn actor_restarted() {
     metrics::counter!(ACTOR_RESTARTS).increment(1);
+}
+
+/// Somebody was reported.
+pub(crate) fn reported(reason: &'static str) {
+    metrics::counter!(REPORTS, "reason" => reason).increment(1);
 }
 
 pub(crate) fn room_began() {
@@ -247,4 +303,25 @@ pub(crate) fn upload_slot(outcome: &'static str) {
 
 pub(crate) fn password_check(seconds: f64) {
     metrics::histogram!(PASSWORD_SECONDS).record(seconds);
+}
+
+/// Somebody here has pushed on a topic of an app.
+pub(crate) fn topic_broadcast() {
+    metrics::counter!(TOPIC_BROADCASTS).increment(1);
+}
+
+/// A broadcast was handed to so many clients.
+pub(crate) fn topic_deliveries(count: usize) {
+    metrics::counter!(TOPIC_DELIVERIES).increment(count as u64);
+}
+
+/// A topic of an app had no room for something.
+pub fn topic_refused(refusal: AppRefusal) {
+    let reason = match refusal {
+        AppRefusal::Topics => "topics",
+        AppRefusal::Subscribers => "subscribers",
+        AppRefusal::Pace => "pace",
+        AppRefusal::NotShown => return,
+    };
+    metrics::counter!(TOPIC_REFUSED, "reason" => reason).increment(1);
 }

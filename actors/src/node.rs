@@ -14,17 +14,25 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use crate::absence::{self, Told};
 use crate::accounts::Accounts;
+use crate::administration::notices;
+use crate::administration::stop::Ending;
+use crate::comparison::{self, tell_tails};
 use crate::derivation::Derivations;
 use crate::directory::{Directory, Wire};
+use crate::moving;
+use crate::peers::{Inbox, Others, Peers};
 use crate::push::{self, Push};
+use crate::replica::Replica;
+use crate::room::left_behind;
 use crate::rooms::Rooms;
-use crate::router::patiently;
 use crate::session::SessionMsg;
 use crate::sessions::Sessions;
 use crate::slot::Slot;
 use crate::supervisor::{Root, RootMsg};
 use crate::timers::{TICK, Timers, Wake};
+use crate::topics::Topics;
 use crate::upkeep;
 use crate::world::{Settings, World};
 
@@ -42,10 +50,12 @@ pub struct Node {
     tree: JoinHandle<()>,
     failure: watch::Receiver<bool>,
     errands: Vec<JoinHandle<()>>,
+    /// As long as the node is there, what others say has somewhere to come to.
+    _inbox: Option<Arc<Inbox>>,
 }
 
 impl Node {
-    /// Starts the actors.
+    /// Starts the actors of a node without others.
     ///
     /// # Errors
     /// An actor could not be started, which nothing but a defect causes.
@@ -55,41 +65,82 @@ impl Node {
         store: Store,
         wire: Wire,
     ) -> Result<Self, SpawnErr> {
+        Self::start_with(host, settings, store, wire, None).await
+    }
+
+    /// Starts the actors of a node that reaches others over this link, from which the inbox
+    /// hears.
+    ///
+    /// # Errors
+    /// As [`Node::start`].
+    pub async fn start_with(
+        host: Host,
+        settings: Settings,
+        store: Store,
+        wire: Wire,
+        others: Option<Others>,
+    ) -> Result<Self, SpawnErr> {
         let (push, due) = Push::new();
+        let (link, inbox) = others.unzip();
+        let peers = link.map(|link| Arc::new(Peers::new(link)));
         let world = Arc::new(World {
             host,
             derivations: Arc::new(Derivations::new(&settings.derivations)),
             settings,
-            directory: Arc::new(Directory::new(wire)),
-            accounts: Accounts::new(store.clone()),
+            topics: Topics::new(peers.clone()),
+            directory: Arc::new(Directory::new(wire, peers.clone())),
+            accounts: Accounts::new(store.clone(), peers.clone()),
             store,
             changed: Default::default(),
+            told: Told::default(),
             timers: Timers::default(),
             push,
+            web_push: Default::default(),
             searches: Default::default(),
+            strangers: Default::default(),
+            notices: Default::default(),
+            stopping: Default::default(),
             strain: Default::default(),
             resumables: Default::default(),
             registry: Default::default(),
         });
         let (root, tree) = Actor::spawn(None, Root, world.clone()).await?;
+        if let (Some(peers), Some(replica)) = (peers, Replica::start(&world).await?) {
+            // Nobody has set it before.
+            let _ = peers.replica.set(replica);
+        }
+        if let Some(inbox) = &inbox {
+            inbox.open(&world);
+        }
         let (failed, failure) = watch::channel(false);
+        let replicating = world.clone();
         let tree = tokio::spawn(async move {
-            // However the task ended, the tree is gone.
-            let _ = tree.await;
+            tokio::select! {
+                // However the task ended, the tree is gone.
+                _ = tree => {}
+                () = end_of_replica(replicating) => {}
+            }
             failed.send_replace(true);
         });
-        let errands = vec![
+        let mut errands = vec![
             tokio::spawn(wake_sessions(world.clone())),
             tokio::spawn(write_cursors(world.clone())),
             tokio::spawn(push::run(world.clone(), due)),
             tokio::spawn(upkeep::run(world.store.clone(), world.settings.retention)),
+            tokio::spawn(notices::run(world.clone())),
             tokio::spawn(upkeep::index(world.store.clone())),
+            tokio::spawn(comparison::run(world.clone())),
+            tokio::spawn(comparison::show_records(world.clone())),
+            tokio::spawn(moving::run(world.clone())),
+            tokio::spawn(left_behind::run(world.clone())),
         ];
         let sessions = Sessions::new(world.clone());
         if let Err(error) = sessions.take_up().await {
             // They stay put away for the next start; their clients log in anew.
             tracing::warn!(%error, "no sessions taken up");
         }
+        let taking_up = sessions.clone();
+        errands.push(tokio::spawn(async move { taking_up.take_up_left().await }));
         Ok(Self {
             rooms: Rooms::new(world),
             sessions,
@@ -97,6 +148,7 @@ impl Node {
             tree,
             failure,
             errands,
+            _inbox: inbox,
         })
     }
 
@@ -106,6 +158,11 @@ impl Node {
         self.failure.clone()
     }
 
+    /// Becomes something when an administrator has said that the server is to end, and how.
+    pub fn ending(&self) -> watch::Receiver<Option<Ending>> {
+        self.sessions.world().stopping.ending()
+    }
+
     /// Ends every session or puts it away for the next start, then the actors.
     pub async fn stop(self, patience: Duration) {
         self.sessions.shut_down(patience).await;
@@ -113,8 +170,19 @@ impl Node {
         let world = self.sessions.world();
         world.directory.close_components(&error);
         self.errands.iter().for_each(JoinHandle::abort);
+        if let Some(replica) = world.directory.replica() {
+            replica.stop().await;
+        }
         self.root.stop(None);
         let _ = self.tree.await;
+    }
+}
+
+/// A node without others has none that could end.
+async fn end_of_replica(world: Arc<World>) {
+    match world.directory.replica() {
+        Some(replica) => replica.ended().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -135,28 +203,13 @@ async fn wake_sessions(world: Arc<World>) {
                         .slots
                         .send(slot, SessionMsg::ResumeExpired(connection));
                 }
+                Wake::CatchUp(session, since) => {
+                    tokio::spawn(absence::catch_up(world.clone(), session, since));
+                }
             }
         }
         if !tails.is_empty() {
             tell_tails(&world, tails).await;
-        }
-    }
-}
-
-/// One query for all sessions that look at their tails now.
-async fn tell_tails(world: &World, tails: HashMap<BareJid, Vec<Slot>>) {
-    let accounts: Vec<BareJid> = tails.keys().cloned().collect();
-    let heads = match patiently(world.store.heads(&accounts)).await {
-        Ok(heads) => heads,
-        Err(error) => {
-            tracing::warn!(%error, "tails of logs cannot be compared");
-            // A session asks again after it was told something: nothing new.
-            vec![0; accounts.len()]
-        }
-    };
-    for (account, head) in accounts.iter().zip(heads) {
-        for slot in tails.get(account).into_iter().flatten() {
-            world.directory.slots.send(*slot, SessionMsg::Tail(head));
         }
     }
 }

@@ -1,20 +1,23 @@
 //! One slice of who is bound and available.
 //!
-//! Owns: which resources the accounts of its slice have on this node, and their presence.
-//! Does not own: who may see it (the roster decides), nor the sessions. Restarted by:
+//! Owns: which resources the accounts of its slice have, here and on other nodes, and their
+//! presence. Does not own: who may see it (the roster decides), nor the sessions. Restarted by:
 //! [`crate::supervisor`]. On restart: reads back what the directory still publishes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use klatsch_protocol::facts::{AccountView, Resource};
+use klatsch_cluster::node_id::NodeId;
+use klatsch_protocol::facts::{AccountView, Resource, Views};
+use klatsch_protocol::features::caps;
 use klatsch_protocol::jid::{BareJid, FullJid};
 use klatsch_protocol::stanza::Presence;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::directory::{Directory, Published};
+use crate::directory::{Directory, Place, Published};
+use crate::replica::{Arrived, Entry, Key, since_now};
 use crate::slot::Slot;
 
 /// How many slices there are: fixed for all nodes of a cluster.
@@ -36,7 +39,7 @@ pub enum PresenceShardMsg {
         /// How many resources an account may have.
         resources_max: usize,
         /// The answer.
-        reply: oneshot::Sender<Result<Option<Slot>, TooManyResources>>,
+        reply: oneshot::Sender<Result<Option<Place>, TooManyResources>>,
     },
     /// A session has ended. `reply` hears whether it was still the one bound there.
     Unbind {
@@ -44,9 +47,22 @@ pub enum PresenceShardMsg {
         jid: FullJid,
         /// Where it was.
         slot: Slot,
+        /// It goes on elsewhere: the other nodes see it until somebody shows it anew.
+        lingers: bool,
         /// The answer.
         reply: Option<oneshot::Sender<bool>>,
     },
+    /// A session goes on on another node.
+    Moved {
+        /// Its address.
+        jid: FullJid,
+        /// Where it was.
+        slot: Slot,
+        /// Where it is now.
+        node: NodeId,
+    },
+    /// What other nodes show of their sessions has changed.
+    Remote(Vec<Arrived>),
     /// What a bound session shows has changed.
     Show {
         /// Its address.
@@ -95,7 +111,18 @@ pub struct Arguments {
 /// The slice: plain data.
 pub struct Slice {
     directory: Arc<Directory>,
-    accounts: HashMap<BareJid, Vec<(Resource, Slot)>>,
+    accounts: HashMap<BareJid, Vec<Known>>,
+    /// Sessions of other nodes that have the address of one here, until one of the two ends.
+    shadowed: HashMap<FullJid, Known>,
+}
+
+/// A bound resource.
+#[derive(Clone)]
+struct Known {
+    resource: Resource,
+    place: Place,
+    /// When it was bound here: of two nodes that have the same address the later keeps it.
+    since: u64,
 }
 
 impl Actor for PresenceShard {
@@ -129,10 +156,17 @@ impl Actor for PresenceShard {
             } => {
                 let _ = reply.send(slice.bind(jid, slot, resources_max));
             }
-            PresenceShardMsg::Unbind { jid, slot, reply } => {
-                let was_bound = slice.unbind(&jid, slot);
+            PresenceShardMsg::Unbind {
+                jid,
+                slot,
+                lingers,
+                reply,
+            } => {
+                let was_bound = slice.unbind(&jid, slot, lingers);
                 reply.map(|reply| reply.send(was_bound));
             }
+            PresenceShardMsg::Moved { jid, slot, node } => slice.moved(&jid, slot, node),
+            PresenceShardMsg::Remote(changes) => slice.hear(changes),
             PresenceShardMsg::Show {
                 jid,
                 slot,
@@ -151,14 +185,17 @@ impl Slice {
     fn read_back(shard: u16, directory: Arc<Directory>) -> Self {
         let published = directory.all(|account| shard_of(account.as_str()) == shard);
         let accounts = published.into_iter().map(|(account, published)| {
-            let resources = published.view.resources.iter().cloned();
-            (
-                account,
-                resources.zip(published.slots.iter().copied()).collect(),
-            )
+            let all = published.view.resources.iter().zip(&published.places);
+            let known = all.map(|(resource, place)| Known {
+                resource: resource.clone(),
+                place: *place,
+                since: since_now(),
+            });
+            (account, known.collect())
         });
         Self {
             accounts: accounts.collect(),
+            shadowed: HashMap::new(),
             directory,
         }
     }
@@ -169,33 +206,126 @@ impl Slice {
         jid: FullJid,
         slot: Slot,
         resources_max: usize,
-    ) -> Result<Option<Slot>, TooManyResources> {
+    ) -> Result<Option<Place>, TooManyResources> {
         let account = jid.bare();
         let resources = self.accounts.entry(account.clone()).or_default();
-        let before = resources
-            .iter()
-            .position(|(resource, _)| resource.jid == jid);
+        let before = resources.iter().position(|known| known.resource.jid == jid);
         if before.is_none() && resources.len() >= resources_max {
             return Err(TooManyResources);
         }
-        let replaced = before.map(|index| resources.remove(index).1);
-        resources.push((unseen(jid), slot));
+        let replaced = before.map(|index| resources.remove(index).place);
+        let known = Known {
+            resource: unseen(jid),
+            place: Place::Here(slot),
+            since: since_now(),
+        };
+        self.share(&known);
+        let resources = self.accounts.entry(account.clone()).or_default();
+        resources.push(known);
         self.publish(&account);
         Ok(replaced)
     }
 
-    fn unbind(&mut self, jid: &FullJid, slot: Slot) -> bool {
+    fn unbind(&mut self, jid: &FullJid, slot: Slot, lingers: bool) -> bool {
         let account = jid.bare();
         let Some(resources) = self.accounts.get_mut(&account) else {
             return false;
         };
         let count = resources.len();
-        resources.retain(|(_, bound)| *bound != slot);
+        resources.retain(|known| known.place != Place::Here(slot));
         let was_bound = resources.len() < count;
         if was_bound {
+            if let (Some(replica), false) = (self.directory.replica(), lingers) {
+                replica.show(jid, None, since_now());
+            }
+            self.uncover(jid);
             self.publish(&account);
         }
         was_bound
+    }
+
+    /// Another node's session has the name that has become free here.
+    fn uncover(&mut self, jid: &FullJid) {
+        if let Some(known) = self.shadowed.remove(jid) {
+            self.accounts.entry(jid.bare()).or_default().push(known);
+        }
+    }
+
+    fn moved(&mut self, jid: &FullJid, slot: Slot, node: NodeId) {
+        let account = jid.bare();
+        let mut known = self.accounts.get_mut(&account).into_iter().flatten();
+        if let Some(known) = known.find(|known| known.place == Place::Here(slot)) {
+            known.place = Place::There(node);
+            self.publish(&account);
+        }
+    }
+
+    /// Takes what other nodes show.
+    fn hear(&mut self, changes: Vec<Arrived>) {
+        let mut accounts: Vec<BareJid> = Vec::new();
+        for change in changes {
+            if let Key::Session(jid) = &change.key {
+                accounts.push(jid.bare());
+                self.hear_one(jid, &change);
+            }
+        }
+        accounts.sort_unstable();
+        accounts.dedup();
+        for account in accounts {
+            self.publish(&account);
+        }
+    }
+
+    fn hear_one(&mut self, jid: &FullJid, change: &Arrived) {
+        let there = Place::There(change.node);
+        let resources = self.accounts.entry(jid.bare()).or_default();
+        let before = resources.iter().position(|it| it.resource.jid == *jid);
+        let is_here = before.is_some_and(|it| matches!(resources[it].place, Place::Here(_)));
+        match &change.after {
+            Some(Entry::Session(resource)) => {
+                self.directory.presume_no_other(jid, change.node);
+                self.want_capabilities(resource, change.node);
+                let known = Known {
+                    resource: (**resource).clone(),
+                    place: there,
+                    since: 0,
+                };
+                if is_here {
+                    // Which of the two has the name their nodes settle.
+                    self.shadowed.insert(jid.clone(), known);
+                    return;
+                }
+                let resources = self.accounts.entry(jid.bare()).or_default();
+                match before {
+                    Some(index) => resources[index] = known,
+                    None => resources.push(known),
+                }
+            }
+            _ => {
+                resources.retain(|it| it.resource.jid != *jid || it.place != there);
+                self.shadowed
+                    .retain(|shadowed, it| shadowed != jid || it.place != there);
+            }
+        }
+    }
+
+    /// Notifications go by what a client can do (XEP-0163 §4): a node that does not know it
+    /// asks the one that has the client.
+    fn want_capabilities(&self, resource: &Resource, node: NodeId) {
+        let presence = resource.presence.as_deref();
+        let key = presence.and_then(caps::Key::of);
+        if let (Some(key), Some(peers)) = (key, self.directory.peers())
+            && self.directory.capabilities(&key).is_none()
+        {
+            peers.want(node, key);
+        }
+    }
+
+    /// Shows the other nodes what a session here shows.
+    fn share(&self, known: &Known) {
+        if let Some(replica) = self.directory.replica() {
+            replica.show(&known.resource.jid, Some(&known.resource), known.since);
+        }
     }
 
     fn show(&mut self, jid: &FullJid, slot: Slot, shown: Shown) {
@@ -203,9 +333,11 @@ impl Slice {
         let Some(resources) = self.accounts.get_mut(&account) else {
             return;
         };
-        let Some((resource, _)) = resources.iter_mut().find(|(_, bound)| *bound == slot) else {
+        let mut resources = resources.iter_mut();
+        let Some(known) = resources.find(|known| known.place == Place::Here(slot)) else {
             return;
         };
+        let resource = &mut known.resource;
         resource.priority = shown
             .presence
             .as_ref()
@@ -215,6 +347,8 @@ impl Slice {
         resource.roster_interest = shown.roster_interest;
         resource.blocklist_interest = shown.blocklist_interest;
         resource.is_away = shown.is_away;
+        let known = known.clone();
+        self.share(&known);
         self.publish(&account);
     }
 
@@ -222,13 +356,14 @@ impl Slice {
         let Some(resources) = self.accounts.get(account) else {
             return;
         };
-        let (resources, slots): (Vec<_>, Vec<_>) = resources.iter().cloned().unzip();
+        let all = resources.iter().map(|it| (it.resource.clone(), it.place));
+        let (resources, places): (Vec<_>, Vec<_>) = all.unzip();
         if resources.is_empty() {
             self.accounts.remove(account);
         }
         let view = Arc::new(AccountView { resources });
         self.directory
-            .publish(account.clone(), Published { view, slots });
+            .publish(account.clone(), Published { view, places });
     }
 }
 
@@ -254,8 +389,9 @@ mod tests {
 
     fn slice() -> Slice {
         Slice {
-            directory: Arc::new(Directory::new(Wire::Direct)),
+            directory: Arc::new(Directory::new(Wire::Direct, None)),
             accounts: HashMap::new(),
+            shadowed: HashMap::new(),
         }
     }
 
@@ -269,9 +405,10 @@ mod tests {
         let first = slice.directory.slots.reserve(1);
         let second = slice.directory.slots.reserve(1);
         assert_eq!(slice.bind(jid("a@x/r"), first, 10), Ok(None));
-        assert_eq!(slice.bind(jid("a@x/r"), second, 10), Ok(Some(first)));
+        let before = Some(Place::Here(first));
+        assert_eq!(slice.bind(jid("a@x/r"), second, 10), Ok(before));
         assert!(
-            !slice.unbind(&jid("a@x/r"), first),
+            !slice.unbind(&jid("a@x/r"), first, false),
             "the old session no longer owns the name"
         );
         assert_eq!(slice.directory.slot(&jid("a@x/r")), Some(second));
@@ -295,7 +432,7 @@ mod tests {
         slice.bind(jid("a@x/r"), slot, 10).unwrap();
         let shard = shard_of("a@x");
         let mut again = Slice::read_back(shard, slice.directory.clone());
-        assert!(again.unbind(&jid("a@x/r"), slot));
+        assert!(again.unbind(&jid("a@x/r"), slot, false));
         assert!(
             again
                 .directory

@@ -9,7 +9,10 @@
 //! account that has a part in the room (member, admin, owner) and no session at all. Told is what
 //! the chat's setting in the account's bookmarks says (XEP-0492); without any, everything in
 //! rooms of members alone, and mentions elsewhere. Whoever has no affiliation and is not inside
-//! has left, and is told nothing.
+//! has left, and is told nothing, whatever a bookmark says: the specification knows no other way
+//! to have a part in a room, and to look into all bookmarks of the server at every message of a
+//! public room would be another one. To be told there, one registers with the room (XEP-0045
+//! §7.10).
 //!
 //! Nobody waits for this: what is due goes into a bounded queue, and what does not fit is
 //! counted and dropped; the message itself stands in the log.
@@ -25,7 +28,8 @@ use klatsch_protocol::features::muc::record::RoomRecord;
 use klatsch_protocol::features::notification_settings::{self, Notify};
 use klatsch_protocol::features::pubsub::node::{Ask, Found, Wanted};
 use klatsch_protocol::features::push::{self, PushChange, Refusal, Registration, Summary};
-use klatsch_protocol::features::{attention, bookmarks};
+use klatsch_protocol::features::web_push::{self, About, Kind};
+use klatsch_protocol::features::{Service, attention, bookmarks};
 use klatsch_protocol::jid::{BareJid, FullJid, Jid};
 use klatsch_protocol::stanza::{Iq, IqKind, Message, Stanza, StanzaError};
 use klatsch_store::StoreError;
@@ -361,12 +365,23 @@ async fn summarise(world: &World, due: &Due) -> Result<Option<Summary>, StoreErr
             unmuted(world, &due.account, messages).await?
         }
     };
+    let is_mention = matches!(&due.what, What::Said(said) if said.is_mention);
     Ok(messages.last().map(|last| Summary {
         messages: messages.len(),
         pending: 0,
         sender: sender(&world.settings.push, last),
         body: body(&world.settings.push, last),
+        about: about(&due.account, last, is_mention),
     }))
+}
+
+/// What our own app server is told besides.
+fn about(account: &BareJid, message: &Message, is_mention: bool) -> Option<About> {
+    let chat = message.head.from.as_ref()?.bare();
+    Some(About {
+        conversation: web_push::conversation(account, &chat),
+        kind: Kind::of(message, is_mention),
+    })
 }
 
 /// Without those of chats that the account wants to hear nothing of. What is sent to it alone
@@ -400,7 +415,13 @@ fn body(settings: &Settings, message: &Message) -> Option<String> {
 fn publish(world: &Arc<World>, waiting: Pending) {
     let id: Box<str> = format!("push-{}", random_id()).into();
     let (account, to) = (&waiting.account, &waiting.registration);
-    let stanza = push::notification(account, to, &waiting.summary, id.clone());
+    let service = world.host.service(to.service.as_str());
+    let is_ours = service.is_some_and(|(service, _)| service == Service::Push);
+    let summary = Summary {
+        about: waiting.summary.about.clone().filter(|_| is_ours),
+        ..waiting.summary.clone()
+    };
+    let stanza = push::notification(account, to, &summary, id.clone());
     if !world.push.expect(id, waiting) {
         metrics::push_dropped();
         return;

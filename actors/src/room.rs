@@ -10,9 +10,13 @@
 //! waits for an occupant: what a slow one misses stands in the room's log.
 
 pub mod ask;
+mod departed;
+mod fullest;
 mod hydrate;
 mod keep;
 pub mod keeper;
+mod lately;
+pub(crate) mod left_behind;
 mod message;
 mod perform;
 mod post;
@@ -25,13 +29,17 @@ use std::time::Duration;
 
 use klatsch_protocol::features::muc::effect::{Keep, Load, Occupancy, RoomEffect, Save};
 use klatsch_protocol::features::muc::facts::RoomFacts;
+use klatsch_protocol::features::muc::nick::Nick;
 use klatsch_protocol::features::muc::owner;
 use klatsch_protocol::features::muc::room::Room;
+use klatsch_protocol::features::muc::service::RoomSummary;
 use klatsch_protocol::jid::{BareJid, FullJid};
 use klatsch_protocol::stanza::{Presence, PresenceKind, Stanza};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
 
+use self::departed::Departed;
+use self::lately::Lately;
 pub use self::message::{Answered, RoomAsk, RoomEnd, RoomKept, RoomMsg, Settled};
 use crate::mail::RoomMail;
 use crate::metrics;
@@ -74,6 +82,9 @@ pub struct Live {
     is_regathering: bool,
     /// Those who said so before it was known what is remembered.
     rejoining: Vec<(FullJid, Box<Occupancy>)>,
+    /// Who has left lately and when: what another node says of them may be late.
+    departed: Departed,
+    lately: Lately,
     inbox: VecDeque<Received>,
     steps: VecDeque<Step>,
     /// All that is under way are messages to all.
@@ -81,6 +92,8 @@ pub struct Live {
     decisions: u8,
     /// What tells the stanza being dealt with if it has no id (D2).
     counted: Option<Box<str>>,
+    /// Whoever has sent it administers the domain, which was asked for.
+    is_steward: bool,
     tickets: u64,
     /// The last entry of the log that was told, and whether nobody waits to say it again.
     told: Option<u64>,
@@ -100,6 +113,10 @@ enum Stage {
     Here(Box<Room>),
 }
 
+/// Whoever came in before a room moved, and so shortly before, may not have been shown to all:
+/// more than a node takes to be given up, and than clocks are apart.
+const UNSEEN_MAX: Duration = Duration::from_secs(60);
+
 /// Something to decide.
 enum Received {
     Ask(Box<RoomAsk>),
@@ -107,6 +124,14 @@ enum Received {
     Stanza(Stanza),
     /// A session is gone.
     Gone(FullJid),
+    /// Another node shows a session as an occupant; true: it was cut off before.
+    Merge(FullJid, Box<Occupancy>, bool),
+    /// These sessions may have missed presence for such a time.
+    CatchUp(Vec<FullJid>, Duration),
+    /// These sessions may have been told something wrong of these nicks.
+    ShowAgain(Vec<FullJid>, Vec<Nick>),
+    /// The room lives on another node now.
+    Yield,
     /// What this account is to the room may have changed in the store.
     Reread(BareJid),
     /// An operator ends the room.
@@ -131,7 +156,7 @@ enum Step {
 
 /// What is waited for.
 enum Wait {
-    /// What the one may do who enters a room that is not there.
+    /// What the one may do who enters a room that is not there, or manages one that nobody owns.
     Creator(Box<Stanza>),
     Load(Box<Load>),
     Save(Box<Save>),
@@ -165,18 +190,29 @@ impl Actor for RoomActor {
         match message {
             RoomMsg::Ask(ask) => live.receive(Received::Ask(ask)),
             RoomMsg::Rejoin(session, occupancy) => live.rejoin(session, occupancy),
+            RoomMsg::Merge(session, occupancy, is_back) => {
+                live.hear_of(session, occupancy, is_back);
+            }
             RoomMsg::Gone(session) => live.receive(Received::Gone(session)),
+            RoomMsg::CatchUp(sessions, time) => live.receive(Received::CatchUp(sessions, time)),
+            RoomMsg::ShowAgain(sessions, nicks) => {
+                live.receive(Received::ShowAgain(sessions, nicks));
+            }
+            RoomMsg::Yield => live.receive(Received::Yield),
+            RoomMsg::CallRoll => live.call_roll(),
             RoomMsg::Hydrated(record) => live.hydrated(record),
             RoomMsg::Answered(answered) => live.answered(*answered),
             RoomMsg::Kept(ticket, kept) => live.kept(ticket, kept),
             RoomMsg::Regathered => live.regathered(),
             RoomMsg::Rejoined => live.is_rejoining = false,
+            RoomMsg::ShowLatest => live.show_latest(),
             RoomMsg::Tick => live.receive(Received::Tick),
             RoomMsg::Beat(id, is_last) => live.say_again(id, is_last),
             RoomMsg::Rest(activity) => live.rest(activity),
             RoomMsg::Reread(account) => live.receive(Received::Reread(account)),
             RoomMsg::Destroy(end) => live.receive(Received::Destroy(end)),
             RoomMsg::Inspect(reply) => live.inspect(reply),
+            RoomMsg::Summarize(reply) => live.summarize(reply),
         }
         live.show();
         Ok(())
@@ -220,22 +256,51 @@ impl Live {
         let overlaps = can_overlap(&received) && matches!(self.stage, Stage::Here(_));
         self.overlaps = overlaps;
         self.decisions = 1;
+        self.is_steward = false;
         match received {
             Received::Ask(ask) => {
                 let ask = *ask;
                 self.believe(&ask);
                 self.counted.clone_from(&ask.counted);
-                let effects = self.decide_stanza(&ask.stanza);
+                let mut effects = self.decide_stanza(&ask.stanza);
+                if matches!(*ask.stanza, Stanza::Presence(_)) {
+                    self.stay_while_cut_off(&mut effects);
+                }
+                let refusal = keep::take_refusal(&mut effects, &ask.stanza);
+                let settled = refusal.map_or(Settled::Done, |it| Settled::Replied(Box::new(it)));
                 self.plan(effects, overlaps, ask.counted.as_deref());
-                self.steps.push_back(Step::Settle(ask.reply, Settled::Done));
+                self.steps.push_back(Step::Settle(ask.reply, settled));
             }
             Received::Stanza(stanza) => {
                 let effects = self.decide_stanza(&stanza);
                 self.plan(effects, overlaps, None);
             }
+            // Word from the node it has left may be late.
+            Received::Gone(session) if self.is_elsewhere(&session) => {}
             Received::Gone(session) => {
-                let effects = self.with_room(|room, _| room.gone(&session));
+                let nick = self.room().and_then(|room| room.nick_of(session.as_jid()));
+                let mut effects = self.with_room(|room, _| room.gone(&session));
+                if self.world.directory.replica().is_some() {
+                    nick.into_iter().for_each(|it| self.lately.note_gone(it));
+                    // It is not there to hear it, and if it comes back it is inside.
+                    let is_word = |it: &RoomEffect| matches!(it, RoomEffect::Forget(..));
+                    effects.retain(|effect| !is_word(effect));
+                }
+                self.stay_while_cut_off(&mut effects);
                 self.plan(effects, false, None);
+            }
+            Received::Merge(session, occupancy, is_back) => {
+                self.merge(&session, &occupancy, is_back);
+            }
+            Received::CatchUp(sessions, time) => {
+                let nicks = self.lately.within(time);
+                self.show_again(&sessions, &nicks);
+            }
+            Received::ShowAgain(sessions, nicks) => self.show_again(&sessions, &nicks),
+            // What was decided before is carried out; whoever asks from here on asks there.
+            Received::Yield => {
+                self.take_back_farewells();
+                self.close();
             }
             Received::Reread(account) => self.reread(&account),
             Received::Destroy(end) => {
@@ -254,14 +319,20 @@ impl Live {
     /// A session that is inside says so with what it sends, should it be known no more.
     fn believe(&mut self, ask: &RoomAsk) {
         let session = ask.stanza.from().and_then(|from| from.to_full());
-        if let (true, Some(session), Some(occupancy)) = (self.is_rejoining, session, &ask.occupancy)
-        {
-            self.take_back(&session, occupancy);
+        if let (Some(session), Some(occupancy)) = (session, &ask.occupancy) {
+            match self.world.directory.replica() {
+                Some(_) => self.merge(&session, occupancy, false),
+                None => self.take_back(&session, occupancy),
+            }
         }
     }
 
     fn decide_stanza(&mut self, stanza: &Stanza) -> Vec<RoomEffect> {
         match &self.stage {
+            Stage::Here(room) if room.wants_steward(stanza) => {
+                self.ask_creator(stanza);
+                Vec::new()
+            }
             Stage::Here(_) => self.with_room(|room, facts| room.decide(stanza, facts)),
             _ if is_entry(stanza) => {
                 self.ask_creator(stanza);
@@ -310,7 +381,10 @@ impl Live {
         &mut self,
         decide: impl FnOnce(&mut Room, &RoomFacts<'_>) -> Vec<RoomEffect>,
     ) -> Vec<RoomEffect> {
-        let facts = facts(&self.world);
+        let facts = RoomFacts {
+            is_steward: self.is_steward,
+            ..facts(&self.world)
+        };
         match &mut self.stage {
             Stage::Here(room) => decide(room, &facts),
             _ => Vec::new(),
@@ -344,6 +418,108 @@ impl Live {
         self.drive();
     }
 
+    /// A room that nobody is in any more ends (XEP-0045 §7.14). While a node cannot be reached,
+    /// somebody may be inside there: then it stays, and is looked after later.
+    fn stay_while_cut_off(&self, effects: &mut Vec<RoomEffect>) {
+        let peers = self.world.directory.peers();
+        let is_cut_off = peers.is_some_and(|peers| peers.members().misses_somebody());
+        if is_cut_off && self.room().is_some_and(|room| !room.is_locked()) {
+            effects.retain(|effect| *effect != RoomEffect::Vanish);
+        }
+    }
+
+    fn call_roll(&mut self) {
+        let directory = &self.world.directory;
+        let is_nowhere = |jid: &&FullJid| {
+            let is_ours = self.world.host.serves(jid.domain());
+            is_ours && directory.place(jid).is_none()
+        };
+        let occupants = self.room().map(Room::occupants);
+        let sessions = occupants.into_iter().flat_map(|it| it.iter());
+        let sessions = sessions.flat_map(|occupant| occupant.jids());
+        let gone: Vec<FullJid> = sessions.filter(is_nowhere).cloned().collect();
+        gone.into_iter()
+            .for_each(|it| self.receive(Received::Gone(it)));
+    }
+
+    /// A session has gone on on another node, or is back: that node shows it as an occupant.
+    fn is_elsewhere(&self, session: &FullJid) -> bool {
+        let directory = &self.world.directory;
+        let replica = directory.replica();
+        replica.is_some_and(|it| it.is_inside(&self.jid, session))
+            && directory.place(session).is_some()
+    }
+
+    /// The room has moved, or was started again: who came in a moment before may not have been
+    /// shown to everybody.
+    fn show_latest(&mut self) {
+        let (Some(room), Some(_)) = (self.room(), self.world.directory.peers()) else {
+            return;
+        };
+        let since = self.world.now();
+        let lately = |nick: &Nick| {
+            let joined = room.joined(nick);
+            joined.is_some_and(|joined| joined.plus(UNSEEN_MAX) > since)
+        };
+        let occupants = room.occupants().iter();
+        let nicks: Vec<Nick> = occupants.map(|it| it.nick.clone()).filter(lately).collect();
+        if nicks.is_empty() {
+            return;
+        }
+        let sessions: Vec<FullJid> = keep::everybody(room);
+        for session in sessions {
+            let effects = self.with_room(|room, _| room.show_again(&session, &nicks));
+            self.plan(effects, false, None);
+        }
+        self.drive();
+    }
+
+    fn show_again(&mut self, sessions: &[FullJid], nicks: &[Nick]) {
+        for session in sessions {
+            let effects = self.with_room(|room, _| room.show_again(session, nicks));
+            self.plan(effects, false, None);
+        }
+    }
+
+    /// The room goes to its home. When two nodes did not hear each other and both had it, this
+    /// half took whoever was beyond the cut for gone, and has told so also those whose node
+    /// heard both. The other half knows whom it has.
+    fn take_back_farewells(&self) {
+        let (Some(room), Some(peers)) = (self.room(), self.world.directory.peers()) else {
+            return;
+        };
+        let Some(home) = peers.home(&self.jid) else {
+            return;
+        };
+        let nicks = self.lately.gone();
+        if !nicks.is_empty() {
+            peers.show_again(home, self.jid.clone(), keep::everybody(room), &nicks);
+        }
+    }
+
+    /// Another node shows a session as an occupant: in its turn, for one that has gone from a
+    /// node may be on another by now.
+    fn hear_of(&mut self, session: FullJid, occupancy: Box<Occupancy>, is_back: bool) {
+        match self.stage {
+            Stage::Loading => self.rejoining.push((session, occupancy)),
+            _ => self.receive(Received::Merge(session, occupancy, is_back)),
+        }
+    }
+
+    /// A session that another node shows as an occupant is one. That is news when the room was
+    /// in two halves: then it hears who else is there, and they of it.
+    fn merge(&mut self, session: &FullJid, occupancy: &Occupancy, is_back: bool) {
+        let is_inside = |room: &Room| room.occupants().of_session(session).is_some();
+        // Whoever was cut off has not left.
+        let is_late = !is_back && self.departed.is_late(session, occupancy);
+        if is_late || self.room().is_none_or(is_inside) {
+            return;
+        }
+        let is_news = !self.is_rejoining;
+        let effects = self.with_room(|room, facts| room.rejoin(session, occupancy, is_news, facts));
+        self.plan(effects, false, None);
+    }
+
     /// Says how many are inside.
     fn show(&self) {
         let count = self.room().map_or(0, |room| room.occupants().sessions());
@@ -356,6 +532,11 @@ impl Live {
         let room = self.room().filter(|room| !room.is_locked());
         // Whoever asked may have gone.
         let _ = reply.send(room.cloned().map(Box::new));
+    }
+
+    fn summarize(&self, reply: oneshot::Sender<Option<RoomSummary>>) {
+        // Whoever asked may have gone.
+        let _ = reply.send(self.room().and_then(Room::summary));
     }
 }
 
@@ -384,6 +565,7 @@ fn facts(world: &World) -> RoomFacts<'_> {
         now: world.now(),
         settings: &world.settings.rooms,
         archive: world.host.archive,
+        is_steward: false,
         random,
     }
 }

@@ -2,7 +2,6 @@
 //! those that are at hand.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use klatsch_protocol::features::Service;
 use klatsch_protocol::features::muc::room::Room;
@@ -42,8 +41,7 @@ impl Rooms {
         };
         let rooms = patiently(self.world.store.rooms(service.as_str(), after, max)).await?;
         let inside = |room: BareJid| {
-            let place = self.world.directory.room(room.as_str());
-            let inside = place.map_or(0, |place| place.occupants.load(Ordering::Relaxed));
+            let inside = self.world.directory.occupants(&room);
             (room, inside)
         };
         Ok(rooms.into_iter().map(inside).collect())
@@ -79,7 +77,7 @@ impl Rooms {
             return Ok(false);
         }
         match ask::destroy(&self.world, room, reason).await {
-            Settled::Done => {}
+            Settled::Done | Settled::Replied(_) => {}
             Settled::Refused(_) | Settled::Uncertain => {
                 return Err(StoreError::Unavailable("the room does not answer".into()));
             }
@@ -94,7 +92,7 @@ impl Rooms {
 
 /// Rooms at hand that know an account look at what is remembered of them: it was removed, and
 /// whoever has its address next is nobody there (row C15).
-pub(crate) fn reread(world: &World, account: &BareJid) {
+pub(crate) fn reread_here(world: &World, account: &BareJid) {
     for (_, place) in world.directory.rooms() {
         // A room that has just ended is read anew.
         let _ = place.actor.cast(RoomMsg::Reread(account.clone()));

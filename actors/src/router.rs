@@ -17,7 +17,7 @@ use klatsch_protocol::features::Service;
 use klatsch_protocol::features::pubsub::config::AccessModel;
 use klatsch_protocol::features::pubsub::node::{Ask, Found, LastItem};
 use klatsch_protocol::features::upload::SlotRequest;
-use klatsch_protocol::jid::{BareJid, Jid};
+use klatsch_protocol::jid::{BareJid, FullJid, Jid};
 use klatsch_protocol::pipeline;
 use klatsch_protocol::routing::{self, Routed};
 use klatsch_protocol::stanza::{PresenceKind, Stanza, StanzaError};
@@ -31,6 +31,7 @@ use crate::invitations;
 use crate::mail::{Address, Mail};
 use crate::metrics;
 use crate::room::{self, Settled};
+use crate::web_push;
 use crate::world::{STORE_PATIENCE, World, now};
 
 /// What became of a stanza.
@@ -74,6 +75,11 @@ pub fn route(world: &World, stanza: &Stanza) -> Way {
         return route_to_host(stanza);
     }
     let account = to.bare();
+    if let Some(session) = unshown(world, to) {
+        let mail = Mail::Deliver(stanza.clone());
+        world.directory.send(&Address::Session(session), mail);
+        return Way::Done;
+    }
     match routing::route(stanza, &world.directory.view(&account)) {
         Routed::Sessions(sessions) => {
             for session in sessions {
@@ -90,6 +96,15 @@ pub fn route(world: &World, stanza: &Stanza) -> Way {
             Way::Done
         }
     }
+}
+
+/// A session of another node that has spoken and is not shown yet.
+fn unshown(world: &World, to: &Jid) -> Option<FullJid> {
+    world.directory.peers()?;
+    let session = to.to_full()?;
+    let published = world.directory.published(session.bare_str());
+    let is_shown = published.is_some_and(|it| it.view.resource(&session).is_some());
+    (!is_shown && world.directory.place(&session).is_some()).then_some(session)
 }
 
 /// A component has nothing at hand here that could wait for it.
@@ -114,12 +129,12 @@ fn route_to_host(stanza: &Stanza) -> Way {
 fn route_to_service(service: Service, to: &Jid) -> Way {
     match service {
         Service::Rooms => Way::Room,
-        Service::Pubsub | Service::Upload
+        Service::Pubsub | Service::Upload | Service::Push
             if to.localpart().is_some() || to.resource().is_some() =>
         {
             Way::Refused(StanzaError::service_unavailable())
         }
-        Service::Pubsub | Service::Upload => Way::Service(service, to.bare()),
+        Service::Pubsub | Service::Upload | Service::Push => Way::Service(service, to.bare()),
     }
 }
 
@@ -147,10 +162,12 @@ pub async fn route_to_end(world: &Arc<World>, stanza: Stanza, depth: u8) {
 /// A stanza of the server's own making, or one that came back, goes to a room.
 async fn deliver_to_room(world: &Arc<World>, stanza: Stanza, depth: u8) {
     let stanza = Arc::new(stanza);
-    let settled = room::ask::deliver(world, stanza.clone(), None, None).await;
-    if let Settled::Refused(error) = settled
-        && let Some(reply) = stanza.error_reply(&error)
-    {
+    let reply = match room::ask::deliver(world, stanza.clone(), None, None).await {
+        Settled::Refused(error) => stanza.error_reply(&error),
+        Settled::Replied(reply) => Some(*reply),
+        Settled::Done | Settled::Uncertain => None,
+    };
+    if let Some(reply) = reply {
         boxed_route(world, reply, depth + 1).await;
     }
 }
@@ -295,6 +312,8 @@ async fn ask_for_service(world: &World, host: &BareJid, query: &Query) -> Answer
             answer_of(patiently(ask_nodes(world, of, host.as_jid(), nodes)).await)
         }
         Query::Slot(request) => reserve_upload(world, request).await,
+        // Asked seldom, and larger than all the others.
+        Query::WebPush(ask) => Box::pin(web_push::ask(world, ask)).await,
         other => {
             debug_assert!(false, "a service has nothing to ask with {other:?}");
             Answer::Failed(StanzaError::internal_server_error())
@@ -414,6 +433,7 @@ pub async fn ask(world: &World, cell: &AccountCell, asker: &Jid, query: &Query) 
             .await
             .map(|kept| Answer::Kept(Box::new(kept))),
         Query::Slot(request) => return reserve_upload(world, request).await,
+        Query::WebPush(ask) => return Box::pin(web_push::ask(world, ask)).await,
         Query::Invite(invite) => return invitations::make(world, invite).await,
         Query::Redeem(hash) => patiently(world.store.use_invitation(&cell.jid, *hash, now()))
             .await

@@ -12,8 +12,9 @@ use klatsch_protocol::stanza::{ErrorKind, StanzaError};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-/// So many accounts are remembered; then those whose buckets are full again are forgotten.
-const REMEMBERED_MAX: usize = 4096;
+/// Those whose buckets are full again are forgotten when so many accounts are remembered, or
+/// twice as many as were left the last time: it costs each search next to nothing.
+const SWEPT_FROM: usize = 1024;
 
 /// What an operator may tune of searches.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -41,7 +42,14 @@ struct Left {
 
 /// The buckets of all accounts that have searched lately.
 #[derive(Default)]
-pub struct Searches(Mutex<HashMap<BareJid, Left>>);
+pub struct Searches(Mutex<Buckets>);
+
+#[derive(Default)]
+struct Buckets {
+    of: HashMap<BareJid, Left>,
+    /// How many the last sweep left.
+    left: usize,
+}
 
 impl Searches {
     /// Takes a search out of the account's bucket.
@@ -63,10 +71,11 @@ impl Searches {
             burst.min(left.tokens + since * rate)
         };
         let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if buckets.len() >= REMEMBERED_MAX && !buckets.contains_key(account) {
-            buckets.retain(|_, left| filled(left) < burst);
+        if buckets.of.len() >= SWEPT_FROM.max(2 * buckets.left) {
+            buckets.of.retain(|_, left| filled(left) < burst);
+            buckets.left = buckets.of.len();
         }
-        let tokens = buckets.get(account).map_or(burst, filled);
+        let tokens = buckets.of.get(account).map_or(burst, filled);
         if tokens < 1.0 {
             return Err(too_many());
         }
@@ -74,7 +83,7 @@ impl Searches {
             tokens: tokens - 1.0,
             filled: now,
         };
-        buckets.insert(account.clone(), left);
+        buckets.of.insert(account.clone(), left);
         Ok(())
     }
 }
@@ -121,19 +130,35 @@ mod tests {
     #[test]
     fn c08_full_buckets_are_forgotten_and_spent_ones_are_not() {
         let (searches, start) = (Searches::default(), Instant::now());
-        assert_eq!(taken(&searches, "romeo", start), 5);
-        let later = start + Duration::from_millis(100);
-        for n in 0..REMEMBERED_MAX + 10 {
-            let once = searches.take(
-                &account(&format!("u{n}")),
-                SETTINGS,
-                start - Duration::from_secs(9),
-            );
+        let mut now = start;
+        for n in 0..10 * SWEPT_FROM {
+            if n == 9 * SWEPT_FROM {
+                assert_eq!(taken(&searches, "romeo", now), 5);
+            }
+            // Half a second later a bucket is full again.
+            let step = if n < 9 * SWEPT_FROM { 1000 } else { 100 };
+            now += Duration::from_micros(step);
+            let once = searches.take(&account(&format!("u{n}")), SETTINGS, now);
             once.unwrap();
         }
-        assert_eq!(taken(&searches, "romeo", later), 0);
-        searches.take(&account("last"), SETTINGS, later).unwrap();
-        assert!(searches.0.lock().unwrap().len() < 20);
+        assert_eq!(taken(&searches, "romeo", now), 0);
+        let remembered = searches.0.lock().unwrap().of.len();
+        assert!(remembered <= 2 * SWEPT_FROM, "{remembered}");
+    }
+
+    #[test]
+    fn c08_accounts_that_all_have_spent_something_are_not_looked_through_at_every_search() {
+        let (searches, now) = (Searches::default(), Instant::now());
+        let mut swept = 0;
+        let mut left = 0;
+        for n in 0..8 * SWEPT_FROM {
+            let one = account(&format!("u{n}"));
+            searches.take(&one, SETTINGS, now).unwrap();
+            let buckets = searches.0.lock().unwrap();
+            swept += usize::from(buckets.left != left);
+            left = buckets.left;
+        }
+        assert!((1..=4).contains(&swept), "{swept} sweeps");
     }
 
     #[test]

@@ -18,10 +18,12 @@ mod life;
 mod message;
 mod outbound;
 mod perform;
+mod refused;
 mod rooms;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use klatsch_protocol::facts::SessionFacts;
 use klatsch_protocol::jid::{BareJid, FullJid};
@@ -31,18 +33,22 @@ use klatsch_protocol::stream::sm::Sm;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 pub use self::cursor::Cursor;
 pub use self::life::Resumables;
 pub use self::message::{
-    Answered, Detach, Peer, Pressure, ResumeAnswer, Resumption, SessionMsg, Sink,
+    Answered, Departing, Detach, Heir, Left, Peer, Pressure, ResumeAnswer, Resumption, SessionMsg,
+    Sink,
 };
 pub use self::rooms::Membership;
 use crate::accounts::AccountCell;
 use crate::session::doze::Doze;
+use crate::session::handover::Parting;
 use crate::session::held::Held;
 use crate::session::inbound::{Batch, Current, Received};
 use crate::session::life::begin_sm;
+use crate::session::refused::Refused;
 use crate::slot::Slot;
 use crate::strain::Charge;
 use crate::world::World;
@@ -59,6 +65,17 @@ pub struct Session {
     /// The rooms it is in.
     pub rooms: BTreeMap<BareJid, Membership>,
 }
+
+/// A session may be behind its account's log for so long; then it ends, and its client begins
+/// with another. Nobody reads so slowly who reads at all, and entries that no archive shows
+/// (XEP-0441) go a day after delivery: twice as long, and [`RESUME_SECONDS_MAX`] besides.
+const LAG_MAX: Duration = Duration::from_secs(12 * 3600);
+
+/// What is left of it after a restart of the server, which forgets since when a session is behind.
+const LAG_AFTER_RESTART: Duration = Duration::from_secs(3600);
+
+/// A lost session may wait so long at most, for the same reason.
+pub const RESUME_SECONDS_MAX: u64 = 10 * 3600;
 
 /// The actor.
 pub struct SessionActor;
@@ -127,6 +144,8 @@ pub struct Live {
     /// a timer of an old one, means nothing.
     connections: u32,
     tail_checks: u8,
+    /// When its client had everything, for the last time.
+    caught_up: Instant,
     pushes: u32,
     /// It has become available and not everybody sees it yet.
     is_appearing: bool,
@@ -135,10 +154,13 @@ pub struct Live {
     /// Who takes the name when this session has ended.
     successor: Option<oneshot::Sender<()>>,
     /// Who takes the session over once everything its client has sent is dealt with.
-    heir: Option<oneshot::Sender<Box<Waiting>>>,
+    heir: Option<Heir>,
+    /// It is being handed over, and its client does not know yet.
+    parting: Option<Parting>,
     inbox: VecDeque<Received>,
     current: Option<Box<Current>>,
     batch: Batch,
+    refused: Refused,
     held: Held,
     doze: Doze,
     /// The bytes of what is unacknowledged or held back.
@@ -211,10 +233,14 @@ impl Actor for SessionActor {
             SessionMsg::Detach(how, connection) => live.detach(how, connection),
             SessionMsg::ResumeExpired(connection) => live.expire(connection),
             SessionMsg::Replace(ended) => live.replace(ended),
+            SessionMsg::Known(ack) => live.acknowledge(ack),
+            SessionMsg::GoesOn { since, has_gone } => live.go_on(since, has_gone),
+            SessionMsg::Superseded => live.be_superseded(),
             SessionMsg::LetGo(bytes) => live.let_go(bytes),
             SessionMsg::End(error) => live.end(Some(error)),
             SessionMsg::Leave(error, ended) => live.leave(error, ended),
             SessionMsg::HandOver(error, heir) => live.hand_over_to(error, heir),
+            SessionMsg::Left(left) => live.has_left(left),
             SessionMsg::Inspect(reply) => live.inspect(reply),
         }
         live.weigh();

@@ -1,5 +1,6 @@
 //! The handle by which gateways and operators reach the sessions of this node.
 
+mod moving;
 mod restart;
 
 use std::sync::Arc;
@@ -16,11 +17,13 @@ use klatsch_protocol::stream::sm::{self, Sm};
 use klatsch_protocol::stream::{Bound, NotResumed, Wishes};
 use klatsch_protocol::xml::{Element, Fragment};
 use ractor::{Actor, ActorRef};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc, oneshot};
 use tokio::time::timeout;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::account_change::{AccountError, change_account};
+use crate::directory::Place;
+use crate::files::Files;
 use crate::invitations;
 use crate::mail::{Address, Mail};
 use crate::metrics;
@@ -31,6 +34,7 @@ use crate::session::{
 };
 use crate::slot::Slot;
 use crate::strain::{Charge, Queue, Strain};
+use crate::web_push::Outgoing;
 use crate::world::World;
 
 /// What a client may have sent and not yet seen dealt with: this many units, a stanza costing
@@ -41,7 +45,7 @@ const CREDIT: u32 = 64;
 pub(crate) const STANZA_BYTES: usize = 256;
 
 /// A session that is replaced has this long to tell its contacts.
-const REPLACE_PATIENCE: Duration = Duration::from_secs(2);
+pub(crate) const REPLACE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The sessions of this node.
 #[derive(Clone)]
@@ -82,6 +86,11 @@ impl Sessions {
     /// What the node shares.
     pub fn world(&self) -> &Arc<World> {
         &self.world
+    }
+
+    /// The contents of files on other nodes.
+    pub fn files(&self) -> Files {
+        Files::new(self.world.clone())
     }
 
     /// How strained the node is.
@@ -207,13 +216,15 @@ impl Sessions {
             // Row A15; RFC 6120 §7.6.2.1.
             _ => return Err(StanzaError::resource_constraint()),
         };
-        if let Some(before) = replaced {
-            let (ended, has_ended) = oneshot::channel();
-            self.world
-                .directory
-                .slots
-                .send(before, SessionMsg::Replace(ended));
-            let _ = timeout(REPLACE_PATIENCE, has_ended).await;
+        match replaced {
+            Some(Place::Here(before)) => {
+                let (ended, has_ended) = oneshot::channel();
+                let slots = &self.world.directory.slots;
+                slots.send(before, SessionMsg::Replace(ended));
+                let _ = timeout(REPLACE_PATIENCE, has_ended).await;
+            }
+            Some(Place::There(node)) => self.replace_there(node, jid).await,
+            None => {}
         }
         Ok(())
     }
@@ -253,6 +264,7 @@ impl Sessions {
         let unbind = PresenceShardMsg::Unbind {
             jid: jid.clone(),
             slot,
+            lingers: false,
             reply: None,
         };
         // A shard that is being started again knows nothing of this session.
@@ -272,20 +284,30 @@ impl Sessions {
         h: u32,
         sink: Arc<dyn Sink>,
     ) -> Result<Resumed, NotResumed> {
-        let slot = self
-            .world
-            .resumables
-            .slot(previd)
-            .ok_or(NotResumed::Gone(None))?;
-        let actor = self
-            .world
-            .directory
-            .slots
-            .get(slot)
-            .ok_or(NotResumed::Gone(None))?;
-        if !self.owns(account, slot) {
-            return Err(NotResumed::Gone(None));
+        let here = self.world.resumables.slot(previd);
+        let actor = match here {
+            Some(slot) if self.owns(account, slot) => self.world.directory.slots.get(slot),
+            Some(_) => None,
+            None => self.take_over(account, previd, h).await,
+        };
+        let actor = actor.ok_or(NotResumed::Gone(None))?;
+        let outcome = self.resume_by(actor, h, Arc::clone(&sink)).await;
+        let has_left = here.is_some() && self.world.resumables.slot(previd).is_none();
+        if !has_left || !matches!(outcome, Err(NotResumed::Gone(_))) {
+            return outcome;
         }
+        // It was just being handed over.
+        let actor = self.take_over(account, previd, h).await;
+        let actor = actor.ok_or(NotResumed::Gone(None))?;
+        self.resume_by(actor, h, sink).await
+    }
+
+    async fn resume_by(
+        &self,
+        actor: ActorRef<SessionMsg>,
+        h: u32,
+        sink: Arc<dyn Sink>,
+    ) -> Result<Resumed, NotResumed> {
         let (reply, answer) = oneshot::channel();
         let resumption = Resumption { h, sink, reply };
         actor
@@ -306,6 +328,12 @@ impl Sessions {
         })
     }
 
+    /// What browsers are to be told from now on, for whoever sends it; until somebody takes this,
+    /// nothing is.
+    pub fn web_pushes(&self) -> mpsc::Receiver<Outgoing> {
+        self.world.web_push.open()
+    }
+
     /// The server as decisions know it.
     pub fn host(&self) -> &Host {
         &self.world.host
@@ -314,7 +342,7 @@ impl Sessions {
     /// Row A13: an id opens only its own account's session.
     fn owns(&self, account: &BareJid, slot: Slot) -> bool {
         let published = self.world.directory.published(account.as_str());
-        published.is_some_and(|published| published.slots.contains(&slot))
+        published.is_some_and(|published| published.has(slot))
     }
 
     /// The bound resources of an account, or of everybody.

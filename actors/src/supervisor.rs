@@ -314,10 +314,9 @@ async fn bury(world: Arc<World>, actor: ActorId) {
     metrics::session_ended();
     let everybody = world.directory.all(|_| true);
     for (account, published) in everybody {
-        let Some(index) = published.slots.iter().position(|bound| *bound == slot) else {
+        let Some((resource, _)) = published.here().find(|(_, bound)| *bound == slot) else {
             continue;
         };
-        let resource = &published.view.resources[index];
         for (_, place) in world.directory.rooms() {
             // A room that has just ended has nobody inside.
             let _ = place.actor.cast(RoomMsg::Gone(resource.jid.clone()));

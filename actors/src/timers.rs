@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use klatsch_protocol::jid::BareJid;
+use klatsch_protocol::jid::{BareJid, FullJid};
 use tokio::time::Instant;
 
 use crate::slot::Slot;
@@ -21,6 +21,8 @@ pub enum Wake {
     TailCheck(BareJid),
     /// It has been lost for as long as this loss may last: the number tells which one.
     ResumeExpired(u32),
+    /// What has become of its contacts since then may not have been told it.
+    CatchUp(FullJid, Instant),
 }
 
 /// The notes.

@@ -25,8 +25,8 @@ const AFTER_START: Duration = Duration::from_secs(60);
 const STEPS_MAX: usize = 10_000;
 
 /// Entries that are not to be found in an archive (XEP-0441) go once they have been delivered
-/// and a day has passed: no session that still reads lags behind its account's cursor for so
-/// long. For the same reason nothing is kept for less than a day.
+/// and a day has passed: no session lags behind its account's cursor for so long, because it is
+/// ended before (`session::LAG_MAX`), wherever it is. For the same reason nothing is kept for less than a day.
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// How long messages are kept.

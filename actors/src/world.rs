@@ -11,8 +11,11 @@ use klatsch_store::Store;
 use ractor::ActorRef;
 use serde::{Deserialize, Serialize};
 
+use crate::absence::Told;
 use crate::account_change::Changed;
 use crate::accounts::Accounts;
+use crate::administration::notices::Notices;
+use crate::administration::stop::Stopping;
 use crate::derivation::{self, Derivations};
 use crate::directory::Directory;
 use crate::log_writer::LogWriterMsg;
@@ -21,9 +24,12 @@ use crate::push::{self, Push};
 use crate::searches::{self, Searches};
 use crate::session::Resumables;
 use crate::strain::Strain;
+use crate::strangers::{self, Strangers};
 use crate::supervisor::Registry;
 use crate::timers::Timers;
+use crate::topics::Topics;
 use crate::upkeep::Retention;
+use crate::web_push::WebPushes;
 
 /// What an operator may tune of sessions.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -43,14 +49,21 @@ pub struct Settings {
     pub retention: Retention,
     /// How often an account may search archives.
     pub searches: searches::Settings,
+    /// How much an account may write to people who do not know it.
+    pub strangers: strangers::Settings,
     /// Rooms one session is in at once (rows M09, R18): `resource-constraint`.
     pub rooms_joined_max: usize,
     /// How many passwords are dealt with at once.
     pub derivations: derivation::Settings,
     /// What notifications tell app servers.
     pub push: push::Settings,
+    /// Where clients reach this node rather than another, `HOST` or `HOST:PORT`.
+    pub client_host: Option<String>,
     /// What an operator may tune of rooms.
     pub rooms: muc::settings::Settings,
+    /// How nodes show each other who is there.
+    #[serde(skip)]
+    pub replication: klatsch_cluster::presence::Settings,
 }
 
 impl Default for Settings {
@@ -66,11 +79,18 @@ impl Default for Settings {
             rooms_loaded_max: 20_000,
             retention: Retention::default(),
             searches: searches::Settings::default(),
+            strangers: strangers::Settings::default(),
             // More than anybody reads; each of them tells all its occupants who comes and goes.
             rooms_joined_max: 500,
             derivations: derivation::Settings::default(),
             push: push::Settings::default(),
+            client_host: None,
             rooms: muc::settings::Settings::default(),
+            replication: klatsch_cluster::presence::Settings {
+                // Everybody is looked up on the node where somebody asks: each has a copy.
+                full_up_to: usize::MAX,
+                ..Default::default()
+            },
         }
     }
 }
@@ -91,12 +111,24 @@ pub struct World {
     pub derivations: Arc<Derivations>,
     /// Whose password has changed lately.
     pub changed: Changed,
+    /// What contacts are told for sessions of other nodes.
+    pub(crate) told: Told,
+    /// Who is on which topic of an app.
+    pub topics: Topics,
     /// When sessions want to be woken.
     pub timers: Timers,
     /// Which devices are to be told of what.
     pub push: Push,
+    /// Where what browsers are to be told goes.
+    pub web_push: WebPushes,
     /// Who has searched archives lately.
     pub searches: Searches,
+    /// Who has written to strangers lately.
+    pub strangers: Strangers,
+    /// What everybody is told once.
+    pub notices: Notices,
+    /// Who wants the server to stop.
+    pub stopping: Stopping,
     /// How strained the node is.
     pub strain: Arc<Strain>,
     /// Which sessions may be resumed.

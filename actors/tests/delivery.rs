@@ -372,3 +372,24 @@ async fn what_a_client_sends_before_it_closes_is_dealt_with() {
         assert_eq!(scene.log(BOB).await.len(), 20);
     }
 }
+
+/// Entries that no archive shows are deleted a day after delivery to somebody (XEP-0441), so
+/// nobody may be behind for so long.
+#[tokio::test(start_paused = true)]
+async fn d4_a_session_that_is_behind_for_half_a_day_is_ended_and_others_are_not() {
+    let scene = Scene::with(Wire::Direct, Default::default()).await;
+    let (alice, bob) = (scene.online(ALICE, "a").await, scene.online(BOB, "b").await);
+    bob.clog(1 << 20);
+    alice.send(&chat(BOB, "one")).await;
+    alice.sync().await;
+    let hours = |hours: u64| tokio::time::sleep(std::time::Duration::from_secs(3600 * hours));
+    hours(11).await;
+    bob.sync().await;
+    hours(2).await;
+    let error = bob.closed().await.expect("it is told why");
+    assert_eq!(error.condition.as_str(), "policy-violation");
+    // Whoever has everything stays, however long.
+    alice.sync().await;
+    let bob = scene.online(BOB, "again").await;
+    bob.expect("<body>one</body>").await;
+}

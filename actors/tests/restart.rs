@@ -5,6 +5,7 @@ mod common;
 use common::{ALICE, BOB, Scene, bare, chat};
 use klatsch_actors::directory::Wire;
 use klatsch_protocol::stanza::{StreamCondition, StreamError};
+use klatsch_store::PutAway;
 
 const ROOM: &str = "tea@conference.example.org";
 
@@ -123,7 +124,7 @@ async fn a13_a_session_put_away_is_resumed_by_its_own_account_and_once() {
     // A server that is killed puts nothing away, and what was put away before is used up.
     let taken = scene
         .store
-        .take_sessions(klatsch_actors::world::now())
+        .take_sessions(&PutAway::All, klatsch_actors::world::now())
         .await;
     assert_eq!(taken.unwrap(), []);
 }

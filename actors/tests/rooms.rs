@@ -7,12 +7,13 @@ mod common;
 
 use std::time::Duration;
 
-use common::room::{ROOM, create, join, say, set_affiliation};
-use common::{ALICE, BOB, Scene, bare};
+use common::room::{ROOM, configure, create, join, say, set_affiliation};
+use common::{ALICE, BOB, CAROL, Scene, bare};
 use klatsch_actors::directory::Wire;
 use klatsch_actors::world::Settings;
 use klatsch_protocol::account::{AccountAct, AccountChange};
 use klatsch_protocol::archive::ArchiveQuery;
+use klatsch_protocol::features::muc::record::{RoomChange, RoomRecord};
 use klatsch_protocol::time::Timestamp;
 use klatsch_store::Credentials;
 
@@ -357,4 +358,75 @@ async fn what_everybody_missed_is_found_as_soon_as_the_room_is_quiet() {
     bob.expect("<body>lost</body>").await;
     alice.expect("<body>lost</body>").await;
     assert!(before.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_temporary_room_whose_occupants_are_gone_with_their_node_ends() {
+    let scene = Scene::new(Wire::Direct).await;
+    let alice = scene.online(ALICE, "a").await;
+    let left_behind = bare("left-behind@conference.example.org");
+    let kept = bare("kept@conference.example.org");
+    for (room, persistent) in [(&left_behind, false), (&kept, true)] {
+        let mut record = RoomRecord::new(&bare(BOB), [0; 32], Timestamp(1));
+        record.config.persistent = persistent;
+        let create = vec![RoomChange::Create(Box::new(record))];
+        scene.store.save_room(room, 0, create).await.unwrap();
+    }
+    // One that somebody is in stays.
+    create(&alice, "ann").await;
+    configure(&alice, "persistentroom", "0").await;
+    let is_over = async {
+        while scene.store.room(&left_behind).await.unwrap().is_some() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    let an_hour = Duration::from_secs(3_600);
+    tokio::time::timeout(an_hour, is_over).await.unwrap();
+    tokio::time::sleep(an_hour).await;
+    for room in [&kept, &bare(ROOM)] {
+        assert!(scene.store.room(room).await.unwrap().is_some(), "{room}");
+    }
+    say(&alice, "still here").await;
+    alice.expect("<body>still here</body>").await;
+}
+
+#[tokio::test]
+async fn a_room_without_owner_is_managed_by_the_administrators_of_its_domain() {
+    let scene = Scene::new(Wire::Direct).await;
+    let (alice, bob) = (scene.online(ALICE, "a").await, scene.online(BOB, "b").await);
+    let carol = scene.online(CAROL, "c").await;
+    create(&alice, "ann").await;
+    let removed = scene.sessions().change_account(AccountChange {
+        account: bare(ALICE),
+        act: AccountAct::Remove,
+    });
+    removed.await.unwrap();
+    scene.gone(ALICE).await;
+    let form = format!(
+        "<iq type='get' id='form' to='{ROOM}'><query xmlns='http://jabber.org/protocol/muc#owner'/></iq>"
+    );
+    for account in [BOB, CAROL] {
+        let account = bare(account);
+        scene.store.set_admin(&account, false).await.unwrap();
+    }
+    bob.send(&form).await;
+    bob.expect_all(&["id='form'", "<forbidden"]).await;
+    for account in [BOB, CAROL] {
+        let account = bare(account);
+        scene.store.set_admin(&account, true).await.unwrap();
+    }
+    // She administers another organisation.
+    carol.send(&form).await;
+    carol.expect_all(&["id='form'", "<forbidden"]).await;
+    bob.send(&form).await;
+    bob.expect_all(&["id='form'", "type='result'"]).await;
+    set_affiliation(&bob, BOB, "owner").await;
+    let room = scene
+        .node
+        .rooms
+        .inspect(&bare(ROOM))
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(!room.is_ownerless());
 }

@@ -49,6 +49,27 @@ pub fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, CodecError> {
     Ok(bytes)
 }
 
+/// How many bytes something takes inside a message.
+pub fn encoded_len<T: Serialize>(part: &T) -> Result<usize, CodecError> {
+    let mut counter = Counter(0);
+    bincode::serde::encode_into_std_write(part, &mut counter, CONFIGURATION)?;
+    Ok(counter.0)
+}
+
+/// Counts what is written to it.
+struct Counter(usize);
+
+impl std::io::Write for Counter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Decodes a message; never allocates more than [`MESSAGE_BYTES_MAX`] on a peer's word.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     let (&version, body) = bytes.split_first().ok_or(CodecError::Empty)?;
@@ -93,6 +114,12 @@ mod tests {
             encode(&sample()).unwrap(),
             b"\x01\x01\x04room\x02\x01\xfb\x2c\x01"
         );
+    }
+
+    #[test]
+    fn what_is_counted_is_what_is_encoded() {
+        let bytes = encode(&sample()).unwrap();
+        assert_eq!(encoded_len(&sample()).unwrap() + 1, bytes.len());
     }
 
     #[test]

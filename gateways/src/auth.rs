@@ -3,6 +3,7 @@
 //! The exchange with the client is `klatsch_protocol::sasl`; here is where keys come from and
 //! passwords are checked. Leaves out, for now: LDAP, HTTP and saslauthd.
 
+pub mod api_token;
 pub mod internal;
 pub mod registrar;
 pub mod throttle;
@@ -18,6 +19,7 @@ use klatsch_protocol::sasl::{Hash, HtMechanism, ScramCredentials, Secret};
 pub use klatsch_protocol::stream::Verdict;
 use klatsch_protocol::stream::fast::{Issued, TokenLogin, TokenVerdict};
 
+pub use api_token::{ApiTokenName, ApiVerdict};
 pub use internal::Internal;
 pub use registrar::Registrar;
 pub use throttle::{Leave, Throttle};
@@ -48,6 +50,16 @@ pub trait Backend: Send + Sync {
 
     /// Checks a password.
     fn check_password<'a>(&'a self, account: &'a BareJid, password: Secret) -> Answer<'a, Verdict>;
+
+    /// Which of these hashes an account has no keys of; `None` when it is not one of its own.
+    fn lacking_keys<'a>(
+        &'a self,
+        account: &'a BareJid,
+        hashes: &'a [Hash],
+    ) -> Answer<'a, Option<Vec<Hash>>>;
+
+    /// Adds keys to an account of its own that has none of their hash.
+    fn add_keys<'a>(&'a self, account: &'a BareJid, keys: &'a ScramCredentials) -> Answer<'a, ()>;
 }
 
 /// An exchange begins this long after it was asked for, however long its keys took to find:
@@ -113,12 +125,49 @@ impl Authenticator {
         Verdict::Wrong
     }
 
+    /// Which of these hashes an account, which has logged in, has no keys of (XEP-0480); none
+    /// when nobody can tell.
+    pub async fn lacking_keys(&self, account: &BareJid, hashes: &[Hash]) -> Vec<Hash> {
+        for backend in &self.backends {
+            if let Some(lacking) = backend.lacking_keys(account, hashes).await {
+                return lacking;
+            }
+        }
+        Vec::new()
+    }
+
+    /// Adds keys to an account that has none of their hash, where it has its others.
+    pub async fn add_keys(&self, account: &BareJid, keys: &ScramCredentials) {
+        for backend in &self.backends {
+            let lacking = backend.lacking_keys(account, &[keys.hash]).await;
+            if lacking.is_some() {
+                return backend.add_keys(account, keys).await;
+            }
+        }
+    }
+
     /// Checks a token.
     pub async fn check_token(&self, peer: IpAddr, login: &TokenLogin) -> TokenVerdict {
         if !self.has_leave(peer, &login.account).await {
             return TokenVerdict::Unavailable;
         }
         self.tokens.check(login, now()).await
+    }
+
+    /// Checks a token that an operator has made for a program; tells also whose it says it is.
+    pub async fn check_api_token(
+        &self,
+        peer: IpAddr,
+        token: &Secret,
+    ) -> (Option<BareJid>, ApiVerdict) {
+        let Some(name) = ApiTokenName::of(token.expose()) else {
+            return (None, ApiVerdict::Wrong);
+        };
+        let verdict = match self.has_leave(peer, &name.account).await {
+            true => self.tokens.check_api(&name, token, now()).await,
+            false => ApiVerdict::Unavailable,
+        };
+        (Some(name.account), verdict)
     }
 
     /// Makes a token for a client that has logged in; none when that cannot be done now.

@@ -1,8 +1,9 @@
 //! HTTP: one server for the plain and the TLS listener.
 //!
-//! Leaves out, for now: the web client, the channels and the API. HTTP/2 is left
-//! out for good: a WebSocket over it saves nothing here and costs a second protocol.
+//! Leaves out, for now: the API. HTTP/2 is left out for good: a WebSocket over it saves nothing
+//! here and costs a second protocol.
 
+mod form;
 mod headers;
 pub mod host_meta;
 mod invite;
@@ -13,12 +14,16 @@ mod requester;
 mod server;
 pub mod signup;
 pub mod upload;
+pub mod web;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::response::IntoResponse;
 use axum::routing::get;
+use http::StatusCode;
+use http::header::RETRY_AFTER;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use origin::may_connect;
@@ -26,6 +31,7 @@ pub use requester::Requester;
 pub(crate) use server::Place;
 pub use server::{HttpServer, Scheme};
 pub use signup::SignupLink;
+pub use web::{WebClient, WebSettings};
 
 use crate::auth::Registrar;
 use crate::listener::Network;
@@ -50,18 +56,34 @@ pub struct HttpState {
     pub signup: Option<Arc<SignupLink>>,
     /// Makes accounts of who is invited.
     pub registrar: Option<Arc<Registrar>>,
+    /// The web client, if it is served.
+    pub web: Option<WebClient>,
 }
 
 /// Every path but those other gateways merge in.
 pub fn router(state: Arc<HttpState>) -> Router {
     Router::new()
-        .route("/", get(landing::show))
+        .route("/", get(web::start))
+        .route("/about", get(landing::show))
+        .route("/chat", get(web::to_embedded))
+        .route("/config.json", get(web::config))
         .route("/klatsch.css", get(page::style))
         .route("/.well-known/host-meta", get(host_meta::xrd))
         .route("/.well-known/host-meta.json", get(host_meta::jrd))
         .route("/signup/{token}", get(signup::show).post(signup::submit))
         .route("/invite/{token}", get(invite::show).post(invite::submit))
-        .fallback(page::not_found)
-        .layer(DefaultBodyLimit::max(signup::FORM_BYTES_MAX))
+        .fallback(web::file)
+        .layer(DefaultBodyLimit::max(form::BYTES_MAX))
         .with_state(state)
+}
+
+/// Short of memory. Who is turned away together must not come back together.
+pub(crate) fn come_back_later() -> impl IntoResponse {
+    const SOONEST: u8 = 5;
+    const SPREAD: u8 = 55;
+    let mut random = [0];
+    getrandom::fill(&mut random).expect("the system has randomness");
+    let seconds = SOONEST + random[0] % SPREAD;
+    let headers = [(RETRY_AFTER, seconds.to_string())];
+    (StatusCode::SERVICE_UNAVAILABLE, headers)
 }

@@ -30,8 +30,44 @@ pub const UPLOAD_BYTES: &str = "klatsch_upload_bytes_total";
 pub const DOWNLOAD_BYTES: &str = "klatsch_download_bytes_total";
 /// Files neither stored nor given out, by reason.
 pub const UPLOADS_REFUSED: &str = "klatsch_uploads_refused_total";
+/// Relays that calls use now.
+pub const TURN_ALLOCATIONS: &str = "klatsch_turn_allocations";
+/// Relays given out.
+pub const TURN_ALLOCATED: &str = "klatsch_turn_allocated_total";
+/// Bytes that relays carried, by direction.
+pub const TURN_BYTES: &str = "klatsch_turn_bytes_total";
+/// What relays did not do, by reason.
+pub const TURN_REFUSED: &str = "klatsch_turn_refused_total";
+/// 1 while STUN and TURN are meant to be served and are not.
+pub const TURN_IS_DOWN: &str = "klatsch_turn_is_down";
+/// Notifications for browsers, by what became of them at their push service.
+pub const WEB_PUSHES: &str = "klatsch_web_push_notifications_total";
 /// HTTP answers, by status class.
 pub const HTTP_ANSWERS: &str = "klatsch_http_answers_total";
+
+/// Every name.
+pub const NAMES: &[&str] = &[
+    CONNECTIONS,
+    ACCEPTED,
+    REFUSED,
+    ACCEPT_FAILED,
+    TLS_HANDSHAKES,
+    LOGINS,
+    STREAM_ERRORS,
+    BYTES_IN,
+    THROTTLED,
+    UPLOADS,
+    UPLOAD_BYTES,
+    DOWNLOAD_BYTES,
+    UPLOADS_REFUSED,
+    TURN_ALLOCATIONS,
+    TURN_ALLOCATED,
+    TURN_BYTES,
+    TURN_REFUSED,
+    TURN_IS_DOWN,
+    WEB_PUSHES,
+    HTTP_ANSWERS,
+];
 
 /// Tells the exporter what the metrics mean; called once at start.
 pub fn describe() {
@@ -64,6 +100,22 @@ pub fn describe() {
         UPLOADS_REFUSED,
         "Files neither stored nor given out, by reason"
     );
+    describe_counter!(
+        WEB_PUSHES,
+        "Notifications for browsers, by what became of them at their push service"
+    );
+    describe_gauge!(TURN_ALLOCATIONS, "Relays that calls use now");
+    describe_counter!(TURN_ALLOCATED, "Relays given out");
+    describe_counter!(
+        TURN_BYTES,
+        Unit::Bytes,
+        "Bytes that relays carried, by direction: to_peer, to_client"
+    );
+    describe_counter!(TURN_REFUSED, "What relays did not do, by reason");
+    describe_gauge!(
+        TURN_IS_DOWN,
+        "1 while STUN and TURN are meant to be served and are not"
+    );
     describe_counter!(HTTP_ANSWERS, "HTTP answers, by class of status");
 }
 
@@ -78,6 +130,34 @@ pub(crate) fn upload_served(bytes: u64) {
 
 pub(crate) fn upload_refused(reason: &'static str) {
     counter!(UPLOADS_REFUSED, "reason" => reason).increment(1);
+}
+
+pub(crate) fn web_push(outcome: &'static str) {
+    counter!(WEB_PUSHES, "outcome" => outcome).increment(1);
+}
+
+/// Tells whether STUN and TURN are missed.
+pub fn turn_is_down(is_down: bool) {
+    gauge!(TURN_IS_DOWN).set(f64::from(u8::from(is_down)));
+}
+
+/// So many relays are in use.
+pub(crate) fn turn_allocations(count: usize) {
+    gauge!(TURN_ALLOCATIONS).set(count as f64);
+}
+
+/// One more, which makes so many.
+pub(crate) fn turn_allocated(count: usize) {
+    counter!(TURN_ALLOCATED).increment(1);
+    turn_allocations(count);
+}
+
+pub(crate) fn turn_relayed(direction: &'static str, bytes: usize) {
+    counter!(TURN_BYTES, "direction" => direction).increment(bytes as u64);
+}
+
+pub(crate) fn turn_refused(reason: &'static str) {
+    counter!(TURN_REFUSED, "reason" => reason).increment(1);
 }
 
 pub(crate) fn accepted(listener: &'static str) {

@@ -5,10 +5,8 @@ pub mod bosh;
 mod buffer;
 pub mod c2s;
 pub mod component;
-mod hold;
 mod negotiation;
 mod outbox;
-mod pace;
 mod sink;
 pub mod socket;
 pub mod websocket;
@@ -47,7 +45,7 @@ pub struct ClientGateway {
     /// Where clients are bound.
     pub sessions: Sessions,
     /// Who may log in.
-    pub authenticator: Authenticator,
+    pub authenticator: Arc<Authenticator>,
     /// Who may make an account.
     pub registrar: Arc<Registrar>,
     /// What TLS presents; without, there is no TLS.

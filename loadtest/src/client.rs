@@ -196,8 +196,9 @@ impl Connection {
         }
     }
 
-    /// Ends the stream and waits, for a moment, until the server has ended its own.
-    pub(crate) async fn close(mut self) {
+    /// Ends the stream and waits, for a moment, until the server has ended its own; tells
+    /// whether it has.
+    pub(crate) async fn close(mut self) -> bool {
         const PATIENCE: Duration = Duration::from_secs(2);
         let farewell = async {
             self.send("</stream:stream>").await?;
@@ -205,7 +206,8 @@ impl Connection {
             Ok::<(), LoadError>(())
         };
         // A server that is gone already has nothing to say.
-        let _ = tokio::time::timeout(PATIENCE, farewell).await;
+        let farewell = tokio::time::timeout(PATIENCE, farewell).await;
+        matches!(farewell, Ok(Ok(())))
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
@@ -237,18 +239,19 @@ impl Connection {
     }
 }
 
-/// Makes an error of a `<stream:error/>`, naming its condition.
+/// Makes an error of a `<stream:error/>`, naming its condition and what it carries: the host to
+/// go to (RFC 6120 §4.9.3.19).
 fn stanza_or_error(fragment: Fragment) -> Result<Fragment> {
     if fragment.name() != "error" || fragment.namespace() != ns::STREAMS {
         return Ok(fragment);
     }
-    let condition = fragment
-        .payloads()
-        .iter()
-        .next()
-        .map(|child| child.name().to_owned())
+    let condition = fragment.to_element();
+    let condition = condition.children().next();
+    let (name, text) = condition
+        .map(|child| (child.name().to_owned(), child.text_content()))
         .unwrap_or_default();
-    Err(LoadError::Closed(format!(" with <{condition}/>")))
+    let why = format!(" with <{name}/> {text}");
+    Err(LoadError::Closed(why.trim_end().to_owned()))
 }
 
 /// The condition and text of an error stanza, for people.

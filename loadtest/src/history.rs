@@ -1,4 +1,4 @@
-//! What happened in a crash run, one JSON object a line.
+//! What happened in a run with faults, one JSON object a line.
 //!
 //! An operation is one message. It begins with `invoke`, written before the
 //! message goes to the socket, and ends once: `ok` when the server's `<a h>`
@@ -20,6 +20,10 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{LoadError, Result};
+
+mod event;
+
+pub(crate) use event::{Event, Log, Subject, Truth};
 
 /// One message: the account that sent it, and the how manieth of its messages it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -63,126 +67,6 @@ impl TryFrom<String> for Operation {
     fn try_from(text: String) -> std::result::Result<Self, String> {
         text.parse()
     }
-}
-
-/// One line of a history.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub(crate) enum Event {
-    /// The run begins.
-    Run {
-        /// What fixes its random choices.
-        seed: u64,
-        /// How many accounts talk.
-        clients: u32,
-        /// What marks its messages' ids.
-        run: String,
-    },
-    /// A message is about to be sent for the first time.
-    Invoke {
-        /// The message.
-        op: Operation,
-        /// The account it is for.
-        to: u32,
-    },
-    /// The server has acknowledged it.
-    Ok {
-        /// The message.
-        op: Operation,
-    },
-    /// The server has refused it.
-    Fail {
-        /// The message.
-        op: Operation,
-        /// The server's reason.
-        why: String,
-    },
-    /// Nobody knows.
-    Info {
-        /// The message.
-        op: Operation,
-    },
-    /// A client sent it again, with the same ids.
-    Resent {
-        /// The message.
-        op: Operation,
-    },
-    /// A session received a message.
-    Received {
-        /// The account.
-        account: u32,
-        /// Which of its sessions: a new one with every binding.
-        session: u32,
-        /// Which of its connections: a session that is resumed has several.
-        connection: u32,
-        /// The message.
-        op: Operation,
-        /// The id under which the account's archive has it (XEP-0359).
-        id: Option<String>,
-    },
-    /// A session came back.
-    Resumed {
-        /// The account.
-        account: u32,
-    },
-    /// The server did not know the session any more.
-    NotResumed {
-        /// The account.
-        account: u32,
-    },
-    /// A client dropped its connection on purpose.
-    Dropped {
-        /// The account.
-        account: u32,
-    },
-    /// The server was killed.
-    Killed {
-        /// Messages that were not acknowledged at that moment.
-        in_flight: u64,
-    },
-    /// The server was told to stop, and has stopped.
-    Stopped {
-        /// Messages that were not acknowledged when it was told.
-        in_flight: u64,
-    },
-    /// The disk under the server's data is full.
-    Filled {
-        /// Messages that were not acknowledged at that moment.
-        in_flight: u64,
-    },
-    /// It has room again.
-    Freed,
-    /// The server answers again.
-    Started {
-        /// Milliseconds since its process was started.
-        after_ms: u64,
-    },
-    /// A line of an account's archive, in the archive's order.
-    Archived {
-        /// The account.
-        account: u32,
-        /// The archive's id.
-        id: String,
-        /// The message, where its origin id and its body name the same one.
-        op: Option<Operation>,
-        /// Whom the archive names as its sender.
-        from: Option<u32>,
-        /// Whom the archive names as its addressee.
-        to: Option<u32>,
-        /// What stood there, where it was no message of this run.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        text: Option<String>,
-    },
-    /// An account's archive has been read to its end.
-    Walked {
-        /// The account.
-        account: u32,
-    },
-    /// Something that people should see and the checker must not pass over.
-    Trouble {
-        /// What it is.
-        what: String,
-    },
 }
 
 /// An event and when it happened.
@@ -253,14 +137,14 @@ fn write_lines(mut file: BufWriter<File>, lines: &Receiver<Line>) -> std::io::Re
     file.flush()
 }
 
-/// Reads a history back, one event at a time.
-pub(crate) fn read(path: &Path) -> Result<impl Iterator<Item = Result<Event>>> {
+/// Reads a history back, one event at a time, with the microseconds since the run began.
+pub(crate) fn read(path: &Path) -> Result<impl Iterator<Item = Result<(u64, Event)>>> {
     let file = BufReader::new(File::open(path)?);
     Ok(file.lines().enumerate().map(|(number, line)| {
         let line: Line = serde_json::from_str(&line?).map_err(|error| {
             LoadError::protocol(format!("history line {}: {error}", number + 1))
         })?;
-        Ok(line.event)
+        Ok((line.at, line.event))
     }))
 }
 
@@ -281,21 +165,36 @@ mod tests {
                 seed: 1,
                 clients: 2,
                 run: "r".into(),
+                rooms: 1,
+                nodes: 3,
             },
-            Event::Invoke { op, to: 4 },
+            Event::Invoke {
+                op,
+                to: Log::Account(4),
+            },
+            Event::Sees {
+                viewer: 4,
+                subject: Subject::Occupant {
+                    room: 1,
+                    account: 3,
+                },
+                seen: Some(0),
+            },
             Event::Received {
                 account: 4,
                 session: 1,
                 connection: 1,
+                log: Log::Account(4),
                 op,
                 id: Some("9".into()),
             },
             Event::Archived {
-                account: 4,
+                log: Log::Account(4),
+                node: 2,
                 id: "9".into(),
                 op: Some(op),
                 from: Some(3),
-                to: Some(4),
+                to: Some(Log::Account(4)),
                 text: None,
             },
         ];
@@ -307,6 +206,19 @@ mod tests {
         history.finish().expect("written");
         let back: Result<Vec<_>> = read(&path).expect("readable").collect();
         std::fs::remove_file(&path).expect("there");
-        assert_eq!(back.expect("every line is good"), events);
+        let back = back.expect("every line is good");
+        assert!(back.is_sorted_by_key(|(at, _)| *at));
+        let back: Vec<_> = back.into_iter().map(|(_, event)| event).collect();
+        assert_eq!(back, events);
+    }
+
+    #[test]
+    fn a_log_is_named_by_what_it_belongs_to() {
+        for log in [Log::Account(3), Log::Room(12)] {
+            assert_eq!(log.to_string().parse(), Ok(log));
+        }
+        for wrong in ["account", "account x", "house 3", "3"] {
+            assert!(wrong.parse::<Log>().is_err(), "{wrong}");
+        }
     }
 }

@@ -5,7 +5,8 @@
 //! | --- | --- |
 //! | `client.rs` | one connection: stream, login, stream management, archive |
 //! | `scenario/` | what a crowd of them does, one file each |
-//! | `history.rs`, `checker.rs` | what happened in a crash run, and whether it may |
+//! | `history.rs`, `checker.rs` | what happened in a run with faults, and whether it may |
+//! | `lab.rs` | nodes, a network and a store to break |
 //! | `proc.rs`, `report.rs` | what the server used, and the line that says so |
 //!
 //! It speaks klatsch-protocol only, knows nothing of the server's inside, and
@@ -19,6 +20,7 @@ mod checker;
 mod client;
 mod error;
 mod history;
+mod lab;
 mod options;
 mod proc;
 mod random;
@@ -48,11 +50,19 @@ enum Scenario {
     Chat(scenario::chat::ChatOptions),
     /// Reading archives by pages
     Archive(scenario::archive::ArchiveOptions),
+    /// Memory of connections over JSON channels, and talk in a room of them
+    Channels(scenario::channels::ChannelsOptions),
     /// Talk in rooms
     Room(scenario::room::RoomOptions),
     /// Kill the server at random, and check that nothing acknowledged is lost
     Crash(Box<scenario::crash::CrashOptions>),
-    /// Check the history of a crash run again
+    /// Kill, cut and starve the nodes of a cluster, and check what its clients saw
+    Chaos(Box<scenario::chaos::ChaosOptions>),
+    /// Restart the nodes of a cluster one after the other, and check that nobody loses anything
+    Rolling(Box<scenario::rolling::RollingOptions>),
+    /// Messages between clients of different nodes
+    Cluster(Box<scenario::cluster::ClusterOptions>),
+    /// Check the history of a crash or chaos run again
     Check(scenario::crash::CheckOptions),
     /// Attacks that are about time and crowds
     Security(Box<scenario::security::SecurityOptions>),
@@ -85,8 +95,12 @@ async fn run(scenario: Scenario) -> error::Result<ExitCode> {
         Scenario::Login(options) => scenario::login::run(options).await?,
         Scenario::Chat(options) => scenario::chat::run(options).await?,
         Scenario::Archive(options) => scenario::archive::run(options).await?,
+        Scenario::Channels(options) => scenario::channels::run(options).await?,
         Scenario::Room(options) => scenario::room::run(options).await?,
         Scenario::Crash(options) => return scenario::crash::run(*options).await,
+        Scenario::Chaos(options) => return scenario::chaos::run(*options).await,
+        Scenario::Rolling(options) => return scenario::rolling::run(*options).await,
+        Scenario::Cluster(options) => return scenario::cluster::run(*options).await,
         Scenario::Check(options) => return scenario::crash::check(&options),
         Scenario::Security(options) => return scenario::security::run(*options).await,
         Scenario::Table(options) => report::table::write(&options)?,

@@ -2,6 +2,7 @@
 //! what the report should say about it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -34,7 +35,7 @@ impl Tls {
 /// The server under load.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Target {
-    /// Address to connect to
+    /// Address to connect to; accounts are dealt out to several, with commas between
     #[arg(long, default_value = "127.0.0.1")]
     pub(crate) host: String,
     /// Port to connect to
@@ -76,6 +77,19 @@ impl Target {
         let bare = address.split('/').next()?;
         let localpart = bare.strip_suffix(&self.domain)?.strip_suffix('@')?;
         localpart.strip_prefix(&self.prefix)?.parse().ok()
+    }
+
+    /// The target of account `number`: one of the addresses, and all the rest.
+    pub(crate) fn for_account(self: &Arc<Self>, number: usize) -> Arc<Self> {
+        let hosts: Vec<_> = self.host.split(',').collect();
+        if hosts.len() < 2 {
+            return Arc::clone(self);
+        }
+        let host = hosts[number.max(1).wrapping_sub(1) % hosts.len()];
+        Arc::new(Self {
+            host: host.to_owned(),
+            ..Self::clone(self)
+        })
     }
 
     /// The deadline of one step.
@@ -165,5 +179,17 @@ mod tests {
         assert_eq!(target.number_of("user12@example.org/lt"), Some(12));
         assert_eq!(target.number_of("user12@example.com"), None);
         assert_eq!(target.number_of("example.org"), None);
+    }
+
+    #[test]
+    fn accounts_are_dealt_out_to_all_addresses() {
+        let target = Arc::new(Target {
+            host: "10.0.0.1,10.0.0.2".into(),
+            ..test_target()
+        });
+        let hosts = [1, 2, 3].map(|number| target.for_account(number).host.clone());
+        assert_eq!(hosts, ["10.0.0.1", "10.0.0.2", "10.0.0.1"]);
+        let one = Arc::new(test_target());
+        assert!(Arc::ptr_eq(&one, &one.for_account(7)));
     }
 }

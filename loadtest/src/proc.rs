@@ -29,6 +29,17 @@ pub(crate) struct Usage {
     pub(crate) threads: u64,
 }
 
+impl Usage {
+    /// Of two processes together.
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self {
+            resident_kib: self.resident_kib + other.resident_kib,
+            cpu: self.cpu + other.cpu,
+            threads: self.threads + other.threads,
+        }
+    }
+}
+
 /// Reads a process's usage.
 pub(crate) fn usage(pid: u32) -> io::Result<Usage> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;

@@ -16,6 +16,8 @@ use crate::error::Result;
 use crate::options::{Provision, ReportOptions, Target};
 use crate::proc::Usage;
 
+pub(crate) mod chaos;
+mod cluster;
 mod histogram;
 pub(crate) mod table;
 
@@ -133,7 +135,9 @@ impl Report {
 
     fn to_text(&self) -> String {
         let mut text = format!("{} · {} {}\n", self.scenario, self.server.0, self.server.1);
-        for (name, value) in self.settings.iter().chain(&self.figures) {
+        let all = self.settings.iter().chain(&self.figures);
+        // What has figures of its own has a table of its own.
+        for (name, value) in all.filter(|(_, value)| !value.is_object()) {
             let value = value
                 .as_str()
                 .map_or_else(|| value.to_string(), str::to_owned);
@@ -160,9 +164,10 @@ pub(crate) fn now() -> Timestamp {
     Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
-/// The server's usage, where a process was named and is there.
-pub(crate) fn usage_of(pid: Option<u32>) -> Option<Usage> {
-    pid.and_then(|pid| crate::proc::usage(pid).ok())
+/// The usage of the server's processes together, where some were named and all are there.
+pub(crate) fn usage_of(pids: impl IntoIterator<Item = u32>) -> Option<Usage> {
+    let usages = pids.into_iter().map(|pid| crate::proc::usage(pid).ok());
+    usages.reduce(|all, one| Some(all?.plus(one?))).flatten()
 }
 
 /// Notes how the accounts came to be.

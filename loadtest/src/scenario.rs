@@ -14,10 +14,15 @@ use crate::report::{Report, say};
 
 pub(crate) mod accounts;
 pub(crate) mod archive;
+pub(crate) mod channels;
+pub(crate) mod chaos;
 pub(crate) mod chat;
+pub(crate) mod cluster;
 pub(crate) mod crash;
+pub(crate) mod fleet;
 pub(crate) mod idle;
 pub(crate) mod login;
+pub(crate) mod rolling;
 pub(crate) mod room;
 pub(crate) mod security;
 

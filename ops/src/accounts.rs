@@ -9,6 +9,7 @@ use klatsch_actors::account_change::AccountError;
 use klatsch_actors::derivation::{KeysError, keys_of};
 use klatsch_actors::sessions::Sessions;
 use klatsch_protocol::account::{AccountAct, AccountChange};
+use klatsch_protocol::features::Service;
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::sasl::Secret;
 use klatsch_protocol::time::Timestamp;
@@ -60,6 +61,9 @@ impl Accounts {
             Request::UserRemove { jid } => self.remove(&jid).await,
             Request::UserPasswd { jid, password } => self.set_password(&jid, password).await,
             Request::Export { jid, from } => self.export(&jid, from).await,
+            Request::ServiceList => self.services().await,
+            Request::ServiceExport { jid, from } => self.export_service(&jid, from).await,
+            Request::ServiceImport { jid, pieces } => self.import_service(&jid, pieces).await,
             Request::ImportBegin {
                 jid,
                 password,
@@ -154,6 +158,51 @@ impl Accounts {
         Ok(Answer::Taken(
             taken.map_err(|error| about(&jid, &error.into()))?,
         ))
+    }
+
+    /// Services of the domains served that have nodes.
+    async fn services(&self) -> Result<Answer, Refusal> {
+        let mut found = Vec::new();
+        for domain in &self.domains {
+            let Some(service) = Service::Pubsub.at(domain.as_str()) else {
+                continue;
+            };
+            let has_nodes = export::has_nodes(&self.store, &service, now()).await;
+            if has_nodes.map_err(|error| error.to_string())? {
+                found.push(service.to_string());
+            }
+        }
+        Ok(Answer::Services(found))
+    }
+
+    async fn export_service(&self, jid: &str, from: Position) -> Result<Answer, Refusal> {
+        let service = self.service(jid)?;
+        let page = export::service_page(&self.store, &service, from, now()).await;
+        let (xml, next) = page.map_err(|error| error.to_string())?;
+        let xml = String::from_utf8(xml).map_err(|error| error.to_string())?;
+        Ok(Answer::Exported(xml, next))
+    }
+
+    /// Takes nodes in; a service has nothing else.
+    async fn import_service(&self, jid: &str, pieces: Vec<Piece>) -> Result<Answer, Refusal> {
+        let service = self.service(jid)?;
+        let is_of_node = |piece: &Piece| matches!(piece.parent.as_str(), "pubsub" | "items");
+        let (pieces, others): (Vec<Piece>, Vec<Piece>) = pieces.into_iter().partition(is_of_node);
+        let taken = import::take(&self.store, &service, Begun::New, &pieces, now()).await;
+        let mut taken = taken.map_err(|error| error.to_string())?;
+        let note = format!("{} passed over: a service has nodes alone", others.len());
+        taken.notes.extend((!others.is_empty()).then_some(note));
+        Ok(Answer::Taken(taken))
+    }
+
+    /// The address of a service with nodes of a domain that is served here.
+    fn service(&self, text: &str) -> Result<BareJid, Refusal> {
+        let mut domains = self.domains.iter();
+        let service = domains.find_map(|domain| {
+            let service = Service::Pubsub.at(domain.as_str())?;
+            (service.as_str() == text).then_some(service)
+        });
+        service.ok_or_else(|| format!("{text} is not served here"))
     }
 
     async fn change_at_rest(&self, change: AccountChange) -> Result<(), AccountError> {

@@ -9,9 +9,12 @@ mod server;
 pub use client::Client;
 pub use server::{bind, serve};
 
+use crate::cluster::drain::DrainStatus;
+use crate::cluster::status::ClusterStatus;
 use crate::error::Error;
 use crate::password::Password;
 use crate::transfer::{Piece, Position, Taken};
+use klatsch_protocol::channels::AppRule;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::future::Future;
@@ -70,6 +73,25 @@ pub enum Request {
         /// The name the account is to have.
         name: Option<String>,
     },
+    /// Makes a token for a program.
+    TokenCreate {
+        /// Whose.
+        jid: String,
+        /// What it is called.
+        name: String,
+        /// Days that it works.
+        days: u64,
+        /// The apps it is for, and nothing else; for the whole account when there are none.
+        #[serde(default)]
+        apps: Vec<AppRule>,
+    },
+    /// Takes a token away.
+    TokenRevoke {
+        /// Whose.
+        jid: String,
+        /// What it is called.
+        name: String,
+    },
     /// Lists sessions.
     SessionList {
         /// Only those of one account.
@@ -106,6 +128,36 @@ pub enum Request {
         /// Where the page begins.
         from: Position,
     },
+    /// Writes a room, a page at a time.
+    RoomExport {
+        /// Which.
+        jid: String,
+        /// The entry that the page begins behind; `None`: the first page.
+        after: Option<u64>,
+    },
+    /// Takes pieces of a room in.
+    RoomImport {
+        /// Which.
+        jid: String,
+        /// What is taken in.
+        pieces: Vec<Piece>,
+    },
+    /// Lists the services that have nodes.
+    ServiceList,
+    /// Writes the nodes of a service, a page at a time.
+    ServiceExport {
+        /// Which.
+        jid: String,
+        /// Where the page begins.
+        from: Position,
+    },
+    /// Takes pieces of a service's nodes in.
+    ServiceImport {
+        /// Which.
+        jid: String,
+        /// What is taken in.
+        pieces: Vec<Piece>,
+    },
     /// Makes an account for what is imported into it.
     ImportBegin {
         /// Whose.
@@ -131,6 +183,20 @@ pub enum Request {
         /// The first entry of its log that is still to be delivered.
         waiting_from: Option<u64>,
     },
+    /// Asks how the cluster looks from here.
+    ClusterStatus,
+    /// Makes a join token.
+    ClusterToken {
+        /// For how many nodes.
+        uses: u32,
+        /// For how many seconds.
+        seconds: u64,
+    },
+    /// Has this node leave; said again, it tells how far that is.
+    ClusterDrain {
+        /// Does the server stop then?
+        stop: bool,
+    },
     /// Asks whether anybody is there.
     Ping,
 }
@@ -149,8 +215,12 @@ pub enum Answer {
     Rooms(Vec<ListedRoom>),
     /// A room.
     Room(Box<ShownRoom>),
-    /// A page of an account, and where the next one begins.
+    /// Addresses of services.
+    Services(Vec<String>),
+    /// A page of an account or a service, and where the next one begins.
     Exported(String, Option<Position>),
+    /// A page of a room, and the entry that the next one begins behind.
+    RoomExported(String, Option<u64>),
     /// What became of imported pieces.
     Taken(Taken),
     /// An invitation.
@@ -160,6 +230,19 @@ pub enum Answer {
         /// Until when it works.
         until: String,
     },
+    /// What a program logs in with.
+    ApiToken {
+        /// The token: a secret.
+        token: String,
+        /// Until when it works.
+        until: String,
+    },
+    /// The cluster.
+    Cluster(Box<ClusterStatus>),
+    /// A join token: a secret.
+    JoinToken(String),
+    /// How far this node has left.
+    Drain(DrainStatus),
     /// It is not done, for this reason.
     Refused(String),
 }

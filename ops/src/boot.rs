@@ -5,6 +5,7 @@
 //! certificate again.
 
 pub mod certificate;
+mod cluster;
 mod commands;
 mod compose;
 pub mod data_dir;
@@ -12,6 +13,7 @@ mod disk_watch;
 mod gates;
 mod memory_watch;
 pub mod open_files;
+mod relay;
 pub mod secrets;
 mod sign_up;
 mod signals;
@@ -24,13 +26,16 @@ use crate::config::{Config, Loaded, check};
 use crate::error::Error;
 use crate::health::{self, Health};
 use crate::logging;
-use crate::metrics::Metrics;
+use crate::metrics::{self, Metrics};
 use certificate::Certificate;
+use cluster::NodeCredentials;
 use compose::{Running, compose};
 use data_dir::DataDir;
+use klatsch_actors::administration::stop::Ending;
 use secrets::Secrets;
 use signals::{Signal, Signals};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -44,12 +49,24 @@ pub(crate) struct Foundation {
     pub(crate) config: Arc<Config>,
     pub(crate) data: DataDir,
     pub(crate) certificate: Certificate,
+    /// Its own, or its cluster's.
     pub(crate) secrets: Secrets,
+    /// What makes it a node, if it is one.
+    pub(crate) credentials: Option<NodeCredentials>,
     pub(crate) health: Health,
 }
 
-/// Runs the server until a signal ends it.
-pub fn serve(loaded: Loaded) -> Result<(), Error> {
+/// What becomes of the process when the server has stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It ends.
+    Stop,
+    /// It begins again, as an administrator wants it (XEP-0133 §4.30).
+    Restart,
+}
+
+/// Runs the server until a signal or an administrator ends it.
+pub fn serve(loaded: Loaded) -> Result<End, Error> {
     refuse_bad(&loaded.config)?;
     logging::start(&loaded.config.log)?;
     let open_files = open_files::raise();
@@ -79,7 +96,7 @@ fn refuse_bad(config: &Config) -> Result<(), Error> {
     Err(Error::Config(refusals.join("\n")))
 }
 
-async fn run(config: Config) -> Result<(), Error> {
+async fn run(config: Config) -> Result<End, Error> {
     let mut signals = Signals::listen()?;
     let metrics = Metrics::start()?;
     let health = Health::starting();
@@ -91,9 +108,13 @@ async fn run(config: Config) -> Result<(), Error> {
     let (stop, stopped) = watch::channel(false);
     // First of all to come and last to go: a server that does not come up says so here.
     let pages = serve_health(&config, metrics, health.clone(), stopped).await?;
+    let own = Secrets::load_or_make(data.path())?;
+    let credentials = NodeCredentials::load_or_make(&config, data.path())?;
+    let shared = credentials.as_ref().map(|it| it.secret.secrets());
     let foundation = Foundation {
-        certificate: Certificate::load_or_make(&config, data.path())?,
-        secrets: Secrets::load_or_make(data.path())?,
+        certificate: certificate(&config, data.path())?,
+        secrets: shared.unwrap_or(own),
+        credentials,
         config: Arc::clone(&config),
         health: health.clone(),
         data,
@@ -108,9 +129,19 @@ async fn run(config: Config) -> Result<(), Error> {
     tracing::info!(domains = ?config.domains(), "ready");
 
     let mut failed = running.failed.clone();
+    let mut ending = running.ending.clone();
+    let mut drained = running.drained.clone();
+    let mut end = End::Stop;
     let has_failed = tokio::select! {
         () = wait_for_end(&mut signals, &foundation, &running) => false,
         _ = failed.wait_for(|failed| *failed) => true,
+        wanted = ending.wait_for(Option::is_some) => {
+            if wanted.is_ok_and(|it| *it == Some(Ending::Restart)) {
+                end = End::Restart;
+            }
+            false
+        }
+        Ok(_) = drained.wait_for(|drained| *drained) => false,
     };
     health.report("server", Some("stopping"));
     admin.abort();
@@ -124,7 +155,17 @@ async fn run(config: Config) -> Result<(), Error> {
     if has_failed {
         return Err(Error::Failed("actors failed too often".to_owned()));
     }
-    Ok(())
+    Ok(end)
+}
+
+/// The certificate for clients; when it ends is there to be watched.
+fn certificate(config: &Config, data: &Path) -> Result<Certificate, Error> {
+    let certificate = Certificate::load_or_make(config, data)?;
+    // What cannot be read here is refused where it is used.
+    if let Ok(contents) = certificate.contents() {
+        metrics::certificate(contents.ends);
+    }
+    Ok(certificate)
 }
 
 /// Listens for whoever asks for metrics and health.
@@ -167,7 +208,7 @@ async fn bind(key: &str, addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, E
 /// Waits for a signal to end, reading the certificate again whenever one asks for it.
 async fn wait_for_end(signals: &mut Signals, foundation: &Foundation, running: &Running) {
     while signals.next().await == Signal::Reload {
-        let again = Certificate::load_or_make(&foundation.config, foundation.data.path());
+        let again = certificate(&foundation.config, foundation.data.path());
         match again.and_then(|certificate| (running.reload)(&certificate)) {
             Ok(()) => tracing::info!("certificate read again"),
             // What serves now goes on serving.

@@ -4,7 +4,9 @@
 //! [`load`]. What a setting means stands once, in its doc comment; [`example`] is made from them.
 
 mod calls;
+mod channels;
 pub mod check;
+pub mod cluster;
 mod components;
 mod contacts;
 mod limits;
@@ -15,9 +17,14 @@ mod push;
 mod registration;
 mod rooms;
 mod settings;
+mod turn;
 mod upload;
+mod web;
+mod web_push;
 
 pub use calls::Calls;
+pub use channels::Channels;
+pub use cluster::Cluster;
 pub use components::Components;
 pub use contacts::Contacts;
 pub use limits::Limits;
@@ -27,7 +34,10 @@ pub use pubsub::Pubsub;
 pub use push::Push;
 pub use registration::Registration;
 pub use rooms::Rooms;
+pub use turn::Turn;
 pub use upload::Upload;
+pub use web::Web;
+pub use web_push::WebPush;
 
 use klatsch_gateways::http::HttpSettings;
 use klatsch_gateways::listener::Network;
@@ -69,14 +79,22 @@ settings! {
         rooms: Rooms;
         /// Files that people send.
         upload: Upload;
+        /// The web client.
+        web: Web;
         /// What calls need besides.
         calls: Calls;
+        /// JSON channels for integrators.
+        channels: Channels;
+        /// STUN and TURN built in.
+        turn: Turn;
         /// Programs that serve hosts of their own.
         components: Components;
         /// Whom to turn to.
         contacts: Contacts;
         /// What app servers are told.
         push: Push;
+        /// Notifications through the push services of browsers.
+        web_push: WebPush;
         /// Budgets.
         limits: Limits;
         /// What the server tells of itself.
@@ -103,8 +121,8 @@ settings! {
         https: Listen = Listen::Everywhere(5443);
         /// Metrics and health, without any login: for this machine only, unless you know who reads it.
         metrics: Listen = Listen::loopback(9464);
-        /// STUN and TURN over UDP, usually port 3478. Accepted, but not served in this version.
-        stun: Listen = Listen::Off;
+        /// STUN and TURN over UDP, for calls. Where the port is taken, the server runs without.
+        stun: Listen = Listen::Everywhere(3478);
     }
 }
 
@@ -143,7 +161,11 @@ settings! {
 settings! {
     /// What is remembered, and where.
     pub struct Store {
-        /// "sqlite:FILE" in the data directory, or "memory:" to forget all at the end.
+        /// "sqlite:FILE" in the data directory, "postgres://USER:PASSWORD@HOST/DATABASE", which
+        /// the nodes of a cluster share, or "memory:" to forget all at the end. The password may as well
+        /// stand in ~/.pgpass, or all of it in the environment. "?sslmode=require" behind it encrypts,
+        /// "?sslmode=verify-full" also wants a certificate that the host trusts or
+        /// "&sslrootcert=FILE" has signed.
         url: String = "sqlite:klatsch.db".to_owned();
         /// Bytes that stay free on its disk: with less, messages are refused until there is room again.
         /// 0: 64 MiB, or half of a smaller disk.
@@ -169,21 +191,6 @@ settings! {
         /// In the order asked: internal; later versions add ldap, http, saslauthd and token.
         #[serde(deserialize_with = "one_or_many")]
         backends: Vec<Backend> = vec![Backend::Internal];
-    }
-}
-
-settings! {
-    /// Other nodes. This version runs one node: what is set here is refused.
-    pub struct Cluster {
-        /// Where other nodes connect, usually port 5290.
-        listen: Listen = Listen::Off;
-        /// Other nodes, each ADDR:PORT.
-        #[serde(deserialize_with = "one_or_many")]
-        peers: Vec<String> = Vec::new();
-        /// A name whose addresses are the other nodes.
-        dns: Option<String> = None, example "\"nodes.example.org\"";
-        /// A file with what nodes know each other by.
-        secret_file: Option<PathBuf> = None, example "\"/etc/klatsch/cluster.secret\"";
     }
 }
 
@@ -280,10 +287,14 @@ pub fn example() -> String {
     write_example::<Pubsub>(&mut out, "pubsub");
     write_example::<Rooms>(&mut out, "rooms");
     write_example::<Upload>(&mut out, "upload");
+    write_example::<Web>(&mut out, "web");
     write_example::<Calls>(&mut out, "calls");
+    write_example::<Channels>(&mut out, "channels");
+    write_example::<Turn>(&mut out, "turn");
     write_example::<Components>(&mut out, "components");
     write_example::<Contacts>(&mut out, "contacts");
     write_example::<Push>(&mut out, "push");
+    write_example::<WebPush>(&mut out, "web_push");
     write_example::<Limits>(&mut out, "limits");
     write_example::<Log>(&mut out, "log");
     out.truncate(out.trim_end().len());
@@ -301,16 +312,29 @@ fn host_domain() -> String {
         .unwrap_or_else(|| "localhost".to_owned())
 }
 
-/// Hides what stands between the colon and the at sign of `scheme://user:password@host`.
+/// Hides what stands between the first colon and the last at sign of
+/// `scheme://user:password@host`, and what a `password` among the parameters says. Rather hides
+/// too much of what is written wrongly.
 fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return url.to_owned();
     };
-    let Some((login, host)) = rest.rsplit_once('@') else {
-        return url.to_owned();
+    let shown = match rest.rsplit_once('@') {
+        Some((login, host)) if login.contains(':') => {
+            let user = login.split(':').next().unwrap_or_default();
+            format!("{scheme}://{user}:hidden@{host}")
+        }
+        _ => url.to_owned(),
     };
-    let user = login.split(':').next().unwrap_or_default();
-    format!("{scheme}://{user}:hidden@{host}")
+    let Some((place, parameters)) = shown.split_once('?') else {
+        return shown;
+    };
+    let hide = |parameter: &str| match parameter.split_once('=') {
+        Some(("password", _)) => "password=hidden".to_owned(),
+        _ => parameter.to_owned(),
+    };
+    let parameters: Vec<String> = parameters.split('&').map(hide).collect();
+    format!("{place}?{}", parameters.join("&"))
 }
 
 /// A list, or one value in place of a list of one: handy in the environment.
@@ -366,9 +390,14 @@ mod tests {
     fn example_shows_every_key_with_its_default() {
         let mut shown = toml::from_str::<Config>(&uncommented()).unwrap();
         // What has no default is shown by an example.
-        (shown.tls, shown.cluster.dns, shown.cluster.secret_file) = (Tls::default(), None, None);
+        shown.tls = Tls::default();
+        (shown.cluster.dns, shown.cluster.secret_file) = (None, None);
+        (shown.cluster.advertise, shown.cluster.name) = (None, None);
+        shown.cluster.client_host = None;
         (shown.upload.url, shown.registration.invitation_url) = (None, None);
         (shown.calls.services, shown.calls.turn_secret_file) = (Vec::new(), None);
+        shown.web_push.authorities = None;
+        (shown.web.accent, shown.web.logo, shown.web.folder) = (None, None, None);
         assert_eq!(shown, Config::default());
         let table = toml::Table::try_from(Config::default()).unwrap();
         for section in table.iter().filter(|(_, value)| value.is_table()) {
@@ -389,12 +418,7 @@ mod tests {
     #[test]
     fn what_has_no_feature_yet_is_off() {
         let listen = Listeners::default();
-        for off in [
-            listen.s2s,
-            listen.s2s_tls,
-            listen.stun,
-            Cluster::default().listen,
-        ] {
+        for off in [listen.s2s, listen.s2s_tls, Cluster::default().listen] {
             assert_eq!(off, Listen::Off);
         }
     }
@@ -415,6 +439,20 @@ mod tests {
                 .contains("postgres://klatsch:hidden@db/klatsch")
         );
         assert!(!config.print().contains("ret@"));
+        for (url, shown) in [
+            (
+                "postgres:///klatsch?host=/run/db&password=secret",
+                "postgres:///klatsch?host=/run/db&password=hidden",
+            ),
+            (
+                "postgres://klatsch:se?c@ret@db/klatsch",
+                "postgres://klatsch:hidden@db/klatsch",
+            ),
+            ("postgres://db/klatsch", "postgres://db/klatsch"),
+            ("sqlite:a@b:c?.db", "sqlite:a@b:c?.db"),
+        ] {
+            assert_eq!(without_password(url), shown);
+        }
     }
 
     #[test]

@@ -24,6 +24,9 @@ pub enum Error {
     /// A certificate or key is not usable.
     #[error("certificate: {0}")]
     Certificate(String),
+    /// This node cannot take part in its cluster.
+    #[error("{0}")]
+    Cluster(#[from] klatsch_cluster::error::ClusterError),
     /// The store refused.
     #[error("store: {0}")]
     Store(String),
@@ -33,9 +36,6 @@ pub enum Error {
     /// The running server could not go on: exit status 70, for whatever starts it again.
     #[error("{0}")]
     Failed(String),
-    /// A command that belongs to a later version.
-    #[error("{0} arrives with a later version")]
-    Later(&'static str),
 }
 
 impl Error {

@@ -23,7 +23,10 @@ const TIDY_EVERY: Duration = Duration::from_secs(5);
 
 /// Which parts of the server are not well, each with the reason.
 #[derive(Clone, Default)]
-pub struct Health(Arc<Mutex<BTreeMap<&'static str, String>>>);
+pub struct Health {
+    problems: Arc<Mutex<BTreeMap<&'static str, String>>>,
+    notes: Arc<Mutex<BTreeMap<&'static str, String>>>,
+}
 
 impl Health {
     /// A server that is not ready yet.
@@ -35,21 +38,40 @@ impl Health {
 
     /// A part says what is wrong with it, or that it is well.
     pub fn report(&self, part: &'static str, problem: Option<&str>) {
-        let mut problems = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut problems = lock(&self.problems);
         match problem {
             Some(problem) => problems.insert(part, problem.to_owned()),
             None => problems.remove(part),
         };
     }
 
+    /// A part is missing, and the server is ready without it.
+    pub fn note(&self, part: &'static str, what: &str) {
+        lock(&self.notes).insert(part, what.to_owned());
+    }
+
     /// What is wrong, a line for each part; nothing when the server is ready.
     pub fn problems(&self) -> Vec<String> {
-        let problems = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        problems
-            .iter()
-            .map(|(part, problem)| format!("{part}: {problem}"))
-            .collect()
+        lines(&self.problems)
     }
+
+    /// What is missing of a server that may well be ready, a line for each part.
+    pub fn notes(&self) -> Vec<String> {
+        lines(&self.notes)
+    }
+}
+
+type Lines = Mutex<BTreeMap<&'static str, String>>;
+
+fn lock(lines: &Lines) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, String>> {
+    lines.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn lines(of: &Lines) -> Vec<String> {
+    let of = lock(of);
+    of.iter()
+        .map(|(part, what)| format!("{part}: {what}"))
+        .collect()
 }
 
 /// The pages.
@@ -98,7 +120,8 @@ async fn live() -> &'static str {
 async fn ready(State(health): State<Health>) -> Response {
     let problems = health.problems();
     if problems.is_empty() {
-        return "ready\n".into_response();
+        let lines = [vec!["ready".to_owned()], health.notes()].concat();
+        return (lines.join("\n") + "\n").into_response();
     }
     (StatusCode::SERVICE_UNAVAILABLE, problems.join("\n") + "\n").into_response()
 }

@@ -2,8 +2,10 @@
 
 pub mod accounts;
 pub mod admin;
+pub mod api_tokens;
 pub mod boot;
 pub mod cli;
+pub mod cluster;
 pub mod config;
 pub mod disk;
 pub mod error;

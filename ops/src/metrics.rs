@@ -30,6 +30,9 @@ const MEMORY_LEVEL: &str = "klatsch_memory_level";
 const QUEUED: &str = "klatsch_queued_bytes";
 const DISK_FREE: &str = "klatsch_disk_free_bytes";
 const DISK_IS_LOW: &str = "klatsch_disk_is_low";
+const STORE_IS_DOWN: &str = "klatsch_store_is_down";
+const CERTIFICATE_ENDS: &str = "klatsch_certificate_ends";
+const CLUSTER_CERTIFICATE_ENDS: &str = "klatsch_cluster_certificate_ends";
 
 /// Name and meaning of every metric of this crate.
 const OWN: &[(&str, &str)] = &[
@@ -50,6 +53,22 @@ const OWN: &[(&str, &str)] = &[
         DISK_IS_LOW,
         "1 while messages are refused because the disk is nearly full.",
     ),
+    (STORE_IS_DOWN, "1 while the store does not answer."),
+    (
+        CERTIFICATE_ENDS,
+        "When the certificate for clients ends, seconds since 1970.",
+    ),
+    (
+        CLUSTER_CERTIFICATE_ENDS,
+        "When this node's certificate for other nodes ends, seconds since 1970.",
+    ),
+];
+
+/// The metrics of the crates below, that they declare by name and meaning.
+const ALL_BELOW: &[&[(&str, &str)]] = &[
+    klatsch_actors::metrics::ALL,
+    klatsch_cluster::metrics::ALL,
+    klatsch_cluster::presence::metrics::ALL,
 ];
 
 /// Renders the metrics.
@@ -65,10 +84,7 @@ impl Metrics {
         metrics::set_global_recorder(recorder).map_err(taken)?;
         describe();
         klatsch_actors::metrics::start();
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        gauge!(START_TIME).set(now.as_secs_f64());
+        gauge!(START_TIME).set(seconds(SystemTime::now()));
         Ok(Self(handle))
     }
 
@@ -101,13 +117,26 @@ fn recorder() -> Result<PrometheusRecorder, Error> {
 /// Says what every metric of every crate means.
 fn describe() {
     klatsch_gateways::metrics::describe();
-    for (name, help) in OWN.iter().chain(klatsch_actors::metrics::ALL).copied() {
+    let below = ALL_BELOW.iter().copied().flatten();
+    for (name, help) in OWN.iter().chain(below).copied() {
         match kind(name) {
             Kind::Counter => describe_counter!(name, help),
             Kind::Histogram => describe_histogram!(name, help),
             Kind::Gauge => describe_gauge!(name, help),
         }
     }
+}
+
+/// The names of all metrics of all crates.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    let ours = OWN.iter().chain(ALL_BELOW.iter().copied().flatten());
+    ours.map(|(name, _)| *name)
+        .chain(klatsch_gateways::metrics::NAMES.iter().copied())
+}
+
+/// Tells whether a metric is rendered as buckets, sum and count.
+pub fn is_histogram(name: &str) -> bool {
+    matches!(kind(name), Kind::Histogram)
 }
 
 /// How a metric counts.
@@ -140,6 +169,24 @@ pub(crate) fn strain(strain: &Strain) {
 pub(crate) fn disk(free: u64, is_low: bool) {
     gauge!(DISK_FREE).set(free as f64);
     gauge!(DISK_IS_LOW).set(f64::from(u8::from(is_low)));
+}
+
+pub(crate) fn store(is_down: bool) {
+    gauge!(STORE_IS_DOWN).set(f64::from(u8::from(is_down)));
+}
+
+pub(crate) fn certificate(ends: SystemTime) {
+    gauge!(CERTIFICATE_ENDS).set(seconds(ends));
+}
+
+pub(crate) fn cluster_certificate(ends: SystemTime) {
+    gauge!(CLUSTER_CERTIFICATE_ENDS).set(seconds(ends));
+}
+
+/// Seconds since 1970.
+fn seconds(time: SystemTime) -> f64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_secs_f64()
 }
 
 fn open_files() -> Option<usize> {
@@ -240,6 +287,14 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} is not in {text}");
         }
+    }
+
+    #[test]
+    fn names_are_those_that_are_declared_each_once() {
+        let names: Vec<String> = names().map(str::to_owned).collect();
+        let set: std::collections::BTreeSet<String> = names.iter().cloned().collect();
+        assert_eq!(set.len(), names.len());
+        assert_eq!(set, declared().into_keys().collect());
     }
 
     #[test]

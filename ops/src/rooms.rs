@@ -1,6 +1,8 @@
-//! Rooms as operators see and end them: on the running server and in a store at rest.
+//! Rooms as operators see and end them, and as they are written to files and read again: on the
+//! running server and in a store at rest.
 
 use crate::admin::{Answer, ListedRoom, PAGE_MAX, Request, ShownRoom};
+use crate::transfer::{self, Piece};
 use klatsch_actors::rooms::Rooms;
 use klatsch_protocol::features::Service;
 use klatsch_protocol::features::muc::config::Config;
@@ -10,8 +12,8 @@ use klatsch_store::{Store, StoreError};
 
 /// Where rooms are.
 pub enum Source {
-    /// On the running server, with whoever is inside.
-    Server(Rooms),
+    /// On the running server, with whoever is inside, and in its store.
+    Server(Rooms, Store),
     /// In a store at rest, where nobody is.
     Store(Store),
 }
@@ -37,6 +39,8 @@ impl RoomCommands {
             Request::RoomList { domain, after } => self.list(domain, after).await,
             Request::RoomShow { jid } => self.show(&jid).await,
             Request::RoomDestroy { jid, reason } => self.destroy(&jid, reason.as_deref()).await,
+            Request::RoomExport { jid, after } => self.export(&jid, after).await,
+            Request::RoomImport { jid, pieces } => self.import(&jid, &pieces).await,
             other => return Err(other),
         };
         Ok(outcome.unwrap_or_else(Answer::Refused))
@@ -81,7 +85,7 @@ impl RoomCommands {
             sessions,
         };
         match &self.source {
-            Source::Server(rooms) => {
+            Source::Server(rooms, _) => {
                 let rooms = rooms.list(domain, after, max).await?;
                 let shown = rooms
                     .into_iter()
@@ -101,7 +105,7 @@ impl RoomCommands {
     async fn show(&self, jid: &str) -> Result<Answer, Refusal> {
         let room = parse(jid)?;
         let found = match &self.source {
-            Source::Server(rooms) => rooms.inspect(&room).await,
+            Source::Server(rooms, _) => rooms.inspect(&room).await,
             Source::Store(store) => {
                 let record = store.room(&room).await;
                 record.map(|it| it.map(|record| Box::new(Room::open(room.clone(), record))))
@@ -115,7 +119,7 @@ impl RoomCommands {
     async fn destroy(&self, jid: &str, reason: Option<&str>) -> Result<Answer, Refusal> {
         let room = parse(jid)?;
         let was_there = match &self.source {
-            Source::Server(rooms) => rooms.destroy(&room, reason).await,
+            Source::Server(rooms, _) => rooms.destroy(&room, reason).await,
             Source::Store(store) => remove(store, &room).await,
         };
         match was_there {
@@ -124,6 +128,40 @@ impl RoomCommands {
                 Ok(Answer::Done(1))
             }
             Ok(false) => Err(nowhere(&room)),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+impl RoomCommands {
+    fn store(&self) -> &Store {
+        match &self.source {
+            Source::Server(_, store) | Source::Store(store) => store,
+        }
+    }
+
+    async fn export(&self, jid: &str, after: Option<u64>) -> Result<Answer, Refusal> {
+        let room = parse(jid)?;
+        let page = transfer::rooms::page(self.store(), &room, after).await;
+        let (xml, next) = page.map_err(|error| error.to_string())?;
+        let xml = String::from_utf8(xml).map_err(|error| error.to_string())?;
+        Ok(Answer::RoomExported(xml, next))
+    }
+
+    async fn import(&self, jid: &str, pieces: &[Piece]) -> Result<Answer, Refusal> {
+        let room = parse(jid)?;
+        let is_served = self.domains.iter().any(|domain| {
+            let service = Service::Rooms.at(domain.as_str());
+            service.is_some_and(|service| service.as_str() == room.domain())
+        });
+        if !is_served || room.localpart().is_none() {
+            return Err(format!("{room} is no room of a domain served"));
+        }
+        match transfer::rooms::take(self.store(), &room, pieces).await {
+            Ok(taken) => Ok(Answer::Taken(taken)),
+            Err(StoreError::Conflict) => Err(format!(
+                "there is another room {room} already, or this one has no owner"
+            )),
             Err(error) => Err(error.to_string()),
         }
     }

@@ -1,19 +1,24 @@
-//! Accounts as files: Portable Import/Export Format, XEP-0227 version 1.1,
+//! Accounts, rooms and nodes of services as files: Portable Import/Export Format, XEP-0227 version 1.1,
 //! <https://xmpp.org/extensions/xep-0227.html>
 //!
 //! `export.rs` writes an account a page at a time, `import.rs` takes it in a piece at a time,
-//! `reader.rs` cuts a file into pieces. Whoever runs the command holds one page or piece, and
+//! `rooms.rs` does both for rooms, `reader.rs` cuts a file into pieces. Whoever runs the command holds one page or piece, and
 //! the server or the store at rest does the rest, so a file may be of any size.
 //!
 //! Block lists are privacy lists there (§4.8). What the format has no place for stands in our
 //! own namespace, which others pass over: who administrates, who may not log in; preferences of
-//! archives stand as XEP-0441 writes them. Leaves out rooms, nodes of services, uploaded files
-//! and devices' registrations for push, which are no account's data in the format's sense, and
-//! hidden entries of logs.
+//! archives stand as XEP-0441 writes them; rooms and services stand there, too, and devices that
+//! are told by push (`devices.rs`) and what is known of files that people have sent (`files.rs`).
+//! Entries keep their ids where the file is ours. Leaves out the contents of those files, which
+//! lie beside the store and are copied as files; hidden entries of logs; and what soon passes:
+//! invitations, tokens to log in by, and sessions.
 
+mod devices;
 pub mod export;
+mod files;
 pub mod import;
 pub mod reader;
+pub mod rooms;
 
 use klatsch_protocol::stanza::{Message, Stanza};
 use serde::{Deserialize, Serialize};
@@ -30,12 +35,18 @@ pub const NS_OWN: &str = "urn:klatsch:export:0";
 const NS_PRIVACY: &str = "jabber:iq:privacy";
 const NS_PRIVATE: &str = "jabber:iq:private";
 
+/// Ids of archives below this are counts like ours, and are kept. What others count in, such as
+/// microseconds, is larger.
+const ID_MAX: u64 = 1 << 31;
+
 /// How far the export of an account is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Position {
     /// Everything but nodes and messages.
     Start,
+    /// Files after the one of this id.
+    Files(Option<String>),
     /// Nodes after this one.
     Nodes(Option<String>),
     /// Items of the first node after this one.

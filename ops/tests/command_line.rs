@@ -5,8 +5,9 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a failed test")]
 
 use rustix::process::{Pid, Signal, kill_process};
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -25,7 +26,8 @@ impl Place {
             folder: tempfile::tempdir().unwrap(),
             metrics_port: free_port(),
         };
-        let off = ["c2s", "c2s_tls", "http", "https"].map(|key| format!("{key} = \"off\"\n"));
+        let off =
+            ["c2s", "c2s_tls", "http", "https", "stun"].map(|key| format!("{key} = \"off\"\n"));
         let metrics = format!("metrics = \"127.0.0.1:{}\"\n", place.metrics_port);
         place.configure(&format!(
             "domains = [\"a.example\"]\n[listen]\n{}{metrics}",
@@ -162,11 +164,13 @@ fn server_makes_what_it_needs_and_stops_when_asked() {
     assert!(!is_there(&place.data().join("admin.sock")));
 }
 
-/// How many series `/metrics` shows.
-fn series(port: u16) -> usize {
+/// The series `/metrics` shows, without their values.
+fn series(port: u16) -> BTreeSet<String> {
     let answer = get(port, "/metrics").unwrap();
     let lines = answer.lines().filter(|line| line.starts_with("klatsch_"));
-    lines.count()
+    lines
+        .filter_map(|line| Some(line.rsplit_once(' ')?.0.to_owned()))
+        .collect()
 }
 
 /// Says hello to a domain as somebody, and hears how it ends.
@@ -235,6 +239,49 @@ fn reload_of_a_broken_certificate_leaves_the_server_running() {
     assert_eq!(server.stop(), Some(0));
 }
 
+impl Place {
+    /// Sets where STUN and TURN listen.
+    fn with_stun(self, port: u16) -> Self {
+        let file = self.folder.path().join("klatsch.toml");
+        let text = std::fs::read_to_string(file).unwrap();
+        let stun = format!("stun = \"127.0.0.1:{port}\"");
+        self.configure(&text.replace("stun = \"off\"", &stun));
+        self
+    }
+}
+
+#[test]
+fn server_goes_on_without_relays_where_their_port_is_taken_and_says_so() {
+    let other = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = other.local_addr().unwrap().port();
+    let place = Place::new().with_stun(port);
+    let server = place.serve();
+    let health = get(place.metrics_port, "/health/ready").unwrap();
+    let note = format!("ready\nturn: no STUN and TURN: listen.stun = 127.0.0.1:{port}: ");
+    assert!(health.contains(&note), "{health}");
+    let metrics = get(place.metrics_port, "/metrics").unwrap();
+    assert!(metrics.contains("klatsch_turn_is_down 1"));
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
+fn relays_are_there_from_the_first_start_and_the_doctor_finds_them() {
+    // Nobody else gets this port: UDP and TCP have their own.
+    let port = free_port();
+    let place = Place::new().with_stun(port);
+    let server = place.serve();
+    // What else it finds is this machine's affair.
+    let looks = place.run(&["doctor"]);
+    let looks = text(&looks.stdout) + &text(&looks.stderr);
+    let fine = format!("fine   listen.stun = 127.0.0.1:{port}: answers");
+    assert!(looks.contains(&fine), "{looks}");
+    let secrets = std::fs::read_to_string(place.data().join("secrets.toml")).unwrap();
+    assert!(secrets.contains("turn_key"));
+    let metrics = get(place.metrics_port, "/metrics").unwrap();
+    assert!(metrics.contains("klatsch_turn_is_down 0"));
+    assert_eq!(server.stop(), Some(0));
+}
+
 #[test]
 fn unknown_key_stops_the_start_with_its_line() {
     let place = Place::new();
@@ -275,12 +322,12 @@ fn environment_goes_over_the_file() {
 #[test]
 fn check_notes_what_is_not_served_yet() {
     let place = Place::new();
-    place.configure("domains = \"a.example\"\n[listen]\nstun = \"127.0.0.1:3478\"\n");
+    place.configure("domains = \"a.example\"\n[listen]\ns2s = \"127.0.0.1:5269\"\n");
     let output = place.run(&["config", "check"]);
     assert!(output.status.success());
     let answer = text(&output.stdout);
     assert!(
-        answer.starts_with("note: listen.stun") && answer.contains("\nfine: "),
+        answer.starts_with("note: listen.s2s") && answer.contains("\nfine: "),
         "{answer}"
     );
 }

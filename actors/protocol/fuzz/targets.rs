@@ -234,6 +234,15 @@ impl Caller {
                 );
                 Some(Event::TokenIssued(None))
             }
+            Action::FindLackingKeys { account, hashes } => {
+                assert!(self.knows_password, "keys for {account} without a password");
+                let lacking = hashes.into_iter().filter(|_| self.choice & 4 != 0);
+                Some(Event::KeysLacking(lacking.collect()))
+            }
+            Action::AddKeys { keys, .. } => {
+                assert!(self.knows_password, "keys {keys:?} without a password");
+                Some(Event::KeysAdded)
+            }
             Action::Authenticated {
                 account,
                 is_restarted,

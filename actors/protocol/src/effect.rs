@@ -9,16 +9,18 @@ use bytes::Bytes;
 use crate::account::AccountChange;
 use crate::archive::{ArchiveQuery, Bounds, Page};
 use crate::facts::Facts;
-use crate::features::admin::{Census, Person};
+use crate::features::admin::{Census, Person, Stop, notices};
 use crate::features::archive_preferences::Preferences;
 use crate::features::blocking::BlocklistChange;
 use crate::features::caps;
 use crate::features::invitation::{Invite, TokenHash};
 use crate::features::pubsub::node::{Ask, Found, NodeChange};
 use crate::features::push::PushChange;
+use crate::features::reporting::Report;
 use crate::features::roster::RosterChange;
 use crate::features::upload::SlotRequest;
 use crate::features::upload::slot::Slot;
+use crate::features::web_push;
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::stanza::{Message, Presence, Stanza, StanzaError, StreamError};
 use crate::time::Timestamp;
@@ -49,6 +51,13 @@ pub enum Effect {
     ChangeAccount(Box<AccountChange>),
     /// Tell everybody of this domain who is online.
     Announce(BareJid, Box<Message>),
+    /// What a domain tells everybody once has changed.
+    Notice(notices::Changed),
+    /// The server is to stop.
+    Stop(Stop),
+    /// Tell those who look after the domain that somebody was reported (XEP-0377); what is behind
+    /// it waits until that is kept.
+    Report(Box<Report>),
     /// Send an IQ set with this payload to every resource of this account that asked for such pushes.
     Push(Interest, Element),
     /// Change a flag of this session.
@@ -122,6 +131,8 @@ pub enum Query {
     Redeem(TokenHash),
     /// Room for a file, taken from its account's quota (XEP-0363).
     Slot(Box<SlotRequest>),
+    /// Something about browsers that are told.
+    WebPush(Box<web_push::Ask>),
     /// Whether this account is an administrator, at this moment.
     IsAdmin,
     /// How many accounts there are of a kind, and some of them (XEP-0133 §4.12 to §4.21).
@@ -145,6 +156,7 @@ impl Query {
             | Self::Bounds
             | Self::Viewers
             | Self::Slot(_)
+            | Self::WebPush(_)
             | Self::Invite(_)
             | Self::Redeem(_)
             | Self::IsAdmin
@@ -190,6 +202,8 @@ pub enum Answer {
     Slot(Box<Slot>),
     /// To [`Query::Slot`]: there is none before this, or until the account makes some.
     OverQuota(Option<Timestamp>),
+    /// To [`Query::WebPush`].
+    WebPush(web_push::Told),
     /// To [`Query::IsAdmin`].
     IsAdmin(bool),
     /// To [`Query::Census`]: how many, and as many of them as were asked for.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::features::blocking::Blocklist;
 use crate::features::roster::Roster;
 use crate::features::{
-    Service, caps, contact_addresses, external_services, pubsub, registration, upload,
+    Service, caps, contact_addresses, external_services, pubsub, registration, upload, web_push,
 };
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::stanza::Presence;
@@ -61,6 +61,8 @@ pub struct Host {
     pub registration: registration::Settings,
     /// Whom to turn to (XEP-0157).
     pub contacts: contact_addresses::Settings,
+    /// What tells browsers (RFC 8030), unless nothing does.
+    pub web_push: Option<web_push::Settings>,
     /// The hosts of external components (XEP-0114), whether they are connected or not.
     pub components: Vec<BareJid>,
 }
@@ -76,6 +78,7 @@ impl Host {
         match service {
             Service::Rooms | Service::Pubsub => true,
             Service::Upload => self.upload.url.is_some(),
+            Service::Push => self.web_push.is_some(),
         }
     }
 
@@ -103,7 +106,9 @@ impl Host {
         let (label, domain) = host.split_once('.')?;
         let mut all = Service::ALL.iter();
         let service = all.find(|service| service.label() == label)?;
-        self.serves(domain).then_some((*service, domain))
+        // Where nothing of ours tells browsers, the host is free for a component.
+        let is_ours = *service != Service::Push || self.offers(Service::Push);
+        (is_ours && self.serves(domain)).then_some((*service, domain))
     }
 }
 

@@ -35,6 +35,7 @@ pub mod private_xml;
 pub mod pubsub;
 pub mod push;
 pub mod registration;
+pub mod reporting;
 pub mod roster;
 pub mod rsm;
 pub mod session;
@@ -45,6 +46,7 @@ pub mod time;
 pub mod upload;
 pub mod vcard;
 pub mod version;
+pub mod web_push;
 
 use crate::effect::Effect;
 use crate::facts::Facts;
@@ -160,11 +162,13 @@ pub enum Service {
     Pubsub,
     /// Files (XEP-0363).
     Upload,
+    /// What tells browsers (XEP-0357).
+    Push,
 }
 
 impl Service {
     /// All of them.
-    pub const ALL: &[Self] = &[Self::Rooms, Self::Pubsub, Self::Upload];
+    pub const ALL: &[Self] = &[Self::Rooms, Self::Pubsub, Self::Upload, Self::Push];
 
     /// The first label of its host.
     pub fn label(self) -> &'static str {
@@ -172,6 +176,7 @@ impl Service {
             Self::Rooms => "conference",
             Self::Pubsub => "pubsub",
             Self::Upload => "upload",
+            Self::Push => "push",
         }
     }
 
@@ -186,6 +191,8 @@ impl Service {
             Self::Rooms => ("conference", "text", "Rooms"),
             Self::Pubsub => ("pubsub", "service", "Publish-Subscribe"),
             Self::Upload => ("store", "file", "HTTP File Upload"),
+            // XEP-0357 §3 wants a service of pubsub that can push.
+            Self::Push => ("pubsub", "push", "Web Push"),
         }
     }
 }
@@ -244,6 +251,7 @@ pub const ALL: &[&Feature] = &[
     &caps::FEATURE,
     &offline::FEATURE,
     &blocking::FEATURE,
+    &reporting::FEATURE,
     &ping::FEATURE,
     &time::FEATURE,
     &last_activity::FEATURE,
@@ -257,6 +265,8 @@ pub const ALL: &[&Feature] = &[
     &csi::FEATURE,
     &attention::FEATURE,
     &push::FEATURE,
+    &web_push::FEATURE,
+    &web_push::IDENTIFICATION,
     &notification_settings::FEATURE,
     &jingle::FEATURE,
     &stanza_id::FEATURE,

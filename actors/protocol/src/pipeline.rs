@@ -213,8 +213,8 @@ pub fn decide_service(stanza: &Stanza, service: Service, facts: &Facts<'_>) -> V
         Stanza::Message(message) => {
             let decided = match service {
                 Service::Pubsub => pubsub::decide_message(message, facts),
-                // Rooms have actors, which decide for themselves; uploads are asked for.
-                Service::Rooms | Service::Upload => None,
+                // Rooms have actors, which decide for themselves; the others are asked.
+                Service::Rooms | Service::Upload | Service::Push => None,
             };
             decided.unwrap_or_else(|| vec![Effect::Trace("service", "a message it cannot read")])
         }

@@ -1,13 +1,15 @@
 //! Who gets a stanza: RFC 6121 §8, as a pure function of the stanza and the account's resources.
 //!
-//! Two questions are answered here. For a stanza that is kept nowhere: which resources get
+//! Three questions are answered here. For a stanza that is kept nowhere: which resources get
 //! it, or what the sender is told ([`route`]). For an entry of an account's log: what each
 //! session's share of it is ([`share`]); every session answers that for itself, wherever it is.
+//! For a message on its way: whether its recipient knows the sender ([`stranger`]).
 
 use crate::archive::Direction;
-use crate::facts::{AccountView, Resource};
+use crate::facts::{AccountView, Facts, Resource};
 use crate::features::carbons;
-use crate::jid::{FullJid, Jid};
+use crate::features::roster::Subscription;
+use crate::jid::{BareJid, FullJid, Jid};
 use crate::stanza::{IqKind, Message, MessageKind, PresenceKind, Stanza, StanzaError};
 
 /// Where a stanza goes.
@@ -49,6 +51,27 @@ pub fn route(stanza: &Stanza, view: &AccountView) -> Routed {
         Some(_) => route_to_missing_resource(stanza, view),
         None => route_to_account(stanza, view),
     }
+}
+
+/// Row R17: whom a message goes to, if that is an account of this server and a stranger to the
+/// sender: neither sees the other's presence, and the other has not asked for it. The sender's
+/// roster says so, which is at hand, and which the sender cannot change so without the other.
+///
+/// `None` of rooms, services and components, which have limits of their own, and of oneself.
+pub fn stranger(stanza: &Stanza, facts: &Facts<'_>) -> Option<BareJid> {
+    let Stanza::Message(message) = stanza else {
+        return None;
+    };
+    let to = message.head.to.as_ref()?;
+    let is_account = to.localpart().is_some() && facts.host.serves(to.domain());
+    if !is_account || to.bare_str() == facts.account.as_str() {
+        return None;
+    }
+    let contact = facts.data.roster.items.get(to.bare_str());
+    let is_known = contact.is_some_and(|contact| {
+        contact.subscription != Subscription::None || contact.pending_in.is_some()
+    });
+    (!is_known).then(|| to.bare())
 }
 
 /// RFC 6121 §8.5.3.2: no such resource.
@@ -177,5 +200,56 @@ pub fn share_of_waiting(message: &Message, direction: Direction) -> Share {
             Share::Nothing
         }
         Direction::Own | Direction::Received => Share::Late,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testkit::{Given, facts, item, stanza};
+    use bytes::Bytes;
+
+    const TO_JULIET: &str = "<message to='juliet@example.org/chamber'><body>hi</body></message>";
+
+    fn stranger_of(given: &Given, xml: &str) -> Option<String> {
+        let stranger = stranger(&stanza(xml), &given.facts());
+        stranger.map(|jid| jid.to_string())
+    }
+
+    #[test]
+    fn r17_a_stranger_is_who_has_no_subscription_in_either_direction() {
+        let juliet = Some("juliet@example.org".to_owned());
+        assert_eq!(stranger_of(&facts(), TO_JULIET), juliet);
+        let put = facts().contact("juliet@example.org", Subscription::None);
+        assert_eq!(stranger_of(&put, TO_JULIET), juliet);
+        for subscription in [Subscription::To, Subscription::From, Subscription::Both] {
+            let given = facts().contact("juliet@example.org", subscription);
+            assert_eq!(stranger_of(&given, TO_JULIET), None);
+        }
+        let mut asking = item("juliet@example.org", Subscription::None);
+        asking.pending_in = Some(Bytes::from_static(b"<presence/>"));
+        assert_eq!(stranger_of(&facts().item(asking), TO_JULIET), None);
+        // To have asked makes nobody known.
+        let mut asked = item("juliet@example.org", Subscription::None);
+        asked.ask = true;
+        assert_eq!(stranger_of(&facts().item(asked), TO_JULIET), juliet);
+    }
+
+    #[test]
+    fn r17_oneself_rooms_services_and_components_are_no_strangers() {
+        for to in [
+            "romeo@example.org/orchard",
+            "example.org",
+            "room@conference.example.org",
+            "room@conference.example.org/Juliet",
+            "pubsub.example.org",
+            "somebody@bot.example.org",
+        ] {
+            let message = format!("<message to='{to}'><body>hi</body></message>");
+            assert_eq!(stranger_of(&facts(), &message), None, "{to}");
+        }
+        assert_eq!(stranger_of(&facts(), "<message/>"), None);
+        let request = "<iq type='get' id='1' to='juliet@example.org'><x xmlns='urn:x'/></iq>";
+        assert_eq!(stranger_of(&facts(), request), None);
     }
 }

@@ -201,6 +201,11 @@ impl Stanza {
         out.into()
     }
 
+    /// Tells whether it says that a message could not be delivered.
+    pub fn is_message_error(&self) -> bool {
+        matches!(self, Self::Message(message) if message.kind == MessageKind::Error)
+    }
+
     /// The error that answers it (RFC 6120 §8.3.1); `None` when it is an error itself, an
     /// answer, or presence telling a state, which nobody waits for.
     pub fn error_reply(&self, error: &StanzaError) -> Option<Stanza> {

@@ -12,7 +12,7 @@
 //! While [`Stream::is_waiting`] it hands in no token: whatever the client sent meanwhile stays
 //! in the tokenizer.
 //!
-//! A client of today asks for all of it in one go (`sasl2.rs`, `bind2.rs`, `fast.rs`).
+//! A client of today asks for all of it in one go (`sasl2.rs`, `bind2.rs`, `fast.rs`, `upgrade.rs`).
 //! One that has no account yet may make one before the login (`register.rs`).
 //!
 //! Left out: server-to-server streams, and everything after [`Action::Bound`] or
@@ -37,6 +37,7 @@ mod starttls;
 mod testkit;
 #[cfg(test)]
 mod transcripts;
+pub mod upgrade;
 pub mod websocket;
 
 use std::fmt;
@@ -48,7 +49,7 @@ pub use settings::{StreamLimits, StreamSettings, TlsState, Transport};
 use crate::features::invitation::TokenHash;
 use crate::jid::{BareJid, FullJid};
 use crate::sasl::{
-    ChannelBindings, FailureCondition, HtMechanism, Mechanism, ScramCredentials, Secret,
+    ChannelBindings, FailureCondition, Hash, HtMechanism, Mechanism, ScramCredentials, Secret,
 };
 use crate::stanza::{StanzaError, StreamCondition, StreamError};
 use crate::xml::{Element, Fragment, StreamHeader, Token, XmlError};
@@ -85,6 +86,10 @@ pub enum Event {
     TokenChecked(fast::TokenVerdict),
     /// Answer to [`Action::IssueToken`]; none when that cannot be done now.
     TokenIssued(Option<fast::Issued>),
+    /// Answer to [`Action::FindLackingKeys`]: those it lacks; none when that cannot be told.
+    KeysLacking(Vec<Hash>),
+    /// Answer to [`Action::AddKeys`], whatever came of it.
+    KeysAdded,
     /// Answer to [`Action::CheckInvitation`].
     InvitationChecked(Result<register::Invited, StanzaError>),
     /// Answer to [`Action::Register`].
@@ -181,6 +186,20 @@ pub enum Action {
         /// What it is to be used with.
         mechanism: HtMechanism,
     },
+    /// Find out for which of these hashes an account has no keys (XEP-0480).
+    FindLackingKeys {
+        /// Whose.
+        account: BareJid,
+        /// The hashes.
+        hashes: Vec<Hash>,
+    },
+    /// Add keys to an account that has none of their hash.
+    AddKeys {
+        /// Whose.
+        account: BareJid,
+        /// The keys.
+        keys: ScramCredentials,
+    },
     /// Look an invitation up.
     CheckInvitation {
         /// The domain of the account it is to make.
@@ -244,6 +263,8 @@ enum Phase {
     Sasl(Box<sasl::Exchange>),
     /// A token is looked at, or an account is being made.
     Registering(Box<register::Request>),
+    /// Who it is, is proved; the account gets more keys.
+    Upgrading(Box<upgrade::Upgrade>),
     /// Who it is, is proved; what it wants with its login is being done.
     Finishing(Box<sasl2::Finish>),
     /// A session is being made for this request.
@@ -329,6 +350,8 @@ impl Stream {
             Event::PasswordChecked(verdict) => self.take_verdict(verdict, actions),
             Event::TokenChecked(verdict) => self.take_token_verdict(verdict, actions),
             Event::TokenIssued(issued) => self.take_token_issued(issued, actions),
+            Event::KeysLacking(hashes) => self.take_lacking_keys(hashes, actions),
+            Event::KeysAdded => self.take_keys_added(actions),
             Event::InvitationChecked(outcome) => self.take_invitation(outcome, actions),
             Event::Registered(outcome) => self.take_registered(outcome, actions),
             Event::Bound(outcome) => self.take_bound(outcome, actions),
@@ -348,6 +371,7 @@ impl Stream {
             | Phase::Binding(_)
             | Phase::Resuming(_) => true,
             Phase::Sasl(exchange) => exchange.is_waiting(),
+            Phase::Upgrading(upgrade) => upgrade.is_waiting(),
             Phase::Opening | Phase::Negotiating | Phase::Done | Phase::Closed => false,
         }
     }

@@ -71,6 +71,7 @@ pub(crate) fn facts_of(session: &str) -> Given {
         external_services: Default::default(),
         contacts: Default::default(),
         registration: Default::default(),
+        web_push: None,
         components: vec![bare("bot.example.org"), bare("irc.example.net")],
     };
     let given = Given {

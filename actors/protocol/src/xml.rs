@@ -26,6 +26,7 @@ mod wrapper;
 mod writer;
 
 pub use element::{Attribute, Element, Node};
+pub(crate) use escape::has_only_chars;
 pub use escape::{escape_attribute, escape_text};
 pub use fragment::{Fragment, parse_fragment};
 pub use limits::{Limits, XmlError};

@@ -7,10 +7,12 @@ use klatsch_protocol::features::muc::effect::Occupancy;
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::stanza::{Stanza, StanzaError};
 use tokio::sync::oneshot;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::keeper::KeeperMsg;
 use super::{RoomAsk, RoomEnd, RoomMsg, Settled, service};
+use crate::peers::envelope::Question;
+use crate::peers::settled;
 use crate::world::World;
 
 /// A room that fails over one stanza fails over it again.
@@ -22,8 +24,16 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// A commit has its end within 30 s, known or not; nothing else takes as long.
 const PATIENCE: Duration = Duration::from_secs(40);
 
+/// What is asked of a room.
+struct Asked {
+    stanza: Arc<Stanza>,
+    occupancy: Option<Box<Occupancy>>,
+    counted: Option<Box<str>>,
+}
+
 /// Brings a stanza to its room, or to the service itself, and waits until all that follows has
-/// been carried out. A room that ends meanwhile is asked again: what it kept is recognised.
+/// been carried out. A room that ends meanwhile is asked again, on whichever node it is then:
+/// what it kept is recognised.
 pub async fn deliver(
     world: &Arc<World>,
     stanza: Arc<Stanza>,
@@ -37,48 +47,128 @@ pub async fn deliver(
         service::answer(world, &room, &stanza).await;
         return Settled::Done;
     }
-    let hand = |reply| {
-        let ask = RoomAsk {
-            stanza: stanza.clone(),
-            occupancy: occupancy.clone(),
-            counted: counted.clone(),
-            reply,
-        };
-        hand_over(world, &room, Box::new(ask));
+    let asked = Asked {
+        stanza,
+        occupancy,
+        counted,
     };
-    settle(&room, hand).await
+    settle(
+        world,
+        &room,
+        || asked.question(world),
+        |reply| {
+            hand_over(world, &room, asked.ask(reply));
+        },
+    )
+    .await
+}
+
+/// The same for another node, once and on this node; nothing: it is to be asked again.
+pub(crate) async fn deliver_here(
+    world: &Arc<World>,
+    stanza: Arc<Stanza>,
+    occupancy: Option<Box<Occupancy>>,
+    counted: Option<Box<str>>,
+) -> Option<Settled> {
+    let room = stanza.to().map(|to| to.bare())?;
+    let asked = Asked {
+        stanza,
+        occupancy,
+        counted,
+    };
+    settle_here(|reply| hand_over(world, &room, asked.ask(reply))).await
 }
 
 /// Has a room end in the name of the server, and waits until it has.
 pub async fn destroy(world: &World, room: &BareJid, reason: Option<&str>) -> Settled {
-    let hand = |reply| {
-        let reason = reason.map(str::to_owned);
-        let end = RoomEnd { reason, reply };
-        match world.directory.room(room.as_str()) {
-            Some(place) => drop(place.actor.cast(RoomMsg::Destroy(end))),
-            None => {
-                let room = room.clone();
-                let keeper = world.registry.room_keeper();
-                drop(keeper.cast(KeeperMsg::Destroy { room, end }));
-            }
-        }
-    };
-    settle(room, hand).await
+    let reason = reason.map(str::to_owned);
+    let question = || Question::Destroy(room.clone(), reason.clone());
+    settle(world, room, question, |reply| {
+        let reason = reason.clone();
+        end(world, room, RoomEnd { reason, reply });
+    })
+    .await
 }
 
-/// Hands something to a room until it is settled.
-async fn settle(room: &BareJid, hand: impl Fn(oneshot::Sender<Settled>)) -> Settled {
-    for _ in 0..ATTEMPTS {
-        let (reply, settled) = oneshot::channel();
-        hand(reply);
-        match timeout(PATIENCE, settled).await {
-            Ok(Ok(settled)) => return settled,
-            Ok(Err(_)) => sleep(PAUSE).await,
-            Err(_) => return Settled::Uncertain,
+/// The same for another node, as [`deliver_here`].
+pub(crate) async fn destroy_here(
+    world: &World,
+    room: &BareJid,
+    reason: Option<String>,
+) -> Option<Settled> {
+    settle_here(|reply| end(world, room, RoomEnd { reason, reply })).await
+}
+
+impl Asked {
+    fn ask(&self, reply: oneshot::Sender<Settled>) -> Box<RoomAsk> {
+        Box::new(RoomAsk {
+            stanza: self.stanza.clone(),
+            occupancy: self.occupancy.clone(),
+            counted: self.counted.clone(),
+            reply,
+        })
+    }
+
+    fn question(&self, world: &World) -> Question {
+        Question::Room {
+            stanza: Box::new((*self.stanza).clone()),
+            occupancy: self.occupancy.clone(),
+            counted: self.counted.clone(),
+            is_from_here: world.directory.has_sender(&self.stanza),
         }
     }
-    tracing::error!(%room, "a room ends each time it is asked this");
-    Settled::Refused(StanzaError::internal_server_error())
+}
+
+/// Asks a room, where it lives, until it is settled.
+async fn settle(
+    world: &World,
+    room: &BareJid,
+    question: impl Fn() -> Question,
+    hand: impl Fn(oneshot::Sender<Settled>),
+) -> Settled {
+    let deadline = Instant::now() + PATIENCE;
+    let mut failures = 0;
+    while Instant::now() < deadline {
+        let there = world.directory.peers();
+        let there = there.and_then(|peers| Some((peers, peers.home(room)?)));
+        let settled = match there {
+            Some((peers, node)) => settled(peers.ask(node, question(), PATIENCE).await),
+            None => {
+                failures += 1;
+                settle_here(&hand).await
+            }
+        };
+        match settled {
+            Some(settled) => return settled,
+            None if failures >= ATTEMPTS => {
+                tracing::error!(%room, "a room ends each time it is asked this");
+                return Settled::Refused(StanzaError::internal_server_error());
+            }
+            None => sleep(PAUSE).await,
+        }
+    }
+    Settled::Uncertain
+}
+
+/// Asks a room here once; nothing: it has ended meanwhile.
+async fn settle_here(hand: impl FnOnce(oneshot::Sender<Settled>)) -> Option<Settled> {
+    let (reply, settled) = oneshot::channel();
+    hand(reply);
+    match timeout(PATIENCE, settled).await {
+        Ok(settled) => settled.ok(),
+        Err(_) => Some(Settled::Uncertain),
+    }
+}
+
+fn end(world: &World, room: &BareJid, end: RoomEnd) {
+    match world.directory.room(room.as_str()) {
+        Some(place) => drop(place.actor.cast(RoomMsg::Destroy(end))),
+        None => {
+            let room = room.clone();
+            let keeper = world.registry.room_keeper();
+            drop(keeper.cast(KeeperMsg::Destroy { room, end }));
+        }
+    }
 }
 
 /// To whoever is listed, or else to the keeper. What does not arrive is not answered.

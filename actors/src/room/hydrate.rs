@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use klatsch_protocol::features::muc::facts::Creator;
+use klatsch_protocol::features::muc::effect::Occupancy;
+use klatsch_protocol::features::muc::facts::{Creator, RoomFacts};
 use klatsch_protocol::features::muc::record::RoomRecord;
 use klatsch_protocol::features::muc::room::Room;
-use klatsch_protocol::jid::BareJid;
+use klatsch_protocol::jid::{BareJid, FullJid};
 use klatsch_protocol::stanza::Stanza;
 use klatsch_store::StoreError;
 use ractor::ActorRef;
@@ -15,6 +16,8 @@ use super::{
     Answered, Arguments, IDLE, Live, REGATHERING, REJOINING, Received, RoomMsg, Settled, Stage,
     Step, Wait, facts,
 };
+use crate::absence::SHOWN_BY;
+use crate::mail::RoomMail;
 use crate::metrics;
 use crate::router::{patiently, refusal_of};
 use crate::world::World;
@@ -37,11 +40,14 @@ impl Live {
             is_rejoining: again,
             is_regathering: again,
             rejoining: Vec::new(),
+            departed: Default::default(),
+            lately: Default::default(),
             inbox: Default::default(),
             steps: Default::default(),
             overlaps: false,
             decisions: 0,
             counted: None,
+            is_steward: false,
             tickets: 0,
             told: None,
             is_said_again: true,
@@ -51,6 +57,7 @@ impl Live {
         live.ask_record();
         if again {
             live.me.send_after(REGATHERING, || RoomMsg::Regathered);
+            live.me.send_after(SHOWN_BY, || RoomMsg::ShowLatest);
             live.me.send_after(REJOINING, || RoomMsg::Rejoined);
         }
         live
@@ -79,7 +86,45 @@ impl Live {
         for (session, occupancy) in std::mem::take(&mut self.rejoining) {
             self.rejoin(session, occupancy);
         }
+        self.gather();
         self.drive();
+    }
+
+    /// A room that comes from another node finds its occupants with their nodes. Those that were
+    /// on a node that has just been lost go now, so that the others hear of it.
+    fn gather(&mut self) {
+        let Some(replica) = self.world.directory.replica() else {
+            return;
+        };
+        let (inside, lost) = (
+            replica.insiders(&self.jid),
+            replica.lost_insiders(&self.jid),
+        );
+        if inside.is_empty() {
+            // There is nobody who would have to hear that the others have gone.
+            return;
+        }
+        let gone = lost.iter().map(|(session, _)| session.clone());
+        let gone: Vec<FullJid> = gone.collect();
+        for (session, occupancy) in inside.into_iter().chain(lost) {
+            self.bring_back(session, Box::new(occupancy));
+        }
+        self.inbox.extend(gone.into_iter().map(Received::Gone));
+    }
+
+    /// Nobody is told of somebody whom all have seen before.
+    fn bring_back(&mut self, session: FullJid, occupancy: Box<Occupancy>) {
+        match self.stage {
+            Stage::Here(_) => {
+                let again = |room: &mut Room, facts: &RoomFacts<'_>| {
+                    room.rejoin(&session, &occupancy, false, facts)
+                };
+                let effects = self.with_room(again);
+                self.plan(effects, false, None);
+            }
+            // A new room that waited for its owner's form is remembered nowhere.
+            _ => self.tell(&[session], RoomMail::Remember(self.jid.clone(), None)),
+        }
     }
 
     /// Nobody can be answered who waits.
@@ -100,7 +145,8 @@ impl Live {
         self.drive();
     }
 
-    /// Finds out what the one may do who enters a room that is not there.
+    /// Finds out what the one may do who enters a room that is not there, or manages one that
+    /// nobody owns.
     pub(super) fn ask_creator(&mut self, stanza: &Stanza) {
         let Some(account) = stanza.from().map(|from| from.bare()) else {
             return;
@@ -148,13 +194,28 @@ impl Live {
     }
 
     pub(super) fn rest(&mut self, activity: u64) {
-        if activity == self.activity && self.is_quiet() {
-            self.close();
+        if activity != self.activity || !self.is_quiet() {
+            return;
+        }
+        // Whoever was in a temporary room has gone with their node, without a word. While a node
+        // cannot be reached, they may be inside there.
+        let peers = self.world.directory.peers();
+        let misses_somebody = peers.is_some_and(|peers| peers.members().misses_somebody());
+        let effects = match misses_somebody {
+            true => Vec::new(),
+            false => self.with_room(|room, _| room.end_if_empty()),
+        };
+        match effects.is_empty() {
+            true => self.close(),
+            false => {
+                self.plan(effects, false, None);
+                self.drive();
+            }
         }
     }
 
     /// From here on whoever asks is not heard, and asks again; the keeper ends the actor.
-    fn close(&mut self) {
+    pub(super) fn close(&mut self) {
         self.is_closing = true;
         let rest = KeeperMsg::Rest {
             room: self.jid.clone(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use klatsch_protocol::effect::DedupKey;
 use klatsch_protocol::features::muc::effect::{Keep, RoomEffect};
-use klatsch_protocol::stanza::{Message, Stanza, StanzaError};
+use klatsch_protocol::stanza::{Message, MessageKind, Stanza, StanzaError};
 use klatsch_store::{Dedup, RoomAppend};
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -60,7 +60,11 @@ impl Live {
     /// Goes on with a message whose turn has come.
     pub(super) fn settle_keep(&mut self, keep: Keep, kept: RoomKept) {
         let refused = |live: &mut Self, error: StanzaError| {
-            live.with_room(|room, _| room.not_kept(&keep, error))
+            let mut effects = live.with_room(|room, _| room.not_kept(&keep, error));
+            if let Some(refusal) = take_refusal(&mut effects, &keep.origin) {
+                live.settle_next(Settled::Replied(Box::new(refusal)));
+            }
+            effects
         };
         let effects = match kept {
             RoomKept::Stored(placed) => {
@@ -82,21 +86,24 @@ impl Live {
             }
             RoomKept::NoSuchRoom => refused(self, StanzaError::item_not_found()),
             RoomKept::Refused => refused(self, wait()),
-            RoomKept::Uncertain => self.leave_uncertain(),
+            // D5: whoever sent it is told neither that it was kept nor that it was not.
+            RoomKept::Uncertain => {
+                self.settle_next(Settled::Uncertain);
+                Vec::new()
+            }
         };
         self.prepend(effects);
     }
 
-    /// D5: whoever sent it is told neither that it was kept nor that it was not.
-    fn leave_uncertain(&mut self) -> Vec<RoomEffect> {
+    /// Answers whoever has asked for what is being carried out.
+    fn settle_next(&mut self, answer: Settled) {
         let settle = self.steps.iter_mut().find_map(|step| match step {
             Step::Settle(_, settled) => Some(settled),
             _ => None,
         });
         if let Some(settled) = settle {
-            *settled = Settled::Uncertain;
+            *settled = answer;
         }
-        Vec::new()
     }
 
     fn schedule_beat(&self, id: u64, after: Duration, is_last: bool) {
@@ -143,7 +150,22 @@ impl Live {
     }
 }
 
-fn everybody(
+/// The refusal of a message among effects, for the answer to take with it.
+pub(super) fn take_refusal(effects: &mut Vec<RoomEffect>, sent: &Stanza) -> Option<Stanza> {
+    let is_refusal = |effect: &RoomEffect| match effect {
+        RoomEffect::Send(Stanza::Message(reply)) => {
+            reply.kind == MessageKind::Error && reply.head.to.as_ref() == sent.from()
+        }
+        _ => false,
+    };
+    let index = effects.iter().position(is_refusal)?;
+    match effects.remove(index) {
+        RoomEffect::Send(refusal) => Some(refusal),
+        _ => None,
+    }
+}
+
+pub(super) fn everybody(
     room: &klatsch_protocol::features::muc::room::Room,
 ) -> Vec<klatsch_protocol::jid::FullJid> {
     let jids = room.occupants().iter().flat_map(|occupant| occupant.jids());

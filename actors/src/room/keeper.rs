@@ -35,6 +35,10 @@ pub enum KeeperMsg {
         /// How.
         end: RoomEnd,
     },
+    /// A room that lives on this node now has people inside.
+    Open(BareJid),
+    /// Nobody may be inside this room any more, which would end it.
+    LookAfter(BareJid),
     /// A session is in this room, which was started again.
     Rejoin {
         /// The session.
@@ -93,6 +97,8 @@ impl Actor for RoomKeeper {
                 // A room that ends meanwhile is asked again.
                 let _ = actor.cast(RoomMsg::Destroy(end));
             }
+            KeeperMsg::Open(room) => drop(kept.listed_or_opened(&me, &room).await?),
+            KeeperMsg::LookAfter(room) => kept.look_after(&me, &room).await?,
             KeeperMsg::Rejoin { session, occupancy } => {
                 kept.rejoin(&me, session, occupancy).await?;
             }
@@ -163,6 +169,23 @@ impl Kept {
             Some(place) => Ok(place.actor),
             None => self.open(me, room, false).await,
         }
+    }
+
+    /// Starts a room as after a failure: whoever is inside says so, and if nobody does, it is put
+    /// away or ends.
+    async fn look_after(
+        &mut self,
+        me: &ActorRef<KeeperMsg>,
+        room: &BareJid,
+    ) -> Result<(), SpawnErr> {
+        let is_full = self.rooms.len() >= self.world.settings.rooms_loaded_max;
+        if is_full || self.world.directory.room(room.as_str()).is_some() {
+            return Ok(());
+        }
+        self.open(me, room, true).await?;
+        let slots = &self.world.directory.slots;
+        slots.send_all(|| SessionMsg::Announce(Some(room.clone())));
+        Ok(())
     }
 
     async fn rejoin(

@@ -1,14 +1,18 @@
 //! Mail of a room, and how it answers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use klatsch_protocol::features::muc::effect::{Occupancy, RoomAnswer};
 use klatsch_protocol::features::muc::facts::Creator;
+use klatsch_protocol::features::muc::nick::Nick;
 use klatsch_protocol::features::muc::record::RoomRecord;
 use klatsch_protocol::features::muc::room::Room;
+use klatsch_protocol::features::muc::service::RoomSummary;
 use klatsch_protocol::jid::{BareJid, FullJid};
 use klatsch_protocol::stanza::{Stanza, StanzaError};
 use klatsch_store::{Placed, StoreError};
+use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 /// Mail of a room.
@@ -18,8 +22,20 @@ pub enum RoomMsg {
     Ask(Box<RoomAsk>),
     /// A session was inside before the room failed.
     Rejoin(FullJid, Box<Occupancy>),
+    /// A session of another node is inside, as that node says; true: the node is back.
+    Merge(FullJid, Box<Occupancy>, bool),
+    /// Whoever came in shortly before the room began here is shown to everybody.
+    ShowLatest,
+    /// These sessions may have missed presence of others for such a time.
+    CatchUp(Vec<FullJid>, Duration),
+    /// These sessions were told by another node's half of the room that these nicks have gone.
+    ShowAgain(Vec<FullJid>, Vec<Nick>),
     /// A session is gone without a word.
     Gone(FullJid),
+    /// The room lives on another node now.
+    Yield,
+    /// Those whose sessions are nowhere leave.
+    CallRoll,
     /// What the store remembers of the room.
     Hydrated(Result<Option<Box<RoomRecord>>, StoreError>),
     /// What was waited for has come.
@@ -42,6 +58,8 @@ pub enum RoomMsg {
     Destroy(RoomEnd),
     /// An operator looks.
     Inspect(oneshot::Sender<Option<Box<Room>>>),
+    /// Somebody searches; a room that is hidden is not found.
+    Summarize(oneshot::Sender<Option<RoomSummary>>),
 }
 
 impl ractor::Message for RoomMsg {}
@@ -68,7 +86,7 @@ pub struct RoomEnd {
 }
 
 /// What became of a stanza.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Settled {
     /// It has been dealt with, and its sender told what there is to tell.
     Done,
@@ -76,6 +94,9 @@ pub enum Settled {
     Refused(StanzaError),
     /// It is not known whether it was kept: the sender's replay settles it (D5).
     Uncertain,
+    /// It was refused, and this says so. It comes with the answer, because mail may be lost and
+    /// what was refused must not look as if it were kept (D1).
+    Replied(Box<Stanza>),
 }
 
 /// What became of a message for the log.
@@ -97,7 +118,7 @@ pub enum RoomKept {
 
 /// What was waited for.
 pub enum Answered {
-    /// What the one may do who wants a room.
+    /// What the one may do who wants a room, or one that nobody owns.
     Creator(Result<Creator, StoreError>),
     /// The store's answer to a query.
     Loaded(RoomAnswer),

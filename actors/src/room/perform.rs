@@ -1,6 +1,7 @@
 //! Carries out what a room has decided.
 
 use klatsch_protocol::archive::{ArchiveQuery, Entry, PageFrom};
+use klatsch_protocol::features::Service;
 use klatsch_protocol::features::muc::effect::{
     Broadcast, HistoryQuery, Load, RoomAnswer, RoomEffect, RoomQuery, Save,
 };
@@ -31,7 +32,12 @@ impl Live {
             RoomEffect::Save(save) => self.save(save),
             RoomEffect::Load(load) => self.load(load),
             RoomEffect::Remember(session, occupancy) => {
-                let mail = RoomMail::Remember(self.jid.clone(), occupancy);
+                let mail = RoomMail::Remember(self.jid.clone(), Some(occupancy));
+                self.world.directory.tell(&[session], mail);
+            }
+            RoomEffect::Forget(session, joined) => {
+                self.departed.note(&session, joined);
+                let mail = RoomMail::Remember(self.jid.clone(), None);
                 self.world.directory.tell(&[session], mail);
             }
             RoomEffect::CaughtUp(session, id) => {
@@ -73,6 +79,9 @@ impl Live {
 
     fn broadcast(&mut self, broadcast: Broadcast) {
         let Broadcast { stanza, to, entry } = broadcast;
+        if self.world.directory.peers().is_some() {
+            self.lately.note(&stanza);
+        }
         let room = self.jid.clone();
         let heard = Heard {
             room,
@@ -198,12 +207,24 @@ impl Live {
 
     fn found(&mut self, stanza: &Stanza, creator: Result<Creator, StoreError>) {
         match creator {
+            Ok(creator) if self.room().is_some() => self.decide_for_steward(stanza, creator),
             Ok(creator) => self.create(stanza, creator),
             Err(error) => {
                 let reply = stanza.error_reply(&refusal_of(&error));
                 self.prepend(reply.map(RoomEffect::Send).into_iter().collect());
             }
         }
+    }
+
+    /// Decides a stanza to a room that nobody owns. Those who administer another domain are
+    /// nobody here.
+    fn decide_for_steward(&mut self, stanza: &Stanza, sender: Creator) {
+        let domain = stanza.from().map(|from| from.domain());
+        let service = domain.and_then(|domain| Service::Rooms.at(domain));
+        let is_home = service.is_some_and(|service| service.as_str() == self.jid.domain());
+        self.is_steward = sender.is_operator && is_home;
+        let effects = self.with_room(|room, facts| room.decide(stanza, facts));
+        self.prepend(effects);
     }
 
     fn saved(&mut self, save: Box<Save>, saved: Result<u64, StoreError>) {

@@ -92,13 +92,14 @@ async fn keep(world: &Arc<World>, room: &BareJid, post: &Post, counted: Option<&
         Err(Outcome::Uncertain) => return Settled::Uncertain,
         Err(_) => vec![Some(wait()); post.letters.len()],
     };
-    for (letter, error) in post.letters.iter().zip(errors) {
-        let refusal = error.and_then(|error| post.refusal(room, letter, &error));
-        if let Some(refusal) = refusal {
-            router::send_off(world, refusal);
-        }
-    }
-    Settled::Done
+    let refused = post.letters.iter().zip(errors);
+    let mut refusals = refused.filter_map(|(letter, error)| post.refusal(room, letter, &error?));
+    // Nearly always there is but one.
+    let settled = refusals
+        .next()
+        .map_or(Settled::Done, |refusal| Settled::Replied(Box::new(refusal)));
+    refusals.for_each(|refusal| router::send_off(world, refusal));
+    settled
 }
 
 /// Row A11: an account that blocks and one that is not there answer alike; who is invited is

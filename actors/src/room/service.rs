@@ -1,7 +1,6 @@
 //! Answers for the service that hosts rooms.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use klatsch_protocol::features::muc::effect::{Load, RoomAnswer, RoomEffect, RoomQuery};
 use klatsch_protocol::features::muc::service::{self, RoomPage};
@@ -9,7 +8,7 @@ use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::stanza::Stanza;
 use klatsch_store::StoreError;
 
-use super::facts;
+use super::{facts, fullest};
 use crate::router::{self, patiently, refusal_of};
 use crate::world::World;
 
@@ -42,8 +41,15 @@ async fn ask(world: &World, load: &Load) -> RoomAnswer {
     let RoomQuery::Rooms(query) = &load.query else {
         return RoomAnswer::NoSuchItem;
     };
-    match patiently(world.store.find_rooms(query)).await {
-        Ok(page) => RoomAnswer::Rooms(counted(world, page)),
+    let found = match fullest::is_asked_for(query) {
+        true => fullest::find(world, query).await,
+        false => {
+            let found = patiently(world.store.find_rooms(query)).await;
+            found.map(|page| counted(world, page))
+        }
+    };
+    match found {
+        Ok(page) => RoomAnswer::Rooms(page),
         Err(StoreError::NoSuchItem) => RoomAnswer::NoSuchItem,
         Err(error) => RoomAnswer::Failed(refusal_of(&error)),
     }
@@ -52,8 +58,7 @@ async fn ask(world: &World, load: &Load) -> RoomAnswer {
 /// The store does not know who is inside; the rooms at hand do.
 fn counted(world: &World, mut page: RoomPage) -> RoomPage {
     for room in &mut page.rooms {
-        let place = world.directory.room(room.jid.as_str());
-        room.occupants = place.map_or(0, |place| place.occupants.load(Ordering::Relaxed));
+        room.occupants = world.directory.occupants(&room.jid);
     }
     page
 }

@@ -1,17 +1,46 @@
-//! How a session leaves its node without ending: its connection closes, what its client has
-//! sent is dealt with, and the rest is data that somebody goes on with (XEP-0198 §5).
+//! How a session leaves its node without ending: what its client has sent is dealt with, and the
+//! rest is data that somebody goes on with (XEP-0198 §5).
+//!
+//! A client that is sent away comes back within milliseconds, and must find its session
+//! somewhere. So it keeps its connection until somebody has the session, though nothing that it
+//! says is heard any more; it will say it again.
 
-use klatsch_protocol::stanza::{Stanza, StreamError};
+use std::sync::Arc;
+
+use klatsch_cluster::node_id::NodeId;
+use klatsch_protocol::stanza::{Stanza, StreamCondition, StreamError};
 use tokio::sync::oneshot;
 
 use super::outbound::hold_key;
-use super::{Connection, Live, Waiting};
+use super::{Connection, Live, Resumption, Sink, Waiting};
 use crate::metrics;
 use crate::presence_shard::PresenceShardMsg;
+use crate::session::message::{Departing, Heir, Left};
+
+/// A client whose session somebody else is to go on with.
+pub(super) struct Parting {
+    /// Its connection, if it has one.
+    sink: Option<Arc<dyn Sink>>,
+    /// Why that ends.
+    error: StreamError,
+    /// The client has lost its connection and is back before the session has left.
+    back: Option<Box<Resumption>>,
+}
+
+impl Parting {
+    fn say(&self) {
+        if let Some(sink) = &self.sink {
+            sink.close(Some(for_connection(sink.as_ref(), self.error.clone())));
+        }
+    }
+}
 
 impl Live {
     /// The server stops, and this session ends with it unless its client may come back.
     pub(super) fn leave(&mut self, error: StreamError, ended: oneshot::Sender<()>) {
+        if self.is_leaving() {
+            return;
+        }
         if (!self.session.is_resumable() || self.is_closing) && !self.has_ended {
             self.successor = Some(ended);
             self.end(Some(error));
@@ -19,7 +48,7 @@ impl Live {
     }
 
     /// The session goes to an heir, without its client.
-    pub(super) fn hand_over_to(&mut self, error: StreamError, heir: oneshot::Sender<Box<Waiting>>) {
+    pub(super) fn hand_over_to(&mut self, error: StreamError, heir: Heir) {
         if self.has_ended {
             return;
         }
@@ -27,12 +56,25 @@ impl Live {
             self.end(Some(error));
             return;
         }
-        if let Connection::Here(sink) | Connection::Arriving(sink) = &self.connection {
-            sink.close(Some(error));
+        if self.parting.is_some() && heir.node.is_none() {
+            // It is leaving already, and whoever asked first says what has become of it.
+            return;
         }
-        self.connection = Connection::Away;
+        let sink = match std::mem::replace(&mut self.connection, Connection::Away) {
+            Connection::Here(sink) | Connection::Arriving(sink) => Some(sink),
+            Connection::Away => None,
+        };
         // What still comes over the old connection is not handled; the client sends it again.
         self.connections = self.connections.wrapping_add(1);
+        let parting = self.parting.get_or_insert(Parting {
+            sink,
+            error,
+            back: None,
+        });
+        if heir.node.is_some() {
+            // Its client is there already.
+            parting.say();
+        }
         // A client that is just coming back comes to the heir.
         self.resumption = None;
         self.heir = Some(heir);
@@ -45,40 +87,115 @@ impl Live {
         if self.heir.is_none() || !self.is_quiet() || self.has_ended {
             return;
         }
-        let Some(heir) = self.heir.take() else {
+        let Some(Heir {
+            node,
+            session: heir,
+        }) = self.heir.take()
+        else {
             return;
         };
-        let held = self.held.take().into_iter().map(|(_, stanza)| stanza);
-        let waiting = Waiting {
-            session: self.session.clone(),
-            held: held.collect(),
+        let departing = Departing {
+            waiting: Waiting {
+                session: self.session.clone(),
+                held: self.held.all(),
+            },
+            slot: self.slot,
         };
-        if let Err(waiting) = heir.send(Box::new(waiting)) {
-            // Nobody takes it any more.
-            waiting
-                .held
-                .into_iter()
-                .for_each(|stanza| self.hand_over(stanza));
-            self.end(None);
+        let is_taken = heir.send(Box::new(departing)).is_ok();
+        match node {
+            Some(node) if is_taken => self.has_left(Left::To(node)),
+            // Until it is said what has become of it.
+            None if is_taken => {}
+            _ => self.has_left(Left::Nowhere),
+        }
+    }
+
+    /// Somebody goes on with the session, or nobody does.
+    pub(super) fn has_left(&mut self, left: Left) {
+        let Some(parting) = self.parting.take() else {
+            return;
+        };
+        if self.has_ended {
             return;
         }
+        parting.say();
+        let node = match left {
+            Left::To(node) => Some(node),
+            Left::ToStore => None,
+            Left::Nowhere => {
+                self.heir = None;
+                self.wait_for_client();
+                if let Some(back) = parting.back {
+                    self.resume(*back);
+                }
+                return;
+            }
+        };
         self.has_ended = true;
-        self.free_place();
+        self.free_place(node);
         metrics::session_ended();
     }
 
-    /// Frees the place on this node, and nothing besides.
-    fn free_place(&self) {
+    /// A client that comes back to a session that is leaving waits until that has left, and then
+    /// finds it where it is.
+    pub(super) fn comes_back_late(&mut self, resumption: Resumption) -> Option<Resumption> {
+        match &mut self.parting {
+            Some(parting) => {
+                parting.back = Some(Box::new(resumption));
+                None
+            }
+            None => Some(resumption),
+        }
+    }
+
+    /// Tells whether the session is about to go on elsewhere: what others do with its name is
+    /// none of its business any more.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.parting.is_some()
+    }
+
+    /// The server ends before anybody could take the session.
+    pub(super) fn end_leaving(&mut self) {
+        self.has_left(Left::ToStore);
+    }
+
+    /// Ends without a word to anybody but its client: for contacts and rooms it goes on, on the
+    /// node where its name is.
+    pub(super) fn be_superseded(&mut self) {
+        if self.has_ended || self.is_leaving() {
+            return;
+        }
+        if let Connection::Here(sink) | Connection::Arriving(sink) = &self.connection {
+            sink.close(Some(StreamError::new(StreamCondition::Conflict)));
+        }
+        self.connection = Connection::Away;
+        self.has_ended = true;
+        self.free_place(None);
+        metrics::session_ended();
+    }
+
+    /// Frees the place on this node, and nothing besides. What other nodes see of the session
+    /// stays until the node shows it that goes on with it.
+    fn free_place(&self, node: Option<NodeId>) {
         if let Some(sm) = &self.session.sm {
             self.world.resumables.remove(&sm.id);
         }
-        let unbind = PresenceShardMsg::Unbind {
-            jid: self.session.facts.jid.clone(),
-            slot: self.slot,
-            reply: None,
+        self.forget_record();
+        let (jid, slot) = (self.session.facts.jid.clone(), self.slot);
+        if let Some(replica) = self.world.directory.replica() {
+            replica.linger(&jid, self.session.rooms.keys().cloned());
+        }
+        let free = match node {
+            Some(node) => PresenceShardMsg::Moved { jid, slot, node },
+            None => PresenceShardMsg::Unbind {
+                jid,
+                slot,
+                lingers: true,
+                reply: None,
+            },
         };
         // A shard that is being started again knows nothing of this session.
-        let _ = self.world.shard(self.cell.jid.as_str()).cast(unbind);
+        let _ = self.world.shard(self.cell.jid.as_str()).cast(free);
         self.world.directory.slots.release(self.slot);
         self.world.accounts.release(self.cell.clone());
     }
@@ -93,5 +210,15 @@ impl Live {
             }
         }
         self.wait_for_client();
+    }
+}
+
+/// Another host is told to those who can go there: a browser has its page from this one.
+fn for_connection(sink: &dyn Sink, error: StreamError) -> StreamError {
+    match error.condition {
+        StreamCondition::SeeOtherHost if !sink.follows_hosts() => {
+            StreamError::new(StreamCondition::SystemShutdown)
+        }
+        _ => error,
     }
 }

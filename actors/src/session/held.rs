@@ -45,10 +45,21 @@ impl Held {
         Some(oldest)
     }
 
+    /// Everything, oldest first.
+    pub(super) fn all(&self) -> Vec<Stanza> {
+        let all = self.stanzas.iter().map(|(_, stanza)| stanza.clone());
+        all.collect()
+    }
+
     /// Takes everything out.
     pub(super) fn take(&mut self) -> VecDeque<(Option<HoldKey>, Stanza)> {
         self.bytes = 0;
         std::mem::take(&mut self.stanzas)
+    }
+
+    /// Whether a stanza of this kind is held back.
+    pub(super) fn any(&self, is_it: impl Fn(&Stanza) -> bool) -> bool {
+        self.stanzas.iter().any(|(_, stanza)| is_it(stanza))
     }
 
     /// How much is held back, about.

@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use klatsch_protocol::effect::{DedupKey, Effect, Keep};
-use klatsch_protocol::facts::AccountData;
+use klatsch_protocol::facts::{AccountData, Facts};
 use klatsch_protocol::features::csi;
 use klatsch_protocol::jid::Jid;
 use klatsch_protocol::pipeline;
+use klatsch_protocol::routing;
 use klatsch_protocol::stanza::{Malformed, Message, Stanza, StreamCondition, StreamError};
 use klatsch_protocol::stream::sm;
 use klatsch_protocol::xml::Fragment;
@@ -17,15 +18,17 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::Live;
 use super::message::{Answered, Next};
+use super::refused::Known;
 use crate::log_writer::{Job, LogWriterMsg, Outcome, payload_hash, wait};
 use crate::metrics;
-use crate::router::STALE_MAX;
+use crate::router::{STALE_MAX, patiently};
 use crate::sessions::Credit;
 
 /// Something received and not yet dealt with.
 pub(super) struct Received {
     what: What,
     credit: Credit,
+    known: Known,
 }
 
 enum What {
@@ -46,6 +49,8 @@ pub(super) struct Current {
     pub(super) is_waiting: bool,
     decisions: u8,
     credit: Credit,
+    /// What its sender knew of refusals.
+    pub(super) known: Known,
 }
 
 /// Messages that are committed together.
@@ -88,7 +93,14 @@ impl Live {
             return;
         }
         match self.read(fragment) {
-            Ok(Some(what)) => self.inbox.push_back(Received { what, credit }),
+            Ok(Some(what)) => {
+                let known = self.refused.known();
+                self.inbox.push_back(Received {
+                    what,
+                    credit,
+                    known,
+                });
+            }
             Ok(None) => {}
             Err(error) => self.end(Some(error)),
         }
@@ -152,6 +164,7 @@ impl Live {
                 },
             }
         }
+        self.forget_refusals();
         self.finish_resumption();
         self.finish_hand_over();
         self.finish_closing();
@@ -163,9 +176,13 @@ impl Live {
     }
 
     fn begin(&mut self, received: Received) {
-        let Received { what, credit } = received;
+        let Received {
+            what,
+            credit,
+            known,
+        } = received;
         match what {
-            What::Stanza(stanza) => self.decide(stanza, credit, 1),
+            What::Stanza(stanza) => self.decide(stanza, credit, known, 1),
             What::AckRequest if !self.batch.jobs.is_empty() => {
                 self.batch.kept.push(Kept::AckRequest);
             }
@@ -174,6 +191,7 @@ impl Live {
                 self.inbox.push_front(Received {
                     what: other,
                     credit,
+                    known,
                 });
                 self.send_batch();
             }
@@ -187,12 +205,33 @@ impl Live {
         }
     }
 
-    fn decide(&mut self, stanza: Arc<Stanza>, credit: Credit, decisions: u8) {
+    /// Decides on what is known of the account; when another node has changed it, that is read
+    /// first.
+    fn decide(&mut self, stanza: Arc<Stanza>, credit: Credit, known: Known, decisions: u8) {
+        if self.cell.is_stale() && decisions < STALE_MAX {
+            return self.refresh(stanza, credit, known, decisions);
+        }
+        self.decide_on_what_is_at_hand(stanza, credit, known, decisions);
+    }
+
+    fn decide_on_what_is_at_hand(
+        &mut self,
+        stanza: Arc<Stanza>,
+        credit: Credit,
+        known: Known,
+        decisions: u8,
+    ) {
         let data = self.cell.data();
         let facts = self
             .world
             .facts(&self.cell.jid, &data, Some(&self.session.facts));
-        let effects = pipeline::decide_sent(&stanza, &facts).into();
+        let refused = match decisions {
+            1 => self.refuse_to_stranger(&stanza, &facts),
+            // It has been counted.
+            _ => None,
+        };
+        let effects = refused.unwrap_or_else(|| pipeline::decide_sent(&stanza, &facts));
+        let effects = effects.into();
         let is_waiting = false;
         self.current = Some(Box::new(Current {
             stanza,
@@ -201,14 +240,57 @@ impl Live {
             is_waiting,
             decisions,
             credit,
+            known,
         }));
+    }
+
+    fn refresh(&mut self, stanza: Arc<Stanza>, credit: Credit, known: Known, decisions: u8) {
+        self.current = Some(Box::new(Current {
+            stanza,
+            data: self.cell.data(),
+            effects: VecDeque::new(),
+            is_waiting: true,
+            decisions,
+            credit,
+            known,
+        }));
+        let (world, cell) = (self.world.clone(), self.cell.clone());
+        self.later(async move {
+            match patiently(world.accounts.refresh(&cell)).await {
+                Ok(()) => Answered::Stale,
+                // D5: a store that is down stops no presence and no ping. What is known was true
+                // a moment ago; what changes it is refused by the store itself.
+                Err(error) => {
+                    tracing::debug!(%error, "decided on what is known");
+                    Answered::Unreadable
+                }
+            }
+        });
+    }
+
+    /// Row R17: an account's messages to people who do not know it are counted before anything is
+    /// kept.
+    fn refuse_to_stranger(&self, stanza: &Stanza, facts: &Facts<'_>) -> Option<Vec<Effect>> {
+        if self.is_trusted() {
+            return None;
+        }
+        let stranger = routing::stranger(stanza, facts)?;
+        let (world, account) = (&self.world, &self.cell.jid);
+        let settings = &world.settings.strangers;
+        let taken = world
+            .strangers
+            .take(account, &stranger, settings, Instant::now());
+        let error = taken.err()?;
+        metrics::stranger_refused();
+        tracing::debug!(jid = %account, "too much to strangers");
+        Some(pipeline::reply_error(stanza, &error))
     }
 
     /// Carries out the next effect of a stanza.
     fn advance(&mut self, mut current: Box<Current>) {
         match current.effects.pop_front() {
             None => self.finish(*current),
-            Some(Effect::Keep(keep)) => {
+            Some(Effect::Keep(keep)) if !self.is_behind_refused(&current.stanza, current.known) => {
                 debug_assert!(
                     current.effects.is_empty(),
                     "nothing is decided behind a commit"
@@ -219,6 +301,10 @@ impl Live {
                 current.effects.push_front(effect);
                 self.current = Some(current);
                 self.send_batch();
+            }
+            Some(Effect::Keep(_)) => {
+                self.refuse_behind(&current.stanza);
+                self.finish(*current);
             }
             Some(effect) => {
                 current.is_waiting = self.perform(effect, &current);
@@ -333,6 +419,9 @@ impl Live {
         if let Some(reply) = refusal.and_then(|error| stanza.error_reply(&error)) {
             self.hand_over(reply);
         }
+        if outcome == Outcome::Refused {
+            self.note_refusal(stanza);
+        }
         self.count_handled();
     }
 
@@ -352,6 +441,9 @@ impl Live {
         }
         current.is_waiting = false;
         self.is_appearing = false;
+        if answered.refuses_for_now() {
+            self.note_refusal(&current.stanza);
+        }
         let data = self.cell.data();
         let facts = self
             .world
@@ -372,6 +464,16 @@ impl Live {
                 self.current = Some(current);
             }
             Next::Again => self.decide_again(*current),
+            Next::Anyway => {
+                let Current {
+                    stanza,
+                    credit,
+                    known,
+                    decisions,
+                    ..
+                } = *current;
+                self.decide_on_what_is_at_hand(stanza, credit, known, decisions);
+            }
         }
         self.go_on_reading();
         self.drive();
@@ -380,9 +482,11 @@ impl Live {
     /// The facts were stale. Somebody else changed the account; that ends.
     fn decide_again(&mut self, current: Current) {
         if current.decisions < STALE_MAX {
-            self.decide(current.stanza, current.credit, current.decisions + 1);
+            let decisions = current.decisions + 1;
+            self.decide(current.stanza, current.credit, current.known, decisions);
             return;
         }
+        self.note_refusal(&current.stanza);
         let mut current = current;
         current.effects = pipeline::reply_error(&current.stanza, &wait()).into();
         self.current = Some(Box::new(current));

@@ -6,11 +6,12 @@ use std::time::Duration;
 use klatsch_protocol::stanza::{StreamCondition, StreamError};
 use klatsch_protocol::stream::sm::{self, Sm};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::doze::Doze;
 use super::message::{Detach, ResumeAnswer, Resumption};
 use super::outbound::write_nonza;
-use super::{Arguments, Beginning, Connection, Live, Session};
+use super::{Arguments, Beginning, Connection, LAG_AFTER_RESTART, LAG_MAX, Live, Session};
 use crate::farewell::farewell;
 use crate::metrics;
 use crate::push;
@@ -37,6 +38,11 @@ impl Live {
             Beginning::Bound(sink) => (Connection::Arriving(sink), Vec::new()),
             Beginning::Waiting(held) => (Connection::Away, held),
         };
+        let now = Instant::now();
+        let caught_up = match &connection {
+            Connection::Away => now.checked_sub(LAG_MAX - LAG_AFTER_RESTART).unwrap_or(now),
+            Connection::Arriving(_) | Connection::Here(_) => now,
+        };
         let mut live = Self {
             world,
             slot,
@@ -45,12 +51,14 @@ impl Live {
             connection,
             connections: 0,
             tail_checks: 0,
+            caught_up,
             pushes: 0,
             is_appearing: false,
             resumption: None,
             inbox: Default::default(),
             current: None,
             batch: Default::default(),
+            refused: Default::default(),
             held: Default::default(),
             doze: Default::default(),
             kept,
@@ -58,12 +66,14 @@ impl Live {
             room_pulls: Default::default(),
             successor: None,
             heir: None,
+            parting: None,
             is_closing: false,
             has_ended: false,
         };
         if matches!(live.connection, Connection::Away) {
             live.go_on_waiting(held);
         }
+        live.show_record();
         live
     }
 
@@ -113,6 +123,7 @@ impl Live {
         let enabled = sm::enabled(&sm, self.world.settings.resume_seconds);
         write_nonza(&self.connection, &enabled);
         self.session.sm = Some(sm);
+        self.show_record();
     }
 
     /// The connection is gone.
@@ -162,6 +173,9 @@ impl Live {
             let _ = resumption.reply.send(Err(None));
             return;
         }
+        let Some(resumption) = self.comes_back_late(resumption) else {
+            return;
+        };
         // §5: the stream that is still open is ended.
         if let Connection::Here(old) | Connection::Arriving(old) = &self.connection {
             old.close(Some(StreamError::new(StreamCondition::Conflict)));
@@ -193,10 +207,12 @@ impl Live {
         let is_resumed = answer.is_ok();
         if reply.send(answer).is_ok() && is_resumed {
             self.connection = Connection::Arriving(sink);
+            self.know_refusals();
             // XEP-0352 §5: a resumed stream begins active.
             self.session.facts.inactive = false;
             self.doze = Doze::default();
             self.show_unheard();
+            self.show_record();
             metrics::session_resumed();
         } else {
             // It may try once more, with another h or over another connection.
@@ -240,14 +256,29 @@ impl Live {
         }
     }
 
+    /// Tells whether its client is where no rate applies.
+    pub(super) fn is_trusted(&self) -> bool {
+        match &self.connection {
+            Connection::Here(sink) | Connection::Arriving(sink) => sink.is_trusted(),
+            Connection::Away => false,
+        }
+    }
+
     /// Another session takes this one's name.
     pub(super) fn replace(&mut self, ended: oneshot::Sender<()>) {
+        if self.is_leaving() {
+            // Its heir does.
+            return;
+        }
         self.successor = Some(ended);
         self.end(Some(StreamError::new(StreamCondition::Conflict)));
     }
 
     /// Ends: the client is told why, the contacts see it go.
     pub(super) fn end(&mut self, error: Option<StreamError>) {
+        if self.is_leaving() {
+            self.end_leaving();
+        }
         if self.has_ended {
             return;
         }
@@ -268,6 +299,8 @@ impl Live {
         if let Some(sm) = &self.session.sm {
             self.world.resumables.remove(&sm.id);
         }
+        self.forget_record();
+        self.forget_rooms();
         metrics::session_ended();
         let facts = self.session.facts.clone();
         tokio::spawn(farewell(

@@ -4,19 +4,23 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use klatsch_cluster::node_id::NodeId;
 use klatsch_protocol::archive::Entry;
 use klatsch_protocol::effect::{Answer, Continue, Effect};
 use klatsch_protocol::jid::{BareJid, FullJid, Jid};
+use klatsch_protocol::ns;
 use klatsch_protocol::routing::Share;
-use klatsch_protocol::stanza::{Stanza, StanzaError, StreamCondition, StreamError};
+use klatsch_protocol::stanza::{ErrorKind, Stanza, StanzaError, StreamCondition, StreamError};
 use klatsch_protocol::xml::{Element, Fragment};
 use klatsch_store::StoreError;
 use tokio::sync::oneshot;
 
 use crate::log_writer::Outcome;
 use crate::mail::{Committed, Mail, RoomMail};
+use crate::replica::Ack;
 use crate::session::{Session, Waiting};
 use crate::sessions::Credit;
+use crate::slot::Slot;
 
 /// Mail of a session.
 pub enum SessionMsg {
@@ -53,6 +57,17 @@ pub enum SessionMsg {
     ResumeExpired(u32),
     /// Another session takes this one's name; it is told when this one has ended.
     Replace(oneshot::Sender<()>),
+    /// So much of what the client has sent would be known to whoever goes on with the session.
+    Known(Ack),
+    /// It goes on here, and was on another node before.
+    GoesOn {
+        /// What was for it since then may be lost.
+        since: tokio::time::Instant,
+        /// Contacts have seen it go.
+        has_gone: bool,
+    },
+    /// Another node's session has this one's name, and it began later.
+    Superseded,
     /// The node is short of memory: go, if at least so many bytes wait for the client.
     LetGo(usize),
     /// End with this error.
@@ -60,9 +75,11 @@ pub enum SessionMsg {
     /// The server stops: a session whose client cannot come back ends with this error. The
     /// other end of the channel hears of it, at once from a session that stays.
     Leave(StreamError, oneshot::Sender<()>),
-    /// The server stops: the connection ends with this error, and the session is handed over
-    /// once everything its client has sent is dealt with. One that cannot be resumed ends.
-    HandOver(StreamError, oneshot::Sender<Box<Waiting>>),
+    /// The session is handed over, once everything its client has sent is dealt with; its
+    /// connection ends with this error when somebody has it. One that cannot be resumed ends.
+    HandOver(StreamError, Heir),
+    /// What has become of a session that was handed over to no other node in particular.
+    Left(Left),
     /// An operator looks.
     Inspect(oneshot::Sender<Box<Session>>),
 }
@@ -77,8 +94,12 @@ pub enum Answered {
     Changed,
     /// The facts were stale: decide again.
     Stale,
+    /// The facts may be stale, and cannot be read now.
+    Unreadable,
     /// A change was refused.
     Refused(StanzaError),
+    /// It was refused, with these words.
+    Replied(Box<Stanza>),
     /// It is not known whether it was kept (D5).
     Uncertain,
     /// Nothing more to say.
@@ -86,6 +107,18 @@ pub enum Answered {
 }
 
 impl Answered {
+    /// Whether the same may well succeed later (RFC 6120 §8.3.2).
+    pub(super) fn refuses_for_now(&self) -> bool {
+        match self {
+            Self::Refused(error) => error.kind == ErrorKind::Wait,
+            Self::Replied(reply) => {
+                let error = reply.payloads().element("error", ns::CLIENT);
+                error.is_some_and(|error| error.get("type") == Some("wait"))
+            }
+            _ => false,
+        }
+    }
+
     /// What this means for the effects that wait.
     pub(super) fn effects(
         self,
@@ -96,6 +129,8 @@ impl Answered {
             Self::Loaded(answer, continued) => Next::Prepend(go_on(answer, continued)),
             Self::Changed | Self::Done | Self::Uncertain => Next::GoOn,
             Self::Stale => Next::Again,
+            Self::Unreadable => Next::Anyway,
+            Self::Replied(reply) => Next::Instead(vec![Effect::Reply(*reply)]),
             Self::Refused(error) => {
                 Next::Instead(klatsch_protocol::pipeline::reply_error(stanza, &error))
             }
@@ -113,6 +148,36 @@ pub(super) enum Next {
     Instead(Vec<Effect>),
     /// From the beginning.
     Again,
+    /// From the beginning, on what is known.
+    Anyway,
+}
+
+/// Who goes on with a session.
+pub struct Heir {
+    /// The node that its client has come to; nothing: an heir has yet to be found, and
+    /// [`SessionMsg::Left`] says who it was.
+    pub node: Option<NodeId>,
+    /// Where the session goes.
+    pub session: oneshot::Sender<Box<Departing>>,
+}
+
+/// A session on its way to an heir.
+pub struct Departing {
+    /// All there is to go on with.
+    pub waiting: Waiting,
+    /// Where it was.
+    pub slot: Slot,
+}
+
+/// What has become of a session that was handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// Another node has it.
+    To(NodeId),
+    /// The store keeps it.
+    ToStore,
+    /// Nobody takes it: it stays, and waits for its client.
+    Nowhere,
 }
 
 /// A client that comes back (XEP-0198 §5).
@@ -173,6 +238,14 @@ pub trait Sink: Send + Sync {
     fn close(&self, error: Option<StreamError>);
     /// Bytes the client has not taken yet.
     fn queued(&self) -> usize;
+    /// Tells whether its client is where no rate applies.
+    fn is_trusted(&self) -> bool {
+        false
+    }
+    /// Tells whether its client may be sent to another host (RFC 6120 §4.9.3.19).
+    fn follows_hosts(&self) -> bool {
+        false
+    }
     /// Closes without sending what waits, and gives its memory back.
     fn cut(&self) {
         self.close(Some(StreamError::new(StreamCondition::ResourceConstraint)));

@@ -2,7 +2,7 @@
 
 use klatsch_protocol::archive::{Direction, Entry};
 use klatsch_protocol::effect::{Effect, HoldKey};
-use klatsch_protocol::features::{avatar, csi, muc};
+use klatsch_protocol::features::{avatar, csi, muc, presence};
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::pipeline;
 use klatsch_protocol::routing::{self, Share};
@@ -12,11 +12,13 @@ use klatsch_protocol::stanza::{
 use klatsch_protocol::stream::sm::{self, Unacked};
 use klatsch_protocol::xml::Element;
 use klatsch_store::StoreError;
+use tokio::time::Instant;
 
 use super::cursor::Hint;
-use super::{Connection, Live, Pressure, Pull, SessionMsg};
+use super::{Connection, LAG_MAX, Live, Pressure, Pull, SessionMsg};
 use crate::mail::{Committed, Mail};
 use crate::metrics;
+use crate::replica::{Ack, Record};
 use crate::router::{self, patiently};
 
 /// The session reads on from its log while the connection has less than this queued, bytes:
@@ -67,6 +69,35 @@ impl Live {
                 }
                 other => self.perform_delivery(other),
             }
+        }
+    }
+
+    /// It goes on here; contacts who have been told that it has gone are told that it is there.
+    pub(super) fn go_on(&mut self, since: Instant, has_gone: bool) {
+        self.catch_up_since(since);
+        if !has_gone {
+            return;
+        }
+        let data = self.cell.data();
+        let facts = self
+            .world
+            .facts(&self.cell.jid, &data, Some(&self.session.facts));
+        for effect in presence::decide_back(&facts) {
+            self.perform_delivery(effect);
+        }
+    }
+
+    /// Lets other nodes know how far this session is, should they have to go on with it.
+    pub(super) fn show_record(&self) {
+        if let (Some(replica), Some(sm)) = (self.world.directory.replica(), &self.session.sm)
+            && sm.is_resumable()
+            && !self.has_ended
+        {
+            let record = Record {
+                handled: self.refused.handled_for_sure(sm.handled()),
+                ..Record::of(&self.session, sm)
+            };
+            replica.record(&sm.id, record);
         }
     }
 
@@ -212,8 +243,22 @@ impl Live {
         }
         self.wake_in_time(head > self.session.cursor.tail());
         self.session.cursor.hear_tail(head);
+        if !self.keeps_up(Instant::now()) {
+            let error = StreamError::new(StreamCondition::PolicyViolation);
+            self.end(Some(error.with_text("too far behind")));
+            return;
+        }
         self.go_on_reading();
         self.schedule_tail_check();
+    }
+
+    /// Tells whether the client has everything, or has had it not too long ago.
+    fn keeps_up(&mut self, now: Instant) -> bool {
+        let unacked = self.session.sm.as_ref().map_or(0, |sm| sm.unacked_len());
+        if unacked == 0 && !self.session.cursor.is_behind() {
+            self.caught_up = now;
+        }
+        now.duration_since(self.caught_up) < LAG_MAX
     }
 
     pub(super) fn can_take_entries(&self) -> bool {
@@ -362,14 +407,38 @@ impl Live {
                 self.note_delivery(id, share);
             }
         }
+        self.hear_of_refusals();
+        self.show_record();
         self.go_on_reading();
         Ok(())
     }
 
     /// Answers `<r/>`: everything the client sent before it has been dealt with.
     pub(super) fn answer_ack_request(&self) {
-        if let (Some(sm), Connection::Here(sink)) = (&self.session.sm, &self.connection) {
-            sink.nonza(&sm::answer(sm.handled()));
+        let Some(sm) = &self.session.sm else {
+            return;
+        };
+        self.show_record();
+        let ack = |h| Ack {
+            connection: self.connections,
+            h,
+        };
+        match self.world.directory.replica() {
+            Some(replica) if sm.is_resumable() => {
+                let known = self.refused.handled_for_sure(sm.handled());
+                replica.acknowledge_when_known(self.slot, ack(known));
+            }
+            _ => self.acknowledge(ack(sm.handled())),
+        }
+    }
+
+    /// Tells the client what is handled.
+    pub(super) fn acknowledge(&self, ack: Ack) {
+        // Over a later connection it has been told more.
+        if let (Connection::Here(sink), true) =
+            (&self.connection, ack.connection == self.connections)
+        {
+            sink.nonza(&sm::answer(ack.h));
         }
     }
 

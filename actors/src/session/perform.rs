@@ -4,20 +4,25 @@ use std::sync::Arc;
 
 use klatsch_protocol::account::AccountChange;
 use klatsch_protocol::effect::{Change, Effect, Flag, Interest};
+use klatsch_protocol::features::reporting::Report;
 use klatsch_protocol::stanza::{Presence, Stanza, StanzaError};
 use klatsch_protocol::stream::sm::Unacked;
 use klatsch_store::StoreError;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::inbound::Current;
 use super::message::Answered;
 use super::outbound::write_nonza;
 use super::{Connection, Live, SessionMsg};
+use crate::absence::SHOWN_BY;
 use crate::account_change::change_account;
-use crate::administration;
+use crate::administration::{self, notices};
 use crate::mail::{Address, Mail};
+use crate::metrics;
 use crate::presence_shard::{PresenceShardMsg, Shown};
 use crate::router::{self, Way, ask, patiently, refusal_of};
+use crate::timers::Wake;
 
 impl Live {
     /// Carries out one effect; tells whether it is still under way. Its end comes as
@@ -26,7 +31,7 @@ impl Live {
         match effect {
             Effect::Reply(stanza) => self.reply(stanza),
             Effect::Nonza(element) => write_nonza(&self.connection, &element),
-            Effect::Route(stanza) => return self.route(stanza),
+            Effect::Route(stanza) => return self.route(stanza, current),
             Effect::Load(query, go_on) => {
                 let (world, cell) = (self.world.clone(), self.cell.clone());
                 let asker = self.session.facts.jid.clone().into();
@@ -55,6 +60,22 @@ impl Live {
                 tracing::info!(target: "audit", by = %self.session.facts.jid, %domain, act = "announce");
                 administration::announce(&self.world, &domain, &message);
             }
+            Effect::Notice(changed) => {
+                let world = self.world.clone();
+                self.later(async move {
+                    notices::change(&world, &changed).await;
+                    Answered::Done
+                });
+                return true;
+            }
+            Effect::Stop(stop) => {
+                tracing::info!(target: "audit", by = %self.session.facts.jid, ?stop, act = "stop");
+                administration::stop::stop(&self.world, stop);
+            }
+            Effect::Report(report) => {
+                self.report(*report);
+                return true;
+            }
             Effect::DeliverOffline => {
                 self.go_on_reading();
             }
@@ -82,7 +103,7 @@ impl Live {
         self.hand_over(stanza);
     }
 
-    fn route(&mut self, stanza: Stanza) -> bool {
+    fn route(&mut self, stanza: Stanza, current: &Current) -> bool {
         match router::route(&self.world, &stanza) {
             Way::Done => false,
             Way::Refused(error) => {
@@ -96,6 +117,10 @@ impl Live {
                 if let Some(reply) = stanza.error_reply(&error) {
                     self.hand_over(reply);
                 }
+                false
+            }
+            Way::Room if self.is_behind_refused(&stanza, current.known) => {
+                self.refuse_behind(&stanza);
                 false
             }
             Way::Room => {
@@ -144,6 +169,27 @@ impl Live {
         });
     }
 
+    /// XEP-0377. A report is a message to people who do not know the reporter, and counted as
+    /// one (row R17): too many are dropped, for nobody would read them.
+    fn report(&self, report: Report) {
+        let (world, is_trusted) = (self.world.clone(), self.is_trusted());
+        self.later(async move {
+            let domain = report.domain();
+            let (by, jid, reason) = (&report.reporter, &report.reported, &report.reason);
+            let settings = &world.settings.strangers;
+            let take = || world.strangers.take(by, &domain, settings, Instant::now());
+            if !is_trusted && take().is_err() {
+                metrics::stranger_refused();
+                return Answered::Done;
+            }
+            tracing::info!(target: "audit", %by, %jid, reason, act = "report");
+            match administration::report(&world, &report).await {
+                Ok(()) => Answered::Done,
+                Err(error) => Answered::Refused(error),
+            }
+        });
+    }
+
     fn set_flag(&mut self, flag: Flag) -> bool {
         let facts = &mut self.session.facts;
         match flag {
@@ -177,6 +223,9 @@ impl Live {
                 .is_some_and(|presence| presence.priority() >= 0)
         };
         let appears = takes(&presence) && !takes(&self.session.facts.presence);
+        if presence.is_some() && self.session.facts.presence.is_none() {
+            self.catch_up_since(Instant::now());
+        }
         self.session.facts.presence = presence;
         if appears {
             // XEP-0160: what waits comes first. From here on entries are for this session, so
@@ -184,8 +233,18 @@ impl Live {
             // takes them.
             self.session.cursor.go_back_to(self.cell.delivered());
             self.is_appearing = true;
+            notices::tell_motd(&self.world, &self.cell, &self.session.facts.jid);
         }
         self.show();
+    }
+
+    /// Somebody who comes to another node at this moment is not known here yet, nor this session
+    /// there: later it is looked at what has become of the contacts since.
+    pub(super) fn catch_up_since(&self, since: Instant) {
+        if self.world.directory.peers().is_some() {
+            let wake = Wake::CatchUp(self.session.facts.jid.clone(), since);
+            self.world.timers.wake_after(SHOWN_BY, self.slot, wake);
+        }
     }
 
     /// Lets the presence shard publish what this session shows; goes on once it has, so that

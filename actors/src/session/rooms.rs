@@ -51,6 +51,7 @@ impl Live {
             match ask::deliver(&world, Arc::new(stanza), occupancy, counted).await {
                 Settled::Done => Answered::Done,
                 Settled::Refused(error) => Answered::Refused(error),
+                Settled::Replied(reply) => Answered::Replied(reply),
                 Settled::Uncertain => Answered::Uncertain,
             }
         });
@@ -77,7 +78,7 @@ impl Live {
             RoomMail::Heard(heard) => self.hear(heard),
             RoomMail::Shown(stanzas) => stanzas.iter().for_each(|stanza| self.show_stanza(stanza)),
             RoomMail::Remember(room, Some(occupancy)) => self.remember(room, occupancy),
-            RoomMail::Remember(room, None) => drop(self.session.rooms.remove(room)),
+            RoomMail::Remember(room, None) => self.forget_room(room),
             RoomMail::CaughtUp(room, id) => {
                 if let Some(inside) = self.session.rooms.get_mut(room) {
                     inside.cursor = Some(Cursor::at(*id));
@@ -99,9 +100,39 @@ impl Live {
     fn remember(&mut self, room: &BareJid, occupancy: &Occupancy) {
         let before = self.session.rooms.get(room);
         let cursor = before.and_then(|before| before.cursor.clone());
+        if let Some(replica) = self.world.directory.replica() {
+            replica.inside(room, &self.session.facts.jid, Some(occupancy));
+        }
         let occupancy = occupancy.clone();
         let inside = Membership { occupancy, cursor };
         self.session.rooms.insert(room.clone(), inside);
+        self.show_record();
+    }
+
+    fn forget_room(&mut self, room: &BareJid) {
+        self.session.rooms.remove(room);
+        if let Some(replica) = self.world.directory.replica() {
+            replica.inside(room, &self.session.facts.jid, None);
+        }
+    }
+
+    /// Nobody goes on with this session from its record.
+    pub(super) fn forget_record(&self) {
+        if let (Some(replica), Some(sm)) = (self.world.directory.replica(), &self.session.sm)
+            && sm.is_resumable()
+        {
+            replica.forget_record(&self.cell.jid, &sm.id);
+        }
+    }
+
+    /// The session ends: it is inside nothing.
+    pub(super) fn forget_rooms(&self) {
+        let Some(replica) = self.world.directory.replica() else {
+            return;
+        };
+        for room in self.session.rooms.keys() {
+            replica.inside(room, &self.session.facts.jid, None);
+        }
     }
 
     fn hear(&mut self, heard: &Heard) {
@@ -278,6 +309,16 @@ impl Live {
     pub(super) fn announce(&self, room: Option<&BareJid>) {
         let concerned = |inside: &&Membership| room.is_none_or(|it| *it == inside.occupancy.room);
         for inside in self.session.rooms.values().filter(concerned) {
+            let room = &inside.occupancy.room;
+            if let Some(replica) = self.world.directory.replica() {
+                let session = &self.session.facts.jid;
+                replica.inside(room, session, Some(&inside.occupancy));
+            }
+            let peers = self.world.directory.peers();
+            if peers.is_some_and(|peers| peers.home(room).is_some()) {
+                // The room's node sees it.
+                continue;
+            }
             let rejoin = KeeperMsg::Rejoin {
                 session: self.session.facts.jid.clone(),
                 occupancy: Box::new(inside.occupancy.clone()),

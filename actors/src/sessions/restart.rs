@@ -2,6 +2,9 @@
 //! the server stops, and waits for its client again when it has started (XEP-0198 §5). Who is
 //! in a contact list or in a room meanwhile stays there.
 //!
+//! A node of a cluster takes up what it has put away itself. What another has put away waits for
+//! that one, unless its client comes here, or the other is away for long.
+//!
 //! A server that is killed puts nothing away: then its clients log in anew, and what they have
 //! not seen waits in their logs.
 
@@ -10,14 +13,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use klatsch_cluster::codec;
+use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::stanza::{StreamCondition, StreamError};
-use klatsch_store::{StoreError, WaitingSession};
+use klatsch_store::{PutAway, StoreError, WaitingSession};
+use ractor::ActorRef;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Sessions;
 use crate::router::patiently;
-use crate::session::{Arguments, Beginning, SessionMsg, Waiting};
+use crate::session::{Arguments, Beginning, Left, SessionMsg, Waiting};
 use crate::world::now;
 
 /// So many sessions are put away in one transaction: it ends within some milliseconds.
@@ -27,6 +32,9 @@ const PUT_AWAY_AT_ONCE: usize = 500;
 /// read: the first byte decides. Raise it with every change of [`Waiting`].
 const SHAPE: u8 = 1;
 
+/// A node that is started again is back within this time, and takes up its own sessions.
+const BACK_WITHIN: Duration = Duration::from_secs(60);
+
 impl Sessions {
     /// Ends every connection with `<system-shutdown/>`. Sessions that cannot be resumed end and
     /// tell their contacts; the others are put away. It takes this long at most.
@@ -34,10 +42,16 @@ impl Sessions {
         let deadline = Instant::now() + patience;
         // First those that end: the others hear of it.
         self.let_leave(deadline).await;
-        let waiting = self.collect(deadline).await;
-        tracing::info!(count = waiting.len(), "sessions wait for the next start");
+        let sessions = self.sessions_here();
+        let hosts = self.client_hosts().await;
+        let departing = self.hand_over_these(&sessions, &hosts, deadline).await;
+        tracing::info!(count = departing.len(), "sessions wait for the next start");
+        let waiting: Vec<_> = departing.iter().map(|it| &it.waiting).collect();
         if let Err(error) = self.put_away(&waiting).await {
             tracing::warn!(%error, "sessions not put away: their clients log in anew");
+        }
+        for departing in &departing {
+            self.tell(departing.slot, Left::ToStore);
         }
         self.end_the_rest(deadline).await;
         if let Err(error) = self.world.accounts.write_cursors().await {
@@ -54,19 +68,6 @@ impl Sessions {
         }
     }
 
-    async fn collect(&self, deadline: Instant) -> Vec<Waiting> {
-        let handed_over = self.ask_all(|heir| SessionMsg::HandOver(stops(), heir));
-        let mut waiting = Vec::with_capacity(handed_over.len());
-        for session in handed_over {
-            // Otherwise it has ended, or its store does not answer in time; those behind it may
-            // have answered.
-            if let Ok(Ok(session)) = timeout_at(deadline, session).await {
-                waiting.push(*session);
-            }
-        }
-        waiting
-    }
-
     /// Sends every session a question of its own.
     fn ask_all<T>(
         &self,
@@ -81,12 +82,12 @@ impl Sessions {
         answers.into_inner()
     }
 
-    async fn put_away(&self, waiting: &[Waiting]) -> Result<(), StoreError> {
+    async fn put_away(&self, waiting: &[&Waiting]) -> Result<(), StoreError> {
         let patience = Duration::from_secs(self.world.settings.resume_seconds);
-        let until = now().plus(patience);
+        let (node, until) = (self.number(), now().plus(patience));
         for some in waiting.chunks(PUT_AWAY_AT_ONCE) {
-            let some: Vec<WaitingSession> = some.iter().filter_map(written).collect();
-            patiently(self.world.store.put_sessions_away(&some, until)).await?;
+            let some: Vec<WaitingSession> = some.iter().copied().filter_map(written).collect();
+            patiently(self.world.store.put_sessions_away(node, &some, until)).await?;
         }
         Ok(())
     }
@@ -105,18 +106,65 @@ impl Sessions {
         }
     }
 
+    /// This node's number, if there are others.
+    fn number(&self) -> Option<u16> {
+        let peers = self.world.directory.peers()?;
+        Some(peers.members().me.node.0)
+    }
+
     /// Takes up what an earlier run has put away; its clients have as long as those of lost
     /// connections to come back.
     ///
     /// # Errors
     /// As of the store: then nothing is taken up.
     pub(crate) async fn take_up(&self) -> Result<(), StoreError> {
-        let put_away = patiently(self.world.store.take_sessions(now())).await?;
+        let own = self.number().map_or(PutAway::All, PutAway::ByNode);
+        self.take_up_these(&own, "").await
+    }
+
+    /// Takes up an account's sessions, whichever node has put them away: a client has come for
+    /// the one of this id.
+    pub(super) async fn take_up_of(&self, account: &BareJid, previd: &str) {
+        let its = PutAway::Of(account.clone());
+        if let Err(error) = self.take_up_these(&its, previd).await {
+            tracing::warn!(%error, "no sessions taken up");
+        }
+    }
+
+    /// Takes up what other nodes have put away and do not come back for, as long as there are
+    /// others: whoever sees those sessions is to see their end.
+    pub(crate) async fn take_up_left(&self) {
+        if self.number().is_none() {
+            return;
+        }
+        let kept = Duration::from_secs(self.world.settings.resume_seconds);
+        let back_within = BACK_WITHIN.min(kept / 2);
+        loop {
+            sleep(back_within).await;
+            let left = PutAway::EndingBy(now().plus(kept - back_within));
+            if let Err(error) = self.take_up_these(&left, "").await {
+                tracing::debug!(%error, "no sessions of other nodes taken up");
+            }
+        }
+    }
+
+    /// A session that has begun meanwhile keeps its name, unless a client wants this one.
+    async fn take_up_these(&self, which: &PutAway, wanted: &str) -> Result<(), StoreError> {
+        let directory = &self.world.directory;
+        let is_over = |waiting: &Waiting| {
+            let session = &waiting.session;
+            let is_wanted = session.sm.as_ref().is_some_and(|sm| sm.id == wanted);
+            !is_wanted && directory.place(&session.facts.jid).is_some()
+        };
+        let put_away = patiently(self.world.store.take_sessions(which, now())).await?;
         let count = put_away.len();
         let mut taken_up = 0;
         for session in put_away {
             match read(&session.value) {
-                Some(waiting) => taken_up += usize::from(self.take_up_one(waiting).await),
+                Some(waiting) if is_over(&waiting) => {}
+                Some(waiting) => {
+                    taken_up += usize::from(self.take_up_one(waiting).await.is_some());
+                }
                 None => {
                     tracing::warn!(jid = %session.account, "a session of another version ends");
                 }
@@ -128,13 +176,12 @@ impl Sessions {
         Ok(())
     }
 
-    /// False: its account is gone, or the node cannot take it.
-    async fn take_up_one(&self, waiting: Waiting) -> bool {
+    /// Goes on with a session; nothing: its account is gone, or the node cannot take it.
+    pub(crate) async fn take_up_one(&self, waiting: Waiting) -> Option<ActorRef<SessionMsg>> {
         let Waiting { session, held } = waiting;
         let jid = session.facts.jid.clone();
-        let Ok((cell, _)) = patiently(self.world.accounts.hold(&jid.bare())).await else {
-            return false;
-        };
+        let account = patiently(self.world.accounts.hold(&jid.bare())).await;
+        let (cell, _) = account.ok()?;
         let arguments = Arguments {
             world: self.world.clone(),
             slot: self.reserve(&jid),
@@ -146,12 +193,12 @@ impl Sessions {
             Ok(actor) => {
                 // Its rooms know nobody yet.
                 let _ = actor.cast(SessionMsg::Announce(None));
-                true
+                Some(actor)
             }
             Err(error) => {
                 tracing::warn!(%jid, ?error, "a session cannot be taken up");
                 self.world.accounts.release(cell);
-                false
+                None
             }
         }
     }

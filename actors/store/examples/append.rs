@@ -1,6 +1,9 @@
 //! How many messages a second the store takes: two entries each, committed to disk.
 //!
-//! `cargo run --release -p klatsch-store --example append -- DIRECTORY ACCOUNTS BATCH SECONDS`
+//! `cargo run --release -p klatsch-store --example append -- STORE ACCOUNTS BATCH SECONDS NODES`
+//!
+//! STORE is a directory for a SQLite file, or the address of a PostgreSQL, which several nodes
+//! may fill at once.
 
 #![expect(clippy::print_stdout, reason = "its output is what it is for")]
 
@@ -106,17 +109,24 @@ async fn main() -> Result<()> {
             .and_then(|text| text.parse().ok())
             .unwrap_or(default)
     };
-    let directory = arguments.first().map_or(".", String::as_str);
+    let place = arguments.first().map_or(".", String::as_str);
     let (count, batch, seconds) = (number(1, 1000), number(2, 100), number(3, 10));
-    let store = Store::open(&format!("sqlite:{directory}/append.db")).await?;
-    let names = accounts(&store, count as usize).await?;
+    let url = match place.contains("://") {
+        true => place.to_owned(),
+        false => format!("sqlite:{place}/append.db"),
+    };
+    let mut nodes = Vec::new();
+    for _ in 0..number(4, 1).max(1) {
+        nodes.push(Store::open(&url).await?);
+    }
+    let names = accounts(&nodes[0], count as usize).await?;
     let begun = Instant::now();
     let until = begun + Duration::from_secs(seconds);
     let start = now().0 as u64;
-    let tasks: Vec<_> = (0..TASKS)
+    let tasks: Vec<_> = (0..TASKS * nodes.len() as u64)
         .map(|task| {
             tokio::spawn(run(
-                store.clone(),
+                nodes[(task / TASKS) as usize].clone(),
                 names.clone(),
                 batch,
                 start + (task << 40),

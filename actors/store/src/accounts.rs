@@ -54,6 +54,12 @@ subject! {
         /// # Errors
         /// `NoSuchAccount`, `Unavailable`, `Uncertain`.
         fn set_credentials(&self, account: &BareJid, credentials: &Credentials) -> ();
+        /// Adds keys to an account that has none of their hash; tells whether it had none. Tokens
+        /// and sessions stay: the password is the same.
+        ///
+        /// # Errors
+        /// `NoSuchAccount`, `Unavailable`, `Uncertain`.
+        fn add_keys(&self, account: &BareJid, keys: &ScramCredentials) -> bool;
         /// What is needed to log the account in; `None` when there is no such account.
         ///
         /// # Errors

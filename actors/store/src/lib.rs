@@ -1,11 +1,14 @@
 //! What klatsch remembers: accounts, rosters, block lists, rooms, logs, nodes and what people keep.
 //!
 //! [`Store`] is the handle everybody uses; one file per subject says what it can do and how
-//! that fails. `sqlite` keeps it on disk, `memory` in tests. The store never reads a
-//! clock: the time comes in with each call.
+//! that fails. `sqlite` keeps it on disk, `postgres` for several nodes, `memory` in tests. The
+//! store never reads a clock: the time comes in with each call.
 
 mod cache;
 mod memory;
+mod plan;
+mod postgres;
+mod rows;
 mod sqlite;
 
 pub mod accounts;
@@ -13,7 +16,9 @@ pub mod blocklist;
 pub mod error;
 pub mod invitations;
 pub mod kept;
+pub mod lives;
 pub mod log;
+pub mod moving;
 pub mod preferences;
 pub mod pubsub;
 pub mod push;
@@ -24,9 +29,11 @@ pub mod store;
 pub mod tokens;
 pub mod uploads;
 pub mod waiting;
+pub mod web_push;
 
 pub use accounts::{Account, Credentials};
 pub use error::{Result, StoreError};
+pub use lives::{KnownNode, Life};
 pub use log::{
     Append, Appended, Arrival, Arrived, Dedup, LogAppend, LogAppended, Placed, Restore, Sent,
 };
@@ -34,4 +41,4 @@ pub use rooms::{RoomAppend, RoomAppended};
 pub use snapshot::Snapshot;
 pub use store::Store;
 pub use uploads::{Begun, ContentHash, Reserved, Upload};
-pub use waiting::WaitingSession;
+pub use waiting::{PutAway, WaitingSession};

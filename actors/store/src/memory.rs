@@ -1,13 +1,16 @@
 //! The store in memory, for tests: the same promises, until the process ends.
 
 mod invitations;
+mod lives;
 mod log;
+mod moving;
 mod nodes;
 mod push;
 mod rooms;
 mod tokens;
 mod uploads;
 mod waiting;
+mod web_push;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -20,6 +23,7 @@ use klatsch_protocol::features::invitation::{Invitation, TokenHash};
 use klatsch_protocol::features::push::Registration;
 use klatsch_protocol::features::roster::{Roster, RosterChange, Subscription};
 use klatsch_protocol::features::upload;
+use klatsch_protocol::features::web_push::Registration as Browser;
 use klatsch_protocol::jid::{BareJid, Jid};
 use klatsch_protocol::sasl::ScramCredentials;
 use klatsch_protocol::time::Timestamp;
@@ -27,12 +31,12 @@ use klatsch_protocol::time::Timestamp;
 use crate::accounts::{Account, Accounts, Credentials, LIST_MAX};
 use crate::blocklist::Blocklists;
 use crate::error::{Result, StoreError};
+use crate::lives::KnownNode;
 use crate::preferences::ArchivePreferences;
 use crate::roster::{REMOVED_MAX, Rosters};
 use crate::snapshot::{Snapshot, Snapshots};
 use crate::store::Upkeep;
 use crate::tokens::Token;
-use crate::waiting::WaitingSession;
 use log::Log;
 
 /// The memory backend.
@@ -55,7 +59,9 @@ struct State {
     invitations: BTreeMap<TokenHash, Invitation>,
     uploads: BTreeMap<upload::slot::Id, uploads::Held>,
     /// Each with the time its session waits until.
-    waiting: Vec<(WaitingSession, Timestamp)>,
+    waiting: Vec<waiting::Put>,
+    /// Nodes, in the order of their numbers.
+    lives: Vec<KnownNode>,
 }
 
 /// One life of an account.
@@ -68,6 +74,7 @@ struct Life {
     preferences: Preferences,
     kept: BTreeMap<String, Bytes>,
     push: Vec<Registration>,
+    web_push: Vec<Browser>,
     /// With the client each belongs to.
     tokens: Vec<(String, Token)>,
 }
@@ -177,8 +184,20 @@ impl Accounts for Memory {
         let life = life.ok_or(StoreError::NoSuchAccount)?;
         life.set_keys(credentials);
         life.tokens.clear();
+        life.web_push.clear();
         state.forget_waiting(account);
         Ok(())
+    }
+
+    async fn add_keys(&self, account: &BareJid, keys: &ScramCredentials) -> Result<bool> {
+        self.change(account, |life| {
+            let is_new = life.scram.iter().all(|known| known.hash != keys.hash);
+            if is_new {
+                life.scram.push(keys.clone());
+                life.scram.sort_by_key(|known| known.hash);
+            }
+            Ok(is_new)
+        })
     }
 
     async fn credentials(&self, account: &BareJid) -> Result<Option<Credentials>> {
@@ -293,6 +312,7 @@ impl State {
             preferences: Preferences::default(),
             kept: BTreeMap::new(),
             push: Vec::new(),
+            web_push: Vec::new(),
             tokens: Vec::new(),
         };
         life.set_keys(credentials);
@@ -302,7 +322,7 @@ impl State {
 
     fn forget_waiting(&mut self, account: &BareJid) {
         self.waiting
-            .retain(|(session, _)| session.account != *account);
+            .retain(|(session, ..)| session.account != *account);
     }
 }
 

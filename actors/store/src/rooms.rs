@@ -91,6 +91,13 @@ subject! {
         /// # Errors
         /// `Unavailable`, `Corrupt`.
         fn rooms(&self, service: &str, after: Option<&BareJid>, max: u32) -> Vec<BareJid>;
+        /// The rooms of all services that end when nobody is inside, in the order of their
+        /// addresses: those after `after`, at most `max` (and [`LIST_MAX`]). Reads all there
+        /// are, so it is for an errand now and then.
+        ///
+        /// # Errors
+        /// `Unavailable`, `Corrupt`.
+        fn temporary_rooms(&self, after: Option<&BareJid>, max: u32) -> Vec<BareJid>;
         /// How many rooms an account has created that still are (row M09).
         ///
         /// # Errors

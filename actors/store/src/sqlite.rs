@@ -11,8 +11,10 @@ mod blocklist;
 mod faults;
 mod invitations;
 mod kept;
+mod lives;
 mod log;
 mod merge;
+mod moving;
 mod nodes;
 mod open;
 mod preferences;
@@ -28,19 +30,20 @@ mod statements;
 mod tokens;
 mod uploads;
 mod waiting;
+mod web_push;
 mod writer;
 
 use std::pin::Pin;
 use std::sync::Arc;
 
-use klatsch_protocol::jid::{BareJid, Jid};
 use klatsch_protocol::time::Timestamp;
 use sqlx::SqlitePool;
 use tokio::sync::Mutex;
 
 use crate::error::{Result, StoreError};
+use crate::plan::LogOf;
+use crate::rows::{bare, jid, signed, unsigned};
 use crate::store::Upkeep;
-use log::LogOf;
 use recent::Tails;
 use search::Index;
 use writer::Writer;
@@ -137,24 +140,4 @@ impl Upkeep for Sqlite {
             Err(StoreError::Corrupt(found.join("; ")))
         }
     }
-}
-
-/// An account's address as it stands in the database.
-fn bare(text: &str) -> Result<BareJid> {
-    BareJid::parse(text).map_err(|error| StoreError::Corrupt(format!("address {text:?}: {error}")))
-}
-
-/// Any address as it stands in the database.
-fn jid(text: &str) -> Result<Jid> {
-    Jid::parse(text).map_err(|error| StoreError::Corrupt(format!("address {text:?}: {error}")))
-}
-
-/// Numbers of ours are below 2^63; SQLite knows signed ones only.
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// A number from the database that cannot be negative.
-fn unsigned(number: i64) -> Result<u64> {
-    u64::try_from(number).map_err(|_| StoreError::Corrupt(format!("negative number {number}")))
 }

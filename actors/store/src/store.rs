@@ -6,6 +6,7 @@ use klatsch_protocol::time::Timestamp;
 
 use crate::error::{Result, StoreError};
 use crate::memory::Memory;
+use crate::postgres::Postgres;
 use crate::sqlite::Sqlite;
 
 /// A store; a clone costs a counter. Every call may be dropped at any time: what has begun
@@ -18,23 +19,28 @@ pub struct Store {
 /// What is behind a [`Store`].
 pub(crate) enum Backend {
     Sqlite(Sqlite),
+    Postgres(Postgres),
     Memory(Memory),
 }
 
 impl Store {
-    /// Opens `sqlite:PATH`, made if it is not there and brought up to date, or `memory:`.
+    /// Opens `sqlite:PATH`, made if it is not there; `postgres://USER@HOST/DATABASE`, a database
+    /// that is there, with `connections=` for how many of them, and with `sslmode=` and
+    /// `sslrootcert=` as libpq takes them; or `memory:`. Brings it up to date.
     ///
     /// # Errors
-    /// `Unavailable` when the file cannot be opened or the address is neither of these,
-    /// `Corrupt` when it is no database of ours or one of a newer version.
+    /// `Unavailable` when it cannot be opened, does not keep what it has promised, or the
+    /// address is none of these, `Corrupt` when it is no database of ours or one of a newer
+    /// version.
     pub async fn open(url: &str) -> Result<Self> {
         let backend = match url.split_once(':') {
             Some(("sqlite", path)) if !path.is_empty() => {
                 Backend::Sqlite(Sqlite::open(path.as_ref()).await?)
             }
+            Some(("postgres" | "postgresql", _)) => Backend::Postgres(Postgres::open(url).await?),
             Some(("memory", "")) => Backend::Memory(Memory::default()),
             _ => {
-                let text = format!("{url:?} is neither sqlite:PATH nor memory:");
+                let text = format!("{url:?} is neither sqlite:PATH nor postgres://… nor memory:");
                 return Err(StoreError::Unavailable(text));
             }
         };
@@ -62,6 +68,12 @@ macro_rules! subject {
                 match &*self.backend {
                     $crate::store::Backend::Sqlite(backend) => {
                         $name::$function(backend $(, $argument)*).await
+                    }
+                    $crate::store::Backend::Postgres(backend) => {
+                        // A question over the network is much to keep; where it goes is not
+                        // worth its size in every future that asks.
+                        let doing = Box::pin($name::$function(backend $(, $argument)*));
+                        $crate::postgres::patiently(stringify!($name), doing).await
                     }
                     $crate::store::Backend::Memory(backend) => {
                         $name::$function(backend $(, $argument)*).await

@@ -3,6 +3,7 @@
 
 use klatsch_protocol::features::upload::SlotRequest;
 use klatsch_protocol::features::upload::slot::Id;
+use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::time::Timestamp;
 
 use crate::store::subject;
@@ -76,6 +77,18 @@ subject! {
         /// # Errors
         /// `Unavailable`, `Corrupt`.
         fn upload(&self, id: Id, now: Timestamp) -> Option<Upload>;
+        /// The files of an account that are there, in the order of their ids: those after
+        /// `after`, at most `max`.
+        ///
+        /// # Errors
+        /// `Unavailable`, `Corrupt`.
+        fn uploads_of(
+            &self,
+            account: &BareJid,
+            after: Option<Id>,
+            max: u32,
+            now: Timestamp
+        ) -> Vec<(Id, Upload)>;
         /// Forgets files and slots whose time is over, at most `max`; answers their contents,
         /// which may be wanted by other files.
         ///

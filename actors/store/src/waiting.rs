@@ -18,19 +18,38 @@ pub struct WaitingSession {
     pub value: Bytes,
 }
 
+/// Which of the sessions put away are taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PutAway {
+    /// All of them.
+    All,
+    /// Those that this node of the cluster has put away, or nobody knows which.
+    ByNode(u16),
+    /// Those of an account.
+    Of(BareJid),
+    /// Those whose time is over at this time.
+    EndingBy(Timestamp),
+}
+
 subject! {
     /// Sessions put away.
     Waiting {
         /// Puts sessions away; those of accounts that do not exist or may not log in are
         /// dropped. Another password, and the end of an account, drop them too (row A14).
+        /// `node`: which one of the cluster does it; SQLite, which serves one, forgets it.
         ///
         /// # Errors
         /// `Unavailable`, `Uncertain`.
-        fn put_sessions_away(&self, sessions: &[WaitingSession], until: Timestamp) -> ();
-        /// Takes all of them out, and answers those whose time is not over.
+        fn put_sessions_away(
+            &self,
+            node: Option<u16>,
+            sessions: &[WaitingSession],
+            until: Timestamp
+        ) -> ();
+        /// Takes these out, and answers those whose time is not over.
         ///
         /// # Errors
         /// `Unavailable`, `Uncertain`, `Corrupt`.
-        fn take_sessions(&self, now: Timestamp) -> Vec<WaitingSession>;
+        fn take_sessions(&self, which: &PutAway, now: Timestamp) -> Vec<WaitingSession>;
     }
 }

@@ -15,8 +15,12 @@ mod arrivals;
 mod blocklist;
 #[path = "contract/invitations.rs"]
 mod invitations;
+#[path = "contract/lives.rs"]
+mod lives;
 #[path = "contract/log.rs"]
 mod log;
+#[path = "contract/moving.rs"]
+mod moving;
 #[path = "contract/nodes.rs"]
 mod nodes;
 #[path = "contract/preferences.rs"]
@@ -35,11 +39,19 @@ mod rooms;
 mod roster;
 #[path = "contract/search.rs"]
 mod search;
+#[path = "contract/several_nodes.rs"]
+mod several_nodes;
+#[path = "contract/silence.rs"]
+mod silence;
 #[path = "contract/support.rs"]
 mod support;
+#[path = "contract/together.rs"]
+mod together;
 #[path = "contract/tokens.rs"]
 mod tokens;
 #[path = "contract/uploads.rs"]
 mod uploads;
 #[path = "contract/waiting.rs"]
 mod waiting;
+#[path = "contract/web_push.rs"]
+mod web_push;

@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test file uses its share")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+pub(crate) mod cluster;
 pub(crate) mod room;
 
 use std::collections::VecDeque;
@@ -53,13 +54,7 @@ impl Scene {
     }
 
     pub(crate) async fn with(wire: Wire, settings: Settings) -> Self {
-        let store = Store::open("memory:").await.unwrap();
-        for account in [ALICE, BOB, CAROL] {
-            store
-                .create_account(&bare(account), &Credentials::default(), false, Timestamp(0))
-                .await
-                .unwrap();
-        }
+        let store = peopled_store().await;
         let node = Node::start(host(), settings, store.clone(), wire)
             .await
             .unwrap();
@@ -195,7 +190,19 @@ impl Scene {
     }
 }
 
-fn host() -> Host {
+/// A store with the accounts alice, bob and carol.
+pub(crate) async fn peopled_store() -> Store {
+    let store = Store::open("memory:").await.unwrap();
+    for account in [ALICE, BOB, CAROL] {
+        store
+            .create_account(&bare(account), &Credentials::default(), false, Timestamp(0))
+            .await
+            .unwrap();
+    }
+    store
+}
+
+pub(crate) fn host() -> Host {
     Host {
         // Two organisations on one server.
         domains: vec![bare("example.org"), bare("example.net")],
@@ -208,6 +215,7 @@ fn host() -> Host {
         external_services: Default::default(),
         contacts: Default::default(),
         registration: Default::default(),
+        web_push: None,
         components: vec![bare(BOT)],
     }
 }
@@ -278,6 +286,15 @@ impl Client {
         };
         let found = timeout(PATIENCE, find).await;
         found.unwrap_or_else(|_| panic!("{} is never written {texts:?}", self.jid))
+    }
+
+    /// Waits for a stanza with each of these texts, in whatever order, that contains this one.
+    pub(crate) async fn expect_each(&self, texts: &[&str], common: &str) {
+        let mut missing = texts.to_vec();
+        while !missing.is_empty() {
+            let written = self.expect(common).await;
+            missing.retain(|text| !written.contains(text));
+        }
     }
 
     /// Answers everything written until now; everything sent before has been dealt with.
@@ -412,5 +429,9 @@ impl Sink for Line {
 
     fn queued(&self) -> usize {
         *self.queued.lock().unwrap()
+    }
+
+    fn follows_hosts(&self) -> bool {
+        true
     }
 }

@@ -53,6 +53,21 @@ impl Internal {
         }
     }
 
+    async fn lacking(&self, account: &BareJid, hashes: &[Hash]) -> Option<Vec<Hash>> {
+        let found = self.look_up(account).await.ok()??;
+        let has = |hash: &&Hash| found.scram.iter().any(|keys| keys.hash == **hash);
+        Some(hashes.iter().filter(|hash| !has(hash)).copied().collect())
+    }
+
+    async fn add(&self, account: &BareJid, keys: &ScramCredentials) {
+        match self.store.add_keys(account, keys).await {
+            Ok(true) => tracing::info!(jid = %account, hash = keys.hash.name(), "keys added"),
+            // Another password has come meanwhile, with all its keys.
+            Ok(false) => {}
+            Err(error) => tracing::warn!(jid = %account, error = %error, "cannot add keys"),
+        }
+    }
+
     async fn check(&self, account: &BareJid, password: Secret) -> Verdict {
         let Ok(found) = self.look_up(account).await else {
             return Verdict::Unavailable;
@@ -83,5 +98,17 @@ impl Backend for Internal {
 
     fn check_password<'a>(&'a self, account: &'a BareJid, password: Secret) -> Answer<'a, Verdict> {
         Box::pin(self.check(account, password))
+    }
+
+    fn lacking_keys<'a>(
+        &'a self,
+        account: &'a BareJid,
+        hashes: &'a [Hash],
+    ) -> Answer<'a, Option<Vec<Hash>>> {
+        Box::pin(self.lacking(account, hashes))
+    }
+
+    fn add_keys<'a>(&'a self, account: &'a BareJid, keys: &'a ScramCredentials) -> Answer<'a, ()> {
+        Box::pin(self.add(account, keys))
     }
 }

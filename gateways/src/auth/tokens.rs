@@ -4,12 +4,16 @@
 
 use std::time::Duration;
 
+use klatsch_protocol::channels::Grant;
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::sasl::{HtMechanism, Secret, ht};
 use klatsch_protocol::stream::fast::{Issued, TokenLogin, TokenVerdict};
 use klatsch_protocol::time::Timestamp;
 use klatsch_store::tokens::Token;
 use klatsch_store::{Store, StoreError};
+use subtle::ConstantTimeEq;
+
+use super::api_token::{self, ApiTokenName, ApiVerdict};
 
 /// For so long a token can be used: a phone in a drawer for a season has to ask its owner again.
 const LIFETIME: Duration = Duration::from_secs(90 * 24 * 3600);
@@ -61,6 +65,68 @@ impl Tokens {
             Err(StoreError::Conflict) => TokenVerdict::Wrong,
             Err(error) => unavailable(&error),
         }
+    }
+
+    /// Checks a token of a program.
+    pub async fn check_api(
+        &self,
+        name: &ApiTokenName,
+        token: &Secret,
+        now: Timestamp,
+    ) -> ApiVerdict {
+        let known = match self.store.tokens(&name.account, &name.agent()).await {
+            Ok(known) => known,
+            Err(error) => {
+                tracing::warn!(error = %error, "cannot check a token");
+                return ApiVerdict::Unavailable;
+            }
+        };
+        let found = known.into_iter().find(|known| {
+            let text = name.token(&self.key, &known.seed);
+            let is_it = text.expose().as_bytes().ct_eq(token.expose().as_bytes());
+            known.expiry > now && bool::from(is_it)
+        });
+        let grant = found.and_then(|known| api_token::grant_in(&known.mechanism));
+        grant.map_or(ApiVerdict::Wrong, ApiVerdict::Right)
+    }
+
+    /// Makes a token for a program, which takes the place of one of the same name.
+    ///
+    /// # Errors
+    /// `NoSuchAccount`, `Unavailable`, `Uncertain`.
+    pub async fn issue_api(
+        &self,
+        name: &ApiTokenName,
+        grant: &Grant,
+        now: Timestamp,
+        lifetime: Duration,
+    ) -> Result<Secret, StoreError> {
+        let mut seed = [0; SEED_BYTES];
+        getrandom::fill(&mut seed).expect("the system has randomness");
+        let token = Token {
+            mechanism: api_token::mechanism_of(grant),
+            seed: seed.to_vec(),
+            issued: now,
+            expiry: now.plus(lifetime),
+            count: 0,
+            is_new: true,
+        };
+        let agent = name.agent();
+        // One that has been used would stay beside the new one.
+        self.store
+            .forget_tokens(&name.account, Some(&agent))
+            .await?;
+        self.store.give_token(&name.account, &agent, &token).await?;
+        Ok(name.token(&self.key, &seed))
+    }
+
+    /// Takes the token of a program away.
+    ///
+    /// # Errors
+    /// `NoSuchAccount`, `Unavailable`, `Uncertain`.
+    pub async fn revoke_api(&self, name: &ApiTokenName) -> Result<(), StoreError> {
+        let agent = name.agent();
+        self.store.forget_tokens(&name.account, Some(&agent)).await
     }
 
     fn text(&self, login: &TokenLogin, mechanism: HtMechanism, seed: &[u8]) -> Secret {

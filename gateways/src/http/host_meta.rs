@@ -63,6 +63,11 @@ fn answer(content_type: &'static str, text: String) -> Response {
     cacheable((headers, text).into_response())
 }
 
+/// Where the WebSocket and BOSH of the host are that was asked.
+pub(crate) fn ways(requester: Requester, headers: &HeaderMap) -> Option<[String; 2]> {
+    links(requester, headers).map(|links| links.map(|(_, link)| link))
+}
+
 /// The ways to the host that was asked, with their relations.
 fn links(requester: Requester, headers: &HeaderMap) -> Option<[(&'static str, String); 2]> {
     let host = headers

@@ -4,11 +4,10 @@
 //! Leaves out: a choice of apps by the visitor's system, which would have to be kept up to date.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::extract::{FromRequest, Path, Request, State};
+use axum::Extension;
+use axum::extract::{Path, Request, State};
 use axum::response::Response;
-use axum::{Extension, Form};
 use http::StatusCode;
 use klatsch_actors::account_change::AccountError;
 use klatsch_actors::derivation::KeysError;
@@ -21,14 +20,11 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use super::HttpState;
+use super::form::{self, secret};
 use super::page::{escape, page};
 use super::requester::Requester;
-use super::signup::secret;
 use crate::auth::Registrar;
 use crate::auth::registrar::Refused;
-
-/// How long a browser may take to send the form.
-const FORM_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What the form sends.
 #[derive(Deserialize)]
@@ -67,14 +63,13 @@ pub(crate) async fn submit(
         Ok(found) => found,
         Err(refusal) => return refusal,
     };
-    let read = tokio::time::timeout(FORM_TIMEOUT, Form::<Sent>::from_request(request, &())).await;
-    let Ok(Ok(Form(sent))) = read else {
-        let text = "The form did not arrive as a whole. Please try again.";
-        return form(StatusCode::BAD_REQUEST, &invitation, &token, "", Some(text));
+    let Some(sent) = form::read::<Sent>(request).await else {
+        let (status, text) = (StatusCode::BAD_REQUEST, form::NOT_WHOLE);
+        return form(status, &invitation, &token, "", Some(text));
     };
     let typed = sent.name.clone();
     match make(registrar, requester, &invitation, &token, sent).await {
-        Ok(account) => welcome(&account),
+        Ok(account) => welcome(&account, state.web.is_some()),
         Err((StatusCode::GONE, _)) => not_valid(StatusCode::GONE),
         Err((status, text)) => form(status, &invitation, &token, &typed, Some(&text)),
     }
@@ -216,11 +211,15 @@ fn form(
     page(status, "Invitation", &body)
 }
 
-fn welcome(account: &BareJid) -> Response {
+fn welcome(account: &BareJid, has_web_client: bool) -> Response {
     let account = escape(account.as_str());
+    let here = match has_web_client {
+        true => "<a href=\"/\">right here</a>, or ",
+        false => "",
+    };
     let body = format!(
-        "<h1>Welcome</h1>\n<p>The account <code>{account}</code> is ready. Log in with it in any \
-         <a rel=\"noreferrer\" href=\"https://xmpp.org/software/\">app for XMPP</a>.</p>"
+        "<h1>Welcome</h1>\n<p>The account <code>{account}</code> is ready. Log in with it {here}in \
+         any <a rel=\"noreferrer\" href=\"https://xmpp.org/software/\">app for XMPP</a>.</p>"
     );
     page(StatusCode::CREATED, "Welcome", &body)
 }

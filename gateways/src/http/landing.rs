@@ -1,4 +1,5 @@
-//! The start page, until the web client takes its place.
+//! How to connect, for who has no script or another client: the start page where there is no web
+//! client.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use http::StatusCode;
 use super::HttpState;
 use super::page::{escape, page};
 
-/// `/`
+/// `/about`
 pub(crate) async fn show(State(state): State<Arc<HttpState>>) -> Response {
     let mut body = String::from(
         "<h1>Your chat server is running</h1>\n\

@@ -6,27 +6,21 @@ mod link;
 
 use std::fmt::Write;
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::extract::{FromRequest, Path, Request, State};
+use axum::Extension;
+use axum::extract::{Path, Request, State};
 use axum::response::Response;
-use axum::{Extension, Form};
 use http::StatusCode;
 use klatsch_protocol::features::registration::PASSWORD_CHARACTERS_MIN;
 use secrecy::SecretString;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 pub use link::{Create, CreateError, NewAdministrator, SignupLink};
 
 use super::HttpState;
+use super::form::{self, secret};
 use super::page::{escape, page};
 use super::requester::Requester;
-
-/// A form of four fields; more is no form of ours.
-pub(crate) const FORM_BYTES_MAX: usize = 16 * 1024;
-
-/// How long a browser may take to send it.
-const FORM_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What the form sends.
 #[derive(Deserialize)]
@@ -37,10 +31,6 @@ struct Sent {
     password: SecretString,
     #[serde(deserialize_with = "secret")]
     repeated: SecretString,
-}
-
-pub(crate) fn secret<'de, D: Deserializer<'de>>(from: D) -> Result<SecretString, D::Error> {
-    String::deserialize(from).map(SecretString::from)
 }
 
 /// `GET /signup/{token}`
@@ -66,9 +56,8 @@ pub(crate) async fn submit(
         Ok(link) => link,
         Err(refusal) => return refusal,
     };
-    let Some(sent) = read_form(request).await else {
-        let text = "The form did not arrive as a whole. Please try again.";
-        return form(StatusCode::BAD_REQUEST, &state, "", Some(text));
+    let Some(sent) = form::read::<Sent>(request).await else {
+        return form(StatusCode::BAD_REQUEST, &state, "", Some(form::NOT_WHOLE));
     };
     let name = sent.name.clone();
     let complain = |text: &str| form(StatusCode::UNPROCESSABLE_ENTITY, &state, &name, Some(text));
@@ -113,12 +102,6 @@ fn usable_link<'a>(
     } else {
         Ok(link)
     }
-}
-
-async fn read_form(request: Request) -> Option<Sent> {
-    let read = Form::from_request(request, &());
-    let Form(sent) = tokio::time::timeout(FORM_TIMEOUT, read).await.ok()?.ok()?;
-    Some(sent)
 }
 
 fn checked(form: Sent, domains: &[String]) -> Result<NewAdministrator, &'static str> {

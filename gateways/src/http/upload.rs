@@ -7,6 +7,7 @@
 
 mod answer;
 mod contents;
+mod elsewhere;
 mod receive;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use axum::routing::get;
 use http::header::HOST;
 use http::uri::Authority;
 use http::{HeaderMap, Method, StatusCode};
+use klatsch_actors::files::Files;
 use klatsch_actors::strain::Strain;
 use klatsch_protocol::features::upload::slot::{Key, NoSlot, Slot, parse_id};
 use klatsch_protocol::jid::BareJid;
@@ -30,6 +32,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tower_http::services::ServeFile;
 
 pub use contents::Contents;
+pub use elsewhere::offer;
 
 use crate::metrics;
 
@@ -47,7 +50,9 @@ pub struct Uploads {
     /// What is known of them.
     pub store: Store,
     /// Where their bytes lie.
-    pub contents: Contents,
+    pub contents: Arc<Contents>,
+    /// Where they lie on other nodes.
+    pub files: Files,
     /// What slots are signed with.
     pub key: Key,
     /// Whether the disk has room.
@@ -253,15 +258,23 @@ impl Uploads {
         if is_whole && request.method() == Method::GET {
             metrics::upload_served(upload.size);
         }
+        if !self.contents.has(&upload.content).await
+            && let Err(refusal) = self.bring(upload).await
+        {
+            tracing::error!(name = upload.name, "a file's content is gone");
+            return refusal.into_response();
+        }
         let path = self.contents.path(&upload.content);
         match ServeFile::new(path).try_call(request).await {
-            Ok(response) if response.status() == StatusCode::NOT_FOUND => {
-                tracing::error!(name = upload.name, "a file's content is gone");
-                Refusal::NotFound.into_response()
-            }
             Ok(response) => answer::dressed(response.map(Body::new), upload, now()),
             Err(error) => Refusal::from(error).into_response(),
         }
+    }
+
+    /// Brings a content here that another node has.
+    async fn bring(&self, upload: &Upload) -> Result<(), Refusal> {
+        let _turn = self.turns.0.try_acquire().map_err(|_| Refusal::Busy)?;
+        elsewhere::bring(&self.contents, &self.files, &self.store, upload).await
     }
 
     /// Removes files whose time is over, for as long as it is run.

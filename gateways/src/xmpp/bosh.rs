@@ -8,9 +8,11 @@
 //! Leaves out: what is left out there, and answers of the type `text/html`, which is what a
 //! browser might show as a page of ours.
 
+mod arrived;
 mod line;
 mod receive;
 mod session;
+mod side;
 mod table;
 mod terms;
 mod window;
@@ -31,14 +33,13 @@ use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::stream::bosh::{Condition, Request, Wishes, wrap_refusal};
 use tokio::sync::oneshot;
 
+use self::arrived::Arrived;
 use self::line::Waiter;
 use self::receive::{Arriving, Failure};
-use self::session::Arrived;
 use self::table::{Entry, Table};
 use self::terms::{Terms, content_type};
 use super::ClientGateway;
-use crate::http::{Requester, may_connect};
-use crate::xmpp::websocket::come_back_later;
+use crate::http::{Requester, come_back_later, may_connect};
 
 /// Where the endpoint is.
 pub const PATH: &str = "/http-bind";

@@ -16,12 +16,12 @@ use klatsch_protocol::xml::{Limits as XmlLimits, Token, Tokenizer, XmlError};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::ClientGateway;
-use super::hold::Hold;
 use super::negotiation::{Negotiation, Step, Transport};
-use super::pace::{Pace, is_stanza};
 use super::socket::{Connection, Received, Wake};
+use crate::hold::Hold;
 use crate::listener::Arrival;
 use crate::metrics;
+use crate::pace::{Pace, is_stanza};
 
 const TRANSPORT: &str = "tcp";
 
@@ -135,7 +135,8 @@ async fn reach_session(negotiation: &mut Negotiation<Tcp>, mode: Mode) -> io::Re
             Wake::Readable => {}
         }
         loop {
-            let received = read(&connection, &mut negotiation.transport.tokenizer)?;
+            let received =
+                connection.receive_into(&mut negotiation.transport.tokenizer, TRANSPORT)?;
             while let Some(event) = next_event(&mut negotiation.transport.tokenizer) {
                 match negotiation.handle(event).await? {
                     Step::GoOn => {}
@@ -157,14 +158,6 @@ fn next_event(tokenizer: &mut Tokenizer) -> Option<Event> {
         Ok(token) => token.map(Event::Token),
         Err(error) => Some(Event::Broken(error)),
     }
-}
-
-fn read(connection: &Connection, tokenizer: &mut Tokenizer) -> io::Result<Received> {
-    let received = connection.receive(|bytes| tokenizer.push(bytes))?;
-    if let Received::Bytes(count) = received {
-        metrics::received(TRANSPORT, count);
-    }
-    Ok(received)
 }
 
 /// Reads a bound client.
@@ -192,7 +185,9 @@ impl Reader<'_> {
                     if self.is_held_back() && !Box::pin(self.hold_back(hold)).await {
                         return Ok(Detach::Lost);
                     }
-                    let received = read(self.connection, &mut self.tokenizer)?;
+                    let received = self
+                        .connection
+                        .receive_into(&mut self.tokenizer, TRANSPORT)?;
                     if let (Some(pace), Received::Bytes(count)) = (&mut self.pace, received) {
                         pace.count_bytes(count);
                     }

@@ -17,10 +17,10 @@ use klatsch_protocol::xml::{Element, Fragment, Limits as XmlLimits, Token, Token
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::negotiation::random_bytes;
-use super::pace::{Pace, is_stanza};
 use super::socket::{Connection, Received, Wake};
 use crate::listener::{Arrival, Limits, Shutdown};
 use crate::metrics;
+use crate::pace::{Pace, is_stanza};
 
 const TRANSPORT: &str = "component";
 
@@ -145,7 +145,9 @@ impl Greeting<'_> {
                 Wake::Readable => {}
             }
             loop {
-                let received = read(self.connection, &mut self.tokenizer)?;
+                let received = self
+                    .connection
+                    .receive_into(&mut self.tokenizer, TRANSPORT)?;
                 loop {
                     let token = match self.tokenizer.next() {
                         Ok(Some(token)) => token,
@@ -212,14 +214,6 @@ impl Greeting<'_> {
     }
 }
 
-fn read(connection: &Connection, tokenizer: &mut Tokenizer) -> io::Result<Received> {
-    let received = connection.receive(|bytes| tokenizer.push(bytes))?;
-    if let Received::Bytes(count) = received {
-        metrics::received(TRANSPORT, count);
-    }
-    Ok(received)
-}
-
 /// Reads a connected component.
 struct Reader<'a> {
     connection: &'a Connection,
@@ -243,7 +237,9 @@ impl Reader<'_> {
                     if !self.hold_back().await {
                         return Ok(());
                     }
-                    let received = read(self.connection, &mut self.tokenizer)?;
+                    let received = self
+                        .connection
+                        .receive_into(&mut self.tokenizer, TRANSPORT)?;
                     if let (Some(pace), Received::Bytes(count)) = (&mut self.pace, received) {
                         pace.count_bytes(count);
                     }

@@ -18,8 +18,8 @@ use klatsch_protocol::stream::fast::TokenLogin;
 use klatsch_protocol::stream::{self, Action, Event, NotResumed, Stream, StreamSettings, Wishes};
 
 use super::ClientGateway;
-use super::hold::Hold;
 use crate::auth::Keys;
+use crate::hold::Hold;
 
 /// What a negotiation needs of its connection.
 pub(crate) trait Transport: Send {
@@ -139,6 +139,16 @@ impl<T: Transport> Negotiation<T> {
                     .issue_token(&account, &agent, mechanism)
                     .await,
             )),
+            Action::FindLackingKeys { account, hashes } => Some(Event::KeysLacking(
+                self.gateway
+                    .authenticator
+                    .lacking_keys(&account, &hashes)
+                    .await,
+            )),
+            Action::AddKeys { account, keys } => {
+                self.gateway.authenticator.add_keys(&account, &keys).await;
+                Some(Event::KeysAdded)
+            }
             Action::CheckInvitation { domain, hash } => Some(Event::InvitationChecked(
                 self.gateway.registrar.check(&domain, hash).await,
             )),

@@ -2,6 +2,7 @@
 //! by bytes.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use klatsch_actors::session::{Pressure, Sink};
@@ -24,6 +25,7 @@ pub(super) struct Outbox {
     changed: Notify,
     soft_bytes: usize,
     bytes_max: usize,
+    is_trusted: bool,
 }
 
 struct Queue {
@@ -43,7 +45,12 @@ pub(super) enum Outgoing {
 }
 
 impl Outbox {
-    pub(super) fn new(transport: Transport, limits: &Limits, strain: Arc<Strain>) -> Self {
+    pub(super) fn new(
+        transport: Transport,
+        client: IpAddr,
+        limits: &Limits,
+        strain: Arc<Strain>,
+    ) -> Self {
         let queue = Queue {
             frames: VecDeque::new(),
             waiting: Charge::new(strain, strain::Queue::Outbound),
@@ -56,6 +63,7 @@ impl Outbox {
             changed: Notify::new(),
             soft_bytes: limits.send_queue_soft_bytes,
             bytes_max: limits.send_queue_bytes_max,
+            is_trusted: limits.trusts(client),
         }
     }
 
@@ -210,6 +218,10 @@ impl Sink for Outbox {
 
     fn queued(&self) -> usize {
         self.lock().bytes()
+    }
+
+    fn is_trusted(&self) -> bool {
+        self.is_trusted
     }
 
     fn cut(&self) {

@@ -83,6 +83,14 @@ impl Sink for Connection {
         Connection::queued(self)
     }
 
+    fn is_trusted(&self) -> bool {
+        Connection::is_trusted(self)
+    }
+
+    fn follows_hosts(&self) -> bool {
+        true
+    }
+
     fn cut(&self) {
         self.abandon();
     }

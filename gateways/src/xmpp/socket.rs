@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use klatsch_actors::strain::{Charge, Queue, Strain};
 use klatsch_protocol::sasl::ChannelBindings;
+use klatsch_protocol::xml::Tokenizer;
 use rustls::ServerConnection;
 use socket2::SockRef;
 use tokio::io::Interest;
@@ -23,6 +24,7 @@ use super::buffer::with_read_buffer;
 pub(crate) use super::wire::Received;
 use super::wire::{Handshake, State, Wire};
 use crate::listener::Limits;
+use crate::metrics;
 use crate::tls::{HandshakeTurns, Identity, channel_binding};
 
 /// One socket, plain or with TLS.
@@ -34,6 +36,7 @@ pub struct Connection {
     changed: Notify,
     soft_bytes: usize,
     bytes_max: usize,
+    is_trusted: bool,
 }
 
 /// What became of bytes to send.
@@ -74,7 +77,13 @@ impl Connection {
             changed: Notify::new(),
             soft_bytes: limits.send_queue_soft_bytes,
             bytes_max: limits.send_queue_bytes_max,
+            is_trusted: limits.trusts(peer.ip()),
         }
+    }
+
+    /// Tells whether the other end is where no rate applies.
+    pub fn is_trusted(&self) -> bool {
+        self.is_trusted
     }
 
     /// The other end.
@@ -230,6 +239,19 @@ impl Connection {
             }
             Ok(received)
         })
+    }
+
+    /// Reads at most one buffer into a tokenizer.
+    pub(crate) fn receive_into(
+        &self,
+        tokenizer: &mut Tokenizer,
+        transport: &'static str,
+    ) -> io::Result<Received> {
+        let received = self.receive(|bytes| tokenizer.push(bytes))?;
+        if let Received::Bytes(count) = received {
+            metrics::received(transport, count);
+        }
+        Ok(received)
     }
 
     /// Starts TLS in place and finishes the handshake (RFC 6120 §5.4.3). The caller has made

@@ -17,9 +17,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
 use http::StatusCode;
-use http::header::{
-    CONNECTION, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
-};
+use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use klatsch_actors::session::{Detach, Peer, Sink};
@@ -34,12 +32,12 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use self::frames::{Frame, Frames};
 use super::ClientGateway;
-use super::hold::Hold;
 use super::negotiation::{Negotiation, Step, Transport};
 use super::outbox::Outbox;
-use super::pace::{Pace, is_stanza};
-use crate::http::{Place, Requester};
+use crate::hold::Hold;
+use crate::http::{Place, Requester, come_back_later};
 use crate::metrics;
+use crate::pace::{Pace, is_stanza};
 
 /// Where the endpoint is.
 pub const PATH: &str = "/xmpp-websocket";
@@ -90,17 +88,6 @@ async fn upgrade(
     (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
 }
 
-/// Short of memory. Who is turned away together must not come back together.
-pub(super) fn come_back_later() -> impl IntoResponse {
-    const SOONEST: u8 = 5;
-    const SPREAD: u8 = 55;
-    let mut random = [0];
-    getrandom::fill(&mut random).expect("the system has randomness");
-    let seconds = SOONEST + random[0] % SPREAD;
-    let headers = [(RETRY_AFTER, seconds.to_string())];
-    (StatusCode::SERVICE_UNAVAILABLE, headers)
-}
-
 /// Serves one client until its connection ends.
 async fn serve(
     gateway: Arc<ClientGateway>,
@@ -116,6 +103,7 @@ async fn serve(
     let strain = gateway.sessions.strain();
     let outbox = Arc::new(Outbox::new(
         Carrier::WebSocket,
+        requester.address,
         &gateway.limits,
         Arc::clone(&strain),
     ));

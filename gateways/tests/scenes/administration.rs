@@ -5,7 +5,7 @@ use klatsch_protocol::xml::Fragment;
 use tokio::net::TcpStream;
 
 use crate::client::{Client, End};
-use crate::server::{DOMAIN, OTHER_DOMAIN, Server};
+use crate::server::{DOMAIN, OTHER_DOMAIN, Server, Setup};
 
 const COMMANDS: &str = "http://jabber.org/protocol/commands";
 const ADMIN: &str = "http://jabber.org/protocol/admin";
@@ -14,7 +14,11 @@ type Tcp = Client<TcpStream>;
 
 /// A server whose administrator is anna.
 async fn server() -> Server {
-    let server = Server::start().await;
+    administered(Setup::default()).await
+}
+
+async fn administered(setup: Setup) -> Server {
+    let server = Server::start_with(setup).await;
     let anna = BareJid::parse(&format!("anna@{DOMAIN}")).unwrap();
     let store = &server.gateways.clients.sessions.world().store;
     store.set_admin(&anna, true).await.unwrap();
@@ -156,4 +160,174 @@ async fn r13_only_an_administrator_of_the_domain_is_obeyed() {
     )
     .await;
     refused(&mut anna, DOMAIN, "add-user", "<forbidden").await;
+}
+
+#[tokio::test]
+async fn a_report_reaches_the_administrators_with_the_messages_it_names() {
+    let names = ["anna", "bert", "iago"];
+    let server = administered(Setup {
+        accounts: names.map(str::to_owned).to_vec(),
+        ..Setup::default()
+    })
+    .await;
+    let mut bert = online(&server, "bert", "desk").await;
+    let mut iago = online(&server, "iago", "desk").await;
+    let spam =
+        "<message to='bert@klatsch.test' type='chat'><body>Buy handkerchiefs!</body></message>";
+    iago.send(spam).await;
+    let got = bert
+        .expect(|it| it.payloads().has("body", "jabber:client"))
+        .await;
+    let id = got
+        .payloads()
+        .element("stanza-id", "urn:xmpp:sid:0")
+        .unwrap();
+    let id = id.get("id").unwrap().to_owned();
+    bert.send(&format!(
+        "<iq type='set' id='block'><block xmlns='urn:xmpp:blocking'>\
+         <item jid='iago@klatsch.test'>\
+         <report xmlns='urn:xmpp:reporting:1' reason='urn:xmpp:reporting:spam'>\
+         <stanza-id xmlns='urn:xmpp:sid:0' by='bert@klatsch.test' id='{id}'/>\
+         <text xml:lang='en'>Put money in thy purse</text></report></item></block></iq>"
+    ))
+    .await;
+    let blocked = bert.expect(|it| it.attr("id") == Some("block")).await;
+    assert_eq!(blocked.attr("type"), Some("result"), "{blocked:?}");
+    // Nobody was online: the report waits in the administrator's archive.
+    let mut anna = Client::connect(server.c2s).await;
+    anna.session("anna", "desk").await;
+    anna.send("<presence/>").await;
+    let told = anna
+        .expect(|it| it.name() == "message" && it.attr("from") == Some(DOMAIN))
+        .await;
+    let told = inner(&told);
+    for part in [
+        "iago@klatsch.test for spam",
+        "money in thy purse",
+        "Buy handkerchiefs!",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    anna.send(&format!(
+        "<iq type='set' id='reports' to='{DOMAIN}'>\
+         <command xmlns='{COMMANDS}' node='urn:klatsch:admin#reports'/></iq>"
+    ))
+    .await;
+    let listed = anna.expect(|it| it.attr("id") == Some("reports")).await;
+    let listed = inner(&listed);
+    assert!(
+        listed.contains("<value>iago@klatsch.test</value>"),
+        "{listed}"
+    );
+    assert!(
+        listed.contains("<value>urn:xmpp:reporting:spam</value>"),
+        "{listed}"
+    );
+    // Nobody else is shown it.
+    bert.send(&format!(
+        "<iq type='set' id='reports' to='{DOMAIN}'>\
+         <command xmlns='{COMMANDS}' node='urn:klatsch:admin#reports'/></iq>"
+    ))
+    .await;
+    let refused = bert.expect(|it| it.attr("id") == Some("reports")).await;
+    assert!(inner(&refused).contains("forbidden"), "{}", inner(&refused));
+}
+
+/// The body of the next message of the domain.
+async fn said(client: &mut Tcp) -> String {
+    let told = client
+        .expect(|it| it.name() == "message" && it.attr("from") == Some(DOMAIN))
+        .await;
+    let body = told.payloads().text_of("body", "jabber:client");
+    body.expect("it says something").into_owned()
+}
+
+/// Nothing of the domain has come until now.
+async fn heard_nothing(client: &mut Tcp) {
+    client
+        .send(&format!(
+            "<iq type='get' id='so far' to='{DOMAIN}'><ping xmlns='urn:xmpp:ping'/></iq>"
+        ))
+        .await;
+    let next = client
+        .expect(|it| it.name() == "message" || it.attr("id") == Some("so far"))
+        .await;
+    assert_eq!(next.name(), "iq", "{}", inner(&next));
+}
+
+#[tokio::test]
+async fn a_message_of_the_day_is_told_to_everybody_once() {
+    let names = ["anna", "bert", "carl"].map(str::to_owned);
+    let server = administered(Setup {
+        accounts: names.to_vec(),
+        ..Setup::default()
+    })
+    .await;
+    let mut anna = online(&server, "anna", "desk").await;
+    let mut bert = online(&server, "bert", "desk").await;
+    completed(&mut anna, "set-motd", &[("motd", "Globe Stuff")]).await;
+    assert_eq!(said(&mut anna).await, "Globe Stuff");
+    assert_eq!(said(&mut bert).await, "Globe Stuff");
+    let edited = completed(&mut anna, "edit-motd", &[("motd", "Globe Staff")]).await;
+    assert!(edited.contains("completed"), "{edited}");
+    // Whoever was not there gets it now, as it is now, and gets it once.
+    let mut carl = Client::connect(server.c2s).await;
+    carl.session("carl", "desk").await;
+    carl.send("<presence/>").await;
+    assert_eq!(said(&mut carl).await, "Globe Staff");
+    carl.send("<presence type='unavailable'/><presence/>").await;
+    carl.ping().await;
+    heard_nothing(&mut carl).await;
+    completed(&mut anna, "delete-motd", &[]).await;
+    heard_nothing(&mut bert).await;
+}
+
+#[tokio::test]
+async fn a_new_account_is_welcomed_at_its_first_login() {
+    let server = server().await;
+    let mut anna = online(&server, "anna", "desk").await;
+    completed(&mut anna, "set-welcome", &[("welcome", "Hie thee hither")]).await;
+    let carl = format!("carl@{DOMAIN}");
+    let made = [
+        ("accountjid", &*carl),
+        ("password", crate::server::PASSWORD),
+    ];
+    completed(&mut anna, "add-user", &made).await;
+    let mut carl = Client::connect(server.c2s).await;
+    carl.session("carl", "desk").await;
+    carl.send("<presence/>").await;
+    assert_eq!(said(&mut carl).await, "Hie thee hither");
+    heard_nothing(&mut carl).await;
+}
+
+#[tokio::test]
+async fn an_administrator_shuts_the_server_down_and_everybody_hears_of_it() {
+    use klatsch_actors::administration::stop::Ending;
+    let server = server().await;
+    let mut ending = server.gateways.clients.sessions.world().stopping.ending();
+    let mut anna = online(&server, "anna", "desk").await;
+    let mut bert = online(&server, "bert", "desk").await;
+    let fields = [("delay", "0"), ("announcement", "Log off now!")];
+    completed(&mut anna, "shutdown", &fields).await;
+    assert_eq!(said(&mut bert).await, "Log off now!");
+    let wanted = ending.wait_for(Option::is_some).await.unwrap();
+    assert_eq!(*wanted, Some(Ending::Stop));
+}
+
+#[tokio::test]
+async fn an_administrator_is_told_when_somebody_was_last_there() {
+    let server = server().await;
+    let mut anna = online(&server, "anna", "desk").await;
+    let named = [("accountjids", "bert@klatsch.test")];
+    let never = completed(&mut anna, "get-user-lastlogin", &named).await;
+    assert!(!never.contains("lastlogin'>"), "{never}");
+    let mut bert = online(&server, "bert", "desk").await;
+    bert.send("<presence type='unavailable'/></stream:stream>")
+        .await;
+    assert_eq!(bert.end().await, End::Footer);
+    let told = completed(&mut anna, "get-user-lastlogin", &named).await;
+    assert!(
+        told.contains("var='lastlogin'") && told.contains('Z'),
+        "{told}"
+    );
 }

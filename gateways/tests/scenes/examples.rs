@@ -4,7 +4,7 @@
 //! Then steps follow: `anna is online as balcony`, `anna connects` (over TLS; the features of the
 //! stream are the first thing to receive), `anna opens a stream`, `anna logs in`, `anna binds
 //! balcony`, `anna sends` and `anna receives` with XML in the lines below, `anna hears nothing`
-//! (no message since the last step), `anna is gone` without a word. What stands after `#` is for
+//! (no message since the last step), `anna is gone` without a word, `anna has a key of SHA-1 alone`, `anna salts the password`. What stands after `#` is for
 //! people. `anna-phone` and `anna-laptop` are two clients of one account.
 //!
 //! What is received must have the attributes of the pattern and its children in their order,
@@ -16,10 +16,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use klatsch_protocol::jid::BareJid;
+use klatsch_protocol::sasl::{Hash, encoding};
 use klatsch_protocol::xml::{Element, Token};
 
 use crate::client::{Client, Stream};
-use crate::server::{Server, Setup};
+use crate::server::{DOMAIN, PASSWORD, Server, Setup};
 
 /// The text that allows more children than the pattern has.
 const MORE: &str = "...";
@@ -223,6 +225,24 @@ impl Stage {
         self.clients.insert(who.to_owned(), actor);
     }
 
+    /// As an account that came from elsewhere.
+    async fn weaken(&mut self, who: &str) {
+        let store = &self.server.gateways.clients.sessions.world().store;
+        let account = BareJid::new(Some(account_of(who)), DOMAIN).unwrap();
+        let mut found = store.credentials(&account).await.unwrap().unwrap();
+        found.scram.retain(|keys| keys.hash == Hash::Sha1);
+        store.set_credentials(&account, &found).await.unwrap();
+    }
+
+    /// What a client derives from `{salt}` and `{iterations}` for SCRAM-SHA-256: `{hash}`.
+    fn salt_password(&mut self) {
+        let salt = encoding::decode(&self.words["salt"]).unwrap();
+        let iterations = self.words["iterations"].parse().unwrap();
+        let salted = Hash::Sha256.salted_password(PASSWORD.as_bytes(), &salt, iterations);
+        let hash = encoding::encode(&salted);
+        self.words.insert("hash".to_owned(), hash);
+    }
+
     async fn perform(&mut self, step: &Step<'_>) {
         if self.perform_in_rooms(step).await {
             return;
@@ -231,6 +251,8 @@ impl Stage {
             return self.appear(step.who, Some(resource)).await;
         }
         match step.does {
+            "has a key of SHA-1 alone" => return self.weaken(step.who).await,
+            "salts the password" => return self.salt_password(),
             "connects" => return self.appear(step.who, None).await,
             "is gone" => return drop(self.clients.remove(step.who)),
             _ => {}
@@ -272,10 +294,13 @@ fn note(text: &str) {
 async fn play(script: &str) {
     let steps = steps(script);
     let accounts: BTreeSet<&str> = steps.iter().map(|step| account_of(step.who)).collect();
-    let setup = Setup {
+    let mut setup = Setup {
         accounts: accounts.into_iter().map(str::to_owned).collect(),
         ..Setup::default()
     };
+    steps
+        .iter()
+        .for_each(|step| rooms::set_up(&mut setup, step));
     let mut stage = Stage {
         server: Server::start_with(setup).await,
         clients: BTreeMap::new(),
@@ -363,6 +388,8 @@ mod archive;
 mod logins;
 #[path = "examples/pubsub.rs"]
 mod pubsub;
+#[path = "examples/room_extensions.rs"]
+mod room_extensions;
 #[path = "examples/rooms.rs"]
 mod rooms;
 #[path = "examples/stream_management.rs"]

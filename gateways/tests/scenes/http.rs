@@ -14,7 +14,7 @@ use crate::client::PATIENCE;
 use crate::server::{DOMAIN, Server, Setup};
 
 /// Asks and returns the whole answer as text.
-async fn ask(address: SocketAddr, request: &str) -> String {
+pub(crate) async fn ask(address: SocketAddr, request: &str) -> String {
     let mut tcp = TcpStream::connect(address).await.unwrap();
     tcp.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
@@ -65,8 +65,9 @@ async fn c11_metrics_health_and_administration_are_not_on_the_public_listener() 
 async fn every_answer_is_armoured() {
     let server = Server::start().await;
     for path in [
-        "/",
+        "/about",
         "/nowhere",
+        "/config.json",
         "/signup/guess",
         "/xmpp-websocket",
         "/klatsch.css",

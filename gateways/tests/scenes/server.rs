@@ -7,21 +7,30 @@ use std::time::{Duration, SystemTime};
 use klatsch_actors::components::Components;
 use klatsch_actors::directory::Wire;
 use klatsch_actors::node::Node;
+use klatsch_actors::peers::{Others, in_one_process};
 use klatsch_actors::world::{Settings, now};
-use klatsch_gateways::auth::{Authenticator, Backend, Internal, Registrar, Throttle, Tokens};
+use klatsch_gateways::auth::{
+    ApiTokenName, Authenticator, Backend, Internal, Registrar, Throttle, Tokens,
+};
+use klatsch_gateways::channels::{self, ChannelsGateway, ChannelsSettings};
 use klatsch_gateways::doors::{Door, Gateways};
 use klatsch_gateways::http::upload::{self, Contents, Uploads};
-use klatsch_gateways::http::{HttpServer, HttpSettings, HttpState, SignupLink, router};
+use klatsch_gateways::http::{
+    HttpServer, HttpSettings, HttpState, SignupLink, WebClient, WebSettings, router,
+};
 use klatsch_gateways::listener::{Admission, Limits, Shutdown, ShutdownTrigger, listen};
 use klatsch_gateways::tls::CertificateStore;
+use klatsch_gateways::turn::{self, TurnServer};
+use klatsch_gateways::web_push::{VapidKey, WebPush, WebPushSettings};
 use klatsch_gateways::xmpp::bosh::{self, BoshGateway};
 use klatsch_gateways::xmpp::component::ComponentGateway;
 use klatsch_gateways::xmpp::websocket::{self, WebSocketGateway};
 use klatsch_gateways::xmpp::{C2sSettings, ClientGateway};
+use klatsch_protocol::channels::Grant;
 use klatsch_protocol::facts::Host;
-use klatsch_protocol::features::registration;
 use klatsch_protocol::features::upload::Settings as UploadSettings;
 use klatsch_protocol::features::upload::slot::Key;
+use klatsch_protocol::features::{registration, web_push};
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::sasl::{Hash, Mechanism, ScramCredentials, Secret};
 use klatsch_protocol::stream::component::Secrets;
@@ -37,8 +46,14 @@ pub(crate) const PASSWORD: &str = "correct horse battery";
 pub(crate) const COMPONENTS: [&str; 2] = ["bot.klatsch.test", "push.klatsch.test"];
 pub(crate) const COMPONENT_SECRET: &str = "a component's secret";
 
+/// What tokens are made with.
+const TOKEN_KEY: [u8; 32] = [8; 32];
+
 /// What slots are signed with.
 const KEY: Key = Key([3; 32]);
+
+/// What the server's key for push services is made from.
+pub(crate) const WEB_PUSH_KEY: [u8; 32] = [9; 32];
 
 /// What a scene wants different from the defaults.
 pub(crate) struct Setup {
@@ -48,9 +63,18 @@ pub(crate) struct Setup {
     pub(crate) registration: registration::Settings,
     pub(crate) require_tls: bool,
     pub(crate) http: HttpSettings,
+    pub(crate) channels: ChannelsSettings,
+    /// The web client, if it is served.
+    pub(crate) web: Option<WebSettings>,
+    /// How browsers are told, if they are.
+    pub(crate) web_push: Option<WebPushSettings>,
     pub(crate) signup: Option<SignupLink>,
+    /// Relays for calls, on loopback.
+    pub(crate) turn: Option<turn::Settings>,
     /// The names of the accounts there are.
     pub(crate) accounts: Vec<String>,
+    /// The other nodes, and the store all have.
+    pub(crate) cluster: Option<(Others, Store)>,
 }
 
 impl Default for Setup {
@@ -65,8 +89,13 @@ impl Default for Setup {
             registration: Default::default(),
             require_tls: false,
             http: HttpSettings::default(),
+            channels: ChannelsSettings::default(),
+            web: Some(WebSettings::default()),
+            web_push: None,
             signup: None,
+            turn: None,
             accounts: ["anna", "bert"].map(str::to_owned).to_vec(),
+            cluster: None,
         }
     }
 }
@@ -80,9 +109,11 @@ pub(crate) struct Server {
     pub(crate) https: SocketAddr,
     pub(crate) gateways: Gateways,
     pub(crate) trigger: ShutdownTrigger,
+    /// What the server remembers.
+    pub(crate) store: Store,
     /// Where uploaded files lie.
     pub(crate) files: TempDir,
-    _node: Node,
+    node: Node,
 }
 
 impl Server {
@@ -90,14 +121,38 @@ impl Server {
         Self::start_with(Setup::default()).await
     }
 
+    /// Two nodes of one cluster.
+    pub(crate) async fn pair() -> [Self; 2] {
+        let store = Store::open("memory:").await.unwrap();
+        let mut others = in_one_process(2).into_iter();
+        let mut next = |accounts| Setup {
+            cluster: others.next().map(|others| (others, store.clone())),
+            accounts,
+            ..Setup::default()
+        };
+        let first = next(Setup::default().accounts);
+        let second = next(Vec::new());
+        [
+            Self::start_with(first).await,
+            Self::start_with(second).await,
+        ]
+    }
+
     pub(crate) async fn start_with(setup: Setup) -> Self {
         let limits = Arc::new(setup.limits);
-        let store = Store::open("memory:").await.unwrap();
+        let (others, store) = match setup.cluster {
+            Some((others, store)) => (Some(others), store),
+            None => (None, Store::open("memory:").await.unwrap()),
+        };
         for name in &setup.accounts {
             create(&store, name).await;
         }
         let domains = [DOMAIN, OTHER_DOMAIN].map(|domain| BareJid::parse(domain).unwrap());
         let domains = domains.to_vec();
+        let on_loopback = ["127.0.0.1:0".parse().unwrap()];
+        let bind = |settings| TurnServer::bind(&on_loopback, settings).unwrap();
+        let relays = setup.turn.and_then(bind);
+        let told = relays.as_ref().map(|it| it.told().clone());
         let host = Host {
             domains: domains.clone(),
             version: "test",
@@ -112,15 +167,29 @@ impl Server {
                 account_bytes_max: 2_000_000,
                 ..UploadSettings::default()
             },
-            external_services: Default::default(),
+            external_services: told.unwrap_or_default(),
             contacts: Default::default(),
             registration: setup.registration,
+            web_push: setup.web_push.as_ref().map(|web_push| web_push::Settings {
+                hosts: web_push.hosts.clone(),
+                ..web_push::Settings::default()
+            }),
             components: secrets().into_keys().collect(),
         };
-        let node = Node::start(host, setup.settings, store.clone(), Wire::Direct)
+        let node = Node::start_with(host, setup.settings, store.clone(), Wire::Direct, others)
             .await
             .unwrap();
+        if let Some(settings) = setup.web_push {
+            let key = VapidKey::from_seed(WEB_PUSH_KEY);
+            let web_push = WebPush::new(store.clone(), key, settings).unwrap();
+            tokio::spawn(Arc::new(web_push).run(node.sessions.web_pushes()));
+        }
         let (trigger, shutdown) = ShutdownTrigger::new();
+        // Ends with the trigger; nobody waits for it.
+        let _relays = relays.map(|relays| {
+            let changed = node.sessions.world().changed.listen();
+            relays.start(shutdown.clone(), changed)
+        });
         let clients = clients(
             &node,
             &store,
@@ -129,8 +198,10 @@ impl Server {
             &shutdown,
             setup.require_tls,
         );
+        let served = vec![DOMAIN.to_owned()];
         let state = HttpState {
-            domains: vec![DOMAIN.into()],
+            web: setup.web.map(|web| WebClient::new(web, &served).unwrap()),
+            domains: served,
             signup: setup.signup.map(Arc::new),
             registrar: Some(Arc::clone(&clients.registrar)),
         };
@@ -138,15 +209,28 @@ impl Server {
             clients: Arc::clone(&clients),
             allowed_origins: setup.http.allowed_origins.clone(),
         };
+        let integrators = ChannelsGateway::new(
+            clients.sessions.clone(),
+            Arc::clone(&clients.authenticator),
+            Arc::clone(&limits),
+            shutdown.clone(),
+            domains.clone(),
+            setup.http.allowed_origins.clone(),
+            setup.channels,
+        );
         let requests = BoshGateway {
             clients: Arc::clone(&clients),
             allowed_origins: setup.http.allowed_origins,
             table: Default::default(),
         };
         let folder = tempfile::tempdir().unwrap();
+        let contents = Arc::new(Contents::open(folder.path().to_owned()).unwrap());
+        let files = node.sessions.files();
+        upload::offer(&contents, &files);
         let uploads = Uploads {
             store: store.clone(),
-            contents: Contents::open(folder.path().to_owned()).unwrap(),
+            contents,
+            files,
             key: KEY,
             strain: node.sessions.strain(),
             domains,
@@ -156,6 +240,7 @@ impl Server {
             router: router(Arc::new(state))
                 .merge(websocket::router(Arc::new(sockets)))
                 .merge(bosh::router(Arc::new(requests)))
+                .merge(channels::router(Arc::new(integrators)))
                 .merge(upload::router(Arc::new(uploads))),
             trusted_proxies: setup.http.trusted_proxies,
             certificates: clients.certificates.clone(),
@@ -184,9 +269,31 @@ impl Server {
             https: open(&gateways, Door::Https),
             gateways,
             trigger,
+            store,
             files: folder,
-            _node: node,
+            node,
         }
+    }
+
+    /// A token of a program for one of the accounts.
+    pub(crate) async fn api_token(&self, name: &str) -> String {
+        self.api_token_for(name, &Grant::Account).await
+    }
+
+    /// A token that is for less than its account may.
+    pub(crate) async fn api_token_for(&self, name: &str, grant: &Grant) -> String {
+        let account = BareJid::new(Some(name), DOMAIN).unwrap();
+        let name = ApiTokenName::new(account, "page").unwrap();
+        let tokens = Tokens::new(self.store.clone(), TOKEN_KEY);
+        let minute = Duration::from_secs(60);
+        let token = tokens.issue_api(&name, grant, now(), minute).await;
+        token.unwrap().expose().to_owned()
+    }
+
+    /// Stops as the binary does: sessions say why they end, then connections close.
+    pub(crate) async fn stop(self) {
+        self.trigger.trigger();
+        self.node.stop(Duration::from_secs(10)).await;
     }
 
     /// Connections from clients.
@@ -242,11 +349,11 @@ fn clients(
     let backends: Vec<Box<dyn Backend>> = vec![Box::new(internal)];
     Arc::new(ClientGateway {
         sessions: node.sessions.clone(),
-        authenticator: Authenticator::new(
+        authenticator: Arc::new(Authenticator::new(
             backends,
-            Tokens::new(store.clone(), [8; 32]),
+            Tokens::new(store.clone(), TOKEN_KEY),
             Throttle::new(Arc::clone(limits)),
-        ),
+        )),
         registrar: Arc::new(Registrar::new(node.sessions.clone(), Arc::clone(limits))),
         certificates: Some(Arc::new(certificates())),
         limits: Arc::clone(limits),

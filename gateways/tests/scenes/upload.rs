@@ -412,3 +412,54 @@ async fn c13_a_full_disk_takes_no_files() {
     strain.set_disk_is_low(false);
     assert_eq!(put(&server, &to, b"0").await, 201);
 }
+
+#[tokio::test]
+async fn a_file_stored_on_one_node_is_had_from_another_and_then_lies_there_too() {
+    let [one, two] = Server::pair().await;
+    // More than one piece.
+    let body: Vec<u8> = (0..600_000u32).map(|it| (it % 251) as u8).collect();
+    let attributes = format!("filename='f.bin' size='{}'", body.len());
+    let from = file(&one, &attributes, &body).await;
+    let answer = get(&two, &from, "").await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.body == body, "every byte");
+    let part = get(&two, &from, "Range: bytes=300000-300009\r\n").await;
+    assert_eq!(
+        (part.status, &part.body[..]),
+        (206, &body[300_000..300_010])
+    );
+    let lies = |server: &Server| files_in(server.files.path());
+    assert_eq!(lies(&two), lies(&one));
+}
+
+/// The names of the contents in a folder.
+fn files_in(folder: &std::path::Path) -> Vec<std::ffi::OsString> {
+    let folders = std::fs::read_dir(folder).unwrap().flatten();
+    let folders = folders.filter(|it| it.file_name() != "incoming");
+    let files = folders.flat_map(|it| std::fs::read_dir(it.path()).unwrap().flatten());
+    files.map(|it| it.file_name()).collect()
+}
+
+#[tokio::test]
+async fn h08_picture_that_would_fill_memory_is_stored_and_never_looked_into() {
+    let server = Server::start().await;
+    // 50,000 by 50,000 points: 10 GB for whoever unpacks it. Nobody here does.
+    let mut bomb = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR".to_vec();
+    bomb.extend_from_slice(&50_000u32.to_be_bytes());
+    bomb.extend_from_slice(&50_000u32.to_be_bytes());
+    bomb.extend_from_slice(&[8, 6, 0, 0, 0]);
+    let attributes = format!(
+        "filename='bomb.png' size='{}' content-type='image/png'",
+        bomb.len()
+    );
+    let mut client = online(&server, "anna").await;
+    let (to, from) = slot(&mut client, &attributes).await;
+    let headers = format!(
+        "Content-Length: {}\r\nContent-Type: image/png\r\n",
+        bomb.len()
+    );
+    let stored = ask(server.http, "PUT", &to, &headers, &bomb).await;
+    assert_eq!(stored.status, 201);
+    let got = get(&server, &from, "").await;
+    assert_eq!((got.status, got.body), (200, bomb));
+}

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{Arrival, Checker, Defect, Entry, Fate, Findings};
-use crate::history::Operation;
+use crate::history::{Log, Operation};
 
 impl Checker {
     /// Applies every rule.
@@ -14,9 +14,11 @@ impl Checker {
         self.check_entries();
         self.check_order();
         self.check_both_archives_agree();
+        self.check_nodes_agree();
         self.check_arrivals();
         self.check_gaps();
         self.count_not_live();
+        self.experiments.conclude(&mut self.findings);
     }
 
     fn count_fates(&mut self) {
@@ -32,26 +34,26 @@ impl Checker {
 
     /// An archive that was not read proves nothing about what it holds.
     fn check_walks(&mut self) {
-        let walked: HashSet<_> = self.walked.iter().copied().collect();
-        for account in (1..=self.clients).filter(|account| !walked.contains(account)) {
-            self.findings
-                .add(Defect::Unread, format!("account {account}"));
+        let accounts = (1..=self.clients).map(Log::Account);
+        for log in accounts.chain((1..=self.rooms).map(Log::Room)) {
+            for node in (1..=self.nodes).filter(|node| !self.walked.contains(&(log, *node))) {
+                let text = format!("{log} from node {node}");
+                self.findings.add(Defect::Unread, text);
+            }
         }
     }
 
-    /// D1: what was acknowledged is in the sender's archive and in the addressee's.
+    /// D1: what was acknowledged is in the sender's archive and in the addressee's, or the room's.
     fn check_acked_are_kept(&mut self) {
         let kept = kept(&self.archives);
         for (op, sent) in sorted(&self.sent) {
             if sent.fate != Fate::Acked {
                 continue;
             }
-            for account in [op.sender, sent.to] {
-                if !kept.contains(&(account, op)) {
-                    self.findings.add(
-                        Defect::LostAcked,
-                        format!("{op} is not in the archive of account {account}"),
-                    );
+            for log in sent.logs(op.sender) {
+                if !kept.contains(&(log, op)) {
+                    let text = format!("{op} is not in the archive of {log}");
+                    self.findings.add(Defect::LostAcked, text);
                 }
             }
         }
@@ -59,11 +61,11 @@ impl Checker {
 
     /// D2, and what each line alone can have wrong.
     fn check_entries(&mut self) {
-        for (account, entries) in &self.archives {
+        for (log, entries) in &self.archives {
             let mut ops = HashSet::new();
             let mut ids: HashMap<&str, Operation> = HashMap::new();
             for Entry { id, op } in entries {
-                let place = format!("{op} in the archive of account {account}, id {id}");
+                let place = format!("{op} in the archive of {log}, id {id}");
                 if !ops.insert(*op) {
                     self.findings.add(Defect::Duplicate, &place);
                 }
@@ -84,17 +86,15 @@ impl Checker {
 
     /// D3: ids grow, and so do the messages of one sender in one conversation.
     fn check_order(&mut self) {
-        for (account, entries) in &self.archives {
-            let mut last: HashMap<(u32, u32), Operation> = HashMap::new();
+        for (log, entries) in &self.archives {
+            let mut last: HashMap<(u32, Log), Operation> = HashMap::new();
             for Entry { id, op } in entries {
                 let Some(sent) = self.sent.get(op) else {
                     continue;
                 };
                 let before = last.entry((op.sender, sent.to)).or_insert(*op);
                 if op.sequence < before.sequence {
-                    let text = format!(
-                        "{op} behind {before} in the archive of account {account}, id {id}"
-                    );
+                    let text = format!("{op} behind {before} in the archive of {log}, id {id}");
                     self.findings.add(Defect::Reordered, text);
                 }
                 *before = (*before).max(*op);
@@ -103,7 +103,7 @@ impl Checker {
                 if later <= earlier {
                     self.findings.add(
                         Defect::IdNotIncreasing,
-                        format!("account {account}: {later} behind {earlier}"),
+                        format!("{log}: {later} behind {earlier}"),
                     );
                 }
             }
@@ -114,14 +114,33 @@ impl Checker {
     fn check_both_archives_agree(&mut self) {
         let kept = kept(&self.archives);
         for (op, sent) in sorted(&self.sent) {
-            let sender_has = kept.contains(&(op.sender, op));
-            let addressee_has = kept.contains(&(sent.to, op));
-            if sender_has != addressee_has {
-                let who = if sender_has { op.sender } else { sent.to };
-                self.findings.add(
-                    Defect::ArchivesDiverge,
-                    format!("{op} is in the archive of account {who} only"),
-                );
+            let (with, without): (Vec<_>, Vec<_>) = sent
+                .logs(op.sender)
+                .partition(|log| kept.contains(&(*log, op)));
+            if let (Some(has), false) = (with.first(), without.is_empty()) {
+                let text = format!("{op} is in the archive of {has} only");
+                self.findings.add(Defect::ArchivesDiverge, text);
+            }
+        }
+    }
+
+    /// A log is the same wherever it is read.
+    fn check_nodes_agree(&mut self) {
+        let is_comparable =
+            |(log, node): &&(Log, u32)| *node > 1 && self.walked.contains(&(*log, 1));
+        let walked = self.walked.iter().filter(is_comparable);
+        let mut walked: Vec<_> = walked.copied().collect();
+        walked.sort_unstable();
+        for (log, node) in walked {
+            let here = self.archives.get(&log).map_or(&[][..], Vec::as_slice);
+            let there = self.elsewhere.get(&(log, node));
+            let there = there.map_or(&[][..], Vec::as_slice);
+            let length = here.len().max(there.len());
+            if let Some(place) = (0..length).find(|place| here.get(*place) != there.get(*place)) {
+                let (one, other) = (tell(here.get(place)), tell(there.get(place)));
+                let text =
+                    format!("{log}, entry {place}: {one} from node 1, {other} from node {node}");
+                self.findings.add(Defect::NodesDiverge, text);
             }
         }
     }
@@ -129,22 +148,25 @@ impl Checker {
     /// What sessions received is what the archive has, in its order and under its ids.
     fn check_arrivals(&mut self) {
         let places = places(&self.archives);
-        let mut known: HashSet<(u32, Operation)> = HashSet::new();
-        for ((account, session), arrivals) in &self.arrivals {
+        let mut known: HashSet<(Log, u32, Operation)> = HashSet::new();
+        for ((log, account, session), arrivals) in &self.arrivals {
             let repeated = arrivals
                 .iter()
-                .filter(|arrival| !known.insert((*account, arrival.op)));
+                .filter(|arrival| !known.insert((*log, *account, arrival.op)));
             self.findings.coverage.redelivered += repeated.count() as u64;
-            check_session((*account, *session), arrivals, &places, &mut self.findings);
+            let whose = (*log, *account, *session);
+            check_session(whose, arrivals, &places, &mut self.findings);
         }
     }
 
     /// D4: between the first and the last entry that a session received, it received them all.
     fn check_gaps(&mut self) {
-        for ((account, session), arrivals) in &self.arrivals {
-            let Some(entries) = self.archives.get(account) else {
+        for ((log, account, session), arrivals) in &self.arrivals {
+            let Some(entries) = self.archives.get(log) else {
                 continue;
             };
+            // What it has sent itself it sees in rooms alone.
+            let is_own = |entry: &Entry| *log == Log::Account(entry.op.sender);
             let received: HashSet<_> = arrivals.iter().map(|arrival| arrival.op).collect();
             let is_received = |entry: &Entry| received.contains(&entry.op);
             let (Some(first), Some(last)) = (
@@ -154,9 +176,9 @@ impl Checker {
                 continue;
             };
             for entry in &entries[first..=last] {
-                if entry.op.sender != *account && !is_received(entry) {
+                if !is_own(entry) && !is_received(entry) {
                     let text = format!(
-                        "{} did not reach account {account}, session {session}",
+                        "{} of {log} did not reach account {account}, session {session}",
                         entry.op
                     );
                     self.findings.add(Defect::LiveGap, text);
@@ -176,6 +198,7 @@ impl Checker {
         let not_live = self
             .sent
             .iter()
+            .filter(|(_, sent)| matches!(sent.to, Log::Account(_)))
             .filter(|(op, sent)| sent.fate == Fate::Acked && !live.contains(op));
         self.findings.coverage.not_live = not_live.count() as u64;
     }
@@ -183,7 +206,7 @@ impl Checker {
 
 /// Messages in the order in which one session received them.
 fn check_session(
-    (account, session): (u32, u32),
+    (log, account, session): (Log, u32, u32),
     arrivals: &[Arrival],
     places: &Places<'_>,
     findings: &mut Findings,
@@ -197,7 +220,7 @@ fn check_session(
         id: live,
     } in arrivals
     {
-        let text = || format!("{op} at account {account}, session {session}");
+        let text = || format!("{op} of {log} at account {account}, session {session}");
         if let Some(earlier) = seen.insert(*op, *connection) {
             // Repeated behind a resumption: allowed, and no order is asked of it.
             if earlier == *connection {
@@ -205,7 +228,7 @@ fn check_session(
             }
             continue;
         }
-        let Some((place, id)) = places.get(&(account, *op)) else {
+        let Some((place, id)) = places.get(&(log, *op)) else {
             findings.add(Defect::DeliveredNotArchived, text());
             continue;
         };
@@ -224,27 +247,32 @@ fn check_session(
     }
 }
 
-/// By account and message, its first place in the archive, and its id.
-type Places<'a> = HashMap<(u32, Operation), (usize, &'a str)>;
+/// By log and message, its first place there, and its id.
+type Places<'a> = HashMap<(Log, Operation), (usize, &'a str)>;
 
-fn places(archives: &BTreeMap<u32, Vec<Entry>>) -> Places<'_> {
+fn places(archives: &BTreeMap<Log, Vec<Entry>>) -> Places<'_> {
     let mut places = HashMap::new();
-    for (account, entries) in archives {
+    for (log, entries) in archives {
         for (place, entry) in entries.iter().enumerate() {
             places
-                .entry((*account, entry.op))
+                .entry((*log, entry.op))
                 .or_insert((place, entry.id.as_str()));
         }
     }
     places
 }
 
-/// Which account's archive has which message.
-fn kept(archives: &BTreeMap<u32, Vec<Entry>>) -> HashSet<(u32, Operation)> {
+/// Which log has which message.
+fn kept(archives: &BTreeMap<Log, Vec<Entry>>) -> HashSet<(Log, Operation)> {
     archives
         .iter()
-        .flat_map(|(account, entries)| entries.iter().map(|entry| (*account, entry.op)))
+        .flat_map(|(log, entries)| entries.iter().map(|entry| (*log, entry.op)))
         .collect()
+}
+
+/// A line for people.
+fn tell(entry: Option<&Entry>) -> String {
+    entry.map_or("nothing".into(), |Entry { id, op }| format!("{op} id {id}"))
 }
 
 /// In the order of senders and sequences, so that two checks of one history read alike.

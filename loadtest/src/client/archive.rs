@@ -47,11 +47,17 @@ pub(crate) struct Archived {
 
 /// Asks for the page of `max` messages behind the id `after`.
 pub(crate) fn query(id: &str, max: usize, after: Option<&str>) -> String {
+    query_at(None, id, max, after)
+}
+
+/// The same of another archive than the account's own, such as a room's.
+pub(crate) fn query_at(to: Option<&str>, id: &str, max: usize, after: Option<&str>) -> String {
+    let to = to.map(|to| format!(" to='{to}'")).unwrap_or_default();
     let after = after
         .map(|after| format!("<after>{after}</after>"))
         .unwrap_or_default();
     format!(
-        "<iq type='set' id='{id}'><query xmlns='{NS}' queryid='{id}'>\
+        "<iq type='set' id='{id}'{to}><query xmlns='{NS}' queryid='{id}'>\
          <set xmlns='{RSM}'><max>{max}</max>{after}</set></query></iq>"
     )
 }

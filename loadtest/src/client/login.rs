@@ -33,6 +33,7 @@ impl Connection {
         target: &Arc<Target>,
         number: usize,
     ) -> Result<(Self, Offers)> {
+        let target = &target.for_account(number);
         let steps = async {
             let (mut connection, features) = Self::negotiate(target).await?;
             connection.prove_identity(&features, number).await?;
@@ -85,6 +86,7 @@ impl Connection {
 
     /// Creates account `number` by in-band registration; one that exists is fine.
     pub(crate) async fn register(target: &Arc<Target>, number: usize) -> Result<()> {
+        let target = &target.for_account(number);
         let steps = async {
             let (mut connection, _features) = Self::negotiate(target).await?;
             let form = format!(

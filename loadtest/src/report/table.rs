@@ -170,6 +170,42 @@ const ROWS: &[Row] = &[
         1.0,
         Budget::None,
     ),
+    // For reference, measured on such a machine: what Phoenix 1.7.24 needs.
+    row(
+        "channels",
+        "JSON channels: resident KiB per bare connection (Phoenix 1.7.24: 14.7)",
+        "kib_per_bare_connection",
+        1.0,
+        Budget::None,
+    ),
+    row(
+        "channels",
+        "the same with one channel (Phoenix: 28.8)",
+        "kib_with_one_channel",
+        1.0,
+        Budget::None,
+    ),
+    row(
+        "channels-fanout",
+        "topic with 1,000 subscribers: deliveries a second (Phoenix: about 100,000 on two busy cores)",
+        "deliveries_per_second",
+        1.0,
+        Budget::None,
+    ),
+    row(
+        "channels-fanout",
+        "the same: CPU µs per delivery",
+        "cpu_us_per_delivery",
+        1.0,
+        Budget::None,
+    ),
+    row(
+        "channels-room",
+        "room of 1,000 over JSON channels: CPU µs per delivery",
+        "cpu_us_per_delivery",
+        1.0,
+        Budget::None,
+    ),
     row(
         "start",
         "cold start to accepting logins, ms",
@@ -211,6 +247,9 @@ pub(crate) struct TableOptions {
     /// File to write instead of the standard output
     #[arg(long)]
     out: Option<PathBuf>,
+    /// What chaos runs found, instead of the figures beside their budgets
+    #[arg(long)]
+    chaos: bool,
 }
 
 /// Writes the table.
@@ -219,7 +258,10 @@ pub(crate) fn write(options: &TableOptions) -> Result<()> {
     for file in &options.files {
         lines.extend(read_lines(file)?);
     }
-    let text = render(&lines);
+    let text = match options.chaos {
+        true => super::chaos::render(&lines),
+        false => render(&lines),
+    };
     match &options.out {
         Some(path) => Ok(fs::write(path, text)?),
         None => {
@@ -258,6 +300,7 @@ fn render(lines: &[Value]) -> String {
             row.what
         ));
     }
+    text.push_str(&super::cluster::render(lines));
     text.push_str(&settings(&newest));
     text.push_str(TAIL);
     text
@@ -311,7 +354,7 @@ fn budget_text(budget: Budget) -> String {
 }
 
 /// Three significant digits, and groups of three in large numbers.
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     if value >= 1000.0 {
         let digits = format!("{value:.0}");
         let groups: Vec<_> = digits
@@ -416,9 +459,10 @@ const TAIL: &str = "\nIdle memory is the growth of the server's resident memory 
     it after the commit, the others do not wait for theirs.\n\n\
     ## Repeat\n\n\
     ```\n\
-    cargo build --release\n\
+    cargo build --release --workspace\n\
     loadtest/bench.sh                     # all servers, all rows\n\
     loadtest/bench.sh klatsch chat-4      # one server, one row\n\
+    loadtest/cluster.sh                   # one, two and three nodes; as root\n\
     ```\n";
 
 #[cfg(test)]

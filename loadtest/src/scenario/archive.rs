@@ -185,6 +185,6 @@ fn filling(clients: usize, messages: u64) -> Plan {
         size: 300,
         management: false,
         full: false,
-        pid: None,
+        pids: Vec::new(),
     }
 }

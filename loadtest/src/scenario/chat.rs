@@ -85,7 +85,7 @@ fn plan(options: &ChatOptions) -> Plan {
         size: options.size,
         management: options.sm,
         full: options.full,
-        pid: options.report.pid,
+        pids: options.report.pid.into_iter().collect(),
     }
 }
 
@@ -101,7 +101,8 @@ fn describe(report: &mut Report, options: &ChatOptions) {
     report.setting("accounts_by", provision_note(&options.provision));
 }
 
-fn conclude(report: &mut Report, outcome: &Outcome) {
+/// Puts what came of an exchange into the report.
+pub(crate) fn conclude(report: &mut Report, outcome: &Outcome) {
     let seconds = outcome.elapsed.as_secs_f64();
     let tally = &outcome.tally;
     report.figure("seconds", seconds);

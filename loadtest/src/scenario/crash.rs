@@ -1,6 +1,6 @@
 //! The delivery contract under fire: clients talk with stream management while
 //! the server is killed with -9, or stopped, and started again, at random but from a seed;
-//! then every archive is read and the history checked (promises D1–D3).
+//! then every archive is read and the history checked (promises D1–D4).
 //!
 //! The run starts the server itself and kills that process alone. It counts
 //! only if kills hit messages in flight. What a kill cannot show is the loss
@@ -9,40 +9,26 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
 
+use super::fleet::circle::Circle;
+use super::fleet::{Fleet, Habits, Shared, run_mark, walk};
 use super::{ask_version, provide_accounts};
 use crate::checker::{Checker, Findings};
 use crate::client::Connection;
 use crate::error::{LoadError, Result};
 use crate::history::{self, Event, History, Recorder};
+use crate::lab::server::Server;
 use crate::options::{Provision, ReportOptions, Target, require_open_files};
 use crate::random::Random;
 use crate::report::{Report, provision_note, say};
 
 mod disk;
-mod sender;
-mod server;
-#[cfg(test)]
-mod tests;
-mod walk;
-
-use sender::Sender;
-use server::Server;
-
-/// Clients have to be back, and all messages answered, so soon after the last restart.
-const LIVENESS: Duration = Duration::from_secs(60);
-
-/// No arrival for so long means that deliveries have come to rest.
-const QUIET: Duration = Duration::from_secs(3);
 
 /// No login step takes longer here, or a client would wait for a dead server.
-const STEP_SECONDS: u64 = 10;
+pub(crate) const STEP_SECONDS: u64 = 10;
 
 /// `crash`
 #[derive(Args, Clone, Debug)]
@@ -110,7 +96,7 @@ pub(crate) struct CrashOptions {
 pub(crate) struct VerdictOptions {
     /// Defects that do not fail the run, by name; for servers that promise less
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
-    allow: Vec<String>,
+    pub(crate) allow: Vec<String>,
 }
 
 /// `check`
@@ -121,35 +107,6 @@ pub(crate) struct CheckOptions {
     files: Vec<PathBuf>,
     #[command(flatten)]
     verdict: VerdictOptions,
-}
-
-/// How far a run has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
-    /// Clients send.
-    Talking,
-    /// Nothing new is sent; what is under way gets its answer.
-    Settling,
-    /// Clients leave.
-    Over,
-}
-
-/// What the clients of a run share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    target: Arc<Target>,
-    recorder: Recorder,
-    /// Marks the run's message ids.
-    run: String,
-    clients: u32,
-    window: usize,
-    /// Between two messages of a client, on average.
-    pause: Duration,
-    drop_every: f64,
-    random: Random,
-    in_flight: AtomicI64,
-    arrivals: AtomicU64,
-    bound: AtomicI64,
 }
 
 /// Runs the scenario, and tells whether its outcome is the expected one.
@@ -167,7 +124,8 @@ pub(crate) async fn run(options: CrashOptions) -> Result<ExitCode> {
     let seed = options.seed.unwrap_or_else(Random::fresh_seed);
     say(&format!("seed {seed}"));
     let mut report = describe(&options, seed);
-    let mut server = Server::start(&options.server, &options.server_log)?;
+    let command = options.server.split_whitespace().map(str::to_owned);
+    let mut server = Server::start(command.collect(), &options.server_log)?;
     server.ready(&target).await?;
     provide_accounts(&target, &options.provision, options.clients as usize).await?;
     let (mut first, _) = Connection::login(&target, 1).await?;
@@ -177,7 +135,7 @@ pub(crate) async fn run(options: CrashOptions) -> Result<ExitCode> {
     let (recorder, history) = Recorder::create(&options.history)?;
     let driven = drive(&options, &target, seed, recorder, &mut server).await;
     drop(server);
-    let path = finish(history, driven)?;
+    let (path, ()) = finish(history, driven)?;
     let findings = Checker::check(history::read(&path)?)?;
     conclude(&mut report, &findings);
     report.publish(&options.report)?;
@@ -211,40 +169,32 @@ async fn drive(
     server: &mut Server,
 ) -> Result<()> {
     let random = Random::new(seed);
-    let run = format!(
-        "{:08x}",
-        random.clone().next() as u32 ^ Random::fresh_seed() as u32
-    );
+    let run = run_mark(&random);
     recorder.record(Event::Run {
         seed,
         clients: options.clients,
         run: run.clone(),
+        rooms: 0,
+        nodes: 1,
     });
-    let shared = Arc::new(Shared {
-        target: Arc::clone(target),
-        recorder,
-        run,
+    let circle = Circle {
         clients: options.clients,
+        run,
+        ..Circle::default()
+    };
+    let habits = Habits {
         window: options.window,
         pause: Duration::from_secs_f64(f64::from(options.clients) / options.rate.max(0.001)),
         drop_every: options.drop_every,
-        random: random.clone(),
-        in_flight: AtomicI64::new(0),
-        arrivals: AtomicU64::new(0),
-        bound: AtomicI64::new(0),
-    });
-    let (phase, phases) = watch::channel(Phase::Talking);
-    let mut clients = JoinSet::new();
-    for number in 1..=options.clients {
-        clients.spawn(Sender::new(number, Arc::clone(&shared)).live(phases.clone()));
-    }
+        change_every: 0.0,
+        leave_every: 0.0,
+    };
+    let nodes = vec![Arc::clone(target)];
+    let shared = Shared::new(nodes, recorder, circle, habits, random.clone());
+    let shared = Arc::new(shared);
+    let fleet = Fleet::launch(&shared);
     faults(options, &shared, random.part(0), server).await?;
-    let _ = phase.send(Phase::Settling);
-    settle(&shared).await;
-    let _ = phase.send(Phase::Over);
-    while let Some(client) = clients.join_next().await {
-        client.map_err(|error| LoadError::protocol(format!("a client panicked: {error}")))?;
-    }
+    fleet.land(Duration::ZERO).await?;
     walk::all(&shared).await
 }
 
@@ -264,7 +214,7 @@ async fn faults(
             return Ok(());
         }
         tokio::time::sleep(pause).await;
-        let in_flight = await_traffic(shared).await;
+        let in_flight = shared.await_traffic().await;
         let down = Duration::from_secs_f64(random.between(0.0, options.down_max));
         match &options.fill_dir {
             Some(folder) if options.no_kill || random.below(2) == 0 => {
@@ -283,59 +233,18 @@ async fn faults(
                 }
                 tokio::time::sleep(down).await;
                 server.restart()?;
-                let after_ms = server.ready(&shared.target).await?;
+                let after_ms = server.ready(shared.target()).await?;
                 shared.recorder.record(Event::Started { after_ms });
             }
         }
     }
 }
 
-/// Waits, for a moment, until a message is in flight: a kill between messages proves little.
-async fn await_traffic(shared: &Shared) -> u64 {
-    let deadline = Instant::now() + Duration::from_secs(1);
-    loop {
-        let in_flight = shared
-            .in_flight
-            .load(Ordering::Relaxed)
-            .max(0)
-            .unsigned_abs();
-        if in_flight > 0 || Instant::now() >= deadline {
-            return in_flight;
-        }
-        // Shorter than the way to the server and back, so that it is still there when the kill comes.
-        tokio::task::yield_now().await;
-    }
-}
-
-/// Waits until every client is back, every message answered and deliveries rest.
-async fn settle(shared: &Shared) {
-    let deadline = Instant::now() + LIVENESS;
-    let mut quiet_since = Instant::now();
-    let mut arrivals = 0;
-    while Instant::now() < deadline {
-        let now = shared.arrivals.load(Ordering::Relaxed);
-        let busy = shared.in_flight.load(Ordering::Relaxed) > 0
-            || shared.bound.load(Ordering::Relaxed) < i64::from(shared.clients);
-        if now != arrivals || busy {
-            arrivals = now;
-            quiet_since = Instant::now();
-        }
-        if quiet_since.elapsed() >= QUIET {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    let open = shared.in_flight.load(Ordering::Relaxed);
-    let bound = shared.bound.load(Ordering::Relaxed);
-    let what =
-        format!("not at rest after {LIVENESS:?}: {open} messages open, {bound} clients online");
-    shared.recorder.record(Event::Trouble { what });
-}
-
-fn finish(history: History, driven: Result<()>) -> Result<Arc<PathBuf>> {
+/// Waits until the history is written, whatever became of the run.
+pub(crate) fn finish<T>(history: History, driven: Result<T>) -> Result<(Arc<PathBuf>, T)> {
     // The history of a failed run is worth reading too.
     let path = history.finish()?;
-    driven.map(|()| path)
+    driven.map(|driven| (path, driven))
 }
 
 fn describe(options: &CrashOptions, seed: u64) -> Report {
@@ -352,7 +261,8 @@ fn describe(options: &CrashOptions, seed: u64) -> Report {
     report
 }
 
-fn conclude(report: &mut Report, findings: &Findings) {
+/// Puts what the checker counted into the report.
+pub(crate) fn conclude(report: &mut Report, findings: &Findings) {
     let coverage = &findings.coverage;
     for (name, count) in [
         ("invoked", coverage.invoked),
@@ -366,6 +276,7 @@ fn conclude(report: &mut Report, findings: &Findings) {
         ("kills", coverage.kills),
         ("stops", coverage.stops),
         ("fills", coverage.fills),
+        ("faults", coverage.faults),
         ("faults_that_hit", coverage.faults_that_hit),
         ("in_flight_at_faults", coverage.hit),
         ("resumed", coverage.resumed),
@@ -384,13 +295,17 @@ fn conclude(report: &mut Report, findings: &Findings) {
 }
 
 /// Says what the findings mean, and the exit code that says the same.
-fn verdict(findings: &Findings, options: &VerdictOptions, expect_violation: bool) -> ExitCode {
+pub(crate) fn verdict(
+    findings: &Findings,
+    options: &VerdictOptions,
+    expect_violation: bool,
+) -> ExitCode {
     say(&findings.to_string());
     let is_allowed = |name: &str| options.allow.iter().any(|allowed| allowed == name);
     let broken = findings
         .counts()
         .any(|(defect, _)| !is_allowed(defect.name()));
-    let missing = findings.coverage.missing();
+    let missing = findings.missing();
     // A broken promise is one however little else happened; only silence needs a reason to count.
     if !broken && !missing.is_empty() {
         say(&format!("the run does not count: {}", missing.join("; ")));

@@ -108,14 +108,14 @@ async fn log_in_all(target: &Arc<Target>, options: &IdleOptions) -> Result<Vec<C
 }
 
 /// Holds a session until its connection ends, answering as a client must.
-async fn rest(mut connection: Connection) {
+pub(super) async fn rest(mut connection: Connection) {
     while let Ok(element) = connection.element().await {
         answer_request(&element, &mut connection);
     }
 }
 
 /// How many sessions ended on their own.
-fn count_ended(alive: &mut JoinSet<()>) -> u64 {
+pub(super) fn count_ended(alive: &mut JoinSet<()>) -> u64 {
     let mut ended = 0;
     while alive.try_join_next().is_some() {
         ended += 1;

@@ -3,6 +3,8 @@
 
 use crate::accounts::Accounts;
 use crate::admin::{AdminHandler, Answer, PAGE_MAX, Pending, Request, Session};
+use crate::api_tokens::ApiTokens;
+use crate::cluster::commands::ClusterCommands;
 use crate::invitations::Invitations;
 use crate::rooms::RoomCommands;
 use klatsch_actors::sessions::Sessions;
@@ -13,8 +15,10 @@ use klatsch_protocol::stanza::{StreamCondition, StreamError};
 pub(super) struct ServerCommands {
     accounts: Accounts,
     invitations: Invitations,
+    tokens: ApiTokens,
     sessions: Sessions,
     rooms: RoomCommands,
+    cluster: ClusterCommands,
 }
 
 /// A store at rest.
@@ -63,14 +67,18 @@ impl ServerCommands {
     pub(super) fn new(
         accounts: Accounts,
         invitations: Invitations,
+        tokens: ApiTokens,
         sessions: Sessions,
         rooms: RoomCommands,
+        cluster: ClusterCommands,
     ) -> Self {
         Self {
             accounts,
             invitations,
+            tokens,
             sessions,
             rooms,
+            cluster,
         }
     }
 
@@ -97,7 +105,15 @@ impl ServerCommands {
     }
 
     async fn change(&self, request: Request) -> Answer {
+        let request = match self.cluster.handle(request) {
+            Ok(answer) => return answer,
+            Err(request) => request,
+        };
         let request = match self.invitations.handle(request).await {
+            Ok(answer) => return answer,
+            Err(request) => request,
+        };
+        let request = match self.tokens.handle(request).await {
             Ok(answer) => return answer,
             Err(request) => request,
         };

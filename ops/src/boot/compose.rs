@@ -4,24 +4,31 @@
 
 use super::Foundation;
 use super::certificate::Certificate;
+use super::cluster::{self, Linked};
 use super::commands::{OfflineCommands, ServerCommands};
 use super::gates::{self, Gates, Ground};
-use super::{disk_watch, memory_watch, store_watch};
+use super::{disk_watch, memory_watch, relay, store_watch};
 use crate::accounts::Accounts;
 use crate::admin::AdminHandler;
+use crate::api_tokens::ApiTokens;
+use crate::cluster::commands::ClusterCommands;
 use crate::config::Config;
 use crate::disk;
 use crate::error::Error;
 use crate::invitations::Invitations;
 use crate::memory;
+use crate::metrics;
 use crate::rooms::{RoomCommands, Source};
+use klatsch_actors::administration::stop::Ending;
 use klatsch_actors::directory::Wire;
 use klatsch_actors::node::Node;
 use klatsch_actors::searches;
 use klatsch_actors::sessions::{Sessions, random_id};
 use klatsch_actors::upkeep::Retention;
 use klatsch_actors::world::Settings;
+use klatsch_gateways::auth::Tokens;
 use klatsch_gateways::http::SignupLink;
+use klatsch_gateways::turn::TurnServer;
 use klatsch_protocol::facts::Host;
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::time::Timestamp;
@@ -52,18 +59,26 @@ pub(super) struct Running {
     pub(super) stop: Pin<Box<dyn Future<Output = ()> + Send>>,
     /// Heard when the actors have failed too often: the node cannot go on.
     pub(super) failed: watch::Receiver<bool>,
+    /// Heard when an administrator wants the server to end.
+    pub(super) ending: watch::Receiver<Option<Ending>>,
+    /// Becomes true when the node has left its cluster and is to stop.
+    pub(super) drained: watch::Receiver<bool>,
 }
 
 /// Starts everything that serves users.
 pub(super) async fn compose(foundation: &Foundation) -> Result<Running, Error> {
     let config = &foundation.config;
     let store = open_store(config, foundation.data.path()).await?;
+    let linked = cluster::link(foundation, &store).await?;
     let key = foundation.secrets.upload_key;
-    let node = Node::start(
-        host(config, key)?,
+    // Before anybody is told of it.
+    let turn = relay::bind(foundation);
+    let node = Node::start_with(
+        host(config, key, turn.as_ref())?,
         settings(config),
         store.clone(),
         Wire::Direct,
+        linked.as_ref().map(Linked::others),
     );
     let node = node
         .await
@@ -80,6 +95,7 @@ pub(super) async fn compose(foundation: &Foundation) -> Result<Running, Error> {
         store: &store,
         sessions: &node.sessions,
         domains: domains(config)?,
+        turn,
         sign_up: sign_up
             .as_ref()
             .map(|token| SignupLink::new(token, create())),
@@ -90,22 +106,37 @@ pub(super) async fn compose(foundation: &Foundation) -> Result<Running, Error> {
         domains(config)?,
         config.registrations().invitations,
     );
+    let tokens = Tokens::new(store.clone(), foundation.secrets.token_key);
+    let rooms = Source::Server(node.rooms.clone(), store.clone());
+    let (end, drained) = watch::channel(false);
+    let commands = match &linked {
+        Some(linked) => linked.commands(&node.sessions, end),
+        None => ClusterCommands::new(None),
+    };
     let admin = Arc::new(ServerCommands::new(
         accounts,
         invitations,
+        ApiTokens::new(tokens),
         node.sessions.clone(),
-        RoomCommands::new(domains(config)?, Source::Server(node.rooms.clone())),
+        RoomCommands::new(domains(config)?, rooms),
+        commands,
     ));
     let reload =
         Box::new(move |certificate: &Certificate| gates::reload(&certificates, certificate));
-    let failed = node.failure();
+    let (failed, ending) = (node.failure(), node.ending());
     let watches = watch(foundation, store, &node.sessions);
     let stop = async move {
         watches.iter().for_each(JoinHandle::abort);
+        if let Some(linked) = &linked {
+            linked.leave();
+        }
         // Nobody new; then sessions say why they end; then their connections close.
         gates.close();
         node.stop(SESSIONS_STOP_MAX).await;
         gates.drained().await;
+        if let Some(linked) = linked {
+            linked.close().await;
+        }
     };
 
     Ok(Running {
@@ -114,6 +145,8 @@ pub(super) async fn compose(foundation: &Foundation) -> Result<Running, Error> {
         reload,
         stop: Box::pin(stop),
         failed,
+        ending,
+        drained,
     })
 }
 
@@ -121,6 +154,10 @@ pub(super) async fn compose(foundation: &Foundation) -> Result<Running, Error> {
 fn watch(foundation: &Foundation, store: Store, sessions: &Sessions) -> Vec<JoinHandle<()>> {
     let (config, health) = (&foundation.config, &foundation.health);
     let budget = memory::budget(&config.limits);
+    // Shown from the start, as all metrics are; each watch goes on from its first look.
+    metrics::store(false);
+    metrics::memory_budget(budget.resident);
+    metrics::strain(&sessions.strain());
     let mut watches = vec![
         tokio::spawn(store_watch::run(store.clone(), health.clone())),
         tokio::spawn(memory_watch::run(budget, sessions.clone(), health.clone())),
@@ -172,7 +209,7 @@ fn domains(config: &Config) -> Result<Vec<BareJid>, Error> {
     config.domains().into_iter().map(parse).collect()
 }
 
-fn host(config: &Config, upload_key: [u8; 32]) -> Result<Host, Error> {
+fn host(config: &Config, upload_key: [u8; 32], turn: Option<&TurnServer>) -> Result<Host, Error> {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
@@ -184,9 +221,13 @@ fn host(config: &Config, upload_key: [u8; 32]) -> Result<Host, Error> {
         stanza_bytes_max: config.limits.stanza_bytes_max,
         pubsub: config.pubsub.limits(),
         upload: config.uploads(upload_key),
-        external_services: config.calls.services()?,
+        external_services: match turn {
+            Some(turn) => turn.told().clone(),
+            None => config.calls.services()?,
+        },
         registration: config.registrations(),
         contacts: config.contacts.addresses(),
+        web_push: config.web_pushes(),
         components: config.components.secrets().into_keys().collect(),
     })
 }
@@ -195,6 +236,7 @@ fn settings(config: &Config) -> Settings {
     Settings {
         resources_max: config.limits.sessions_per_account_max,
         resume_seconds: config.c2s.resume_seconds,
+        client_host: config.cluster.client_host.clone(),
         held_stanzas_max: config.limits.held_stanzas_max,
         tail_check_seconds: config.limits.tail_check_seconds,
         push: config.push.told(),
@@ -206,10 +248,13 @@ fn settings(config: &Config) -> Settings {
             rate: config.limits.search_rate,
             burst: config.limits.search_burst,
         },
+        strangers: config.limits.of_strangers(),
         rooms: config.rooms.settings(),
         rooms_joined_max: config.rooms.joined_max,
         rooms_loaded_max: config.rooms.at_hand_max,
         derivations: config.limits.of_derivations(),
+        // Nobody has a reason to tune it yet.
+        replication: Settings::default().replication,
     }
 }
 

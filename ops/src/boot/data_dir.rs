@@ -51,7 +51,7 @@ pub fn is_open_to_others(path: &Path) -> bool {
 }
 
 /// Writes a file that its owner alone may read; whoever reads it sees all of it or the one before.
-pub(super) fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+pub(crate) fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let new = path.with_extension("new");
     // A leftover of a start that was cut short could have other permissions.
     let _ = fs::remove_file(&new);

@@ -9,12 +9,16 @@ use crate::password::Password;
 use klatsch_actors::components::Components;
 use klatsch_actors::sessions::Sessions;
 use klatsch_gateways::auth::{Authenticator, Backend, Internal, Registrar, Throttle, Tokens};
+use klatsch_gateways::channels::{self, ChannelsGateway};
 use klatsch_gateways::doors::{Door, Gateways};
 use klatsch_gateways::http::signup::{Create, CreateError, NewAdministrator};
 use klatsch_gateways::http::upload::{self, Contents, Uploads};
-use klatsch_gateways::http::{HttpServer, HttpState, SignupLink, router};
+use klatsch_gateways::http::web::PushFeature;
+use klatsch_gateways::http::{HttpServer, HttpState, SignupLink, WebClient, router};
 use klatsch_gateways::listener::{Admission, Limits, Shutdown, ShutdownTrigger, listen};
 use klatsch_gateways::tls::CertificateStore;
+use klatsch_gateways::turn::TurnServer;
+use klatsch_gateways::web_push::{VapidKey, WebPush};
 use klatsch_gateways::xmpp::bosh::{self, BoshGateway};
 use klatsch_gateways::xmpp::component::ComponentGateway;
 use klatsch_gateways::xmpp::websocket::{self, WebSocketGateway};
@@ -24,7 +28,7 @@ use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::sasl::Mechanism;
 use klatsch_store::Store;
 use secrecy::ExposeSecret;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 use tokio::task::JoinHandle;
 
@@ -38,6 +42,10 @@ pub(super) struct Gates {
     trigger: ShutdownTrigger,
     /// Removes files whose time is over.
     tending: Option<JoinHandle<()>>,
+    /// Carries calls; ends when the doors close.
+    relays: Mutex<Option<JoinHandle<()>>>,
+    /// Tells browsers.
+    pushing: Option<JoinHandle<()>>,
 }
 
 /// What the gateways are built on.
@@ -46,12 +54,14 @@ pub(super) struct Ground<'a> {
     pub(super) store: &'a Store,
     pub(super) sessions: &'a Sessions,
     pub(super) domains: Vec<BareJid>,
+    /// Relays for calls, if there are any.
+    pub(super) turn: Option<TurnServer>,
     pub(super) sign_up: Option<SignupLink>,
 }
 
 impl Gates {
     /// Builds the gateways and opens every door the configuration names.
-    pub(super) fn open(ground: Ground<'_>) -> Result<Self, Error> {
+    pub(super) fn open(mut ground: Ground<'_>) -> Result<Self, Error> {
         let config = Arc::clone(&ground.foundation.config);
         let limits = Arc::new(config.limits.of_connections());
         let (trigger, shutdown) = ShutdownTrigger::new();
@@ -60,8 +70,12 @@ impl Gates {
         let uploads = uploads(&ground)?;
         let clients = clients(&ground, &certificates, &limits, &shutdown);
         let components = components(&ground, &limits, &shutdown);
+        let turn = ground.turn.take();
+        let changed = || ground.sessions.world().changed.listen();
+        let relays = turn.map(|turn| turn.start(shutdown.clone(), changed()));
+        let pushing = web_push(&ground)?;
         let tending = uploads.clone().map(|uploads| tokio::spawn(uploads.tend()));
-        let http = http(ground, uploads, &clients, &limits, shutdown);
+        let http = http(ground, uploads, &clients, &limits, shutdown)?;
         let admission = Admission::new(limits, strain);
         let gateways = Gateways {
             clients,
@@ -75,6 +89,8 @@ impl Gates {
             certificates,
             trigger,
             tending,
+            relays: Mutex::new(relays),
+            pushing,
         })
     }
 
@@ -86,13 +102,22 @@ impl Gates {
     /// Accepts nobody any more.
     pub(super) fn close(&self) {
         self.trigger.trigger();
-        if let Some(tending) = &self.tending {
-            tending.abort();
+        for errand in [&self.tending, &self.pushing].into_iter().flatten() {
+            errand.abort();
         }
     }
 
     /// Waits for the connections to close.
     pub(super) async fn drained(&self) {
+        let relays = self
+            .relays
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(relays) = relays {
+            // They close at once, and their calls have ended with the sessions.
+            let _ = relays.await;
+        }
         if !self.gateways.drained(CLOSE_MAX).await {
             tracing::warn!("some connections did not close in time");
         }
@@ -127,7 +152,11 @@ fn clients(
     let tokens = Tokens::new(ground.store.clone(), ground.foundation.secrets.token_key);
     Arc::new(ClientGateway {
         sessions: ground.sessions.clone(),
-        authenticator: Authenticator::new(backends, tokens, Throttle::new(Arc::clone(limits))),
+        authenticator: Arc::new(Authenticator::new(
+            backends,
+            tokens,
+            Throttle::new(Arc::clone(limits)),
+        )),
         registrar: Arc::new(Registrar::new(ground.sessions.clone(), Arc::clone(limits))),
         certificates: Some(Arc::clone(certificates)),
         limits: Arc::clone(limits),
@@ -163,14 +192,30 @@ fn uploads(ground: &Ground<'_>) -> Result<Option<Arc<Uploads>>, Error> {
     let folder = foundation.data.path().join("uploads");
     let contents = Contents::open(folder.clone());
     let contents = contents.map_err(Error::io("cannot open", &folder))?;
+    let (contents, files) = (Arc::new(contents), ground.sessions.files());
+    upload::offer(&contents, &files);
     Ok(Some(Arc::new(Uploads {
         store: ground.store.clone(),
         contents,
+        files,
         key: settings.key,
         strain: ground.sessions.strain(),
         domains: ground.domains.clone(),
         turns: Default::default(),
     })))
+}
+
+/// Tells browsers, if they are to be told.
+fn web_push(ground: &Ground<'_>) -> Result<Option<JoinHandle<()>>, Error> {
+    let config = &ground.foundation.config;
+    if config.web_pushes().is_none() {
+        return Ok(None);
+    }
+    let key = VapidKey::from_seed(ground.foundation.secrets.web_push_key);
+    let web_push = WebPush::new(ground.store.clone(), key, config.push_services()?)
+        .map_err(|error| Error::Config(format!("web_push.authorities: {error}")))?;
+    let due = ground.sessions.web_pushes();
+    Ok(Some(tokio::spawn(Arc::new(web_push).run(due))))
 }
 
 fn http(
@@ -179,11 +224,21 @@ fn http(
     clients: &Arc<ClientGateway>,
     limits: &Arc<Limits>,
     shutdown: Shutdown,
-) -> Arc<HttpServer> {
+) -> Result<Arc<HttpServer>, Error> {
     let settings = ground.foundation.config.http.settings();
-    let domains = ground.domains.iter().map(ToString::to_string).collect();
+    let domains: Vec<String> = ground.domains.iter().map(ToString::to_string).collect();
+    let mut web = ground.foundation.config.web_client();
+    if let Some(web) = web
+        .as_mut()
+        .filter(|_| ground.sessions.host().web_push.is_some())
+    {
+        let key = VapidKey::from_seed(ground.foundation.secrets.web_push_key).public();
+        web.features.push = Some(PushFeature { key });
+    }
+    let web = web.map(|web| WebClient::new(web, &domains)).transpose();
     let state = HttpState {
         domains,
+        web: web.map_err(|error| Error::Config(error.to_string()))?,
         signup: ground.sign_up.map(Arc::new),
         registrar: Some(Arc::clone(&clients.registrar)),
     };
@@ -191,15 +246,25 @@ fn http(
         clients: Arc::clone(clients),
         allowed_origins: settings.allowed_origins.clone(),
     };
+    let channels = ChannelsGateway::new(
+        clients.sessions.clone(),
+        Arc::clone(&clients.authenticator),
+        Arc::clone(limits),
+        shutdown.clone(),
+        clients.domains.clone(),
+        settings.allowed_origins.clone(),
+        ground.foundation.config.channels.settings(),
+    );
     let requests = BoshGateway {
         clients: Arc::clone(clients),
         allowed_origins: settings.allowed_origins,
         table: Default::default(),
     };
     let pages = router(Arc::new(state))
+        .merge(channels::router(Arc::new(channels)))
         .merge(websocket::router(Arc::new(sockets)))
         .merge(bosh::router(Arc::new(requests)));
-    Arc::new(HttpServer {
+    Ok(Arc::new(HttpServer {
         router: match uploads {
             Some(uploads) => pages.merge(upload::router(uploads)),
             None => pages,
@@ -209,7 +274,7 @@ fn http(
         turns: Arc::clone(&clients.turns),
         limits: Arc::clone(limits),
         shutdown,
-    })
+    }))
 }
 
 fn open_doors(gateways: &Gateways, config: &Config) -> Result<(), Error> {

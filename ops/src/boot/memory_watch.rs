@@ -21,7 +21,6 @@ pub(super) async fn run(budget: Memory, sessions: Sessions, health: Health) {
         queued_bytes = budget.queued,
         "memory budget"
     );
-    metrics::memory_budget(budget.resident);
     let strain = sessions.strain();
     let measure = || Memory {
         resident: resident_bytes().unwrap_or(0),

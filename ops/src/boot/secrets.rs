@@ -22,6 +22,11 @@ pub struct Secrets {
     pub token_key: [u8; BYTES],
     /// Signs slots for files (XEP-0363), the same on all nodes.
     pub upload_key: [u8; BYTES],
+    /// Makes what clients use relays with (XEP-0215), the same on all nodes.
+    pub turn_key: [u8; BYTES],
+    /// The server's key for push services of browsers (RFC 8292), the same on all nodes: browsers
+    /// have subscribed to it.
+    pub web_push_key: [u8; BYTES],
 }
 
 impl Secrets {
@@ -34,6 +39,8 @@ impl Secrets {
             fake_salt_key: get_or_make(&mut table, "fake_salt_key", &path)?,
             token_key: get_or_make(&mut table, "token_key", &path)?,
             upload_key: get_or_make(&mut table, "upload_key", &path)?,
+            turn_key: get_or_make(&mut table, "turn_key", &path)?,
+            web_push_key: get_or_make(&mut table, "web_push_key", &path)?,
         };
         if table.len() > known {
             write_secret(&path, table.to_string().as_bytes())?;
@@ -65,10 +72,16 @@ fn get_or_make(table: &mut Table, key: &str, path: &Path) -> Result<[u8; BYTES],
             .and_then(from_hex)
             .ok_or_else(|| damaged(path));
     }
+    let secret = random()?;
+    table.insert(key.to_owned(), Value::String(to_hex(&secret)));
+    Ok(secret)
+}
+
+/// A secret that nobody has ever seen.
+pub(crate) fn random() -> Result<[u8; BYTES], Error> {
     let mut secret = [0; BYTES];
     getrandom::fill(&mut secret)
         .map_err(|error| Error::Refused(format!("no randomness: {error}")))?;
-    table.insert(key.to_owned(), Value::String(to_hex(&secret)));
     Ok(secret)
 }
 
@@ -80,11 +93,11 @@ fn damaged(path: &Path) -> Error {
     ))
 }
 
-fn to_hex(bytes: &[u8]) -> String {
+pub(crate) fn to_hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn from_hex(text: &str) -> Option<[u8; BYTES]> {
+pub(crate) fn from_hex(text: &str) -> Option<[u8; BYTES]> {
     if !text.is_ascii() || text.len() != 2 * BYTES {
         return None;
     }

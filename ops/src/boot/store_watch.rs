@@ -3,6 +3,7 @@
 //! Leaves out mending: sessions stay, messages are refused until it answers again (D5).
 
 use crate::health::Health;
+use crate::metrics;
 use klatsch_store::{Store, StoreError};
 use std::future::Future;
 use std::time::Duration;
@@ -33,6 +34,7 @@ async fn watch<F: Future<Output = Result<(), StoreError>>>(health: &Health, ask:
             _ => {}
         }
         health.report("store", problem.as_deref());
+        metrics::store(problem.is_some());
         before = problem;
     }
 }

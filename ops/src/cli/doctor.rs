@@ -11,7 +11,7 @@ use crate::config::check::{Finding, check};
 use crate::config::{Config, Listen, Loaded};
 use crate::disk::{self, Disk};
 use crate::error::Error;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -61,6 +61,9 @@ fn look_at_all(loaded: &Loaded) -> Vec<Look> {
             .into_iter()
             .flat_map(|(key, listen)| look_at_listener(key, listen, is_running)),
     );
+    if config.has_own_turn() {
+        looks.extend(look_at_stun(config.listen.stun, is_running));
+    }
     looks
 }
 
@@ -215,6 +218,40 @@ fn look_at_listener(key: &str, listen: Listen, is_running: bool) -> Option<Look>
     })
 }
 
+/// A running server tells there how it sees us. Without it calls suffer, and nothing else.
+fn look_at_stun(listen: Listen, is_running: bool) -> Option<Look> {
+    let address = listen.addresses().pop()?;
+    let name = format!("listen.stun = {listen}");
+    let outcome = match is_running {
+        true => ask_stun(reachable(address)),
+        false => UdpSocket::bind(address).map(drop),
+    };
+    Some(match outcome {
+        Ok(()) if is_running => Fine(format!("{name}: answers")),
+        Ok(()) => Fine(format!("{name}: free")),
+        Err(error) => Note(format!("{name}: {error}: calls have no relays")),
+    })
+}
+
+/// Sends the smallest request there is (RFC 8489 §5) and waits for its answer.
+fn ask_stun(address: SocketAddr) -> std::io::Result<()> {
+    const BINDING: [u8; 20] = *b"\0\x01\0\0\x21\x12\xa4\x42klatschdoctr";
+    let local: SocketAddr = match address {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    let socket = UdpSocket::bind(local)?;
+    socket.connect(address)?;
+    socket.set_read_timeout(Some(CONNECT_MAX))?;
+    socket.send(&BINDING)?;
+    let mut answer = [0; 64];
+    let length = socket.recv(&mut answer)?;
+    match answer.get(4..20) == BINDING.get(4..20) && length > 20 {
+        true => Ok(()),
+        false => Err(std::io::Error::other("answers something else")),
+    }
+}
+
 /// Where to connect to for what listens on every address.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
@@ -251,6 +288,22 @@ mod tests {
             Some(Fine(_))
         ));
         assert!(look_at_listener("c2s", Listen::Off, true).is_none());
+    }
+
+    #[test]
+    fn taken_port_of_stun_is_noted_without_a_server_and_asked_with_one() {
+        let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let listen = Listen::On(taken.local_addr().unwrap());
+        assert!(matches!(look_at_stun(listen, false), Some(Note(_))));
+        let answering = std::thread::spawn(move || {
+            let mut request = [0; 64];
+            let (length, from) = taken.recv_from(&mut request).unwrap();
+            assert_eq!(length, 20);
+            taken.send_to(&request[..32], from).unwrap();
+        });
+        assert!(matches!(look_at_stun(listen, true), Some(Fine(_))));
+        answering.join().unwrap();
+        assert!(look_at_stun(Listen::Off, true).is_none());
     }
 
     #[test]

@@ -1,18 +1,20 @@
-//! `klatsch export` and `klatsch import`: accounts as files (XEP-0227), beside the running
-//! server or on the store.
+//! `klatsch export` and `klatsch import`: accounts, rooms and nodes of services as files
+//! (XEP-0227), beside the running server or on the store.
+
+mod import;
+
+pub(super) use import::Import;
 
 use super::Common;
 use super::talk::Talk;
 use crate::admin::{Answer, PAGE_MAX, Request};
 use crate::error::Error;
-use crate::password::Password;
-use crate::transfer::reader::{Part, read};
-use crate::transfer::{NS, Piece, Position, Taken};
+use crate::transfer::{NS, NS_OWN, Position};
 use clap::Args;
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::xml::Element;
 use std::io::{BufWriter, Write, stdout};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Writes accounts.
 #[derive(Debug, Args)]
@@ -21,19 +23,9 @@ pub(super) struct Export {
     /// This account: name@domain
     #[arg(long, value_name = "JID")]
     account: Option<String>,
-    /// Every account of every domain served
+    /// Every account, room and node of every domain served
     #[arg(long)]
     store: bool,
-}
-
-/// Reads accounts.
-#[derive(Debug, Args)]
-pub(super) struct Import {
-    /// The file
-    file: PathBuf,
-    /// Add what accounts lack that are there already; without it they are passed over
-    #[arg(long)]
-    merge: bool,
 }
 
 impl Export {
@@ -48,7 +40,7 @@ fn written(result: std::io::Result<()>) -> Result<(), Error> {
     result.map_err(Error::io("cannot write", Path::new("the standard output")))
 }
 
-/// Writes a file of one account, or of all.
+/// Writes a file of one account, or of all with all rooms and services.
 fn write_file(common: &Common, account: Option<&str>, out: &mut dyn Write) -> Result<(), Error> {
     let mut talk = Talk::begin(common)?;
     written(writeln!(
@@ -58,7 +50,11 @@ fn write_file(common: &Common, account: Option<&str>, out: &mut dyn Write) -> Re
     let mut host = None;
     match account {
         Some(jid) => write_user(&mut talk, jid, &mut host, out)?,
-        None => write_users(&mut talk, &mut host, out)?,
+        None => {
+            write_users(&mut talk, &mut host, out)?;
+            write_rooms(&mut talk, &mut host, out)?;
+            write_services(&mut talk, &mut host, out)?;
+        }
     }
     if host.is_some() {
         written(writeln!(out, "</host>"))?;
@@ -102,8 +98,7 @@ fn write_user(
     host: &mut Option<String>,
     out: &mut dyn Write,
 ) -> Result<(), Error> {
-    let account =
-        BareJid::parse(jid).map_err(|error| Error::Refused(format!("\"{jid}\": {error}")))?;
+    let account = parse(jid)?;
     let mut position = Position::Start;
     loop {
         let is_start = position == Position::Start;
@@ -116,7 +111,7 @@ fn write_user(
             return Err(unexpected());
         };
         if is_start {
-            begin_user(&account, host, out)?;
+            begin(&account, Element::new("user", NS), host, out)?;
         }
         written(out.write_all(xml.as_bytes()))?;
         match next {
@@ -126,224 +121,120 @@ fn write_user(
     }
 }
 
-fn begin_user(
-    account: &BareJid,
+fn write_rooms(
+    talk: &mut Talk,
     host: &mut Option<String>,
     out: &mut dyn Write,
 ) -> Result<(), Error> {
-    let open = |element: Element| {
-        let text = String::from_utf8_lossy(&element.to_bytes()).into_owned();
-        text.replace("/>", ">")
-            .replace(&format!(" xmlns='{NS}'"), "")
+    let mut after = None;
+    loop {
+        let request = Request::RoomList {
+            domain: None,
+            after,
+        };
+        let Answer::Rooms(rooms) = talk.ask(request)? else {
+            return Err(unexpected());
+        };
+        let is_last = rooms.len() < PAGE_MAX;
+        after = rooms.last().map(|room| room.jid.clone());
+        for room in &rooms {
+            write_room(talk, &room.jid, host, out)?;
+        }
+        if is_last {
+            return Ok(());
+        }
+    }
+}
+
+fn write_room(
+    talk: &mut Talk,
+    jid: &str,
+    host: &mut Option<String>,
+    out: &mut dyn Write,
+) -> Result<(), Error> {
+    let room = parse(jid)?;
+    let mut after = None;
+    loop {
+        let request = Request::RoomExport {
+            jid: room.to_string(),
+            after,
+        };
+        let Answer::RoomExported(xml, next) = talk.ask(request)? else {
+            return Err(unexpected());
+        };
+        if after.is_none() {
+            begin(&room, Element::new("room", NS_OWN), host, out)?;
+        }
+        written(out.write_all(xml.as_bytes()))?;
+        match next {
+            Some(next) => after = Some(next),
+            None => return written(writeln!(out, "</room>")),
+        }
+    }
+}
+
+fn write_services(
+    talk: &mut Talk,
+    host: &mut Option<String>,
+    out: &mut dyn Write,
+) -> Result<(), Error> {
+    let Answer::Services(services) = talk.ask(Request::ServiceList)? else {
+        return Err(unexpected());
     };
-    if host.as_deref() != Some(account.domain()) {
-        if host.is_some() {
-            written(writeln!(out, "</host>"))?;
+    for jid in services {
+        let mut position = Some(Position::Start);
+        begin_host(&jid, host, out)?;
+        written(writeln!(out, "<service xmlns='{NS_OWN}'>"))?;
+        while let Some(from) = position {
+            let request = Request::ServiceExport {
+                jid: jid.clone(),
+                from,
+            };
+            let Answer::Exported(xml, next) = talk.ask(request)? else {
+                return Err(unexpected());
+            };
+            written(out.write_all(xml.as_bytes()))?;
+            position = next;
         }
-        let element = Element::new("host", NS).attr("jid", account.domain());
-        written(writeln!(out, "{}", open(element)))?;
-        *host = Some(account.domain().to_owned());
+        written(writeln!(out, "</service>"))?;
     }
-    let name = account.localpart().unwrap_or_default();
-    let element = Element::new("user", NS).attr("name", name);
-    written(writeln!(out, "{}", open(element)))
+    Ok(())
 }
 
-/// Pieces sent at a time, and their bytes.
-const PIECES_MAX: usize = 200;
-const PIECES_BYTES_MAX: usize = 512 * 1024;
-
-/// Bytes of messages that wait for their account's archive to come first.
-const WAITING_BYTES_MAX: usize = 32 * 1024 * 1024;
-
-/// Notes shown; more are counted.
-const NOTES_MAX: usize = 100;
-
-impl Import {
-    pub(super) fn run(self, common: &Common) -> Result<String, Error> {
-        let mut importing = Importing {
-            talk: Talk::begin(common)?,
-            merge: self.merge,
-            user: None,
-            done: 0,
-            merged: 0,
-            refused: 0,
-            notes: Vec::new(),
-            notes_left_off: 0,
-        };
-        read(&self.file, &mut |part| importing.take(part))?;
-        importing.report()
-    }
+fn parse(jid: &str) -> Result<BareJid, Error> {
+    BareJid::parse(jid).map_err(|error| Error::Refused(format!("\"{jid}\": {error}")))
 }
 
-/// An import under way.
-struct Importing {
-    talk: Talk,
-    merge: bool,
-    user: Option<User>,
-    done: usize,
-    merged: usize,
-    refused: usize,
-    notes: Vec<String>,
-    notes_left_off: usize,
+/// Begins an account or a room, in the element of its host.
+fn begin(
+    what: &BareJid,
+    element: Element,
+    host: &mut Option<String>,
+    out: &mut dyn Write,
+) -> Result<(), Error> {
+    begin_host(what.domain(), host, out)?;
+    let name = what.localpart().unwrap_or_default();
+    written(writeln!(out, "{}", open(&element.attr("name", name))))
 }
 
-/// The account that comes.
-struct User {
-    jid: String,
-    is_new: bool,
-    pieces: Vec<Piece>,
-    bytes: usize,
-    /// Messages to be delivered: they come behind the archive, wherever the file has them.
-    waiting: Vec<Piece>,
-    waiting_bytes: usize,
-    waiting_from: Option<u64>,
+fn begin_host(domain: &str, host: &mut Option<String>, out: &mut dyn Write) -> Result<(), Error> {
+    if host.as_deref() == Some(domain) {
+        return Ok(());
+    }
+    if host.is_some() {
+        written(writeln!(out, "</host>"))?;
+    }
+    let element = Element::new("host", NS).attr("jid", domain);
+    written(writeln!(out, "{}", open(&element)))?;
+    *host = Some(domain.to_owned());
+    Ok(())
 }
 
-impl Importing {
-    fn take(&mut self, part: Part) -> Result<(), Error> {
-        match part {
-            Part::User { jid, password } => self.begin(jid, password),
-            Part::Piece(piece) => self.piece(piece),
-            Part::UserEnd => self.end(),
-            Part::Note(note) => {
-                self.note(note);
-                Ok(())
-            }
-        }
-    }
-
-    fn note(&mut self, note: String) {
-        match self.notes.len() < NOTES_MAX {
-            true => self.notes.push(note),
-            false => self.notes_left_off += 1,
-        }
-    }
-
-    /// A refusal concerns this account alone; anything else ends the import.
-    fn begin(&mut self, jid: String, password: Option<String>) -> Result<(), Error> {
-        let request = Request::ImportBegin {
-            jid: jid.clone(),
-            password: password.map(Password::new),
-            merge: self.merge,
-        };
-        self.user = None;
-        let is_new = match self.talk.ask(request) {
-            Ok(answer) => answer == Answer::Done(1),
-            Err(Error::Refused(why)) => {
-                self.refused += 1;
-                self.note(format!("{jid}: passed over: {why}"));
-                return Ok(());
-            }
-            Err(error) => return Err(error),
-        };
-        self.user = Some(User {
-            jid,
-            is_new,
-            pieces: Vec::new(),
-            bytes: 0,
-            waiting: Vec::new(),
-            waiting_bytes: 0,
-            waiting_from: None,
-        });
-        Ok(())
-    }
-
-    fn piece(&mut self, piece: Piece) -> Result<(), Error> {
-        let Some(user) = &mut self.user else {
-            return Ok(());
-        };
-        if piece.parent == "offline-messages" {
-            user.waiting_bytes += piece.xml.len();
-            match user.waiting_bytes <= WAITING_BYTES_MAX {
-                true => user.waiting.push(piece),
-                false => {
-                    let note = format!("{}: too many messages wait; one is left out", user.jid);
-                    self.note(note);
-                }
-            }
-            return Ok(());
-        }
-        user.bytes += piece.xml.len();
-        user.pieces.push(piece);
-        match user.pieces.len() >= PIECES_MAX || user.bytes >= PIECES_BYTES_MAX {
-            true => self.send(),
-            false => Ok(()),
-        }
-    }
-
-    fn send(&mut self) -> Result<(), Error> {
-        let Some(user) = &mut self.user else {
-            return Ok(());
-        };
-        user.bytes = 0;
-        let request = Request::Import {
-            jid: user.jid.clone(),
-            is_new: user.is_new,
-            pieces: std::mem::take(&mut user.pieces),
-        };
-        let Answer::Taken(taken) = self.talk.ask(request)? else {
-            return Err(unexpected());
-        };
-        let before = user.waiting_from.into_iter();
-        user.waiting_from = before.chain(taken.waiting_from).min();
-        self.tell(taken);
-        Ok(())
-    }
-
-    fn tell(&mut self, taken: Taken) {
-        let jid = self.user.as_ref().map(|user| user.jid.clone());
-        for note in taken.notes {
-            self.note(format!("{}: {note}", jid.as_deref().unwrap_or_default()));
-        }
-    }
-
-    fn end(&mut self) -> Result<(), Error> {
-        self.send()?;
-        let waiting = match &mut self.user {
-            Some(user) => std::mem::take(&mut user.waiting),
-            None => return Ok(()),
-        };
-        let mut waiting = waiting.into_iter().peekable();
-        while waiting.peek().is_some() {
-            if let Some(user) = &mut self.user {
-                user.pieces = waiting.by_ref().take(PIECES_MAX).collect();
-            }
-            self.send()?;
-        }
-        let Some(user) = &self.user else {
-            return Ok(());
-        };
-        let (jid, waiting_from, is_new) = (user.jid.clone(), user.waiting_from, user.is_new);
-        let request = Request::ImportEnd { jid, waiting_from };
-        let Answer::Taken(taken) = self.talk.ask(request)? else {
-            return Err(unexpected());
-        };
-        self.tell(taken);
-        self.user = None;
-        match is_new {
-            true => self.done += 1,
-            false => self.merged += 1,
-        }
-        Ok(())
-    }
-
-    fn report(mut self) -> Result<String, Error> {
-        let mut lines = std::mem::take(&mut self.notes);
-        if self.notes_left_off > 0 {
-            lines.push(format!("and {} notes more", self.notes_left_off));
-        }
-        let merged = match self.merged {
-            0 => String::new(),
-            merged => format!(", {merged} merged"),
-        };
-        let refused = match self.refused {
-            0 => String::new(),
-            refused => format!(", {refused} passed over"),
-        };
-        lines.push(format!("{} imported{merged}{refused}", self.done));
-        Ok(lines.join("\n"))
-    }
+/// The start tag of an element that has no children yet.
+fn open(element: &Element) -> String {
+    let text = String::from_utf8_lossy(&element.to_bytes()).into_owned();
+    text.replace("/>", ">")
+        .replace(&format!(" xmlns='{NS}'"), "")
 }
 
 #[cfg(test)]

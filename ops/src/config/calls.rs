@@ -8,7 +8,7 @@ use crate::error::Error;
 use klatsch_protocol::features::external_services::{ExternalService, Secret, Settings};
 
 settings! {
-    /// What calls need besides: where STUN and TURN are. Clients are told.
+    /// STUN and TURN servers instead of the one built in. Clients are told.
     pub struct Calls {
         /// The servers, as `stun:HOST:PORT`, `turn:HOST:PORT?transport=tcp` or `turns:HOST`.
         services: Vec<String> = Vec::new(), example "[\"stun:stun.example.org\", \"turn:turn.example.org\"]";

@@ -1,8 +1,14 @@
 //! What is wrong with settings that can be read, and what to know about them.
 
-use super::{Backend, Config, Listen};
+use super::{Backend, Config, Listen, cluster};
+use klatsch_actors::session::RESUME_SECONDS_MAX;
+use klatsch_gateways::http::web::{is_accent, is_origin};
 use klatsch_protocol::features::Service;
+use klatsch_protocol::features::web_push::is_host_rule;
 use klatsch_protocol::jid::BareJid;
+
+/// A name that still fits a window's title.
+const NAME_CHARACTERS_MAX: usize = 64;
 
 /// Something to say about a setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,10 +30,19 @@ impl Finding {
 pub fn check(config: &Config) -> Vec<Finding> {
     let mut found = Vec::new();
     refuse_plain_logins(config, &mut found);
+    refuse_long_absence(config, &mut found);
     refuse_half_certificate(config, &mut found);
     refuse_later_parts(config, &mut found);
+    found.extend(
+        cluster::complaints(config)
+            .into_iter()
+            .map(Finding::Refused),
+    );
+    found.extend(config.turn.complaints().into_iter().map(Finding::Refused));
     refuse_bad_domains(config, &mut found);
     refuse_bad_components(config, &mut found);
+    refuse_bad_looks(config, &mut found);
+    refuse_bad_push_services(config, &mut found);
     note_unserved_listeners(config, &mut found);
     note_public_plain_listeners(config, &mut found);
     found
@@ -52,6 +67,14 @@ fn refuse_plain_logins(config: &Config, found: &mut Vec<Finding>) {
     }
 }
 
+fn refuse_long_absence(config: &Config, found: &mut Vec<Finding>) {
+    if config.c2s.resume_seconds > RESUME_SECONDS_MAX {
+        found.push(Finding::Refused(format!(
+            "c2s.resume_seconds is {RESUME_SECONDS_MAX} at most: whoever is away for longer logs in"
+        )));
+    }
+}
+
 fn refuse_half_certificate(config: &Config, found: &mut Vec<Finding>) {
     if config.tls.certificate.is_some() != config.tls.key.is_some() {
         found.push(Finding::Refused(
@@ -62,18 +85,18 @@ fn refuse_half_certificate(config: &Config, found: &mut Vec<Finding>) {
 
 fn refuse_later_parts(config: &Config, found: &mut Vec<Finding>) {
     let url = config.store.url.as_str();
-    let is_known = url.starts_with("sqlite:") || url.starts_with("memory:");
-    let cluster = &config.cluster;
-    let is_cluster =
-        cluster.listen != Listen::Off || !cluster.peers.is_empty() || cluster.dns.is_some();
+    let known = ["sqlite:", "memory:", "postgres://", "postgresql://"];
+    let is_known = known.iter().any(|scheme| url.starts_with(scheme));
     let is_foreign_login = config
         .auth
         .backends
         .iter()
         .any(|backend| *backend != Backend::Internal);
     let later = [
-        (!is_known, "store.url: this version has sqlite: and memory:"),
-        (is_cluster, "cluster: this version runs one node"),
+        (
+            !is_known,
+            "store.url: this version has sqlite:, postgres:// and memory:",
+        ),
         (is_foreign_login, "auth.backends: this version has internal"),
         (
             config.auth.backends.is_empty(),
@@ -109,7 +132,9 @@ fn refuse_bad_components(config: &Config, found: &mut Vec<Finding>) {
     let domains = config.domains();
     let is_service = |host: &str| {
         let service = host.split_once('.').is_some_and(|(label, domain)| {
-            let is_label = Service::ALL.iter().any(|it| it.label() == label);
+            let is_ours = |it: &&Service| **it != Service::Push || config.web_push.enabled;
+            let mut ours = Service::ALL.iter().filter(is_ours);
+            let is_label = ours.any(|it| it.label() == label);
             is_label && domains.iter().any(|it| it == domain)
         });
         service || domains.iter().any(|it| it == host)
@@ -133,13 +158,42 @@ fn refuse_bad_components(config: &Config, found: &mut Vec<Finding>) {
     }
 }
 
+/// What goes into style sheets, and into the policy that says who may show our pages (row H12).
+fn refuse_bad_looks(config: &Config, found: &mut Vec<Finding>) {
+    let web = &config.web;
+    let bad = web.embed_origins.iter().filter(|origin| !is_origin(origin));
+    found.extend(bad.map(|origin| {
+        Finding::Refused(format!(
+            "web.embed_origins: \"{origin}\" is no origin, as in https://mail.example.org"
+        ))
+    }));
+    if let Some(accent) = web.accent.as_deref().filter(|accent| !is_accent(accent)) {
+        found.push(Finding::Refused(format!(
+            "web.accent: \"{accent}\" is no colour, as in #8a3b12"
+        )));
+    }
+    if web.name.is_empty() || web.name.chars().count() > NAME_CHARACTERS_MAX {
+        found.push(Finding::Refused(format!(
+            "web.name has 1 to {NAME_CHARACTERS_MAX} characters"
+        )));
+    }
+}
+
+/// A rule that means something else than its writer thinks would let the server be sent anywhere
+/// (row H07).
+fn refuse_bad_push_services(config: &Config, found: &mut Vec<Finding>) {
+    let hosts = config.web_push.hosts.iter();
+    let bad = hosts.filter(|rule| !is_host_rule(rule));
+    found.extend(bad.map(|rule| {
+        Finding::Refused(format!(
+            "web_push.hosts: \"{rule}\" is no host, as in push.example.org or *.example.org:8443"
+        ))
+    }));
+}
+
 fn note_unserved_listeners(config: &Config, found: &mut Vec<Finding>) {
     let listen = &config.listen;
-    for (key, value) in [
-        ("s2s", listen.s2s),
-        ("s2s_tls", listen.s2s_tls),
-        ("stun", listen.stun),
-    ] {
+    for (key, value) in [("s2s", listen.s2s), ("s2s_tls", listen.s2s_tls)] {
         if value != Listen::Off {
             let text = format!(
                 "listen.{key} = {value}: this version does not serve it, nothing listens there"
@@ -202,10 +256,9 @@ mod tests {
 
     #[test]
     fn what_this_version_lacks_is_refused_by_name() {
-        assert!(refused("[store]\nurl = \"postgres://db/klatsch\"\n")[0].starts_with("store.url"));
+        assert!(refused("[store]\nurl = \"mysql://db/klatsch\"\n")[0].starts_with("store.url"));
         assert!(refused("[auth]\nbackends = [\"ldap\"]\n")[0].starts_with("auth.backends"));
         assert!(refused("[auth]\nbackends = []\n")[0].starts_with("auth.backends"));
-        assert!(refused("[cluster]\npeers = [\"a:5290\"]\n")[0].starts_with("cluster"));
     }
 
     #[test]
@@ -234,6 +287,50 @@ mod tests {
             assert_eq!(with(bad, "x").len(), 1, "{bad}");
         }
         assert_eq!(with("bot.a.example", "").len(), 1);
+    }
+
+    #[test]
+    fn h12_only_origins_may_show_our_pages() {
+        let with = |origin: &str| refused(&format!("[web]\nembed_origins = \"{origin}\"\n"));
+        assert!(with("https://mail.example.org").is_empty());
+        for bad in [
+            "*",
+            "https:",
+            "https://a.example/mail",
+            "https://a; script-src *",
+        ] {
+            assert_eq!(with(bad).len(), 1, "{bad}");
+        }
+    }
+
+    #[test]
+    fn h07_push_services_are_hosts() {
+        let with = |host: &str| refused(&format!("[web_push]\nhosts = \"{host}\"\n"));
+        assert!(with("push.example.org").is_empty() && with("*.example.org:8443").is_empty());
+        for bad in [
+            "*",
+            "https://push.example.org",
+            "10.0.0.0/8",
+            "*.*.example.org",
+        ] {
+            assert_eq!(with(bad).len(), 1, "{bad}");
+        }
+    }
+
+    #[test]
+    fn component_may_have_the_push_host_where_nothing_of_ours_does() {
+        let component = "domains = [\"a.example\"]\n[components]\nsecrets = \
+                         { \"push.a.example\" = \"x\" }\n";
+        assert_eq!(refused(component).len(), 1);
+        let off = format!("{component}[web_push]\nenabled = false\n");
+        assert!(refused(&off).is_empty());
+    }
+
+    #[test]
+    fn looks_are_a_name_and_a_colour() {
+        assert!(refused("[web]\naccent = \"#8a3b12\"\nname = \"Tratsch\"\n").is_empty());
+        assert_eq!(refused("[web]\naccent = \"red\"\n").len(), 1);
+        assert_eq!(refused("[web]\nname = \"\"\n").len(), 1);
     }
 
     #[test]

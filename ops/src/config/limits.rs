@@ -1,7 +1,7 @@
 //! The budgets of untrusted input, connections and load.
 
 use super::settings::settings;
-use klatsch_actors::derivation;
+use klatsch_actors::{derivation, strangers};
 use klatsch_gateways::listener::{self, Network};
 use std::time::Duration;
 
@@ -49,6 +49,14 @@ settings! {
         search_rate: u32 = 2;
         /// Searches that an account may make at once before that rate holds.
         search_burst: u32 = 40;
+        /// Messages a second that an account may go on with to people who do not know it; 0: no limit.
+        stranger_message_rate: u32 = 1;
+        /// Messages that an account may send to such people at once before that rate holds.
+        stranger_message_burst: u32 = 300;
+        /// People who do not know it that an account may write to for the first time, an hour; 0: no limit.
+        stranger_rate: u32 = 60;
+        /// Such people that an account may write to at once before that rate holds.
+        stranger_burst: u32 = 200;
         /// Bytes of the head of a request over HTTP.
         http_header_bytes_max: usize = 16 * 1024;
         /// Seconds that the head of a request over HTTP may take.
@@ -88,6 +96,16 @@ impl Limits {
         derivation::Settings {
             waiting_max: self.password_queue_max,
             timeout_seconds: self.password_timeout,
+        }
+    }
+
+    /// The budgets of messages to strangers, as the actors take them.
+    pub fn of_strangers(&self) -> strangers::Settings {
+        strangers::Settings {
+            message_rate: self.stranger_message_rate,
+            message_burst: self.stranger_message_burst,
+            new_rate: self.stranger_rate,
+            new_burst: self.stranger_burst,
         }
     }
 

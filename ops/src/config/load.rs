@@ -3,6 +3,7 @@
 //! The file is read by itself first, so that what is wrong with it is told with its line.
 
 use super::Config;
+use crate::cluster::joined::Joined;
 use crate::error::Error;
 use figment::Figment;
 use figment::error::Kind;
@@ -55,7 +56,11 @@ pub fn load(overrides: &Overrides) -> Result<Loaded, Error> {
     if !overrides.domains.is_empty() {
         layers = layers.merge(Serialized::default("domains", &overrides.domains));
     }
-    let config = layers.extract().map_err(explain)?;
+    let mut config: Config = layers.extract().map_err(explain)?;
+    // What nobody has set, a node takes from its cluster.
+    if let Some(told) = Joined::read(&config.data)? {
+        told.apply(&mut config);
+    }
     Ok(Loaded { config, file })
 }
 
@@ -209,6 +214,26 @@ mod tests {
             complaint.starts_with("KLATSCH__LISTEN__C2S: "),
             "{complaint}"
         );
+    }
+
+    #[test]
+    fn node_that_has_joined_takes_what_nobody_has_set_from_its_cluster() {
+        let folder = tempfile::tempdir().unwrap();
+        let told = Joined {
+            domains: vec!["told.example".to_owned()],
+            store_url: "postgres://db/k".to_owned(),
+            ..Joined::default()
+        };
+        told.write(folder.path()).unwrap();
+        let mut overrides = Overrides {
+            data: Some(folder.path().to_owned()),
+            ..Overrides::default()
+        };
+        let config = load(&overrides).unwrap().config;
+        assert_eq!(config.domains(), ["told.example"]);
+        assert_eq!(config.store.url, "postgres://db/k");
+        overrides.domains = vec!["flag.example".to_owned()];
+        assert_eq!(load(&overrides).unwrap().config.domains(), ["flag.example"]);
     }
 
     #[test]

@@ -44,7 +44,7 @@ impl Config {
 
     /// Where files are reached. XEP-0363 §4 wants TLS: without an HTTPS listener it is reached
     /// through somebody else, who has to be named.
-    fn upload_url(&self) -> Option<String> {
+    pub(super) fn upload_url(&self) -> Option<String> {
         if !self.upload.enabled {
             return None;
         }

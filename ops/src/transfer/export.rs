@@ -9,6 +9,7 @@ use klatsch_protocol::features::pubsub::node::{
     Affiliation, Ask, Found, FoundNode, Item, Node, Wanted,
 };
 use klatsch_protocol::features::roster::Roster;
+use klatsch_protocol::features::upload::slot::{id_text, parse_id};
 use klatsch_protocol::features::{carbons, delay, mam, pubsub, roster};
 use klatsch_protocol::jid::{BareJid, Jid};
 use klatsch_protocol::sasl::{ScramCredentials, encoding};
@@ -17,7 +18,7 @@ use klatsch_protocol::time::Timestamp;
 use klatsch_protocol::xml::Element;
 use klatsch_store::{Credentials, Store, StoreError};
 
-use super::{NS_ARCHIVE, NS_OWN, NS_PRIVACY, NS_PRIVATE, NS_SCRAM, Position};
+use super::{NS_ARCHIVE, NS_OWN, NS_PRIVACY, NS_PRIVATE, NS_SCRAM, Position, devices, files};
 
 /// Nodes, items or entries read at a time.
 const READ_MAX: u32 = 50;
@@ -39,12 +40,49 @@ pub async fn page(
 ) -> Result<Page, StoreError> {
     match from {
         Position::Start => start(store, account).await,
+        Position::Files(after) => known_files(store, account, after, now).await,
         Position::Nodes(after) => nodes(store, account, after, now).await,
         Position::NextItems(after) => next_items(store, account, after, now).await,
         Position::Items(node, after) => items(store, account, (node, after), now).await,
         Position::Waiting(after) => waiting(store, account, after).await,
         Position::Archive(after) => archive(store, account, after).await,
     }
+}
+
+/// The same for the nodes of a service, which has nothing else.
+///
+/// # Errors
+/// What the store says.
+pub async fn service_page(
+    store: &Store,
+    service: &BareJid,
+    from: Position,
+    now: Timestamp,
+) -> Result<Page, StoreError> {
+    if let Position::NextItems(after) = &from {
+        let next = names(store, service, after.clone(), 1, now).await?;
+        if next.is_empty() {
+            return Ok((b"</pubsub>\n".to_vec(), None));
+        }
+    }
+    let from = match from {
+        Position::Start => Position::Nodes(None),
+        from => from,
+    };
+    page(store, service, from, now).await
+}
+
+/// Tells whether a service has any nodes.
+///
+/// # Errors
+/// What the store says.
+pub async fn has_nodes(
+    store: &Store,
+    service: &BareJid,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let first = names(store, service, None, 1, now).await?;
+    Ok(!first.is_empty())
 }
 
 fn write(out: &mut Vec<u8>, element: &Element) {
@@ -90,7 +128,30 @@ async fn start(store: &Store, account: &BareJid) -> Result<Page, StoreError> {
             out.push(b'\n');
         }
     }
-    Ok((out, Some(Position::Nodes(None))))
+    for registration in store.registrations(account).await? {
+        write(&mut out, &devices::write(&registration));
+    }
+    Ok((out, Some(Position::Files(None))))
+}
+
+async fn known_files(
+    store: &Store,
+    account: &BareJid,
+    after: Option<String>,
+    now: Timestamp,
+) -> Result<Page, StoreError> {
+    let after = after.as_deref().and_then(parse_id);
+    let listed = store.uploads_of(account, after, READ_MAX, now).await?;
+    let mut out = Vec::new();
+    for (id, upload) in &listed {
+        write(&mut out, &files::write(id, upload));
+    }
+    let is_all = (listed.len() as u32) < READ_MAX;
+    let next = match listed.last() {
+        Some((last, _)) if !is_all => Position::Files(Some(id_text(last))),
+        _ => Position::Nodes(None),
+    };
+    Ok((out, Some(next)))
 }
 
 /// §4.3.
@@ -228,7 +289,13 @@ fn describe(out: &mut Vec<u8>, account: &BareJid, node: &Node) {
     write_inside(
         out,
         pubsub::NS_OWNER,
-        &about("configure").child(node.config.to_values("form")),
+        // Nodes of a service are somebody's.
+        &about("configure")
+            .attr_opt(
+                "creator",
+                (node.creator != *account).then(|| node.creator.as_str()),
+            )
+            .child(node.config.to_values("form")),
     );
     let others = node
         .affiliations
@@ -382,6 +449,12 @@ async fn archive(store: &Store, account: &BareJid, after: Option<u64>) -> Result
     match page.entries.last() {
         Some(last) if !page.complete => Ok((out, Some(Position::Archive(Some(last.id))))),
         _ => {
+            // Ids behind it have been somebody's, too.
+            let head = store.head(account).await?;
+            write(
+                &mut out,
+                &Element::new("end", NS_OWN).attr("id", head.to_string()),
+            );
             out.extend_from_slice(b"</archive>\n");
             Ok((out, None))
         }

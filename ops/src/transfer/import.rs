@@ -4,21 +4,25 @@
 //! archives are recognised. While an account comes, nobody can log into it, and it carries a
 //! mark; an import that was cut off is gone on with by the next.
 
+mod archive;
 mod nodes;
 mod read;
 
 use klatsch_protocol::features::archive_preferences::Preferences;
+use klatsch_protocol::features::push::{PushChange, Registration};
 use klatsch_protocol::features::roster::{self, RosterChange, RosterItem};
-use klatsch_protocol::features::{bookmarks, carbons, delay, mam, pubsub};
+use klatsch_protocol::features::{bookmarks, mam, pubsub};
 use klatsch_protocol::jid::{BareJid, Jid};
 use klatsch_protocol::sasl::Hash;
 use klatsch_protocol::stanza::Stanza;
 use klatsch_protocol::time::Timestamp;
 use klatsch_protocol::xml::Element;
-use klatsch_store::{Appended, Credentials, Restore, Store, StoreError};
+use klatsch_store::{Credentials, Store, StoreError};
 
-use self::read::{payload, read_contact, read_scram, restore_of};
-use super::{NS_OWN, NS_PRIVACY, NS_PRIVATE, NS_SCRAM, Piece, Taken, message_of, without_delay};
+use self::archive::Coming;
+pub(super) use self::read::payload;
+use self::read::{read_contact, read_scram};
+use super::{NS_OWN, NS_PRIVACY, NS_PRIVATE, NS_SCRAM, Piece, Taken, devices, files};
 
 /// The name under which an account that is coming carries its mark.
 const MARK: &str = "import";
@@ -60,7 +64,8 @@ pub async fn begin(
     }
 }
 
-/// The account is there: what is not waiting counts as delivered, and its people may log in.
+/// The account is there: what is not waiting counts as delivered, and its people may log in. Of
+/// one that was there before, [`take`] has seen to that: what waited before waits on.
 ///
 /// # Errors
 /// What the store says.
@@ -70,13 +75,13 @@ pub async fn finish(
     waiting_from: Option<u64>,
 ) -> Result<Taken, StoreError> {
     let mut taken = Taken::default();
+    let Some(mark) = store.kept(account, MARK).await?.value else {
+        return Ok(taken);
+    };
     let delivered = waiting_from.map_or(u64::MAX, |first| first.saturating_sub(1));
     store
         .set_cursors(vec![(account.clone(), delivered)])
         .await?;
-    let Some(mark) = store.kept(account, MARK).await?.value else {
-        return Ok(taken);
-    };
     let is_disabled = Element::parse(&mark).is_ok_and(|mark| mark.get("disabled").is_some());
     store.set_disabled(account, is_disabled).await?;
     store.keep(account, MARK, None).await?;
@@ -124,8 +129,7 @@ struct Importer<'a> {
     begun: Begun,
     now: Timestamp,
     taken: Taken,
-    /// With whether they wait to be delivered.
-    restored: Vec<(Restore, bool)>,
+    restored: Vec<Coming>,
 }
 
 impl Importer<'_> {
@@ -144,18 +148,31 @@ impl Importer<'_> {
             ("", ("vCard", "vcard-temp")) => self.keep_if_none("vcard", element).await,
             ("", ("prefs", mam::NS)) => self.preferences(element).await,
             ("", ("presence", _)) => self.request(piece).await,
+            ("", ("device", NS_OWN)) => self.device(element).await,
+            ("", ("file", NS_OWN)) => {
+                let wrong = files::take(self.store, self.account, element, self.now).await?;
+                wrong.into_iter().for_each(|wrong| self.note(wrong));
+                Ok(())
+            }
             ("pubsub", (_, pubsub::NS_OWNER)) => self.node(element).await,
             ("items", ("item", _)) => {
                 let node = piece.node.clone().unwrap_or_default();
                 self.item(&node, element).await
             }
             ("offline-messages", ("message", _)) => {
-                self.message(&piece.xml, None, true);
+                self.message(&piece.xml, None, None, true);
                 Ok(())
             }
             ("archive", ("result", _)) => {
                 self.result(element);
                 Ok(())
+            }
+            ("archive", ("end", NS_OWN)) => {
+                self.restore().await?;
+                match self.read_id(element) {
+                    Some(head) => self.store.skip_ids(self.account, head).await,
+                    None => Ok(()),
+                }
             }
             (parent, (name, namespace)) => {
                 let parent = if parent.is_empty() { "user" } else { parent };
@@ -347,6 +364,22 @@ impl Importer<'_> {
         change.await.map(drop)
     }
 
+    /// A device that is told already stays as it is.
+    async fn device(&mut self, element: &Element) -> Result<(), StoreError> {
+        let Some(device) = devices::read(element, self.account) else {
+            self.note("a device that cannot be told");
+            return Ok(());
+        };
+        let known = self.store.registrations(self.account).await?;
+        let is_it =
+            |known: &Registration| (&known.service, &known.node) == (&device.service, &device.node);
+        if known.iter().any(is_it) {
+            return Ok(());
+        }
+        let change = PushChange::Enable(device);
+        self.store.change_push(self.account, change).await
+    }
+
     async fn preferences(&mut self, element: &Element) -> Result<(), StoreError> {
         if self.begun == Begun::Existing {
             return Ok(());
@@ -359,57 +392,103 @@ impl Importer<'_> {
             }
         }
     }
+}
 
-    /// §4.11.
-    fn result(&mut self, result: &Element) {
-        let forwarded = result.find("forwarded", carbons::NS_FORWARD);
-        let stamp = forwarded
-            .and_then(|it| it.find("delay", delay::NS))
-            .and_then(|delay| Timestamp::parse_xep0082(delay.get("stamp")?));
-        let message = forwarded.and_then(|it| it.children().find(|it| it.name() == "message"));
-        match (stamp, message) {
-            (Some(stamp), Some(message)) => {
-                let xml = String::from_utf8_lossy(&message.to_bytes()).into_owned();
-                self.message(&xml, Some(stamp), false);
-            }
-            _ => self.note("an entry of the archive without time or message"),
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use klatsch_store::Append;
+
+    const ROMEO: &str = "romeo@example.org";
+    const JULIET: &str = "juliet@example.org";
+
+    fn bare(text: &str) -> BareJid {
+        BareJid::parse(text).unwrap()
+    }
+
+    async fn store() -> Store {
+        let store = Store::open("memory:").await.unwrap();
+        for account in [ROMEO, JULIET] {
+            let none = Credentials::default();
+            let account = bare(account);
+            let made = store.create_account(&account, &none, false, Timestamp(1));
+            made.await.unwrap();
+        }
+        store
+    }
+
+    /// Juliet writes to Romeo, or the other way round.
+    async fn write(store: &Store, from: &str, to: &str, kind: &str) {
+        let stanza = format!("<message from='{from}' to='{to}'{kind}><body>hi</body></message>");
+        let append = Append {
+            sender: Jid::parse(from).unwrap(),
+            recipient: Some(bare(to)),
+            with: Jid::parse(to).unwrap(),
+            dedup: None,
+            stanza: stanza.into(),
+            flags: 0,
+            now: Timestamp(10),
+        };
+        store.append(vec![append]).await.unwrap();
+    }
+
+    /// A message that came in another life, and was delivered there.
+    fn old(n: u32) -> Piece {
+        Piece {
+            parent: "archive".to_owned(),
+            node: None,
+            xml: format!(
+                "<result xmlns='urn:xmpp:mam:2' id='{n}'><forwarded xmlns='urn:xmpp:forward:0'>\
+                 <delay xmlns='urn:xmpp:delay' stamp='2020-01-01T00:00:0{n}Z'/>\
+                 <message xmlns='jabber:client' from='{JULIET}' to='{ROMEO}' id='old{n}'>\
+                 <body>old</body></message></forwarded></result>"
+            ),
         }
     }
 
-    /// A message for the log.
-    fn message(&mut self, xml: &str, stamp: Option<Timestamp>, is_waiting: bool) {
-        let Some(read) = message_of(xml.as_bytes()) else {
-            return self.note("a message that is none");
-        };
-        let said = read
-            .payloads
-            .elements()
-            .find(|it| it.is("delay", delay::NS));
-        let said = said.and_then(|it| Timestamp::parse_xep0082(it.get("stamp")?));
-        let stamp = stamp.or(said).unwrap_or(self.now);
-        let message = match is_waiting {
-            true => without_delay(&read, self.account.domain()),
-            false => read,
-        };
-        let restore = restore_of(self.account, &message, stamp);
-        self.restored.push((restore, is_waiting));
+    /// Adds to Romeo's account in two steps; how far it counts as delivered then.
+    async fn merged(store: &Store) -> u64 {
+        let romeo = bare(ROMEO);
+        let begun = begin(store, &romeo, Credentials::default(), Timestamp(20)).await;
+        assert_eq!(begun, Ok(Begun::Existing));
+        let mut waiting_from: Option<u64> = None;
+        for n in 1..3 {
+            let taken = take(store, &romeo, Begun::Existing, &[old(n)], Timestamp(20)).await;
+            let taken = taken.unwrap();
+            assert!(taken.notes.is_empty(), "{:?}", taken.notes);
+            waiting_from = waiting_from.into_iter().chain(taken.waiting_from).min();
+        }
+        finish(store, &romeo, waiting_from).await.unwrap();
+        store.cursor(&romeo).await.unwrap()
     }
 
-    async fn restore(&mut self) -> Result<(), StoreError> {
-        let (batch, waiting): (Vec<Restore>, Vec<bool>) =
-            std::mem::take(&mut self.restored).into_iter().unzip();
-        let answers = self.store.restore(batch).await?;
-        for (answer, is_waiting) in answers.into_iter().zip(waiting) {
-            match answer {
-                Appended::Stored { sender, .. } | Appended::Replay { sender, .. } => {
-                    if is_waiting {
-                        let before = self.taken.waiting_from.unwrap_or(u64::MAX);
-                        self.taken.waiting_from = Some(before.min(sender.id));
-                    }
-                }
-                _ => self.note("a message could not be put into the archive"),
-            }
-        }
-        Ok(())
+    #[tokio::test]
+    async fn d4_what_waits_for_an_account_waits_on_when_something_is_added_to_it() {
+        let store = store().await;
+        write(&store, JULIET, ROMEO, "").await;
+        store.set_cursors(vec![(bare(ROMEO), 1)]).await.unwrap();
+        write(&store, JULIET, ROMEO, "").await;
+        assert_eq!(merged(&store).await, 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_added_to_an_account_for_which_nothing_waits_is_not_delivered_again() {
+        let store = store().await;
+        write(&store, JULIET, ROMEO, "").await;
+        store.set_cursors(vec![(bare(ROMEO), 1)]).await.unwrap();
+        // What it sent itself waits for nobody, and a headline is for the moment.
+        write(&store, ROMEO, JULIET, "").await;
+        write(&store, JULIET, ROMEO, " type='headline'").await;
+        let delivered = merged(&store).await;
+        assert_eq!(delivered, store.head(&bare(ROMEO)).await.unwrap());
+        assert_eq!(delivered, 5);
+    }
+
+    #[tokio::test]
+    async fn d4_an_import_of_nothing_delivers_nothing() {
+        let store = store().await;
+        write(&store, JULIET, ROMEO, "").await;
+        finish(&store, &bare(ROMEO), None).await.unwrap();
+        assert_eq!(store.cursor(&bare(ROMEO)).await, Ok(0));
     }
 }

@@ -14,7 +14,7 @@ use quick_xml::events::{BytesStart, Event};
 use quick_xml::name::ResolveResult;
 use quick_xml::reader::NsReader;
 
-use super::{NS, NS_ARCHIVE, Piece};
+use super::{NS, NS_ARCHIVE, NS_OWN, Piece};
 use crate::error::Error;
 
 const NS_INCLUDE: &str = "http://www.w3.org/2001/XInclude";
@@ -38,10 +38,16 @@ pub enum Part {
         /// Its password (§4.2).
         password: Option<String>,
     },
-    /// Some of its data.
+    /// A room begins; so it is called.
+    Room(String),
+    /// The nodes of a service begin.
+    Service(String),
+    /// Some of the data of the account or the room.
     Piece(Piece),
     /// It ends.
     UserEnd,
+    /// It ends, or the service does.
+    RoomEnd,
     /// Something that is passed over.
     Note(String),
 }
@@ -52,6 +58,8 @@ enum Scope {
     Data,
     Host(String),
     User,
+    Room,
+    Service,
     Parent { name: String, node: Option<String> },
 }
 
@@ -110,8 +118,10 @@ impl<R: BufRead> FileReader<'_, R> {
                 }
                 Event::End(_) => {
                     let ended = self.scopes.pop();
-                    if matches!(ended, Some(Scope::User)) {
-                        take(Part::UserEnd)?;
+                    match ended {
+                        Some(Scope::User) => take(Part::UserEnd)?,
+                        Some(Scope::Room | Scope::Service) => take(Part::RoomEnd)?,
+                        _ => {}
                     }
                 }
                 Event::DocType(_) => return Err(self.wrong("a document type declaration")),
@@ -186,6 +196,23 @@ impl<R: BufRead> FileReader<'_, R> {
                 self.scopes.push(Scope::User);
                 Ok(())
             }
+            (Some(Scope::Host(host)), ("room", NS_OWN)) => {
+                let name = element
+                    .get("name")
+                    .ok_or_else(|| self.wrong("a room without a name"))?;
+                take(Part::Room(format!("{name}@{host}")))?;
+                self.scopes.push(Scope::Room);
+                Ok(())
+            }
+            (Some(Scope::Host(host)), ("service", NS_OWN)) => {
+                take(Part::Service(host))?;
+                self.scopes.push(Scope::Service);
+                Ok(())
+            }
+            (Some(Scope::Service), ("pubsub", pubsub::NS | pubsub::NS_OWNER)) => {
+                self.scopes.push(Scope::Parent { name, node: None });
+                Ok(())
+            }
             (None, _) => Err(self.wrong("this is no file of XEP-0227")),
             (
                 Some(Scope::User),
@@ -196,12 +223,18 @@ impl<R: BufRead> FileReader<'_, R> {
                 self.scopes.push(Scope::Parent { name, node: None });
                 Ok(())
             }
+            (Some(Scope::Room), ("log", NS_OWN)) => {
+                self.scopes.push(Scope::Parent { name, node: None });
+                Ok(())
+            }
             (Some(Scope::Parent { .. }), ("items", pubsub::NS)) => {
                 let node = element.get("node").map(str::to_owned);
                 self.scopes.push(Scope::Parent { name, node });
                 Ok(())
             }
-            (Some(Scope::User), _) => self.piece(element, String::new(), None, take),
+            (Some(Scope::User | Scope::Room | Scope::Service), _) => {
+                self.piece(element, String::new(), None, take)
+            }
             (Some(Scope::Parent { name: parent, node }), _) => {
                 self.piece(element, parent, node, take)
             }

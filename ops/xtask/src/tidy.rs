@@ -6,6 +6,7 @@ mod features;
 mod sources;
 mod supply;
 mod top_level;
+mod watching;
 
 use crate::tree::Tree;
 use std::path::Path;
@@ -60,6 +61,10 @@ const CHECKS: &[Check] = &[
     Check {
         rule: "the supply chain is closed",
         find: supply::open_ends,
+    },
+    Check {
+        rule: "every alert has its runbook page and a test",
+        find: watching::gaps,
     },
 ];
 

@@ -2,12 +2,13 @@
 //!
 //! What the server's domain can be asked to do, and who may ask. A command has one form or none,
 //! so nothing has to be remembered between its two steps: the session is a name that the client
-//! repeats. Rooms have commands of their own (`muc/hat_commands.rs`).
+//! repeats. Rooms have commands of their own (`muc/hat_commands.rs`), and
+//! so has the pubsub service (`pubsub/pending.rs`).
 //!
 //! Leaves out: commands of more than one form, and `session-expired`, as no session ends.
 
 use super::data_forms::{self, Submitted};
-use super::{Feature, Scope, Spec, admin, disco, invitation, refuse, set};
+use super::{Feature, Scope, Service, Spec, admin, disco, invitation, refuse, set};
 use crate::effect::{Answer, Effect, Query};
 use crate::facts::Facts;
 use crate::stanza::{Iq, Stanza, StanzaError};
@@ -25,6 +26,7 @@ pub const FEATURE: Feature = Feature {
         version: "1.3",
     },
     disco: &[NS],
+    services: &[(Service::Pubsub, &[NS])],
     iq: &[set(Scope::Server, NS, "command", command)],
     ..Feature::NONE
 };
@@ -37,7 +39,7 @@ pub struct Command {
     pub name: &'static str,
     /// Who may ask.
     pub who: Who,
-    /// What has to be filled in; `None`: it is carried out at once.
+    /// What has to be filled in; `None`: it is carried out at once, or asks for that itself.
     pub form: Option<fn(&Facts<'_>) -> Element>,
     /// Decides.
     pub execute: fn(&Request<'_>, &Facts<'_>) -> Result<Vec<Effect>, StanzaError>,
@@ -133,6 +135,19 @@ impl<'a> Request<'a> {
         self.form.as_ref().map_or(&[], |form| form.values(name))
     }
 
+    /// Tells whether a form was submitted.
+    pub fn is_filled_in(&self) -> bool {
+        self.form.is_some()
+    }
+
+    /// Something has to be filled in.
+    pub fn asks(&self, form: Element) -> Effect {
+        let actions = Element::new("actions", NS)
+            .attr("execute", "complete")
+            .child(Element::new("complete", NS));
+        self.reply("executing", Some(actions), Some(form))
+    }
+
     /// It is done; what came of it, if anything is to be shown.
     pub fn completed(&self, result: Option<Element>) -> Effect {
         self.reply("completed", None, result)
@@ -159,16 +174,7 @@ impl<'a> Request<'a> {
             return Ok(vec![self.reply("canceled", None, None)]);
         }
         match (self.command.form, &self.form) {
-            (Some(form), None) => {
-                let actions = Element::new("actions", NS)
-                    .attr("execute", "complete")
-                    .child(Element::new("complete", NS));
-                Ok(vec![self.reply(
-                    "executing",
-                    Some(actions),
-                    Some(form(facts)),
-                )])
-            }
+            (Some(form), None) => Ok(vec![self.asks(form(facts))]),
             _ => (self.command.execute)(self, facts),
         }
     }
@@ -261,6 +267,11 @@ pub(super) fn describe(node: &str) -> Option<Element> {
         None if node == NS => ("command-list", "Commands"),
         None => return None,
     };
+    Some(description(node, kind, name))
+}
+
+/// What a node of commands is: their list, or one of them.
+pub(super) fn description(node: &str, kind: &'static str, name: &str) -> Element {
     let identity = Element::new("identity", disco::NS_INFO)
         .attr("category", "automation")
         .attr("type", kind)
@@ -268,12 +279,10 @@ pub(super) fn describe(node: &str) -> Option<Element> {
     let features = [NS, data_forms::NS]
         .iter()
         .map(|var| Element::new("feature", disco::NS_INFO).attr("var", *var));
-    Some(
-        Element::new("query", disco::NS_INFO)
-            .attr("node", node)
-            .child(identity)
-            .children_from(features),
-    )
+    Element::new("query", disco::NS_INFO)
+        .attr("node", node)
+        .child(identity)
+        .children_from(features)
 }
 
 #[cfg(test)]

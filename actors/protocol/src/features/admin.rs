@@ -1,22 +1,25 @@
 //! Service Administration: XEP-0133 version 1.3.1, <https://xmpp.org/extensions/xep-0133.html>
 //!
 //! What an administrator of a domain does to its accounts from a client: the same as the
-//! command line does. Leaves out: black and white lists, which are for federation (§4.10, §4.11),
-//! last logins (§4.8), messages of the day and of welcome (§4.24 to §4.28), and stopping the
-//! server (§4.30, §4.31), which is for whoever runs its machine.
+//! command line does. Leaves out: black and white lists, which are for federation (§4.10, §4.11).
 
 mod accounts;
 mod census;
+pub mod notices;
+mod reports;
+mod stop;
 
 use super::adhoc::{Command, Request, bad};
 use super::data_forms::{self, field};
 use super::{Feature, Spec, Status};
 use crate::facts::Facts;
 use crate::jid::{BareJid, Jid};
-use crate::stanza::StanzaError;
+use crate::ns;
+use crate::stanza::{Head, Message, MessageKind, StanzaError};
 use crate::xml::Element;
 
 pub use census::{Census, Group, Person};
+pub use stop::Stop;
 
 /// The purpose of every form here.
 pub const FORM_TYPE: &str = "http://jabber.org/protocol/admin";
@@ -29,17 +32,47 @@ pub const FEATURE: Feature = Feature {
         number: 133,
         version: "1.3.1",
     },
-    status: Status::Partial(
-        "no black and white lists, last logins, messages of the day, welcome, restart, shutdown",
-    ),
+    status: Status::Partial("no black and white lists, until federation"),
     ..Feature::NONE
 };
 
 /// The commands.
-pub(super) const COMMANDS: &[&[Command]] = &[accounts::COMMANDS, census::COMMANDS];
+pub(super) const COMMANDS: &[&[Command]] = &[
+    accounts::COMMANDS,
+    census::COMMANDS,
+    notices::COMMANDS,
+    reports::COMMANDS,
+    stop::COMMANDS,
+];
 
 /// Accounts in one request at most: each costs a change of the store.
 const ACCOUNTS_MAX: usize = 100;
+
+/// An announcement has so many bytes at most: a page.
+const ANNOUNCEMENT_BYTES_MAX: usize = 8 * 1024;
+
+/// The lines of a field, which are too many when they are more than a page.
+fn lines(request: &Request<'_>, name: &str) -> Result<String, StanzaError> {
+    let text = request.values(name).join("\n");
+    match text.len() <= ANNOUNCEMENT_BYTES_MAX {
+        true => Ok(text),
+        false => Err(StanzaError::policy_violation().with_text("too long for an announcement")),
+    }
+}
+
+/// What a domain tells people, without an address.
+fn announcement(domain: &BareJid, subject: Option<&str>, text: &str) -> Message {
+    let subject = subject.map(|subject| Element::new("subject", ns::CLIENT).text(subject));
+    let body = Element::new("body", ns::CLIENT).text(text);
+    Message {
+        head: Head {
+            from: Some(domain.clone().into()),
+            ..Head::default()
+        },
+        kind: MessageKind::Headline,
+        payloads: subject.into_iter().chain([body]).collect(),
+    }
+}
 
 fn form(fields: impl IntoIterator<Item = Element>) -> Element {
     data_forms::form(FORM_TYPE).children_from(fields)

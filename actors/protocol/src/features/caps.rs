@@ -73,7 +73,7 @@ impl Key {
 }
 
 /// What software can do, verified.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Capabilities {
     features: BTreeSet<Box<str>>,
 }

@@ -5,6 +5,7 @@
 //! that is not cannot be.
 
 use super::pubsub::disco as nodes;
+use super::pubsub::pending;
 use super::{ALL, Feature, Scope, Service, Spec, adhoc, contact_addresses, get, refuse, upload};
 use crate::effect::{Answer, Effect};
 use crate::facts::{Facts, Host};
@@ -30,6 +31,7 @@ pub const FEATURE: Feature = Feature {
     services: &[
         (Service::Pubsub, &[NS_INFO, NS_ITEMS]),
         (Service::Upload, &[NS_INFO, NS_ITEMS]),
+        (Service::Push, &[NS_INFO, NS_ITEMS]),
     ],
     iq: &[
         get(Scope::Server, NS_INFO, "query", server_info),
@@ -58,6 +60,8 @@ pub const FEATURE: Feature = Feature {
             "query",
             upload_items,
         ),
+        get(Scope::Service(Service::Push), NS_INFO, "query", push_info),
+        get(Scope::Service(Service::Push), NS_ITEMS, "query", push_items),
         get(Scope::Account, NS_INFO, "query", account_info),
         get(Scope::Account, NS_ITEMS, "query", account_items),
     ],
@@ -150,13 +154,17 @@ fn service_description(service: Service) -> Element {
 
 fn pubsub_info(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
     match node_of(iq) {
-        Some(node) => nodes::node_info(iq, node, facts),
+        Some(node) => match pending::describe(&node) {
+            Some(command) => answer(iq, command, None),
+            None => nodes::node_info(iq, node, facts),
+        },
         None => answer(iq, service_description(Service::Pubsub), None),
     }
 }
 
 fn pubsub_items(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
     match node_of(iq) {
+        Some(node) if node == adhoc::NS => answer(iq, pending::list(facts), None),
         Some(node) => nodes::node_items(iq, node, facts),
         None => nodes::nodes(iq, facts, nodes::list_nodes),
     }
@@ -179,6 +187,21 @@ fn upload_items(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
     match facts.host.offers(Service::Upload) && node_of(iq).is_none() {
         true => answer(iq, Element::new("query", NS_ITEMS), None),
         false => refuse(iq, StanzaError::item_not_found()),
+    }
+}
+
+fn push_info(iq: &Iq, _facts: &Facts<'_>) -> Vec<Effect> {
+    match node_of(iq) {
+        None => answer(iq, service_description(Service::Push), None),
+        Some(_) => refuse(iq, StanzaError::item_not_found()),
+    }
+}
+
+/// Nodes are known to those who have made them.
+fn push_items(iq: &Iq, _facts: &Facts<'_>) -> Vec<Effect> {
+    match node_of(iq) {
+        None => answer(iq, Element::new("query", NS_ITEMS), None),
+        Some(_) => refuse(iq, StanzaError::item_not_found()),
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::{Feature, Scope, Spec, get, refuse};
 use crate::effect::Effect;
 use crate::facts::Facts;
+use crate::jid::BareJid;
 use crate::sasl::Hash;
 use crate::stanza::{Iq, Stanza, StanzaError};
 use crate::time::Timestamp;
@@ -191,20 +192,22 @@ fn with_key(service: &ExternalService, facts: &Facts<'_>) -> Element {
         return element.attr("restricted", "true");
     };
     let seconds = facts.now.plus(settings.lifetime).micros() / 1_000_000;
-    // A relay's log need not know who calls.
-    let who = Hash::Sha256.hmac(&secret.0, facts.account.as_str().as_bytes());
-    let who: String = who
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    let username = format!("{seconds}:{who}");
+    let username = format!("{seconds}:{}", alias(secret, facts.account));
     let password = STANDARD.encode(Hash::Sha1.hmac(&secret.0, username.as_bytes()));
     element
         .attr("restricted", "true")
         .attr("expires", Timestamp::from_seconds(seconds).to_xep0082())
         .attr("username", username)
         .attr("password", password)
+}
+
+/// What relays know an account by: their logs need not know who calls.
+pub fn alias(secret: &Secret, account: &BareJid) -> String {
+    let mac = Hash::Sha256.hmac(&secret.0, account.as_str().as_bytes());
+    mac.iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 #[cfg(test)]

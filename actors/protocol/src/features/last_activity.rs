@@ -45,7 +45,7 @@ pub const FEATURE: Feature = Feature {
 };
 
 /// What an account keeps it under; names of private XML begin with another word.
-const NAME: &str = "last activity";
+pub const NAME: &str = "last activity";
 
 /// A status is a line to be read; what is longer is cut.
 const STATUS_BYTES_MAX: usize = 1024;
@@ -129,6 +129,11 @@ pub fn gone(presence: Option<&Presence>, facts: &Facts<'_>) -> Option<KeptChange
         name: NAME.to_owned(),
         value: Some(Bytes::from(value)),
     })
+}
+
+/// When the account was last there, of what it keeps.
+pub fn last_seen(value: &[u8]) -> Option<Timestamp> {
+    read(value).map(|(left, _)| left)
 }
 
 fn read(value: &[u8]) -> Option<(Timestamp, &str)> {

@@ -114,7 +114,7 @@ fn page_from(page: &PageRequest) -> Result<PageFrom, StanzaError> {
 }
 
 /// §4.3.2: an id the archive does not have is not found, whatever it looks like.
-fn read_id(text: &str) -> Result<u64, StanzaError> {
+pub(crate) fn read_id(text: &str) -> Result<u64, StanzaError> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let id = if is_number { text.parse().ok() } else { None };
     id.filter(|id| *id <= i64::MAX as u64)

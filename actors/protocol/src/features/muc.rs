@@ -8,6 +8,7 @@
 
 pub mod affiliation;
 pub mod avatar;
+mod catch_up;
 mod change;
 pub mod config;
 mod disco;
@@ -42,6 +43,7 @@ mod sanitize;
 pub mod search;
 pub mod service;
 pub mod settings;
+mod steward;
 #[cfg(test)]
 pub(crate) mod testkit;
 mod voice;

@@ -165,6 +165,14 @@ fn say_goodbye(presence: &Presence, session: &SessionFacts, facts: &Facts<'_>) -
     effects
 }
 
+/// What everybody is told when a session is there again that had been given up for lost.
+pub fn decide_back(facts: &Facts<'_>) -> Vec<Effect> {
+    let presence = facts.session.and_then(|session| session.presence.as_ref());
+    presence.map_or_else(Vec::new, |presence| {
+        announce::tell_everybody(presence, facts)
+    })
+}
+
 /// What everybody is told when a session ends without having said so (RFC 6121 §4.5).
 pub fn decide_gone(facts: &Facts<'_>) -> Vec<Effect> {
     let Some(session) = facts.session else {

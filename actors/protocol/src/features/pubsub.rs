@@ -8,8 +8,7 @@
 //! on, and is decided again when that is stale.
 //!
 //! Left out: collections (XEP-0248), several subscriptions of one address and their ids,
-//! leases, `get-pending` by ad-hoc command (§8.7; the list of subscriptions
-//! shows who waits), and the presence sharer of §9.1.3.
+//! leases, and the presence sharer of §9.1.3.
 
 pub(crate) mod access;
 mod affiliations;
@@ -22,6 +21,7 @@ mod manage;
 pub mod node;
 pub(crate) mod notify;
 pub mod options;
+pub(crate) mod pending;
 pub mod pep;
 mod publish;
 pub(crate) mod request;
@@ -33,7 +33,7 @@ use self::access::{Operation, Relation, allow};
 use self::config::{AccessModel, Config};
 use self::node::{Action, Ask, Found, FoundNode, Node, NodeChange, Wanted};
 use self::request::Request;
-use super::{Feature, Scope, Service, Spec, Status, get, refuse, set};
+use super::{Feature, Scope, Service, Spec, Status, adhoc, get, refuse, set};
 use crate::effect::{Answer, Change, Effect, Query};
 use crate::facts::Facts;
 use crate::jid::Jid;
@@ -70,8 +70,8 @@ pub const FEATURE: Feature = Feature {
         number: 60,
         version: "1.30.0",
     },
-    status: Status::Partial("no leases, one subscription an address, no get-pending"),
-    services: &[(Service::Pubsub, features!())],
+    status: Status::Partial("no leases, one subscription an address"),
+    services: &[(Service::Pubsub, features!("get-pending"))],
     disco_account: features!(
         "access-presence",
         "access-roster",
@@ -89,6 +89,12 @@ pub const FEATURE: Feature = Feature {
         set(Scope::Service(Service::Pubsub), NS, "pubsub", decide),
         get(Scope::Service(Service::Pubsub), NS_OWNER, "pubsub", decide),
         set(Scope::Service(Service::Pubsub), NS_OWNER, "pubsub", decide),
+        set(
+            Scope::Service(Service::Pubsub),
+            adhoc::NS,
+            "command",
+            pending::command,
+        ),
     ],
     ..Feature::NONE
 };

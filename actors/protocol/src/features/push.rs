@@ -10,7 +10,7 @@
 
 use bytes::Bytes;
 
-use super::{Feature, Scope, Spec, Status, data_forms, pubsub, refuse, set};
+use super::{Feature, Scope, Spec, Status, data_forms, pubsub, refuse, set, web_push};
 use crate::effect::{Change, Effect};
 use crate::facts::Facts;
 use crate::jid::{BareJid, Jid};
@@ -31,9 +31,7 @@ pub const FEATURE: Feature = Feature {
         number: 357,
         version: "0.4.1",
     },
-    status: Status::Partial(
-        "of rooms only for members, and app servers of this server and its components only",
-    ),
+    status: Status::Partial("app servers of this server and its components, until federation"),
     disco_account: &[NS],
     iq: &[
         set(Scope::Own, NS, "enable", enable),
@@ -70,7 +68,10 @@ pub enum PushChange {
 }
 
 fn enable(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
-    match read_enable(iq, facts) {
+    let resource = facts.session.map_or("", |session| session.jid.resource());
+    let asked = iq.payloads.element("enable", NS);
+    let asked = asked.ok_or_else(StanzaError::bad_request);
+    match asked.and_then(|asked| read_enable(&asked, facts.account, resource)) {
         Ok(registration) => changed(iq, PushChange::Enable(registration)),
         Err(error) => refuse(iq, error),
     }
@@ -101,11 +102,18 @@ fn read_service(element: &Element) -> Result<Jid, StanzaError> {
     Jid::parse(service).map_err(|_| StanzaError::jid_malformed())
 }
 
-fn read_enable(iq: &Iq, facts: &Facts<'_>) -> Result<Registration, StanzaError> {
-    let enable = iq.payloads.element("enable", NS);
-    let enable = enable.ok_or_else(StanzaError::bad_request)?;
-    let service = read_service(&enable)?;
-    if service.as_str() == facts.account.as_str() {
+/// What a resource of an account asks for (§5).
+///
+/// # Errors
+/// What it is told: the address or the form is missing or wrong, something is too long, or the
+/// account asks to be told by itself.
+pub fn read_enable(
+    enable: &Element,
+    account: &BareJid,
+    resource: &str,
+) -> Result<Registration, StanzaError> {
+    let service = read_service(enable)?;
+    if service.as_str() == account.as_str() {
         // Row R20: an account would be told by itself of what it is told.
         return Err(StanzaError::not_allowed());
     }
@@ -113,12 +121,11 @@ fn read_enable(iq: &Iq, facts: &Facts<'_>) -> Result<Registration, StanzaError> 
     if node.len() > NODE_BYTES_MAX {
         return Err(StanzaError::not_acceptable().with_text("the node's name is too long"));
     }
-    let resource = facts.session.map_or("", |session| session.jid.resource());
     Ok(Registration {
         service,
         node,
         resource: resource.to_owned(),
-        options: read_options(&enable)?,
+        options: read_options(enable)?,
     })
 }
 
@@ -148,6 +155,8 @@ pub struct Summary {
     pub sender: Option<Jid>,
     /// What, where this may be told.
     pub body: Option<String>,
+    /// What our own app server is told besides, and no other.
+    pub about: Option<web_push::About>,
 }
 
 /// §7: the request with which a notification is published.
@@ -157,8 +166,9 @@ pub fn notification(
     summary: &Summary,
     id: Box<str>,
 ) -> Stanza {
-    let item = Element::new("item", pubsub::NS)
-        .child(Element::new("notification", NS).child(form(summary)));
+    let about = summary.about.iter().map(web_push::About::to_element);
+    let notification = Element::new("notification", NS).child(form(summary));
+    let item = Element::new("item", pubsub::NS).child(notification.children_from(about));
     let publish = Element::new("publish", pubsub::NS).attr("node", to.node.clone());
     let mut pubsub = Element::new("pubsub", pubsub::NS).child(publish.child(item));
     if let Some(options) = &to.options {

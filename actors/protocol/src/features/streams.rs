@@ -45,7 +45,7 @@ pub const STREAMS: &[Feature] = &[
         "Extensible SASL Profile",
         388,
         "1.0.4",
-        Status::Partial("no tasks: there is no second factor"),
+        Status::Partial("no second factor"),
     ),
     xep(
         "SASL Channel-Binding Type Capability",
@@ -65,6 +65,7 @@ pub const STREAMS: &[Feature] = &[
         "0.2.0",
         Status::Complete,
     ),
+    xep("SASL Upgrade Tasks", 480, "0.2.0", Status::Complete),
     xep(
         "Fast Authentication Streamlining Tokens",
         484,

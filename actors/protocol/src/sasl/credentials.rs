@@ -63,14 +63,21 @@ impl ScramCredentials {
         iterations: u32,
     ) -> Result<Self, PasswordError> {
         let salted = salted_password(hash, password, salt, iterations)?;
-        let client_key = hash.hmac(&salted, b"Client Key");
-        Ok(Self {
+        Ok(Self::of_salted(hash, &salted, salt, iterations))
+    }
+
+    /// The credentials that belong to a `SaltedPassword`, which somebody has derived with this
+    /// salt (XEP-0480 §3).
+    #[must_use]
+    pub fn of_salted(hash: Hash, salted: &[u8], salt: &[u8], iterations: u32) -> Self {
+        let client_key = hash.hmac(salted, b"Client Key");
+        Self {
             hash,
             salt: salt.to_vec(),
             iterations,
             stored_key: hash.digest(&client_key),
-            server_key: hash.hmac(&salted, b"Server Key"),
-        })
+            server_key: hash.hmac(salted, b"Server Key"),
+        }
     }
 
     /// Whether a password is the one these credentials were derived from: PLAIN against

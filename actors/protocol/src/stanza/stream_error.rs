@@ -19,8 +19,9 @@ pub struct StreamError {
     pub detail: Option<StreamErrorDetail>,
 }
 
-/// An application-specific condition (RFC 6120 §4.9.4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// An application-specific condition (RFC 6120 §4.9.4), or what belongs inside the condition. The
+/// order of the variants is on the wire between nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StreamErrorDetail {
     /// XEP-0198 §6: the peer acknowledges more stanzas than it was sent.
     HandledCountTooHigh {
@@ -29,6 +30,8 @@ pub enum StreamErrorDetail {
         /// So many it was sent.
         sent: u32,
     },
+    /// RFC 6120 §4.9.3.19: the host to connect to, with a port unless it is the usual one.
+    OtherHost(Box<str>),
 }
 
 /// Defines the conditions with their element names.
@@ -129,6 +132,12 @@ impl StreamError {
         self
     }
 
+    /// §4.9.3.19: the client is served at this host from now on, `HOST` or `HOST:PORT`.
+    pub fn see_other_host(host: &str) -> Self {
+        Self::new(StreamCondition::SeeOtherHost)
+            .with_detail(StreamErrorDetail::OtherHost(host.into()))
+    }
+
     /// Writes it for a TCP stream, whose header has declared the prefix `stream`.
     pub fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"<stream:error>");
@@ -144,23 +153,32 @@ impl StreamError {
     }
 
     fn write_content(&self, out: &mut Vec<u8>) {
-        Element::new(self.condition.as_str(), ns::STREAM_ERRORS).write(out, ns::STREAMS);
+        let condition = Element::new(self.condition.as_str(), ns::STREAM_ERRORS);
+        let condition = match &self.detail {
+            Some(StreamErrorDetail::OtherHost(host)) => condition.text(host.to_string()),
+            _ => condition,
+        };
+        condition.write(out, ns::STREAMS);
         if let Some(text) = &self.text {
             let text = Element::new("text", ns::STREAM_ERRORS).text(text.clone());
             text.write(out, ns::STREAMS);
         }
-        if let Some(detail) = &self.detail {
-            detail.element().write(out, ns::STREAMS);
+        let detail = self.detail.as_ref().and_then(StreamErrorDetail::element);
+        if let Some(detail) = detail {
+            detail.write(out, ns::STREAMS);
         }
     }
 }
 
 impl StreamErrorDetail {
-    fn element(self) -> Element {
+    fn element(&self) -> Option<Element> {
         match self {
-            Self::HandledCountTooHigh { h, sent } => Element::new("handled-count-too-high", sm::NS)
-                .attr("h", h.to_string())
-                .attr("send-count", sent.to_string()),
+            Self::HandledCountTooHigh { h, sent } => Some(
+                Element::new("handled-count-too-high", sm::NS)
+                    .attr("h", h.to_string())
+                    .attr("send-count", sent.to_string()),
+            ),
+            Self::OtherHost(_) => None,
         }
     }
 }
@@ -174,5 +192,22 @@ impl From<StreamCondition> for StreamError {
 impl From<crate::xml::XmlError> for StreamError {
     fn from(error: crate::xml::XmlError) -> Self {
         Self::new(error.condition())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_host_is_named_inside_the_condition() {
+        let mut written = Vec::new();
+        StreamError::see_other_host("n2.example.org:5222").write(&mut written);
+        assert_eq!(
+            String::from_utf8(written).unwrap(),
+            "<stream:error>\
+             <see-other-host xmlns='urn:ietf:params:xml:ns:xmpp-streams'>n2.example.org:5222</see-other-host>\
+             </stream:error>"
+        );
     }
 }

@@ -36,6 +36,8 @@ enum Kind {
     Authenticate,
     /// `<response/>` or `<abort/>` (XEP-0388)
     Sasl2Answer,
+    /// `<next/>` or `<task-data/>` (XEP-0388)
+    Sasl2Task,
     Compress,
     /// An IQ that asks for a resource.
     Bind,
@@ -58,6 +60,7 @@ enum Gate {
     EncryptionFirst,
     ContinueLogin,
     Authenticate2,
+    ContinueTask,
     /// The same as `EncryptionFirst`, in the words of XEP-0388.
     EncryptionFirst2,
     RefuseCompression,
@@ -86,10 +89,15 @@ fn gate(stage: Stage, kind: Kind, tls_is_offered: bool) -> Gate {
         (Kind::Auth | Kind::SaslAnswer, Stage::AfterLogin) => Gate::Close(PolicyViolation),
 
         // XEP-0388 §3 asks for TLS; §4.8 ends who begins once more.
-        (Kind::Authenticate | Kind::Sasl2Answer, Stage::BeforeTls) => Gate::EncryptionFirst2,
+        (Kind::Authenticate | Kind::Sasl2Answer | Kind::Sasl2Task, Stage::BeforeTls) => {
+            Gate::EncryptionFirst2
+        }
         (Kind::Authenticate, Stage::BeforeLogin) => Gate::Authenticate2,
         (Kind::Sasl2Answer, Stage::BeforeLogin) => Gate::ContinueLogin,
-        (Kind::Authenticate | Kind::Sasl2Answer, Stage::AfterLogin) => Gate::Close(PolicyViolation),
+        (Kind::Sasl2Task, Stage::BeforeLogin) => Gate::ContinueTask,
+        (Kind::Authenticate | Kind::Sasl2Answer | Kind::Sasl2Task, Stage::AfterLogin) => {
+            Gate::Close(PolicyViolation)
+        }
 
         // XEP-0138 §3: refused without closing, at any time.
         (Kind::Compress, _) => Gate::RefuseCompression,
@@ -116,6 +124,7 @@ fn kind_of(fragment: &Fragment) -> Kind {
         (ns::SASL, "response" | "abort") => Kind::SaslAnswer,
         (ns::SASL2, "authenticate") => Kind::Authenticate,
         (ns::SASL2, "response" | "abort") => Kind::Sasl2Answer,
+        (ns::SASL2, "next" | "task-data") => Kind::Sasl2Task,
         (NS_COMPRESS, "compress") => Kind::Compress,
         (ns::CLIENT, "iq") if is_bind(fragment) => Kind::Bind,
         (ns::CLIENT, "iq") if register::is_request(fragment) => Kind::Register,
@@ -142,6 +151,11 @@ impl Stream {
             Gate::RefuseTls => self.refuse_tls(actions),
             Gate::Authenticate => self.authenticate(fragment, &offer, actions),
             Gate::EncryptionFirst => self.require_encryption(actions),
+            Gate::ContinueLogin | Gate::ContinueTask if self.is_upgrading() => {
+                self.continue_upgrade(fragment, actions);
+            }
+            // Out of turn, and that was said before.
+            Gate::ContinueTask => self.fail(StreamCondition::PolicyViolation, actions),
             Gate::ContinueLogin => self.continue_login(fragment, &offer, actions),
             Gate::Authenticate2 => self.authenticate2(fragment, &offer, actions),
             Gate::EncryptionFirst2 => self.refuse_authenticate(actions),
@@ -167,9 +181,20 @@ impl Stream {
     /// XEP-0388 §2.4: in its exchange nothing comes but what belongs there; and what belongs
     /// there comes nowhere else.
     fn is_out_of_turn(&self, kind: Kind) -> bool {
+        if self.is_upgrading() {
+            return !matches!(kind, Kind::Sasl2Task | Kind::Sasl2Answer);
+        }
+        if kind == Kind::Sasl2Task {
+            return self.stage() == Stage::BeforeLogin;
+        }
         let is_answer = kind == Kind::Sasl2Answer;
         let is_under_way = self.is_logging_in() && self.sasl2.is_some();
         is_answer != is_under_way && (is_under_way || self.stage() == Stage::BeforeLogin)
+    }
+
+    /// Whether tasks follow a login that has succeeded.
+    const fn is_upgrading(&self) -> bool {
+        matches!(self.phase, Phase::Upgrading(_))
     }
 
     /// Whether a SASL exchange runs.
@@ -226,6 +251,14 @@ mod tests {
                 [
                     Gate::EncryptionFirst2,
                     Gate::ContinueLogin,
+                    Gate::Close(PolicyViolation),
+                ],
+            ),
+            (
+                Kind::Sasl2Task,
+                [
+                    Gate::EncryptionFirst2,
+                    Gate::ContinueTask,
                     Gate::Close(PolicyViolation),
                 ],
             ),

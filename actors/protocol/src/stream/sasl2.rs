@@ -5,16 +5,19 @@
 //! request with what the client wants besides, done in the order token, resumption, binding
 //! once it has proved who it is, and `<success/>` with what came of it. No stream follows.
 //!
-//! Left out: tasks (`<continue/>`), as there is no second factor, and TLS 0-RTT, which the TLS
-//! library is not asked for. DEVIATION: a `from` of another domain in the stream's header is
+//! Tasks (`<continue/>`) are those of `upgrade.rs`.
+//!
+//! Left out: second factors, and TLS 0-RTT, which the TLS library is not asked for. DEVIATION: a `from` of another domain in the stream's header is
 //! not refused before the login (§2.1 "SHOULD"), as clients that do not use SASL2 send all kinds.
 
 use super::features::Offer;
 use super::sasl::failure_element;
-use super::{Action, Bound, NotResumed, Phase, Resumed, Stream, bind, bind2, fast, features, sm};
+use super::{
+    Action, Bound, NotResumed, Phase, Resumed, Stream, bind, bind2, fast, features, sm, upgrade,
+};
 use crate::jid::{BareJid, FullJid};
 use crate::ns;
-use crate::sasl::{Failure, FailureCondition, HtMechanism, encoding};
+use crate::sasl::{Failure, FailureCondition, Hash, HtMechanism, encoding};
 use crate::stanza::StanzaError;
 use crate::xml::{Element, Fragment};
 
@@ -27,6 +30,8 @@ pub(super) struct Request {
     pub(super) fast: Option<fast::Use>,
     /// It wants a token for this mechanism.
     token: Option<HtMechanism>,
+    /// It would add keys of these hashes.
+    upgrades: Vec<Hash>,
     /// The session it wants back; an error when the request is broken.
     resume: Option<Result<bind::Resume, ()>>,
     bind: Option<bind2::Request>,
@@ -44,6 +49,7 @@ impl Request {
             token: child("request-token", fast::NS)
                 .and_then(|wish| HtMechanism::parse(wish.get("mechanism")?))
                 .filter(|mechanism| offer.tokens.contains(mechanism)),
+            upgrades: upgrade::wanted(authenticate, offer),
             resume: child("resume", sm::NS).map(|it| bind::Resume::read(|name| it.get(name))),
             bind: child("bind", bind2::NS).map(bind2::Request::read),
         }
@@ -60,9 +66,9 @@ fn is_uuid(id: &str) -> bool {
 
 /// Somebody has proved who it is, and is not told before its other wishes are dealt with.
 pub(super) struct Finish {
-    account: BareJid,
+    pub(super) account: BareJid,
     /// The mechanism's last message.
-    data: Option<Vec<u8>>,
+    pub(super) data: Option<Vec<u8>>,
     request: Request,
     resuming: Option<String>,
     /// The session has stream management from its beginning.
@@ -117,6 +123,8 @@ impl Stream {
     ) {
         if let Some(request) = &mut self.sasl2 {
             request.token = request.token.or(renew);
+            // A token proves no password, so that no keys are made of it.
+            request.upgrades.clear();
         }
         self.succeed(account, Some(answer), actions);
     }
@@ -126,13 +134,10 @@ impl Stream {
         &mut self,
         account: BareJid,
         data: Option<&[u8]>,
-        request: Request,
+        mut request: Request,
         actions: &mut Vec<Action>,
     ) {
-        actions.push(Action::Authenticated {
-            account: account.clone(),
-            is_restarted: false,
-        });
+        let upgrades = std::mem::take(&mut request.upgrades);
         let finish = Finish {
             account,
             data: data.map(<[u8]>::to_vec),
@@ -141,6 +146,18 @@ impl Stream {
             has_sm: false,
             results: Vec::new(),
         };
+        match upgrades.is_empty() {
+            true => self.conclude(finish, actions),
+            false => self.begin_upgrade(finish, upgrades, actions),
+        }
+    }
+
+    /// There are no tasks, or no more: the client is logged in.
+    pub(super) fn conclude(&mut self, finish: Finish, actions: &mut Vec<Action>) {
+        actions.push(Action::Authenticated {
+            account: finish.account.clone(),
+            is_restarted: false,
+        });
         self.finish(finish, actions);
     }
 
@@ -313,4 +330,5 @@ pub(super) fn feature(offer: &Offer) -> Element {
     Element::new("authentication", ns::SASL2)
         .children_from(mechanisms)
         .child(inline)
+        .children_from(upgrade::features(offer))
 }

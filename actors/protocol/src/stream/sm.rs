@@ -77,6 +77,21 @@ impl Unacked {
             Self::Refusal(_) => STANZA_BYTES,
         }
     }
+
+    /// Tells whether it says that a message was refused.
+    pub fn is_message_error(&self) -> bool {
+        matches!(self, Self::Stanza(stanza) if stanza.is_message_error())
+    }
+
+    /// Tells whether somebody waits for its acknowledgement: the archive, or what the client
+    /// has sent behind a message that was refused.
+    fn is_awaited(&self) -> bool {
+        match self {
+            Self::Entry { .. } | Self::RoomEntry { .. } => true,
+            Self::Stanza(_) => self.is_message_error(),
+            Self::Refusal(_) => false,
+        }
+    }
 }
 
 impl Sm {
@@ -89,6 +104,16 @@ impl Sm {
             unacked: VecDeque::new(),
             unacked_bytes: 0,
             request_is_open: false,
+        }
+    }
+
+    /// Counters of a session whose node is gone: what the client has handled is what it was
+    /// sent, as far as anybody knows, and what it has not comes from the logs again.
+    pub fn revived(id: String, handled: u32, h: u32) -> Self {
+        Self {
+            handled,
+            sent: h,
+            ..Self::new(id)
         }
     }
 
@@ -129,6 +154,15 @@ impl Sm {
     pub fn first_unacked_entry(&self) -> Option<u64> {
         let id = |unacked: &Unacked| match unacked {
             Unacked::Entry { id, .. } => Some(*id),
+            _ => None,
+        };
+        self.unacked.iter().find_map(id)
+    }
+
+    /// The same for the log of a room.
+    pub fn first_unacked_in_room(&self, room: &BareJid) -> Option<u64> {
+        let id = |unacked: &Unacked| match unacked {
+            Unacked::RoomEntry { room: of, id } if of == room => Some(*id),
             _ => None,
         };
         self.unacked.iter().find_map(id)
@@ -180,11 +214,8 @@ impl Sm {
     /// The same behind an acknowledgement that has come: what was sent while it was on its
     /// way is not covered by it, and perhaps nothing is sent that would ask for it.
     pub fn wants_another_ack(&mut self) -> bool {
-        let entry_waits = self
-            .unacked
-            .iter()
-            .any(|unacked| matches!(unacked, Unacked::Entry { .. } | Unacked::RoomEntry { .. }));
-        !self.unacked.is_empty() && self.wants_ack(entry_waits)
+        let is_urgent = self.unacked.iter().any(Unacked::is_awaited);
+        !self.unacked.is_empty() && self.wants_ack(is_urgent)
     }
 }
 
@@ -333,6 +364,23 @@ mod tests {
         assert!(!sm.wants_ack(true));
         sm.acknowledge(1).unwrap();
         assert!(sm.wants_another_ack());
+        sm.acknowledge(3).unwrap();
+        assert!(!sm.wants_another_ack());
+    }
+
+    #[test]
+    fn a_refusal_sent_while_an_acknowledgement_was_on_its_way_is_asked_for() {
+        let mut sm = with_sent(1);
+        assert!(sm.wants_ack(true));
+        for xml in ["<message type='chat'/>", "<message type='error'/>"] {
+            let stanza = crate::testkit::stanza(xml);
+            sm.count_sent(Unacked::Stanza(Box::new(stanza)));
+        }
+        sm.acknowledge(1).unwrap();
+        assert!(sm.wants_another_ack());
+        sm.count_sent(Unacked::Stanza(Box::new(crate::testkit::stanza(
+            "<message type='chat'/>",
+        ))));
         sm.acknowledge(3).unwrap();
         assert!(!sm.wants_another_ack());
     }

@@ -59,6 +59,8 @@ pub(super) struct Script {
     pub(super) is_disabled: bool,
     /// Whether the account store answers.
     pub(super) is_available: bool,
+    /// The hashes the account has keys of, when that is asked.
+    pub(super) has_keys: Vec<Hash>,
     /// Whether there is room for no more sessions.
     pub(super) is_full: bool,
     /// What the server has written since the last look; frames end with a line break.
@@ -80,6 +82,7 @@ impl Script {
             performed: Vec::new(),
             is_disabled: false,
             is_available: true,
+            has_keys: vec![Hash::Sha1],
             is_full: false,
             output: String::new(),
         }
@@ -176,6 +179,14 @@ impl Script {
                     expiry: Timestamp(1_600_000_000_000_000),
                 }
             }))),
+            Action::FindLackingKeys { mut hashes, .. } => {
+                hashes.retain(|hash| self.is_available && !self.has_keys.contains(hash));
+                Some(Event::KeysLacking(hashes))
+            }
+            Action::AddKeys { keys, .. } => {
+                self.has_keys.push(keys.hash);
+                Some(Event::KeysAdded)
+            }
             Action::CheckInvitation { hash, .. } => {
                 let known = hash == invitation::hash_of(INVITATION);
                 let reserved = None;
@@ -270,12 +281,18 @@ pub(super) fn authentication(names: &[&str], tokens: &[&str]) -> String {
         let name = |name| format!("<mechanism>{name}</mechanism>");
         names.iter().map(name).collect()
     };
+    let upgrades = names
+        .iter()
+        .filter(|it| ["SCRAM-SHA-256", "SCRAM-SHA-512"].contains(it));
+    let upgrades = upgrades
+        .map(|name| format!("<upgrade xmlns='urn:xmpp:sasl:upgrade:0'>UPGR-{name}</upgrade>"));
+    let upgrades: String = upgrades.collect();
     let (names, tokens) = (list(names), list(tokens));
     format!(
         "<authentication xmlns='urn:xmpp:sasl:2'>{names}<inline><sm xmlns='urn:xmpp:sm:3'/>\
          <bind xmlns='urn:xmpp:bind:0'><inline><feature var='urn:xmpp:carbons:2'/>\
          <feature var='urn:xmpp:csi:0'/><feature var='urn:xmpp:sm:3'/></inline></bind>\
-         <fast xmlns='urn:xmpp:fast:0'>{tokens}</fast></inline></authentication>"
+         <fast xmlns='urn:xmpp:fast:0'>{tokens}</fast></inline>{upgrades}</authentication>"
     )
 }
 

@@ -4,3 +4,4 @@ mod attacks;
 mod logins;
 mod registration;
 mod sasl2;
+mod upgrade;

@@ -65,7 +65,7 @@ fn is_forbidden_at(bytes: &[u8], at: usize) -> bool {
 }
 
 /// Tells whether all characters are XML's (§2.2).
-pub(super) fn has_only_chars(bytes: &[u8]) -> bool {
+pub(crate) fn has_only_chars(bytes: &[u8]) -> bool {
     // Chunks without a suspect, that is nearly all, are passed over without a branch a byte.
     for (number, chunk) in bytes.chunks(32).enumerate() {
         let suspect = chunk

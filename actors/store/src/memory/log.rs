@@ -61,6 +61,11 @@ impl Log {
         }
     }
 
+    /// Ids up to this one are not given any more.
+    pub(super) fn skip(&mut self, through: u64) {
+        self.head = self.head.max(through);
+    }
+
     /// What has been said under a key: its payload and its places.
     pub(super) fn said(&self, dedup: Option<&Dedup>) -> Option<(u64, Placed, Option<Placed>)> {
         self.replays.get(&dedup?.key).copied()

@@ -195,6 +195,15 @@ impl Rooms for Memory {
         Ok(rooms.take(max.min(LIST_MAX) as usize).cloned().collect())
     }
 
+    async fn temporary_rooms(&self, after: Option<&BareJid>, max: u32) -> Result<Vec<BareJid>> {
+        let state = self.state();
+        let rooms = state.rooms.iter().filter(|(room, kept)| {
+            !kept.record.config.persistent && after.is_none_or(|after| *room > after)
+        });
+        let rooms = rooms.map(|(room, _)| room.clone());
+        Ok(rooms.take(max.min(LIST_MAX) as usize).collect())
+    }
+
     async fn rooms_created(&self, creator: &BareJid) -> Result<u64> {
         let state = self.state();
         let created = state.rooms.values();

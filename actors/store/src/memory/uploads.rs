@@ -27,6 +27,18 @@ impl Held {
         self.ends.is_none_or(|ends| ends > now)
     }
 
+    fn upload(&self) -> Option<Upload> {
+        Some(Upload {
+            domain: self.owner.as_ref()?.domain().to_owned(),
+            name: self.name.clone(),
+            content_type: self.content_type.clone(),
+            size: self.size,
+            content: self.content?,
+            stamp: self.stamp,
+            ends: self.ends,
+        })
+    }
+
     /// Its account is removed.
     pub(super) fn disown(&mut self, account: &BareJid) {
         if self.owner.as_ref() == Some(account) {
@@ -100,17 +112,26 @@ impl Uploads for Memory {
     async fn upload(&self, id: Id, now: Timestamp) -> Result<Option<Upload>> {
         let state = self.state();
         let held = state.uploads.get(&id).filter(|held| held.is_there(now));
-        Ok(held.and_then(|held| {
-            Some(Upload {
-                domain: held.owner.as_ref()?.domain().to_owned(),
-                name: held.name.clone(),
-                content_type: held.content_type.clone(),
-                size: held.size,
-                content: held.content?,
-                stamp: held.stamp,
-                ends: held.ends,
-            })
-        }))
+        Ok(held.and_then(Held::upload))
+    }
+
+    async fn uploads_of(
+        &self,
+        account: &BareJid,
+        after: Option<Id>,
+        max: u32,
+        now: Timestamp,
+    ) -> Result<Vec<(Id, Upload)>> {
+        let state = self.state();
+        let is_its = |held: &Held| held.owner.as_ref() == Some(account) && held.is_there(now);
+        let of = state.uploads.iter().filter(|(_, held)| is_its(held));
+        let mut files: Vec<(Id, Upload)> = of
+            .filter(|(id, _)| after.is_none_or(|after| **id > after))
+            .filter_map(|(id, held)| Some((*id, held.upload()?)))
+            .collect();
+        files.sort_unstable_by_key(|(id, _)| *id);
+        files.truncate(max as usize);
+        Ok(files)
     }
 
     async fn expire_uploads(&self, now: Timestamp, max: u32) -> Result<Vec<ContentHash>> {

@@ -4,30 +4,49 @@ use klatsch_protocol::time::Timestamp;
 
 use super::Memory;
 use crate::error::Result;
-use crate::waiting::{Waiting, WaitingSession};
+use crate::waiting::{PutAway, Waiting, WaitingSession};
+
+/// A session, which node has put it away, and until when it waits.
+pub(super) type Put = (WaitingSession, Option<u16>, Timestamp);
 
 impl Waiting for Memory {
-    async fn put_sessions_away(&self, sessions: &[WaitingSession], until: Timestamp) -> Result<()> {
+    async fn put_sessions_away(
+        &self,
+        node: Option<u16>,
+        sessions: &[WaitingSession],
+        until: Timestamp,
+    ) -> Result<()> {
         let mut state = self.state();
         for session in sessions {
             let life = state.accounts.get(&session.account);
             if life.is_some_and(|life| !life.account.disabled) {
-                state.waiting.push((session.clone(), until));
+                state.waiting.push((session.clone(), node, until));
             }
         }
         Ok(())
     }
 
-    async fn take_sessions(&self, now: Timestamp) -> Result<Vec<WaitingSession>> {
+    async fn take_sessions(&self, which: &PutAway, now: Timestamp) -> Result<Vec<WaitingSession>> {
         let mut state = self.state();
+        let is_meant = |session: &WaitingSession, node: Option<u16>, until| match which {
+            PutAway::All => true,
+            PutAway::ByNode(number) => node.is_none_or(|node| node == *number),
+            PutAway::Of(account) => session.account == *account,
+            PutAway::EndingBy(time) => until <= *time,
+        };
         let all = std::mem::take(&mut state.waiting);
-        let in_time = all.into_iter().filter(|(_, until)| *until > now);
+        let (taken, left) = all
+            .into_iter()
+            .partition(|(session, node, until)| is_meant(session, *node, *until));
+        state.waiting = left;
+        let taken: Vec<Put> = taken;
+        let in_time = taken.into_iter().filter(|(.., until)| *until > now);
         let may_log_in = |session: &WaitingSession| {
             let life = state.accounts.get(&session.account);
             life.is_some_and(|life| !life.account.disabled)
         };
         Ok(in_time
-            .map(|(session, _)| session)
+            .map(|(session, ..)| session)
             .filter(may_log_in)
             .collect())
     }

@@ -5,11 +5,13 @@ use klatsch_protocol::sasl::{Hash, ScramCredentials};
 use klatsch_protocol::time::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 
-use super::log::LogOf;
 use super::writer::Writer;
-use super::{Sqlite, bare, invitations, nodes, rooms, tokens, unsigned, uploads, waiting};
+use super::{
+    Sqlite, bare, invitations, nodes, rooms, tokens, unsigned, uploads, waiting, web_push,
+};
 use crate::accounts::{Account, Accounts, Credentials, LIST_MAX};
 use crate::error::{Result, StoreError};
+use crate::plan::LogOf;
 
 /// The number of an account, inside a transaction.
 pub(super) async fn number(connection: &mut SqliteConnection, account: &BareJid) -> Result<i64> {
@@ -44,7 +46,20 @@ impl Accounts for Sqlite {
                 replace_keys(connection, number, &scram).await?;
                 // Row A14: whoever knew the password before knows nothing any more.
                 tokens::forget(connection, number, None).await?;
+                web_push::forget_all(connection, number).await?;
                 waiting::forget(connection, number).await
+            })
+        })
+        .await
+    }
+
+    async fn add_keys(&self, account: &BareJid, keys: &ScramCredentials) -> Result<bool> {
+        let (account, keys) = (account.clone(), keys.clone());
+        self.write(move |writer| {
+            Box::pin(async move {
+                let connection = writer.connection().await?;
+                let number = number(connection, &account).await?;
+                insert_keys(connection, ADD_KEYS, number, &keys).await
             })
         })
         .await
@@ -231,17 +246,31 @@ async fn replace_keys(
         .execute(&mut *connection)
         .await?;
     for key in scram {
-        sqlx::query("INSERT OR REPLACE INTO scram VALUES (?, ?, ?, ?, ?, ?)")
-            .bind(number)
-            .bind(key.hash.name())
-            .bind(key.salt.as_slice())
-            .bind(key.iterations)
-            .bind(key.stored_key.as_slice())
-            .bind(key.server_key.as_slice())
-            .execute(&mut *connection)
-            .await?;
+        insert_keys(connection, REPLACE_KEYS, number, key).await?;
     }
     Ok(())
+}
+
+const REPLACE_KEYS: &str = "INSERT OR REPLACE INTO scram VALUES (?, ?, ?, ?, ?, ?)";
+const ADD_KEYS: &str = "INSERT OR IGNORE INTO scram VALUES (?, ?, ?, ?, ?, ?)";
+
+/// Tells whether they have been put there.
+async fn insert_keys(
+    connection: &mut SqliteConnection,
+    sql: &'static str,
+    number: i64,
+    key: &ScramCredentials,
+) -> Result<bool> {
+    let done = sqlx::query(sql)
+        .bind(number)
+        .bind(key.hash.name())
+        .bind(key.salt.as_slice())
+        .bind(key.iterations)
+        .bind(key.stored_key.as_slice())
+        .bind(key.server_key.as_slice())
+        .execute(connection)
+        .await?;
+    Ok(done.rows_affected() > 0)
 }
 
 /// Leaves the row as a tombstone. The log may be long: [`super::purge::sweep`] deletes it.
@@ -265,6 +294,7 @@ async fn remove(writer: &mut Writer, account: &BareJid, now: Timestamp) -> Resul
         "DELETE FROM block WHERE account = ?",
         "DELETE FROM kept WHERE account = ?",
         "DELETE FROM push WHERE account = ?",
+        "DELETE FROM web_push WHERE account = ?",
         "DELETE FROM archive_exception WHERE account = ?",
         "DELETE FROM waiting_session WHERE account = ?",
     ] {

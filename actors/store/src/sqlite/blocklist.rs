@@ -3,11 +3,11 @@
 use klatsch_protocol::jid::{BareJid, Jid};
 use sqlx::sqlite::SqliteConnection;
 
-use super::log::LogOf;
 use super::writer::Writer;
 use super::{Sqlite, signed, unsigned};
 use crate::blocklist::Blocklists;
 use crate::error::{Result, StoreError};
+use crate::plan::LogOf;
 
 impl Blocklists for Sqlite {
     async fn change_blocklist(

@@ -9,43 +9,7 @@ use super::writer::Writer;
 use super::{Sqlite, append, bare, signed, unsigned};
 use crate::error::{Result, StoreError};
 use crate::log::{Append, Appended, LogAppend, LogAppended, Logs, PAGE_MAX, Restore};
-
-/// Directions as the database has them.
-pub(super) const SENT: i64 = 0;
-/// See [`SENT`].
-pub(super) const RECEIVED: i64 = 1;
-/// See [`SENT`].
-pub(super) const OWN: i64 = 2;
-
-/// Whose log it is. An account and a room may have one address.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum LogOf {
-    Account(BareJid),
-    Room(BareJid),
-}
-
-impl LogOf {
-    pub(super) fn jid(&self) -> &BareJid {
-        match self {
-            Self::Account(jid) | Self::Room(jid) => jid,
-        }
-    }
-
-    /// The statement that finds the log's number.
-    pub(super) fn find_number(&self) -> &'static str {
-        match self {
-            Self::Account(_) => "SELECT id FROM account WHERE jid = ? AND removed IS NULL",
-            Self::Room(_) => "SELECT id FROM room WHERE jid = ? AND NOT removed",
-        }
-    }
-
-    pub(super) fn no_such(&self) -> StoreError {
-        match self {
-            Self::Account(_) => StoreError::NoSuchAccount,
-            Self::Room(_) => StoreError::NoSuchRoom,
-        }
-    }
-}
+use crate::plan::{LogOf, OWN, RECEIVED, SENT};
 
 /// The columns of an entry, in the order of [`EntryRow`].
 pub(super) type EntryRow = (i64, i64, i64, String, Vec<u8>);

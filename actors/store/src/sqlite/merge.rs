@@ -11,11 +11,12 @@ use sqlx::Sqlite as Database;
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 
-use super::recent::{Key, Said, Unmerged};
+use super::recent::Unmerged;
 use super::statements::{ADD_CONVERSATIONS, ADD_ENTRIES, ADD_REPLAYS, FIND_CONVERSATIONS, chunks};
 use super::writer::{ConversationKey, Writer};
 use super::{bare, signed};
 use crate::error::Result;
+use crate::plan::{Key, Said};
 
 pub(super) type Bound = Query<'static, Database, SqliteArguments>;
 

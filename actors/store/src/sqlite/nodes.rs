@@ -1,7 +1,6 @@
 //! Nodes in SQLite: what is read of them. How they change: [`change`].
 
 mod change;
-mod rows;
 
 pub(super) use change::{forget_account, sweep, sweep_items};
 
@@ -15,13 +14,13 @@ use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::time::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 
-use self::rows::{
-    ItemRow, NODE_COLUMNS, NodeRow, SubscriptionRow, affiliation_of, item_of, node_of,
-    subscription_of,
-};
 use super::{Sqlite, bare, signed, unsigned};
 use crate::error::{Result, StoreError};
 use crate::pubsub::{LIST_MAX, Nodes};
+use crate::rows::nodes::{
+    ItemRow, LastRow, NODE_COLUMNS, NodeRow, SubscriptionRow, affiliation_of, item_of,
+    last_item_of, node_of, subscription_of,
+};
 
 impl Nodes for Sqlite {
     async fn nodes(&self, service: &BareJid, ask: &Ask, now: Timestamp) -> Result<Found> {
@@ -355,7 +354,7 @@ async fn last_items(
              WHERE node = n.id AND (expires IS NULL OR expires > ?3))
          ORDER BY s.key, n.name LIMIT {LAST_ITEMS_MAX}"
     );
-    let rows: Vec<rows::LastRow> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+    let rows: Vec<LastRow> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
         .bind(&services)
         .bind(&names)
         .bind(now.0)
@@ -369,7 +368,7 @@ async fn last_items(
             break;
         }
         let number = row.node.id;
-        let mut last = rows::last_item_of(row)?;
+        let mut last = last_item_of(row)?;
         last.node.affiliations = affiliations.remove(&number).unwrap_or_default();
         found.push(last);
     }

@@ -1,19 +1,17 @@
 //! Preferences of archives in SQLite.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use klatsch_protocol::features::archive_preferences::{Otherwise, Preferences};
-use klatsch_protocol::jid::{BareJid, Jid};
+use klatsch_protocol::jid::BareJid;
 
-use super::log::LogOf;
-use super::writer::{Head, Writer};
+use super::writer::Writer;
 use super::{Sqlite, accounts, jid};
 use crate::error::{Result, StoreError};
 use crate::log::LogAppend;
+use crate::plan::{EVERYTHING, Head, LogOf, Unwanted, wanted_preferences};
 use crate::preferences::ArchivePreferences;
 
-/// Everything, without exception: nothing to look up.
-pub(super) const EVERYTHING: i64 = 0;
 const ALWAYS: i64 = 1;
 const NEVER: i64 = 2;
 const CONTACTS: i64 = 3;
@@ -93,19 +91,6 @@ async fn prefer(writer: &mut Writer, account: &BareJid, preferences: &Preference
     Ok(())
 }
 
-/// Which lines of a batch their accounts do not want to find: by log and the other side.
-#[derive(Default)]
-pub(super) struct Unwanted(HashSet<(i64, Jid)>);
-
-impl Unwanted {
-    /// The flags of a line.
-    pub(super) fn flags(&self, head: Option<&Head>, target: &Jid) -> u8 {
-        let is_unwanted = head
-            .is_some_and(|head| !self.0.is_empty() && self.0.contains(&(head.log, target.clone())));
-        if is_unwanted { crate::log::HIDDEN } else { 0 }
-    }
-}
-
 /// §2.3: the exact address, then the account, then what holds otherwise. What an account writes
 /// to itself needs no contact.
 const WANTED: &str = "
@@ -125,36 +110,10 @@ const WANTED: &str = "
 pub(super) async fn load_unwanted(
     writer: &mut Writer,
     batch: &[LogAppend],
-    heads: &std::collections::HashMap<LogOf, Head>,
+    heads: &HashMap<LogOf, Head>,
 ) -> Result<Unwanted> {
-    let mut lines: Vec<(i64, &Jid)> = Vec::new();
-    for append in batch {
-        let sides = match append {
-            LogAppend::Account(append) => [
-                Some((append.sender.bare(), &append.with)),
-                append.recipient.clone().map(|it| (it, &append.sender)),
-            ],
-            LogAppend::Arrival(arrival) => [
-                Some((arrival.recipient.clone(), &arrival.from)),
-                arrival
-                    .sent
-                    .as_ref()
-                    .map(|sent| (arrival.sender.bare(), &sent.with)),
-            ],
-            // Rooms keep what their configuration says, and what is restored was kept before.
-            LogAppend::Room(_) | LogAppend::Restore(_) => continue,
-        };
-        for (account, target) in sides.into_iter().flatten() {
-            let head = heads.get(&LogOf::Account(account));
-            if let Some(head) = head.filter(|head| head.archiving != EVERYTHING) {
-                lines.push((head.log, target));
-            }
-        }
-    }
     let mut unwanted = Unwanted::default();
-    lines.sort_unstable();
-    lines.dedup();
-    for (log, target) in lines {
+    for (log, target) in wanted_preferences(batch, heads) {
         let is_wanted: Option<bool> = sqlx::query_scalar(WANTED)
             .bind(log)
             .bind(target.as_str().to_owned())
@@ -162,7 +121,7 @@ pub(super) async fn load_unwanted(
             .fetch_optional(writer.connection().await?)
             .await?;
         if is_wanted == Some(false) {
-            unwanted.0.insert((log, target.clone()));
+            unwanted.add(log, target);
         }
     }
     Ok(unwanted)

@@ -4,10 +4,11 @@ use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::time::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 
-use super::log::{LogOf, place_saturating, range};
+use super::log::{place_saturating, range};
 use super::writer::Writer;
 use super::{Sqlite, bare, merge, unsigned};
 use crate::error::Result;
+use crate::plan::LogOf;
 
 /// Rows one transaction deletes at most: appends wait behind it for some milliseconds.
 const DELETE_MAX: i64 = 500;

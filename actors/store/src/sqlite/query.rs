@@ -10,11 +10,12 @@ use klatsch_protocol::archive::{ArchiveQuery, Bounds, Page, PageFrom};
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::time::Timestamp;
 
-use super::log::{EntryRow, LogOf, entry, id_of, place, place_saturating, range};
+use super::log::{EntryRow, entry, id_of, place, place_saturating, range};
 use super::statements::{HEADS, chunks};
 use super::{Sqlite, unsigned};
 use crate::error::{Result, StoreError};
 use crate::log::{COUNT_MAX, IDS_MAX, PAGE_MAX, cut, finish};
+use crate::plan::LogOf;
 
 /// Names the entries that a query shows.
 macro_rules! visible {

@@ -14,12 +14,12 @@ use bytes::Bytes;
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::time::Timestamp;
 
-use super::log::LogOf;
 use super::merge;
 use super::writer::Writer;
 use super::{Sqlite, bare, unsigned};
 use crate::error::{Result, StoreError};
 use crate::log::Placed;
+use crate::plan::{Key, LogOf, RECEIVED, Said};
 
 /// So many lines come together before they are put away: enough that an active log gets dozens
 /// of its entries written at a time, few enough to be read in a moment at the start.
@@ -30,9 +30,6 @@ const BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// A message's flags are those of its first line, and from this bit on those of its twin.
 pub(super) const TWIN_FLAGS: u8 = 4;
-
-/// A replay's key: the sender's log and the key within it.
-pub(super) type Key = [u8; 20];
 
 /// A message as a row of the table.
 #[derive(Debug, Clone)]
@@ -77,14 +74,6 @@ pub(super) struct Unmerged {
     pub(super) line: Line,
     pub(super) flags: u8,
     pub(super) stanza: Bytes,
-}
-
-/// What has been said already, under some key.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Said {
-    pub(super) payload: u64,
-    pub(super) sender: Placed,
-    pub(super) recipient: Option<Placed>,
 }
 
 /// What is recent of one log.
@@ -362,7 +351,7 @@ fn message(row: Row) -> Result<Message> {
         (Some(place), Some(stamp), Some(other)) => Some(Line {
             place,
             stamp: Timestamp(stamp),
-            direction: super::log::RECEIVED,
+            direction: RECEIVED,
             with: bare(&other)?,
             resource: row.13,
         }),

@@ -13,16 +13,17 @@ use klatsch_protocol::features::muc::search::RoomListQuery;
 use klatsch_protocol::features::muc::service::RoomPage;
 use klatsch_protocol::jid::BareJid;
 
-use super::log::LogOf;
 use super::{Sqlite, bare, unsigned};
 use crate::error::Result;
 use crate::log::{LogAppend, LogAppended, Logs};
+use crate::plan::LogOf;
 use crate::rooms::{LIST_MAX, RoomAppend, RoomAppended, Rooms};
 
 /// Every statement that looks for something, for a test of their plans.
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[
     list::ROOMS,
+    list::TEMPORARY,
     list::CREATED,
     list::AFTER,
     list::BEFORE,
@@ -70,6 +71,15 @@ impl Rooms for Sqlite {
     ) -> Result<Vec<BareJid>> {
         let rooms: Vec<String> = sqlx::query_scalar(list::ROOMS)
             .bind(service)
+            .bind(after.map_or("", BareJid::as_str))
+            .bind(max.min(LIST_MAX))
+            .fetch_all(&self.readers)
+            .await?;
+        rooms.iter().map(|text| bare(text)).collect()
+    }
+
+    async fn temporary_rooms(&self, after: Option<&BareJid>, max: u32) -> Result<Vec<BareJid>> {
+        let rooms: Vec<String> = sqlx::query_scalar(list::TEMPORARY)
             .bind(after.map_or("", BareJid::as_str))
             .bind(max.min(LIST_MAX))
             .fetch_all(&self.readers)

@@ -6,12 +6,12 @@ use klatsch_protocol::features::roster::{RosterChange, RosterItem, Subscription}
 use klatsch_protocol::jid::{BareJid, Jid};
 use sqlx::sqlite::SqliteConnection;
 
-use super::snapshot::UNIT_SEPARATOR;
 use super::writer::Writer;
 use super::{Sqlite, bare, signed, unsigned};
 use crate::blocklist::forms;
 use crate::error::{Result, StoreError};
 use crate::roster::{REMOVED_MAX, Rosters};
+use crate::rows::UNIT_SEPARATOR;
 
 impl Rosters for Sqlite {
     async fn change_roster(

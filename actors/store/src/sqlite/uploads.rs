@@ -2,15 +2,23 @@
 
 use klatsch_protocol::features::upload::SlotRequest;
 use klatsch_protocol::features::upload::slot::Id;
+use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::time::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 
 use super::{Sqlite, accounts, signed, unsigned};
-use crate::error::{Result, StoreError};
+use crate::error::Result;
+use crate::rows::uploads::{UploadRow, content_hash, upload_of};
 use crate::uploads::{Begun, ContentHash, Reserved, Upload, Uploads};
 
 /// An ended file's content.
 type Content = (Option<Vec<u8>>,);
+
+/// Files that are there; `?1` is now.
+const FILES: &str = "
+    SELECT u.id, a.domain, u.name, u.content_type, u.size, u.content, u.stamp, u.ends
+    FROM upload u JOIN account a ON a.id = u.owner
+    WHERE u.content IS NOT NULL AND (u.ends IS NULL OR u.ends > ?1)";
 
 impl Uploads for Sqlite {
     async fn reserve_upload(&self, request: &SlotRequest, now: Timestamp) -> Result<Reserved> {
@@ -58,36 +66,35 @@ impl Uploads for Sqlite {
     }
 
     async fn upload(&self, id: Id, now: Timestamp) -> Result<Option<Upload>> {
-        type Row = (
-            String,
-            String,
-            Option<String>,
-            i64,
-            Vec<u8>,
-            i64,
-            Option<i64>,
+        let sql = format!("{FILES} AND u.id = ?2");
+        let row: Option<UploadRow> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(now.0)
+            .bind(id.to_vec())
+            .fetch_optional(&self.readers)
+            .await?;
+        row.map(|row| Ok(upload_of(row)?.1)).transpose()
+    }
+
+    async fn uploads_of(
+        &self,
+        account: &BareJid,
+        after: Option<Id>,
+        max: u32,
+        now: Timestamp,
+    ) -> Result<Vec<(Id, Upload)>> {
+        let sql = format!(
+            "{FILES} AND a.jid = ?2 AND a.removed IS NULL AND u.id > ?3
+             ORDER BY u.id LIMIT ?4"
         );
-        let row: Option<Row> = sqlx::query_as(
-            "SELECT a.domain, u.name, u.content_type, u.size, u.content, u.stamp, u.ends
-             FROM upload u JOIN account a ON a.id = u.owner
-             WHERE u.id = ? AND u.content IS NOT NULL AND (u.ends IS NULL OR u.ends > ?)",
-        )
-        .bind(id.to_vec())
-        .bind(now.0)
-        .fetch_optional(&self.readers)
-        .await?;
-        let upload = |(domain, name, content_type, size, content, stamp, ends): Row| {
-            Ok(Upload {
-                domain,
-                name,
-                content_type,
-                size: unsigned(size)?,
-                content: hash(content)?,
-                stamp: Timestamp(stamp),
-                ends: ends.map(Timestamp),
-            })
-        };
-        row.map(upload).transpose()
+        let rows: Vec<UploadRow> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(now.0)
+            .bind(account.as_str())
+            // Before every id.
+            .bind(after.map_or_else(Vec::new, |id| id.to_vec()))
+            .bind(i64::from(max))
+            .fetch_all(&self.readers)
+            .await?;
+        rows.into_iter().map(upload_of).collect()
     }
 
     async fn expire_uploads(&self, now: Timestamp, max: u32) -> Result<Vec<ContentHash>> {
@@ -104,7 +111,7 @@ impl Uploads for Sqlite {
                 .await?;
                 gone.into_iter()
                     .filter_map(|(content,)| content)
-                    .map(hash)
+                    .map(content_hash)
                     .collect()
             })
         })
@@ -221,9 +228,4 @@ pub(super) async fn disown(connection: &mut SqliteConnection, owner: i64) -> Res
         .execute(connection)
         .await?;
     Ok(())
-}
-
-fn hash(bytes: Vec<u8>) -> Result<ContentHash> {
-    let wrong = || StoreError::Corrupt("a content's hash has 32 bytes".into());
-    bytes.try_into().map_err(|_| wrong())
 }

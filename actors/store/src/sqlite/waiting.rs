@@ -6,10 +6,15 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::{Sqlite, bare};
 use crate::error::Result;
-use crate::waiting::{Waiting, WaitingSession};
+use crate::waiting::{PutAway, Waiting, WaitingSession};
 
 impl Waiting for Sqlite {
-    async fn put_sessions_away(&self, sessions: &[WaitingSession], until: Timestamp) -> Result<()> {
+    async fn put_sessions_away(
+        &self,
+        _node: Option<u16>,
+        sessions: &[WaitingSession],
+        until: Timestamp,
+    ) -> Result<()> {
         let sessions = sessions.to_vec();
         self.write(move |writer| {
             Box::pin(async move {
@@ -23,9 +28,10 @@ impl Waiting for Sqlite {
         .await
     }
 
-    async fn take_sessions(&self, now: Timestamp) -> Result<Vec<WaitingSession>> {
+    async fn take_sessions(&self, which: &PutAway, now: Timestamp) -> Result<Vec<WaitingSession>> {
+        let which = which.clone();
         self.write(move |writer| {
-            Box::pin(async move { take(writer.connection().await?, now).await })
+            Box::pin(async move { take(writer.connection().await?, &which, now).await })
         })
         .await
     }
@@ -48,17 +54,35 @@ async fn put_away(
     Ok(())
 }
 
-async fn take(connection: &mut SqliteConnection, now: Timestamp) -> Result<Vec<WaitingSession>> {
+async fn take(
+    connection: &mut SqliteConnection,
+    which: &PutAway,
+    now: Timestamp,
+) -> Result<Vec<WaitingSession>> {
+    let (account, ends) = match which {
+        PutAway::All | PutAway::ByNode(_) => (None, None),
+        PutAway::Of(account) => (Some(account.as_str()), None),
+        PutAway::EndingBy(time) => (None, Some(time.0)),
+    };
     let rows: Vec<(String, Vec<u8>)> = sqlx::query_as(
         "SELECT jid, value FROM waiting_session JOIN account ON account.id = account \
-         WHERE until > ? AND removed IS NULL AND NOT disabled ORDER BY waiting_session.rowid",
+         WHERE until > ?1 AND removed IS NULL AND NOT disabled \
+         AND (?2 IS NULL OR jid = ?2) AND (?3 IS NULL OR until <= ?3) \
+         ORDER BY waiting_session.rowid",
     )
     .bind(now.0)
+    .bind(account)
+    .bind(ends)
     .fetch_all(&mut *connection)
     .await?;
-    sqlx::query("DELETE FROM waiting_session")
-        .execute(connection)
-        .await?;
+    sqlx::query(
+        "DELETE FROM waiting_session WHERE (?1 IS NULL OR account IN \
+         (SELECT id FROM account WHERE jid = ?1)) AND (?2 IS NULL OR until <= ?2)",
+    )
+    .bind(account)
+    .bind(ends)
+    .execute(connection)
+    .await?;
     let session = |(jid, value): (String, Vec<u8>)| {
         let (account, value) = (bare(&jid)?, Bytes::from(value));
         Ok(WaitingSession { account, value })

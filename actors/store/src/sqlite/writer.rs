@@ -7,38 +7,22 @@
 use std::collections::HashMap;
 
 use klatsch_protocol::jid::BareJid;
-use klatsch_protocol::time::Timestamp;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection, Executor};
 use tracing::{error, warn};
 
 use super::Doing;
-use super::log::LogOf;
 use super::recent::{self, Message, Recent, Tails};
 use super::search::Behind;
 use crate::cache::Cache;
 use crate::error::{Result, StoreError};
+use crate::plan::{Head, LogOf};
 
 /// Logs whose heads are remembered, per generation: about 150 bytes each.
 const HEADS_MAX: usize = 16_384;
 
 /// Conversations whose numbers are remembered, per generation.
 const CONVERSATIONS_MAX: usize = 32_768;
-
-/// Where a log goes on, and what an append must know of whose it is.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Head {
-    /// The log's number.
-    pub(super) log: i64,
-    /// The id of its last entry.
-    pub(super) id: u64,
-    /// The stamp of its last entry.
-    pub(super) stamp: Timestamp,
-    /// How many addresses the account blocks; 0 for a room.
-    pub(super) blocks: i64,
-    /// What the account wants to find in its archive; 0: everything, also for a room.
-    pub(super) archiving: i64,
-}
 
 /// The other side of entries, in one log.
 pub(super) type ConversationKey = (i64, BareJid);

@@ -13,7 +13,9 @@ on_every_backend!(
     what_does_not_exist_is_not_changed,
     marks_are_set_and_taken_back,
     keys_are_replaced_alone,
+    keys_are_added_and_never_in_the_place_of_others,
     lists_are_pages_of_one_domain,
+    lists_are_in_the_order_of_bytes_whatever_people_sort_by,
     administrators_and_accounts_are_counted,
     c15_a_later_life_sees_nothing_of_the_earlier,
     c15_a_later_life_does_not_repeat_versions,
@@ -107,6 +109,29 @@ async fn keys_are_replaced_alone(store: &Store) {
         (found.scram, found.disabled, found.admin),
         (scram, false, true)
     );
+}
+
+async fn keys_are_added_and_never_in_the_place_of_others(store: &Store) {
+    let account = bare("juliet@example.org");
+    let first = Credentials {
+        scram: vec![key(Hash::Sha1)],
+        ..Credentials::default()
+    };
+    store
+        .create_account(&account, &first, true, at(1))
+        .await
+        .unwrap();
+    assert_eq!(store.add_keys(&account, &key(Hash::Sha512)).await, Ok(true));
+    assert_eq!(store.add_keys(&account, &key(Hash::Sha256)).await, Ok(true));
+    let mut other = key(Hash::Sha1);
+    other.stored_key.reverse();
+    other.iterations += 1;
+    assert_eq!(store.add_keys(&account, &other).await, Ok(false));
+    let found = store.credentials(&account).await.unwrap().unwrap();
+    assert_eq!(found.scram, Hash::ALL.map(key));
+    let nobody = bare("nobody@example.org");
+    let added = store.add_keys(&nobody, &other).await;
+    assert_eq!(added, Err(StoreError::NoSuchAccount));
 }
 
 async fn lists_are_pages_of_one_domain(store: &Store) {
@@ -250,4 +275,19 @@ async fn sweep_all(store: &Store) -> usize {
         assert!(rounds < 1000, "sweeping does not end");
     }
     rounds
+}
+
+/// People sort é before z, and a hyphen as if it were not there.
+async fn lists_are_in_the_order_of_bytes_whatever_people_sort_by(store: &Store) {
+    let accounts = ["a-z@x.org", "ab@x.org", "z@x.org", "é@x.org"];
+    for account in accounts.iter().rev() {
+        create(store, &[account]).await;
+    }
+    let mut after = None;
+    for account in accounts {
+        let page = store.list_accounts("x.org", after.as_ref(), 1).await;
+        let found = page.unwrap().remove(0).jid;
+        assert_eq!(found.as_str(), account);
+        after = Some(found);
+    }
 }

@@ -12,6 +12,7 @@ use crate::support::{bare, found_room, on_every_backend, record};
 
 on_every_backend!(
     rooms_of_a_service_are_listed,
+    temporary_rooms_are_listed,
     public_rooms_are_found_by_pages,
     public_rooms_are_found_by_words,
     what_is_no_longer_public_is_found_no_more,
@@ -49,6 +50,41 @@ async fn rooms_of_a_service_are_listed(store: &Store) {
         Ok(Vec::new())
     );
     assert_eq!(store.rooms("example.org", None, 9).await, Ok(Vec::new()));
+}
+
+async fn temporary_rooms_are_listed(store: &Store) {
+    for (room, persistent) in [
+        ("b@c.example.org", false),
+        ("a@c.example.org", false),
+        ("lasting@c.example.org", true),
+        ("c@a.example.net", false),
+        ("gone@c.example.org", false),
+    ] {
+        let mut record = record("queen@example.org");
+        record.config.persistent = persistent;
+        let create = vec![RoomChange::Create(Box::new(record))];
+        store.save_room(&bare(room), 0, create).await.unwrap();
+    }
+    store
+        .remove_room(&bare("gone@c.example.org"))
+        .await
+        .unwrap();
+    let all = store.temporary_rooms(None, LIST_MAX).await.unwrap();
+    assert_eq!(
+        all,
+        ["a@c.example.org", "b@c.example.org", "c@a.example.net"].map(bare)
+    );
+    assert_eq!(
+        store.temporary_rooms(Some(&all[0]), 1).await,
+        Ok(vec![all[1].clone()])
+    );
+    // One that becomes lasting is so from then on.
+    let lasting = vec![RoomChange::Config(Box::default())];
+    store.save_room(&all[2], 1, lasting).await.unwrap();
+    assert_eq!(
+        store.temporary_rooms(Some(&all[1]), 9).await,
+        Ok(Vec::new())
+    );
 }
 
 /// Makes public rooms of these names, and a hidden one.

@@ -1,5 +1,7 @@
 //! What the tests of all subjects use.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use bytes::Bytes;
 use klatsch_protocol::features::muc::record::{RoomChange, RoomRecord};
 use klatsch_protocol::jid::{BareJid, Jid};
@@ -7,6 +9,7 @@ use klatsch_protocol::time::Timestamp;
 use klatsch_store::{
     Append, Appended, Credentials, Dedup, Placed, RoomAppend, RoomAppended, Store,
 };
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
 
 /// Runs each test on every backend.
@@ -24,15 +27,114 @@ macro_rules! on_every_backend {
                 store.integrity_check().await.unwrap();
             } )*
         }
+        /// Where `KLATSCH_TEST_POSTGRES` names a server; elsewhere there is nothing to test.
+        mod postgres {
+            $( #[tokio::test] async fn $test() {
+                let Some(schema) = crate::support::Schema::make().await else {
+                    return;
+                };
+                let store = schema.open().await;
+                super::$test(&store).await;
+                store.integrity_check().await.unwrap();
+                drop(store);
+                schema.remove().await;
+            } )*
+        }
     };
 }
 pub(crate) use on_every_backend;
+
+/// Runs each test on two stores of one database, for every backend that several can use.
+macro_rules! on_shared_databases {
+    ($($test:ident),* $(,)?) => {
+        mod sqlite {
+            $( #[tokio::test(flavor = "multi_thread", worker_threads = 2)] async fn $test() {
+                let (store, directory) = crate::support::sqlite().await;
+                let other = crate::support::open_sqlite(&directory).await;
+                super::$test(&[store, other]).await;
+            } )*
+        }
+        mod postgres {
+            $( #[tokio::test(flavor = "multi_thread", worker_threads = 2)] async fn $test() {
+                let Some(schema) = crate::support::Schema::make().await else {
+                    return;
+                };
+                let both = [schema.open().await, schema.open().await];
+                super::$test(&both).await;
+                both[0].integrity_check().await.unwrap();
+                drop(both);
+                schema.remove().await;
+            } )*
+        }
+    };
+}
+pub(crate) use on_shared_databases;
 
 /// A database of its own.
 pub(crate) async fn sqlite() -> (Store, TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", directory.path().join("klatsch.db").display());
     (Store::open(&url).await.unwrap(), directory)
+}
+
+/// A schema of its own in the database of PostgreSQL that the tests have been given.
+pub(crate) struct Schema {
+    server: String,
+    name: String,
+}
+
+impl Schema {
+    /// `None` where there is no server to test with.
+    pub(crate) async fn make() -> Option<Self> {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        let server = std::env::var("KLATSCH_TEST_POSTGRES").ok()?;
+        let number = LAST.fetch_add(1, Ordering::Relaxed);
+        let name = format!("test_{}_{number}", std::process::id());
+        let schema = Self { server, name };
+        let sql = format!("CREATE SCHEMA {}", schema.name);
+        schema.administrate(sql).await;
+        Some(schema)
+    }
+
+    /// A store in it, as another node would open it.
+    pub(crate) async fn open(&self) -> Store {
+        Store::open(&self.url()).await.unwrap()
+    }
+
+    /// Its address.
+    pub(crate) fn url(&self) -> String {
+        let Self { server, name } = self;
+        format!("{server}?connections=8&options[search_path]={name}")
+    }
+
+    /// A connection that is none of the store's.
+    pub(crate) async fn connect(&self) -> PgConnection {
+        let mut connection = PgConnection::connect(&self.server).await.unwrap();
+        let sql = format!("SET search_path = {}", self.name);
+        sqlx::raw_sql(AssertSqlSafe(sql))
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        connection
+    }
+
+    /// Takes it away with all that is in it.
+    pub(crate) async fn remove(self) {
+        let sql = format!("DROP SCHEMA {} CASCADE", self.name);
+        self.administrate(sql).await;
+    }
+
+    async fn administrate(&self, sql: String) {
+        let mut connection = PgConnection::connect(&self.server).await.unwrap();
+        let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection);
+        done.await.unwrap();
+    }
+}
+
+/// The same database once more.
+pub(crate) async fn open_sqlite(directory: &TempDir) -> Store {
+    let url = format!("sqlite:{}", directory.path().join("klatsch.db").display());
+    Store::open(&url).await.unwrap()
 }
 
 pub(crate) fn bare(text: &str) -> BareJid {

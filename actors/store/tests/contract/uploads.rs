@@ -19,6 +19,7 @@ on_every_backend! {
     room_stays_taken_while_a_file_comes,
     h04_a_slot_that_ended_gives_no_file_beyond_the_quota,
     the_number_of_files_is_limited,
+    files_of_an_account_are_listed_by_their_ids,
 }
 
 /// A slot of ten bytes until second 100; the file stays until second `expires`.
@@ -218,4 +219,29 @@ async fn the_number_of_files_is_limited(store: &Store) {
     assert_eq!(refused, Reserved::OverQuota(Some(at(500))));
     let granted = store.reserve_upload(&third, at(500)).await.unwrap();
     assert_eq!(granted, Reserved::Granted);
+}
+
+async fn files_of_an_account_are_listed_by_their_ids(store: &Store) {
+    couple(store).await;
+    file(store, 9, None, 1).await;
+    file(store, 3, Some(50), 2).await;
+    file(store, 200, None, 3).await;
+    let juliet = bare("juliet@example.org");
+    let listed = async |after: Option<u8>, max, now| {
+        let after = after.map(|id| [id; 16]);
+        let found = store
+            .uploads_of(&juliet, after, max, at(now))
+            .await
+            .unwrap();
+        found.iter().map(|(id, _)| id[0]).collect::<Vec<u8>>()
+    };
+    assert_eq!(listed(None, 10, 2).await, [3, 9, 200]);
+    assert_eq!(listed(None, 2, 2).await, [3, 9]);
+    assert_eq!(listed(Some(9), 10, 2).await, [200]);
+    assert_eq!(listed(None, 10, 60).await, [9, 200]);
+    let whole = store.uploads_of(&juliet, None, 1, at(2)).await.unwrap();
+    let same = store.upload([3; 16], at(2)).await.unwrap();
+    assert_eq!(whole[0].1, same.unwrap());
+    let romeo = bare("romeo@example.org");
+    assert_eq!(store.uploads_of(&romeo, None, 10, at(2)).await, Ok(vec![]));
 }

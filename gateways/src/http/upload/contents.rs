@@ -65,6 +65,13 @@ impl Contents {
         Ok(Incoming { path, file, hash })
     }
 
+    /// Tells whether a content is here.
+    pub(super) async fn has(&self, content: &ContentHash) -> bool {
+        tokio::fs::try_exists(self.path(content))
+            .await
+            .unwrap_or(false)
+    }
+
     /// Gives a whole content its name and says so; what is not wanted then goes again.
     pub(super) async fn keep<C, F>(
         &self,

@@ -12,7 +12,7 @@ use klatsch_protocol::stream::bosh::{
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Instant, sleep_until};
 
-use super::session::Load;
+use super::arrived::Load;
 use super::table::Entry;
 use super::window::Window;
 use crate::xmpp::outbox::Outbox;

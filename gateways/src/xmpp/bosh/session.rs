@@ -1,51 +1,36 @@
 //! One session over BOSH: a task that takes its requests in their order, negotiates as on any
 //! stream, and then carries what the client says to its session.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use klatsch_actors::session::{Detach, Peer, Sink};
-use klatsch_actors::strain::{Charge, Queue};
+use klatsch_actors::session::{Detach, Sink};
 use klatsch_protocol::jid::BareJid;
-use klatsch_protocol::sasl::ChannelBindings;
 use klatsch_protocol::stanza::{StreamCondition, StreamError};
 use klatsch_protocol::stream::bosh::{Condition, Keys, Request, wrap_nothing};
-use klatsch_protocol::stream::{Event, TlsState, Transport as Carrier};
+use klatsch_protocol::stream::{Event, Transport as Carrier};
 use klatsch_protocol::xml::{Fragment, Token};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::TRANSPORT;
-use super::line::{Line, Waiter};
-use super::table::{Entry, Place as TablePlace};
+use super::arrived::{Arrived, Load};
+use super::line::Line;
+use super::side::{Side, negotiation};
+use super::table::{Entry, Place};
 use super::terms::Terms;
-use super::window::{Arrival, Place, Window};
+use super::window::{Arrival, Window};
+use crate::hold::Hold;
 use crate::http::Requester;
 use crate::metrics;
+use crate::pace::{Pace, is_stanza};
 use crate::xmpp::ClientGateway;
-use crate::xmpp::hold::Hold;
-use crate::xmpp::negotiation::{Negotiation, Step, Transport};
+use crate::xmpp::negotiation::{Negotiation, Step};
 use crate::xmpp::outbox::Outbox;
-use crate::xmpp::pace::{Pace, is_stanza};
 
 /// What a session writes comes in bursts, and an answer is a round trip: so long it is waited
 /// for the rest of a burst.
 const GATHER: Duration = Duration::from_millis(2);
-
-/// A request that has come.
-pub(super) struct Arrived {
-    load: Load,
-    waiter: Waiter,
-}
-
-/// What a request brought.
-pub(super) struct Load {
-    request: Request,
-    payloads: Result<Vec<Fragment>, Condition>,
-    bytes: usize,
-    _charge: Charge,
-}
 
 /// How a session begins.
 pub(super) struct Begun {
@@ -57,52 +42,21 @@ pub(super) struct Begun {
     pub(super) requester: Requester,
 }
 
-impl Arrived {
-    pub(super) fn new(
-        request: Request,
-        payloads: Result<Vec<Fragment>, Condition>,
-        bytes: usize,
-        waiter: Waiter,
-        clients: &ClientGateway,
-    ) -> Self {
-        let mut charge = Charge::new(clients.sessions.strain(), Queue::Inbound);
-        charge.set(bytes);
-        let load = Load {
-            request,
-            payloads,
-            bytes,
-            _charge: charge,
-        };
-        Self { load, waiter }
-    }
-}
-
-impl Load {
-    fn place(&self) -> Place {
-        let says_nothing = self.payloads.as_ref().is_ok_and(Vec::is_empty);
-        let request = &self.request;
-        let does_nothing = !request.restarts && !request.ends && request.pause.is_none();
-        Place {
-            rid: request.rid,
-            ack: request.ack,
-            pause: request.pause,
-            ends: request.ends,
-            is_empty: says_nothing && does_nothing,
-        }
-    }
-}
-
 /// Begins a session, which ends by itself.
 pub(super) fn spawn(
     clients: &Arc<ClientGateway>,
     begun: Begun,
     entry: Arc<Entry>,
-    place: TablePlace,
+    place: Place,
     arrivals: mpsc::Receiver<Arrived>,
 ) {
     let strain = clients.sessions.strain();
-    let outbox = Outbox::new(Carrier::Bosh, &clients.limits, Arc::clone(&strain));
-    let outbox = Arc::new(outbox);
+    let outbox = Arc::new(Outbox::new(
+        Carrier::Bosh,
+        begun.requester.address,
+        &clients.limits,
+        Arc::clone(&strain),
+    ));
     let greeting = greeting(&begun, place.sid());
     let window = Window::new(begun.terms.clone(), begun.rid, Instant::now());
     let side = Side {
@@ -138,22 +92,6 @@ fn greeting(begun: &Begun, sid: &str) -> Vec<(&'static str, String)> {
     greeting.push(("xmpp:version", "1.0".to_owned()));
     greeting.push(("xmpp:restartlogic", "true".to_owned()));
     greeting
-}
-
-fn negotiation(clients: &Arc<ClientGateway>, from: Requester, side: Side) -> Negotiation<Side> {
-    // As for a WebSocket: what is not encrypted comes from this very machine, and a password
-    // is not sent in the clear there either (row A05).
-    let tls = match from.encrypted {
-        true => TlsState::Active,
-        false => TlsState::Off,
-    };
-    let settings = clients.stream_settings(Carrier::Bosh, tls, from.secure);
-    let peer = Peer {
-        address: from.address,
-        is_secure: from.secure,
-        proved: std::time::Instant::now(),
-    };
-    Negotiation::new(Arc::clone(clients), settings, side, peer)
 }
 
 /// The client's way through a session.
@@ -388,30 +326,5 @@ fn how(condition: Condition) -> Detach {
     match condition {
         Condition::ItemNotFound => Detach::Lost,
         _ => Detach::Closed,
-    }
-}
-
-/// The side of a negotiation that writes into answers.
-struct Side {
-    outbox: Arc<Outbox>,
-    entry: Arc<Entry>,
-}
-
-impl Transport for Side {
-    fn write(&mut self, bytes: &[u8]) {
-        self.outbox.push(bytes);
-    }
-
-    async fn start_tls(&mut self) -> io::Result<Option<ChannelBindings>> {
-        // XEP-0206 §2: never offered, so never asked for.
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn logged_in(&mut self, _is_restarted: bool) {
-        self.entry.logged_in();
-    }
-
-    fn sink(&self) -> Arc<dyn Sink> {
-        Arc::clone(&self.outbox) as Arc<dyn Sink>
     }
 }

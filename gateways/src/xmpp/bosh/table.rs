@@ -10,7 +10,7 @@ use klatsch_protocol::xml::Limits as XmlLimits;
 use tokio::sync::{Notify, Semaphore, mpsc};
 
 use super::Answer;
-use super::session::Arrived;
+use super::arrived::Arrived;
 use super::terms::Terms;
 use crate::listener::{AddressKey, Limits};
 

@@ -1,30 +1,22 @@
 //! The frames of one WebSocket (RFC 6455), read under limits and sent from the outbox.
 
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use futures_util::{SinkExt, StreamExt};
 use klatsch_actors::session::Sink;
 use klatsch_protocol::stanza::{StreamCondition, StreamError};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use crate::listener::{Bucket, Limits, Rate};
 use crate::metrics;
+use crate::websocket::{self, Metered, into_io};
 use crate::xmpp::outbox::{Outbox, Outgoing};
-
-/// The library's buffers: its defaults would cost 128 KiB a connection.
-const BUFFER_BYTES: usize = 4 * 1024;
-
-/// How much more than a message its frames may be: a fragment of nothing costs six bytes, so
-/// that a message of empty fragments without end ends here (row W04).
-const FRAMING_BYTES: u64 = 64 * 1024;
 
 /// What the client did, or is to hear about.
 pub(super) enum Frame {
@@ -50,25 +42,12 @@ pub(super) struct Frames<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
     pub(super) async fn new(stream: S, outbox: Arc<Outbox>, limits: &Limits) -> Self {
-        let message_bytes = limits.stanza_bytes_max;
-        let config = WebSocketConfig::default()
-            .read_buffer_size(BUFFER_BYTES)
-            .write_buffer_size(0)
-            .max_write_buffer_size(limits.send_queue_bytes_max.max(2 * message_bytes))
-            .max_message_size(Some(message_bytes))
-            .max_frame_size(Some(message_bytes))
-            .accept_unmasked_frames(false);
-        let stream = Metered {
-            stream,
-            since: 0,
-            max: message_bytes as u64 + FRAMING_BYTES,
-        };
         let control_rate = Rate::per_second(
             limits.websocket_control_rate,
             limits.websocket_control_rate * 2,
         );
         Self {
-            socket: WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await,
+            socket: websocket::accept(stream, limits, limits.stanza_bytes_max).await,
             outbox,
             control: Bucket::full(control_rate, Instant::now()),
             control_rate,
@@ -91,7 +70,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
                     }
                 },
                 message = self.socket.next() => {
-                    self.socket.get_mut().since = 0;
+                    self.socket.get_mut().begin_message();
                     if let Some(frame) = self.judge(message) {
                         return Ok(frame);
                     }
@@ -160,7 +139,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
             .await
             .is_some_and(|message| message.is_ok())
         {
-            self.socket.get_mut().since = 0;
+            self.socket.get_mut().begin_message();
         }
     }
 
@@ -208,53 +187,5 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
         };
         self.outbox.close(Some(StreamError::new(condition)));
         Frame::End
-    }
-}
-
-fn into_io(error: Error) -> io::Error {
-    match error {
-        Error::Io(error) => error,
-        other => io::Error::other(other),
-    }
-}
-
-/// Counts the bytes that came since the last message.
-struct Metered<S> {
-    stream: S,
-    since: u64,
-    max: u64,
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.since > self.max {
-            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
-        }
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        self.since += (buffer.filled().len() - before) as u64;
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }

@@ -1,16 +1,13 @@
 //! The WebSocket handshake (RFC 6455 §4.2, RFC 7395 §3.1), and whose pages may connect.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use http::header::{
-    CONNECTION, HeaderName, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
-    UPGRADE,
+    CONNECTION, HeaderName, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::{HeaderMap, StatusCode};
 use klatsch_protocol::stream::websocket::SUBPROTOCOL;
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::http::{Requester, may_connect};
+use crate::websocket::{accept_value, has_token};
 
 /// A refused handshake: the status, a header that helps, and words for a developer.
 pub(super) type Refusal = (StatusCode, [(HeaderName, &'static str); 1], &'static str);
@@ -41,10 +38,8 @@ pub(super) fn check(
             "speak WebSocket version 13\n",
         ));
     }
-    let key = headers
-        .get(SEC_WEBSOCKET_KEY)
-        .filter(|key| is_key(key.as_bytes()));
-    let key = key.ok_or(refuse(StatusCode::BAD_REQUEST, "bad Sec-WebSocket-Key\n"))?;
+    let accept =
+        accept_value(headers).ok_or(refuse(StatusCode::BAD_REQUEST, "bad Sec-WebSocket-Key\n"))?;
     if !requester.secure {
         return Err(refuse(
             StatusCode::FORBIDDEN,
@@ -64,23 +59,7 @@ pub(super) fn check(
             "ask for the subprotocol xmpp\n",
         ));
     }
-    Ok(derive_accept_key(key.as_bytes()))
-}
-
-/// Tells whether a list header has a token, in any case of letters.
-fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
-    let lines = headers
-        .get_all(name)
-        .iter()
-        .filter_map(|line| line.to_str().ok());
-    lines
-        .flat_map(|line| line.split(','))
-        .any(|item| item.trim().eq_ignore_ascii_case(token))
-}
-
-/// RFC 6455 §4.1: sixteen bytes in Base64.
-fn is_key(key: &[u8]) -> bool {
-    STANDARD.decode(key).is_ok_and(|bytes| bytes.len() == 16)
+    Ok(accept)
 }
 
 #[cfg(test)]

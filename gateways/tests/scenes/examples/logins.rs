@@ -1,8 +1,9 @@
-//! XEP-0388 version 1.0.4 with XEP-0386 version 1.0.1 and XEP-0484 version 0.2.0: every example.
+//! XEP-0388 version 1.0.4 with XEP-0386 version 1.0.1, XEP-0480 version 0.2.0 and XEP-0484 version
+//! 0.2.0: every example.
 
 use super::{Elsewhere, assert_complete};
 
-scripts! { "logins": sasl2 }
+scripts! { "logins": sasl2 upgrade }
 
 const SASL2: &[Elsewhere] = &[
     Elsewhere {
@@ -15,9 +16,14 @@ const SASL2: &[Elsewhere] = &[
     },
     Elsewhere {
         examples: "11 12",
-        why: "there are no tasks after a login, so none is asked for",
+        why: "a second factor, which nobody has; tasks of another kind: upgrade.scene",
     },
 ];
+
+const UPGRADE: &[Elsewhere] = &[Elsewhere {
+    examples: "1-4",
+    why: "upgrades to mechanisms that nobody has: BLOOP2 and BLOOP-42",
+}];
 
 const FAST: &[Elsewhere] = &[Elsewhere {
     examples: "4-6",
@@ -28,5 +34,6 @@ const FAST: &[Elsewhere] = &[Elsewhere {
 fn every_example_is_shown_or_has_a_reason() {
     assert_complete("XEP-0388", 1..=15, SCRIPTS, SASL2);
     assert_complete("XEP-0386", 1..=4, SCRIPTS, &[]);
+    assert_complete("XEP-0480", 1..=5, SCRIPTS, UPGRADE);
     assert_complete("XEP-0484", 1..=6, SCRIPTS, FAST);
 }

@@ -3,7 +3,7 @@
 use super::{Elsewhere, assert_complete};
 
 scripts! { "xep-0060":
-    account approve configure create delete_and_purge discover manage options own_lists publish
+    account approve configure create delete_and_purge discover manage options own_lists pending publish
     retract retrieve subscribe unsubscribe
 }
 
@@ -46,8 +46,8 @@ const ELSEWHERE: &[Elsewhere] = &[
         why: "every node can be configured",
     },
     Elsewhere {
-        examples: "176-183",
-        why: "`get-pending` is not announced",
+        examples: "178 179",
+        why: "errors of services without commands, which this one has and announces",
     },
     Elsewhere {
         examples: "210",

@@ -1,16 +1,27 @@
-//! Rooms: XEP-0045 version 1.35.5, sections 6 and 7, voice and kicks of section 8.
+//! Rooms: XEP-0045 version 1.35.5, sections 6 to 10. The examples after those are of faults and
+//! of the service's end (§11: `features/muc/leave/tests.rs`) and of links, which clients follow
+//! (§16.6).
 //!
 //! Steps that set a scene, after which nobody has anything left to read: `anna makes coven as
 //! firstwitch`, `bert enters coven as secondwitch`, `anna names bert admin in coven`, `anna
-//! configures coven` with fields (`membersonly 1`) in the lines below.
+//! configures coven` with fields (`membersonly 1`) in the lines below. `nobody may make rooms`
+//! is what the operator says before the server starts.
 
 use super::{Elsewhere, Stage, Step, assert_complete, play, show};
+use crate::server::Setup;
 
 /// Where the rooms are.
 const SERVICE: &str = "conference.klatsch.test";
 
 fn address(room: &str) -> String {
     format!("{room}@{SERVICE}")
+}
+
+/// What a step says of the server, before it starts.
+pub(super) fn set_up(setup: &mut Setup, step: &Step<'_>) {
+    if (step.who, step.does) == ("nobody", "may make rooms") {
+        setup.settings.rooms.restrict_creation = true;
+    }
 }
 
 impl Stage {
@@ -29,6 +40,8 @@ impl Stage {
                 self.set(step.who, room, "admin", &item).await;
             }
             ["receives", "more"] if step.who == "nobody" => self.assert_all_read().await,
+            // Done before the server started.
+            ["may", "make", "rooms"] if step.who == "nobody" => {}
             _ => return false,
         }
         true
@@ -120,19 +133,32 @@ impl Stage {
 
 scripts! {
     "xep-0045":
+    admin
     availability
+    ban
     change_nick
+    configure
     conversion
+    create
+    create_refused
+    destroy
     discover
     enter
     exit
+    grant_voice
     history
     invite
     kick
+    member
+    member_list
+    moderator
+    owner
     register
     speak
+    subject
     turned_away
     voice
+    voice_list
 }
 
 /// A test that plays a script and wants it to fail with this.
@@ -185,9 +211,21 @@ const ELSEWHERE: &[Elsewhere] = &[
         examples: "73",
         why: "registration is there in every room",
     },
+    Elsewhere {
+        examples: "86",
+        why: "what a client shows to people",
+    },
+    Elsewhere {
+        examples: "151",
+        why: "who registers is registered, nobody has to approve of it (§9.9: MAY)",
+    },
+    Elsewhere {
+        examples: "158",
+        why: "every room can be configured",
+    },
 ];
 
 #[test]
-fn every_example_of_sections_6_and_7_is_shown_or_has_a_reason() {
-    assert_complete("XEP-0045", 1..=83, SCRIPTS, ELSEWHERE);
+fn every_example_of_sections_6_to_10_is_shown_or_has_a_reason() {
+    assert_complete("XEP-0045", 1..=204, SCRIPTS, ELSEWHERE);
 }

@@ -46,8 +46,8 @@ pub(crate) struct Plan {
     pub(crate) management: bool,
     /// Whether messages go to full addresses.
     pub(crate) full: bool,
-    /// The server's process.
-    pub(crate) pid: Option<u32>,
+    /// The server's processes.
+    pub(crate) pids: Vec<u32>,
 }
 
 /// What came of it.
@@ -164,7 +164,7 @@ async fn log_in(target: &Arc<Target>, plan: &Plan) -> Result<Vec<Talker>> {
 /// Warms up, then reads counters and usage around the measured time.
 async fn measure(shared: &Shared) -> Outcome {
     tokio::time::sleep(shared.plan.warm).await;
-    let before = usage_of(shared.plan.pid);
+    let before = usage_of(shared.plan.pids.iter().copied());
     let (delivered, acked) = shared.counts();
     shared
         .measured_from
@@ -182,7 +182,7 @@ async fn measure(shared: &Shared) -> Outcome {
         acked: acked_after - acked,
         elapsed: started.elapsed(),
         before,
-        after: usage_of(shared.plan.pid),
+        after: usage_of(shared.plan.pids.iter().copied()),
         driver_cpu: driver_cpu().saturating_sub(driver),
     }
 }

@@ -164,7 +164,7 @@ fn chat(options: &SlowOptions) -> Plan {
         size: MESSAGE_BYTES,
         management: false,
         full: false,
-        pid: options.common.report.pid,
+        pids: options.common.report.pid.into_iter().collect(),
     }
 }
 

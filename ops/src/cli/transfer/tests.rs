@@ -1,16 +1,21 @@
 //! Accounts there and back again, and files of others.
 
+mod rooms;
+
 use super::*;
 use klatsch_protocol::archive::{ArchiveQuery, Direction};
 use klatsch_protocol::features::archive_preferences::{Otherwise, Preferences};
 use klatsch_protocol::features::pubsub::config::Config;
 use klatsch_protocol::features::pubsub::node::{Action, Affiliation, Item, NodeChange};
+use klatsch_protocol::features::push::{PushChange, Registration};
 use klatsch_protocol::features::roster::{RosterChange, RosterItem, Subscription};
+use klatsch_protocol::features::upload::SlotRequest;
+use klatsch_protocol::features::upload::slot::Slot;
 use klatsch_protocol::jid::Jid;
 use klatsch_protocol::sasl::{Hash, ScramCredentials};
 use klatsch_protocol::stanza::Stanza;
 use klatsch_protocol::time::Timestamp;
-use klatsch_store::{Append, Credentials, Store};
+use klatsch_store::{Append, Credentials, Reserved, Store};
 use tempfile::TempDir;
 
 fn bare(text: &str) -> BareJid {
@@ -172,6 +177,35 @@ async fn fill(store: Store) {
         .change_blocklist(&anna, version, blocked, Vec::new())
         .await
         .unwrap();
+    let device = Registration {
+        service: jid("push.a.example"),
+        node: "n&1".to_owned(),
+        resource: "phone".to_owned(),
+        options: None,
+    };
+    let told = store.change_push(&anna, PushChange::Enable(device)).await;
+    told.unwrap();
+    for (number, expires) in [(1, None), (2, Some(Timestamp(4_000_000_000_000_000)))] {
+        let request = SlotRequest {
+            slot: Slot::new(
+                [number; 16],
+                "a \"cat\".jpg".to_owned(),
+                9,
+                Timestamp(10_000_000),
+            ),
+            owner: anna.clone(),
+            content_type: Some("image/jpeg".to_owned()),
+            expires,
+            account_bytes_max: 100,
+            account_files_max: 100,
+        };
+        let reserved = store.reserve_upload(&request, Timestamp(1)).await.unwrap();
+        assert_eq!(reserved, Reserved::Granted);
+        let came = store
+            .complete_upload([number; 16], [7; 32], Timestamp(2))
+            .await;
+        assert!(came.unwrap());
+    }
     let preferences = Preferences {
         otherwise: Otherwise::Always,
         never: [jid("noise@x.example")].into(),
@@ -225,6 +259,8 @@ fn what_is_exported_and_imported_is_exported_the_same() {
         "urn:example:many",
         "urn:xmpp:pie:0#mam",
         "noise@x.example",
+        "<device xmlns='urn:klatsch:export:0'",
+        "<file xmlns='urn:klatsch:export:0'",
     ] {
         assert!(first.contains(expected), "{expected}");
     }

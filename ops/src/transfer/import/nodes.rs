@@ -1,13 +1,13 @@
-//! Nodes of an account that is taken in, and their items (§4.10).
+//! Nodes of an account that is taken in, or of a service, and their items (§4.10).
 
 use klatsch_protocol::features::data_forms::{self, Submitted};
 use klatsch_protocol::features::pubsub::config::{AccessModel, Config};
 use klatsch_protocol::features::pubsub::node::{
-    Action, Affiliation, Ask, Found, FoundNode, Item, NodeChange, Subscription, SubscriptionState,
-    Wanted,
+    Action, Affiliation, Ask, Found, FoundNode, Item, Node, NodeChange, Subscription,
+    SubscriptionState, Wanted,
 };
 use klatsch_protocol::features::pubsub::options::Options;
-use klatsch_protocol::jid::Jid;
+use klatsch_protocol::jid::{BareJid, Jid};
 use klatsch_protocol::xml::Element;
 use klatsch_store::StoreError;
 
@@ -53,23 +53,43 @@ impl Importer<'_> {
         };
         let before = self.found(node, Wanted::Nothing).await?.node;
         let version = before.as_ref().map(|it| it.version);
+        // A service is not made by an import; its nodes are, and then nobody else is there yet.
+        let is_new = match (self.account.localpart(), &before) {
+            (Some(_), _) => self.begun == Begun::New,
+            (None, Some(before)) => {
+                before.affiliations.len() <= 1 && before.subscriptions.is_empty()
+            }
+            (None, None) => false,
+        };
         match element.name() {
             "configure" if before.is_none() => {
                 let config = self.config(node, element);
-                let create = Action::Create(self.account.clone(), config);
+                let creator = element
+                    .get("creator")
+                    .and_then(|it| BareJid::parse(it).ok());
+                let creator = creator.unwrap_or_else(|| self.account.clone());
+                let create = Action::Create(creator, config);
                 self.change(node, None, vec![create]).await
             }
-            "affiliations" if self.begun == Begun::New && version.is_some() => {
+            "affiliations" if is_new && version.is_some() => {
                 let listed = element.children().filter_map(|it| {
                     let jid = Jid::parse(it.get("jid")?).ok()?.bare();
                     Some((jid, Affiliation::parse(it.get("affiliation")?)?))
                 });
                 let others = listed.filter(|(jid, _)| jid != self.account);
-                let others: Vec<_> = others.collect();
+                let mut others: Vec<_> = others.collect();
+                // Whoever has made a node need not be its owner any more.
+                let creator = before.map(|it| it.creator);
+                let creator = creator.filter(|creator| creator != self.account);
+                if let Some(creator) = creator
+                    && !others.iter().any(|(jid, _)| *jid == creator)
+                {
+                    others.push((creator, Affiliation::None));
+                }
                 self.change(node, version, vec![Action::Affiliate(others)])
                     .await
             }
-            "subscriptions" if self.begun == Begun::New && version.is_some() => {
+            "subscriptions" if version.is_some() && self.has_no_subscriptions(before.as_ref()) => {
                 let listed = element.children().filter_map(|it| {
                     Some(Action::Subscribe(Subscription {
                         jid: Jid::parse(it.get("jid")?).ok()?,
@@ -85,8 +105,24 @@ impl Importer<'_> {
         }
     }
 
+    /// Whether those of a file are taken over.
+    fn has_no_subscriptions(&self, node: Option<&Node>) -> bool {
+        match self.account.localpart() {
+            Some(_) => self.begun == Begun::New,
+            None => node.is_some_and(|node| node.subscriptions.is_empty()),
+        }
+    }
+
+    /// What a node is like of which nothing is said.
+    fn defaults(&self) -> Config {
+        match self.account.localpart() {
+            Some(_) => Config::of_account(),
+            None => Config::of_service(),
+        }
+    }
+
     fn config(&mut self, node: &str, element: &Element) -> Config {
-        let mut config = Config::of_account();
+        let mut config = self.defaults();
         let form = element.find("x", data_forms::NS).cloned();
         let form = form.and_then(|form| Submitted::read(&form.attr("type", "submit")));
         // §4.10.1: what is not known is passed over; what decides who may read is not.
@@ -96,7 +132,7 @@ impl Importer<'_> {
             self.note(format!(
                 "node {node}: {field} has a value that is none here; whitelisted"
             ));
-            config = Config::of_account();
+            config = self.defaults();
             config.access_model = AccessModel::Whitelist;
         }
         config
@@ -132,7 +168,7 @@ impl Importer<'_> {
         let mut actions = Vec::new();
         if found.node.is_none() {
             // §4.10.2 wants a configuration; without one it is for the account alone.
-            let mut config = Config::of_account();
+            let mut config = self.defaults();
             config.access_model = AccessModel::Whitelist;
             config.max_items = None;
             actions.push(Action::Create(self.account.clone(), config));

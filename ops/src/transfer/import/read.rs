@@ -45,7 +45,7 @@ pub(super) fn restore_of(account: &BareJid, message: &Message, stamp: Timestamp)
 }
 
 /// An element with its own `xmlns`, wherever it stands.
-pub(super) fn payload(element: &Element) -> Vec<u8> {
+pub(in crate::transfer) fn payload(element: &Element) -> Vec<u8> {
     let mut bytes = Vec::new();
     // No namespace is one blank, so the element's own is always written.
     element.write(&mut bytes, " ");

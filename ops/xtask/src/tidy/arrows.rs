@@ -17,8 +17,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "klatsch-gateways",
-        &["klatsch-actors", "klatsch-store", "klatsch-protocol"],
+        &[
+            "klatsch-actors",
+            "klatsch-store",
+            "klatsch-protocol",
+            "klatsch-web-assets",
+        ],
     ),
+    ("klatsch-web-assets", &[]),
     (
         "klatsch-actors",
         &["klatsch-cluster", "klatsch-store", "klatsch-protocol"],

@@ -1,19 +1,15 @@
 //! What is done to accounts: §4.1 to §4.6, §4.23, §4.29.
 
-use super::{account, addresses, form, required};
+use super::{account, addresses, announcement, form, lines, required};
 use crate::account::{AccountAct, AccountChange};
 use crate::effect::Effect;
 use crate::facts::Facts;
 use crate::features::adhoc::{Command, Request, Who, bad};
 use crate::features::data_forms::field;
 use crate::jid::{BareJid, FullJid};
-use crate::ns;
 use crate::sasl::Secret;
-use crate::stanza::{Head, Message, MessageKind, StanzaError, StreamCondition, StreamError};
+use crate::stanza::{StanzaError, StreamCondition, StreamError};
 use crate::xml::Element;
-
-/// An announcement has so many bytes at most: a page.
-const ANNOUNCEMENT_BYTES_MAX: usize = 8 * 1024;
 
 const fn command(
     node: &'static str,
@@ -221,23 +217,11 @@ fn promote(request: &Request<'_>, facts: &Facts<'_>) -> Result<Vec<Effect>, Stan
 /// §4.23.
 fn announce(request: &Request<'_>, facts: &Facts<'_>) -> Result<Vec<Effect>, StanzaError> {
     request.value("announcement")?;
-    let text = request.values("announcement").join("\n");
-    let subject = request.values("subject").first();
-    if text.len() + subject.map_or(0, String::len) > ANNOUNCEMENT_BYTES_MAX {
-        return Err(StanzaError::policy_violation().with_text("too long for an announcement"));
-    }
-    let subject = subject.filter(|subject| !subject.is_empty());
-    let subject = subject.map(|it| Element::new("subject", ns::CLIENT).text(it.as_str()));
-    let body = Element::new("body", ns::CLIENT).text(text);
-    let domain = BareJid::parse(facts.account.domain()).map_err(|_| StanzaError::bad_request())?;
-    let message = Message {
-        head: Head {
-            from: Some(domain.clone().into()),
-            ..Head::default()
-        },
-        kind: MessageKind::Headline,
-        payloads: subject.into_iter().chain([body]).collect(),
-    };
+    let text = lines(request, "announcement")?;
+    let subject = lines(request, "subject")?;
+    let subject = Some(subject.as_str()).filter(|subject| !subject.is_empty());
+    let domain = facts.account.domain_jid();
+    let message = announcement(&domain, subject, &text);
     Ok(vec![
         Effect::Announce(domain, Box::new(message)),
         request.completed(None),

@@ -1,4 +1,4 @@
-//! Who there is: §4.7, §4.9, §4.12 to §4.22.
+//! Who there is: §4.7 to §4.9, §4.12 to §4.22.
 
 use super::{account, addresses, form, required, result, shown};
 use crate::effect::{Answer, Effect, Query};
@@ -8,6 +8,7 @@ use crate::features::data_forms;
 use crate::features::{refuse, roster};
 use crate::jid::{BareJid, FullJid};
 use crate::stanza::{Stanza, StanzaError};
+use crate::time::Timestamp;
 use crate::xml::Element;
 
 /// Addresses in one list at most, so that the answer stays a stanza.
@@ -49,6 +50,8 @@ pub struct Person {
     pub roster: roster::Roster,
     /// Its sessions.
     pub sessions: Vec<FullJid>,
+    /// When it was last there, if that is known.
+    pub last_seen: Option<Timestamp>,
 }
 
 /// A group, how it is asked for and how it is answered.
@@ -108,6 +111,8 @@ const NODES: [&str; 10] = [
     "http://jabber.org/protocol/admin#get-idle-users",
 ];
 
+const LAST_LOGIN: &str = "http://jabber.org/protocol/admin#get-user-lastlogin";
+
 const fn number(node: &'static str, name: &'static str) -> Command {
     Command {
         node,
@@ -132,6 +137,13 @@ pub(super) const COMMANDS: &[Command] = &[
     Command {
         node: "http://jabber.org/protocol/admin#get-user-roster",
         name: "A user's roster",
+        who: Who::Administrators,
+        form: Some(roster_form),
+        execute: person,
+    },
+    Command {
+        node: LAST_LOGIN,
+        name: "When a user was last there",
         who: Who::Administrators,
         form: Some(roster_form),
         execute: person,
@@ -224,7 +236,7 @@ fn counted(stanza: &Stanza, answer: Answer, facts: &Facts<'_>) -> Vec<Effect> {
     }
 }
 
-/// The account that §4.7 or §4.9 is about. DEVIATION: a list of rosters would be no stanza any
+/// The account that §4.7 to §4.9 are about. DEVIATION: a list of rosters would be no stanza any
 /// more, so one account is told of at a time.
 fn whom(request: &Request<'_>, facts: &Facts<'_>) -> Result<BareJid, StanzaError> {
     if request.values("accountjids").is_empty() {
@@ -241,6 +253,17 @@ fn person(request: &Request<'_>, facts: &Facts<'_>) -> Result<Vec<Effect>, Stanz
     Ok(vec![Effect::Load(Query::Person(account), told)])
 }
 
+/// §4.8. DEVIATION: not when its last session began but when it ended, which XEP-0012 keeps; for
+/// who is online, now. It answers what is asked for, and costs no write at each login.
+fn last_login(account: &str, person: &Person, facts: &Facts<'_>) -> Element {
+    let is_online = !person.sessions.is_empty();
+    let last = person.last_seen.filter(|_| !is_online);
+    let last = last.or(is_online.then_some(facts.now));
+    let last = last.map(|last| shown("lastlogin", "Last there", [last.to_xep0082()]));
+    let account = shown("accountjids", "The account", [account.to_owned()]);
+    result([account].into_iter().chain(last))
+}
+
 fn told(stanza: &Stanza, answer: Answer, facts: &Facts<'_>) -> Vec<Effect> {
     let Some(request) = Request::again(stanza, facts) else {
         return Vec::new();
@@ -252,6 +275,7 @@ fn told(stanza: &Stanza, answer: Answer, facts: &Facts<'_>) -> Vec<Effect> {
         _ => return refuse(request.iq(), StanzaError::internal_server_error()),
     };
     let result = match request.values("accountjids").first() {
+        Some(account) if request.node() == LAST_LOGIN => last_login(account, &person, facts),
         Some(account) => result([shown("accountjids", "The account", [account.clone()])])
             .child(roster::whole(&person.roster, false)),
         None => {

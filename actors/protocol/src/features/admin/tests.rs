@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::account::AccountAct;
-use crate::effect::{Answer, Effect, Query};
+use crate::effect::{Answer, Change, Effect, Query};
 use crate::features::adhoc;
+use crate::features::pubsub::node::{Action, Found, FoundNode, Item};
 use crate::features::roster::{Roster, RosterItem};
 use crate::testkit::*;
 
@@ -187,8 +188,10 @@ fn sections_4_7_and_4_9_a_user_is_told_of_and_one_who_is_not_there_is_not_found(
     let person = Person {
         roster,
         sessions: vec![full("juliet@example.org/balcony")],
+        last_seen: None,
     };
     for (command, field, part) in [
+        ("get-user-lastlogin", "accountjids", "1970-01-01T00:00:01"),
         ("get-user-roster", "accountjids", "romeo@example.net"),
         ("user-stats", "accountjid", "balcony"),
     ] {
@@ -203,5 +206,136 @@ fn sections_4_7_and_4_9_a_user_is_told_of_and_one_who_is_not_there_is_not_found(
         assert!(told.contains(part), "{command}: {told}");
         let told = go_on(&stanza(&sent), Answer::NoSuchItem, &given.facts());
         assert_eq!(refusal(&told), "item-not-found");
+    }
+}
+
+/// What a command about a notice does when the domain has this one.
+fn noticed(given: &Given, sent: &str, before: Option<(&str, &str)>) -> Vec<Effect> {
+    let effects = by_admin(given, sent);
+    let [Effect::Load(Query::Pubsub(domain, _), go_on)] = &*effects else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(domain.as_str(), "example.org");
+    let item = before.map(|(id, text)| Item {
+        id: id.into(),
+        publisher: jid(ACCOUNT),
+        stamp: given.now,
+        payload: Element::new("body", crate::ns::CLIENT)
+            .text(text)
+            .to_bytes(),
+    });
+    let found = Found::Node(FoundNode {
+        items: item.into_iter().collect(),
+        ..FoundNode::default()
+    });
+    go_on(
+        &stanza(sent),
+        Answer::Pubsub(Box::new(found)),
+        &given.facts(),
+    )
+}
+
+/// The item that is published, and whether everybody is told.
+fn published(effects: &[Effect]) -> (Item, bool) {
+    let [
+        Effect::Change(Change::Pubsub(change)),
+        Effect::Notice(changed),
+        Effect::Reply(_),
+    ] = effects
+    else {
+        panic!("{effects:?}")
+    };
+    let [Action::Create(..), Action::Publish(items, 1)] = &*change.actions else {
+        panic!("{change:?}")
+    };
+    (items[0].clone(), changed.is_told)
+}
+
+#[test]
+fn sections_4_24_to_4_26_a_message_of_the_day_is_told_once_in_each_edition() {
+    let given = facts();
+    let lines: &[&str] = &["Don't forget", "the tea"];
+    let before = Some(("one", "Globe Stuff"));
+    let (item, is_told) = published(&noticed(
+        &given,
+        &submit("set-motd", &[("motd", lines)]),
+        before,
+    ));
+    assert!(is_told && item.id != "one");
+    let body = Element::parse(&item.payload).unwrap();
+    assert_eq!(body.text_content(), "Don't forget\nthe tea");
+
+    let edited = submit("edit-motd", &[("motd", &["Globe Staff"])]);
+    let (item, is_told) = published(&noticed(&given, &edited, before));
+    assert_eq!((item.id.as_str(), is_told), ("one", false));
+    // There was none to edit: it is a new one.
+    assert!(published(&noticed(&given, &edited, None)).1);
+
+    let deleted = noticed(&given, &submit("delete-motd", &[]), before);
+    assert!(matches!(
+        &*deleted,
+        [Effect::Change(_), Effect::Notice(_), Effect::Reply(_)]
+    ));
+    let nothing = noticed(&given, &submit("delete-motd", &[]), None);
+    assert!(matches!(&*nothing, [Effect::Reply(_)]));
+}
+
+#[test]
+fn sections_4_25_and_4_27_the_form_has_what_there_is() {
+    let ask = |command: &str| {
+        format!(
+            "<iq type='set' id='c' to='example.org'><command xmlns='{}' \
+             node='{FORM_TYPE}#{command}'/></iq>",
+            adhoc::NS
+        )
+    };
+    for (command, is_shown) in [
+        ("set-motd", false),
+        ("edit-motd", true),
+        ("set-welcome", true),
+    ] {
+        let offered = noticed(&facts(), &ask(command), Some(("one", "Globe Stuff")));
+        let [Effect::Reply(offered)] = &*offered else {
+            panic!("{offered:?}")
+        };
+        let offered = String::from_utf8(offered.to_bytes().to_vec()).unwrap();
+        assert!(offered.contains("status='executing'"), "{offered}");
+        assert_eq!(offered.contains("Globe Stuff"), is_shown, "{command}");
+    }
+}
+
+#[test]
+fn sections_4_30_and_4_31_the_server_stops_when_all_have_been_told() {
+    let mut given = facts();
+    given.host.domains.push(bare("other.example"));
+    let fields: &[(&str, &[&str])] = &[("delay", &["120"]), ("announcement", &["Log off!"])];
+    for (command, is_restart) in [("restart", true), ("shutdown", false)] {
+        let effects = by_admin(&given, &submit(command, fields));
+        let [
+            Effect::Announce(..),
+            Effect::Announce(..),
+            Effect::Stop(stop),
+            Effect::Reply(_),
+        ] = &*effects
+        else {
+            panic!("{effects:?}")
+        };
+        assert_eq!((stop.is_restart, stop.delay_seconds), (is_restart, 120));
+    }
+    let quiet = by_admin(&given, &submit("shutdown", &[("delay", &["30"])]));
+    assert!(matches!(&*quiet, [Effect::Stop(_), Effect::Reply(_)]));
+    for delay in ["soon", "-1", "100000"] {
+        let sent = submit("shutdown", &[("delay", &[delay])]);
+        assert_eq!(refusal(&by_admin(&given, &sent)), "bad-request");
+    }
+}
+
+#[test]
+fn r14_an_administrator_of_another_domain_does_not_stop_the_server() {
+    let mut given = facts();
+    given.host.domains.insert(0, bare("main.example"));
+    for command in ["restart", "shutdown"] {
+        let sent = submit(command, &[("delay", &["30"])]);
+        assert_eq!(refusal(&by_admin(&given, &sent)), "forbidden");
     }
 }

@@ -6,7 +6,7 @@ use crate::effect::{Change, Effect, Flag, Interest};
 use crate::facts::Facts;
 use crate::features::blocking::{Blocklist, BlocklistChange, NS, is_exempt};
 use crate::features::presence::{show_current, show_unavailable};
-use crate::features::refuse;
+use crate::features::{refuse, reporting};
 use crate::jid::Jid;
 use crate::stanza::{Head, Iq, Presence, PresenceKind, Stanza, StanzaError};
 use crate::xml::{Element, Payloads};
@@ -34,6 +34,10 @@ pub(super) fn block(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
         Ok(jids) => jids,
         Err(error) => return refuse(iq, error),
     };
+    let reports = match reporting::read(iq, facts) {
+        Ok(reports) => reports,
+        Err(error) => return refuse(iq, error),
+    };
     let before = &facts.data.blocklist;
     let add: Vec<Jid> = jids
         .iter()
@@ -55,6 +59,9 @@ pub(super) fn block(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
         Interest::Blocklist,
         element("block", jids.iter()),
     ));
+    // XEP-0377 §6: only now, when the block is certain.
+    let reports = reports.into_iter().map(Box::new);
+    effects.extend(reports.map(Effect::Report));
     effects.push(Effect::Reply(Stanza::Iq(iq.result(None))));
     effects
 }

@@ -28,10 +28,26 @@ impl Room {
         let actor = origin.from().cloned();
         let nick = actor.as_ref().and_then(|actor| self.nick_of(actor));
         for change in changes {
-            effects.extend(self.carry_out(change, nick.as_deref()));
-            effects.extend(self.send_word(change, origin, facts));
+            effects.extend(self.tell_change(change, nick.as_deref(), origin, facts));
         }
         effects.extend(self.end_if_empty());
+        effects
+    }
+
+    /// A change of somebody's affiliation, to those inside and to whoever it is about.
+    pub(super) fn tell_change(
+        &mut self,
+        change: &AffiliationChange,
+        actor: Option<&str>,
+        origin: &Stanza,
+        facts: &RoomFacts<'_>,
+    ) -> Vec<RoomEffect> {
+        // Who is put out by it hears of it in the room.
+        let is_elsewhere = self.concerned(&change.jid).is_empty();
+        let mut effects = self.carry_out(change, actor);
+        if is_elsewhere {
+            effects.extend(self.send_word(change, origin, facts));
+        }
         effects
     }
 
@@ -137,7 +153,7 @@ impl Room {
         if !is_person || change.before == after || after == Affiliation::Outcast {
             return Vec::new();
         }
-        if Some(&change.jid) == by.as_ref() || !self.concerned(&change.jid).is_empty() {
+        if Some(&change.jid) == by.as_ref() {
             return Vec::new();
         }
         let to = change.jid.clone().into();

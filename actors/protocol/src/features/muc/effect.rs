@@ -43,8 +43,10 @@ pub enum RoomEffect {
     Save(Box<Save>),
     /// Ask the store, then go on with `Room::loaded`.
     Load(Box<Load>),
-    /// The session writes down that it is in the room, or (`None`) no longer is.
-    Remember(FullJid, Option<Box<Occupancy>>),
+    /// The session writes down that it is in the room.
+    Remember(FullJid, Box<Occupancy>),
+    /// The session is in the room no longer: that is over which began at this time.
+    Forget(FullJid, Timestamp),
     /// The session has everything up to this entry of the room's log.
     CaughtUp(FullJid, u64),
     /// The room is over: its log, its record and its actor go.

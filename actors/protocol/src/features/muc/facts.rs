@@ -12,6 +12,9 @@ pub struct RoomFacts<'a> {
     pub settings: &'a Settings,
     /// False: the server keeps nothing, messages are only reflected.
     pub archive: bool,
+    /// The sender administers the domain that the room belongs to. Looked up where
+    /// [`Room::wants_steward`](super::room::Room::wants_steward) says so, false elsewhere.
+    pub is_steward: bool,
     /// Fresh random bytes for this decision alone.
     pub random: [u8; 32],
 }

@@ -148,7 +148,9 @@ impl Room {
 
     /// The forms of §4.2, §4.3, §4.5, §4.6.
     fn offer_hats_form(&self, node: &str) -> Option<Element> {
-        let form = data_forms::form(NS_FORM);
+        let title = COMMANDS.iter().find(|(known, _)| *known == node)?.1;
+        let title = Element::new("title", data_forms::NS).text(title);
+        let form = data_forms::form(NS_FORM).child(title);
         let required = || Element::new("required", data_forms::NS);
         let text = |name, label| value_field(name, "text-single", label, []);
         let jid = || value_field(JID, "jid-single", "User address", []).child(required());

@@ -1,4 +1,7 @@
 //! Leaving a room, by one's own will or another's: XEP-0045 §7.14, §8.2, §9.1, §11.
+//!
+//! Leaves out: status 332. When the service stops (§11.2), nobody leaves: sessions wait for the
+//! next start inside, and the others have ended before.
 
 use super::affiliation::Affiliation;
 use super::effect::RoomEffect;
@@ -6,7 +9,7 @@ use super::occupant::Occupant;
 use super::presence::{Forms, Item, News, broadcast, user_element};
 use super::role::Role;
 use super::room::{Room, trace};
-use super::{occupant_id, sanitize};
+use super::{NS_USER, occupant_id, sanitize};
 use crate::jid::FullJid;
 use crate::ns;
 use crate::stanza::{Condition, Presence, PresenceKind, StanzaError};
@@ -15,7 +18,7 @@ use crate::xml::{Element, Payloads};
 /// Why somebody goes.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Farewell<'a> {
-    /// 301 banned, 307 kicked, 321 and 322 not a member, 332 shutdown, 333 fault.
+    /// 301 banned, 307 kicked, 321 and 322 not a member, 333 fault.
     pub(super) codes: &'a [u16],
     pub(super) affiliation: Affiliation,
     pub(super) actor: Option<&'a str>,
@@ -66,7 +69,7 @@ impl Room {
             return trace("whoever leaves is not inside");
         };
         let affiliation = self.record.affiliation(&occupant.account);
-        let farewell = Farewell {
+        let mut farewell = Farewell {
             codes,
             affiliation,
             words,
@@ -74,15 +77,22 @@ impl Room {
         };
         if occupant.sessions.len() == 1 {
             let nick = occupant.nick.clone();
+            // §10.1.3: a room that was never configured is destroyed when its owner goes.
+            let with_own = [codes, &[110]].concat();
+            if self.is_locked() && self.occupants.len() == 1 {
+                farewell.codes = &with_own;
+                farewell.destroy = Some(Element::new("destroy", NS_USER));
+            }
             let mut effects = self.turn_out(&nick, &farewell).in_order();
             effects.extend(self.end_if_empty());
             return effects;
         }
         let (nick, before) = (occupant.nick.clone(), occupant.shown.clone());
+        let forget = occupant.forget(session);
         let mut effects = self.tell_own(occupant, std::slice::from_ref(session), &farewell);
         self.occupants.take(session);
         self.refresh(&nick);
-        effects.push(RoomEffect::Remember(session.clone(), None));
+        effects.push(forget);
         if self
             .occupants
             .get(&nick)
@@ -111,7 +121,7 @@ impl Room {
         for session in sessions {
             self.occupants.take(&session);
             self.relayed.forget(&session);
-            own.push(RoomEffect::Remember(session, None));
+            own.push(occupant.forget(&session));
         }
         Departure { own, others }
     }
@@ -123,15 +133,13 @@ impl Room {
         to: &[FullJid],
         farewell: &Farewell<'_>,
     ) -> Vec<RoomEffect> {
-        let mut codes = [farewell.codes, &[110]].concat();
+        let mut codes = farewell.codes.to_vec();
+        // §10.9: who is turned out of a destroyed room is told where to go instead.
+        if farewell.destroy.is_none() {
+            codes.push(110);
+        }
         codes.sort_unstable();
-        // §10.9: a destroyed room has no codes, it says where to go instead.
-        let codes = if farewell.destroy.is_some() {
-            &[][..]
-        } else {
-            &codes
-        };
-        let payloads = self.last_payloads(occupant, farewell, true, codes);
+        let payloads = self.last_payloads(occupant, farewell, true, &codes);
         let presence = self.presence_from(&occupant.nick, PresenceKind::Unavailable, payloads);
         broadcast(presence.into(), to.to_vec())
     }
@@ -162,7 +170,7 @@ impl Room {
     }
 
     /// §7.14, note: a room that is not persistent ends with its last occupant.
-    pub(super) fn end_if_empty(&mut self) -> Vec<RoomEffect> {
+    pub fn end_if_empty(&mut self) -> Vec<RoomEffect> {
         let is_over =
             self.occupants.is_empty() && (!self.record.config.persistent || self.is_locked());
         match is_over {
@@ -171,13 +179,15 @@ impl Room {
         }
     }
 
-    /// §11.1 and §18.1.2: a stanza of the room came back. Who cannot be reached is not inside.
+    /// §11.1 and §18.1.2: a stanza of the room came back. Who cannot be reached is not inside, and
+    /// neither is whose error does not even say what is wrong.
+    /// COMPAT: aioxmpp 0.13 leaves like that when it has failed, and Prosody takes it so.
     pub(super) fn bounced(&mut self, sender: &FullJid, payloads: &Payloads) -> Vec<RoomEffect> {
         let error = payloads.element("error", ns::CLIENT);
         let condition = error.map(|error| StanzaError::from_element(&error).condition);
         let is_delivery = matches!(
             condition,
-            Some(
+            None | Some(
                 Condition::Gone
                     | Condition::ItemNotFound
                     | Condition::RecipientUnavailable
@@ -190,21 +200,6 @@ impl Room {
             true => self.gone(sender),
             false => trace("an error that says nothing of whether somebody is there"),
         }
-    }
-
-    /// §11.2: the service stops, and everybody is told. Soft state stays: a room whose node
-    /// drains moves instead.
-    pub fn shut_down(&self) -> Vec<RoomEffect> {
-        let tell = |occupant: &Occupant| {
-            let farewell = Farewell {
-                codes: &[332],
-                affiliation: self.record.affiliation(&occupant.account),
-                ..Farewell::default()
-            };
-            let to: Vec<FullJid> = occupant.jids().cloned().collect();
-            self.tell_own(occupant, &to, &farewell)
-        };
-        self.occupants.iter().flat_map(tell).collect()
     }
 }
 

@@ -23,6 +23,7 @@ impl Room {
         &self,
         iq: &Iq,
         by: &BareJid,
+        facts: &RoomFacts<'_>,
     ) -> Result<Vec<RoomEffect>, StanzaError> {
         let query = iq.payloads.element("query", NS_ADMIN);
         let query = query.ok_or_else(StanzaError::bad_request)?;
@@ -32,12 +33,12 @@ impl Room {
             (Some(affiliation), None) => {
                 let affiliation = Affiliation::parse(affiliation);
                 let affiliation = affiliation.ok_or_else(StanzaError::bad_request)?;
-                self.check_may_list(affiliation, by)?;
+                self.check_may_list(affiliation, by, facts)?;
                 self.affiliation_items(affiliation)
             }
             (None, Some(role)) => {
                 let role = Role::parse(role).ok_or_else(StanzaError::bad_request)?;
-                self.check_may_list_roles(role, by)?;
+                self.check_may_list_roles(role, by, facts)?;
                 self.role_items(role)
             }
             _ => return Err(StanzaError::bad_request()),
@@ -51,8 +52,9 @@ impl Room {
         &self,
         affiliation: Affiliation,
         by: &BareJid,
+        facts: &RoomFacts<'_>,
     ) -> Result<(), StanzaError> {
-        let own = self.record.affiliation(by);
+        let own = self.standing(by, facts);
         let config = &self.record.config;
         let belongs =
             own >= Affiliation::Member || config.member_list.contains(&self.role_of_account(by));
@@ -71,8 +73,13 @@ impl Room {
     }
 
     /// §8.5: moderators read who has voice; §9.8: admins read who moderates.
-    fn check_may_list_roles(&self, role: Role, by: &BareJid) -> Result<(), StanzaError> {
-        let is_admin = self.record.affiliation(by).manages();
+    fn check_may_list_roles(
+        &self,
+        role: Role,
+        by: &BareJid,
+        facts: &RoomFacts<'_>,
+    ) -> Result<(), StanzaError> {
+        let is_admin = self.standing(by, facts).manages();
         let may = match role {
             Role::None => return Err(StanzaError::bad_request()),
             Role::Moderator => is_admin,
@@ -81,7 +88,7 @@ impl Room {
         may.then_some(()).ok_or_else(StanzaError::forbidden)
     }
 
-    /// §17.4 rule 7: without roles; a nick is the reserved one.
+    /// §17.4 rule 6: without roles; a nick is the reserved one.
     fn affiliation_items(&self, affiliation: Affiliation) -> Vec<Element> {
         let item = |(jid, affiliate): (&BareJid, &Affiliate)| {
             let item = Element::new("item", NS_ADMIN)
@@ -94,7 +101,7 @@ impl Room {
         self.record.affiliates(affiliation).map(item).collect()
     }
 
-    /// §17.4 rule 6: nick, role, affiliation and the full address. Whoever may read this list
+    /// §17.4 rule 5: nick, role, affiliation and the full address. Whoever may read this list
     /// is a moderator, who may know addresses.
     fn role_items(&self, role: Role) -> Vec<Element> {
         let item = |occupant: &Occupant| {
@@ -131,7 +138,7 @@ impl Room {
             return Err(StanzaError::policy_violation().with_text("too many items"));
         }
         let with = |name| items.iter().filter(|item| item.get(name).is_some()).count();
-        // §17.4 rule 5: the one or the other.
+        // §17.4 rule 4: the one or the other.
         match (with("affiliation"), with("role")) {
             (0, roles) if roles == items.len() => self.change_roles(iq, &items, sender, facts),
             (affiliations, 0) if affiliations == items.len() => {
@@ -149,7 +156,7 @@ impl Room {
         facts: &RoomFacts<'_>,
     ) -> Result<Vec<RoomEffect>, StanzaError> {
         let by = sender.bare();
-        let own = self.record.affiliation(&by);
+        let own = self.standing(&by, facts);
         let mut changes = Vec::with_capacity(items.len());
         for item in items {
             let change = self.read_affiliation(item, facts)?;
@@ -170,7 +177,7 @@ impl Room {
         changes: &[AffiliationChange],
         facts: &RoomFacts<'_>,
     ) -> Result<(), StanzaError> {
-        if !self.record.keeps_an_owner(changes.iter()) {
+        if !changes.is_empty() && !self.record.keeps_an_owner(changes.iter()) {
             return Err(StanzaError::conflict().with_text("a room has an owner"));
         }
         let is_new = |change: &&AffiliationChange| {
@@ -193,7 +200,7 @@ impl Room {
     ) -> Result<AffiliationChange, StanzaError> {
         let affiliation = item.get("affiliation").and_then(Affiliation::parse);
         let affiliation = affiliation.ok_or_else(StanzaError::bad_request)?;
-        // COMPAT: old clients name an occupant by nick where §17.4 rule 7 wants an address.
+        // COMPAT: old clients name an occupant by nick where §17.4 rule 6 wants an address.
         let jid = match (item.get("jid"), item.get("nick")) {
             (Some(jid), _) => {
                 let jid = Jid::parse(jid).map_err(|_| StanzaError::jid_malformed())?;

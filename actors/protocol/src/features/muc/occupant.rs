@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::effect::RoomEffect;
 use super::nick::{self, Nick};
 use super::role::Role;
 use crate::jid::{BareJid, FullJid};
@@ -63,6 +64,12 @@ impl Occupant {
     pub fn joined(&self) -> Timestamp {
         let times = self.sessions.iter().map(|session| session.joined);
         times.min().unwrap_or_default()
+    }
+
+    /// What a session of this occupant is told to forget as it leaves.
+    pub(super) fn forget(&self, jid: &FullJid) -> RoomEffect {
+        let joined = self.session(jid).map(|session| session.joined);
+        RoomEffect::Forget(jid.clone(), joined.unwrap_or_default())
     }
 
     /// Puts a session in, or its new presence in its place; the last one heard of is last.

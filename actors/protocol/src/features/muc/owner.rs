@@ -106,14 +106,14 @@ impl Room {
         by: &BareJid,
         facts: &RoomFacts<'_>,
     ) -> Result<Vec<RoomEffect>, StanzaError> {
-        self.check_owner(by)?;
+        self.check_owner(by, facts)?;
         let form = form::offer(self, facts);
         let query = Element::new("query", NS_OWNER).child(form);
         Ok(vec![answer(iq, Some(query))])
     }
 
-    fn check_owner(&self, by: &BareJid) -> Result<(), StanzaError> {
-        let is_owner = self.record.affiliation(by) == Affiliation::Owner;
+    fn check_owner(&self, by: &BareJid, facts: &RoomFacts<'_>) -> Result<(), StanzaError> {
+        let is_owner = self.standing(by, facts) == Affiliation::Owner;
         is_owner.then_some(()).ok_or_else(StanzaError::forbidden)
     }
 
@@ -124,7 +124,7 @@ impl Room {
         sender: &Jid,
         facts: &RoomFacts<'_>,
     ) -> Result<Vec<RoomEffect>, StanzaError> {
-        self.check_owner(&sender.bare())?;
+        self.check_owner(&sender.bare(), facts)?;
         let query = iq.payloads.element("query", NS_OWNER);
         let query = query.ok_or_else(StanzaError::bad_request)?;
         if let Some(destroy) = query.find("destroy", NS_OWNER) {
@@ -219,7 +219,7 @@ impl Room {
         let mut effects = answered(origin);
         effects.extend(self.tell_differences(&reconfigured.before, facts));
         for change in &reconfigured.affiliations {
-            effects.extend(self.carry_out(change, None));
+            effects.extend(self.tell_change(change, None, origin, facts));
         }
         effects.extend(self.end_if_empty());
         effects

@@ -39,7 +39,8 @@ impl Room {
 
     /// A session says that it is inside. It comes from the session's record and never from a
     /// client. Nobody is told of somebody whom all have seen before: `is_news` says that
-    /// the session was inside the other half of the room during a split.
+    /// the session was inside the other half of the room during a split; it is then shown who
+    /// else is there.
     pub fn rejoin(
         &mut self,
         session: &FullJid,
@@ -52,7 +53,7 @@ impl Room {
         let is_barred = affiliation == Affiliation::Outcast
             || self.record.config.members_only && affiliation == Affiliation::None;
         if is_barred {
-            return self.lose(session, &occupancy.nick, &account, &[333]);
+            return self.lose(session, occupancy, &account);
         }
         let mut effects = Vec::new();
         if let Some(holder) = self.occupants.like(&occupancy.nick)
@@ -64,7 +65,7 @@ impl Room {
                 .min()
                 .map(|jid| (holder.joined(), jid.clone()));
             if first <= Some((occupancy.joined, session.clone())) {
-                return self.lose(session, &occupancy.nick, &account, &[333]);
+                return self.lose(session, occupancy, &account);
             }
             effects.extend(self.fault(&nick));
         }
@@ -81,6 +82,7 @@ impl Room {
         self.put(&nick, session, &occupancy.presence, facts);
         self.restore(&nick, session, occupancy, affiliation);
         if is_news {
+            effects.extend(self.show_occupants(&nick, session));
             effects.extend(self.announce_to_others(&nick, News::default()));
         }
         effects
@@ -126,26 +128,19 @@ impl Room {
     }
 
     /// A session that believes to be inside is told that it no longer is.
-    fn lose(
-        &self,
-        session: &FullJid,
-        nick: &str,
-        account: &BareJid,
-        codes: &[u16],
-    ) -> Vec<RoomEffect> {
+    fn lose(&self, session: &FullJid, occupancy: &Occupancy, account: &BareJid) -> Vec<RoomEffect> {
         let item = super::presence::Item {
             affiliation: self.record.affiliation(account),
             role: Role::None,
             ..Default::default()
         };
-        let codes = [&[110], codes].concat();
-        let x: Element = super::presence::user_element(item, &codes);
+        let x: Element = super::presence::user_element(item, &[110, 333]);
         let payloads: Payloads = [x].into_iter().collect();
-        let mut presence = self.presence_from(nick, PresenceKind::Unavailable, payloads);
+        let mut presence = self.presence_from(&occupancy.nick, PresenceKind::Unavailable, payloads);
         presence.head.to = Some(session.into());
         vec![
             RoomEffect::Send(presence.into()),
-            RoomEffect::Remember(session.clone(), None),
+            RoomEffect::Forget(session.clone(), occupancy.joined),
         ]
     }
 

@@ -140,7 +140,7 @@ impl Room {
         match (iq.kind, name, namespace) {
             (Get, "query", disco::NS_INFO) => self.answer_info(iq, &by, facts),
             (Get, "query", disco::NS_ITEMS) => self.answer_items(iq, &by),
-            (Get, "query", NS_ADMIN) => self.answer_list(iq, &by),
+            (Get, "query", NS_ADMIN) => self.answer_list(iq, &by, facts),
             (Set, "query", NS_ADMIN) => self.change_list(iq, sender, facts),
             (Get, "query", NS_OWNER) => self.offer_config(iq, &by, facts),
             (Set, "query", NS_OWNER) => self.decide_owner(iq, sender, facts),
@@ -213,18 +213,19 @@ impl Room {
         if let Some(subject) = keep.subject {
             self.record.subject = Some(Subject { stamp, ..subject });
         }
-        let mut effects: Vec<RoomEffect> = keep.answer.map(RoomEffect::Send).into_iter().collect();
-        effects.extend(self.reflect(&keep.message, Some(id)));
+        let mut effects = self.reflect(&keep.message, Some(id));
+        effects.extend(keep.answer.map(RoomEffect::Send));
         effects
     }
 
     /// A message was a replay of this entry (D2): nobody hears it again but its sender, who
     /// may not have heard it before.
     pub fn replayed(&self, keep: Keep, id: u64) -> Vec<RoomEffect> {
-        let mut effects: Vec<RoomEffect> = keep.answer.map(RoomEffect::Send).into_iter().collect();
+        let mut effects = Vec::new();
         if self.occupants.of_session(&keep.sender).is_some() {
             effects.push(self.reflection(&keep.message, Some(id), vec![keep.sender].into()));
         }
+        effects.extend(keep.answer.map(RoomEffect::Send));
         effects
     }
 
@@ -242,7 +243,7 @@ impl Room {
     }
 
     /// The nick of a sender, who is in the room.
-    pub(super) fn nick_of(&self, sender: &Jid) -> Option<Nick> {
+    pub fn nick_of(&self, sender: &Jid) -> Option<Nick> {
         let occupant = self.occupants.of_session(&sender.to_full()?)?;
         Some(occupant.nick.clone())
     }
@@ -268,8 +269,10 @@ impl Room {
 
     /// What a session is to write down of the room.
     pub(super) fn remember(&self, session: &FullJid) -> RoomEffect {
-        let occupancy = self.occupancy(session).map(Box::new);
-        RoomEffect::Remember(session.clone(), occupancy)
+        match self.occupancy(session) {
+            Some(occupancy) => RoomEffect::Remember(session.clone(), Box::new(occupancy)),
+            None => RoomEffect::Forget(session.clone(), Timestamp::default()),
+        }
     }
 }
 

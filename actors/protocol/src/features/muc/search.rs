@@ -1,7 +1,7 @@
 //! Searching for rooms: XEP-0433 version 0.1.0, <https://xmpp.org/extensions/xep-0433.html>
 //!
-//! Here is what is asked for and how an answer looks; the service's index of public rooms
-//! answers it. Left out: the number of users as a bound that clients set below one.
+//! Here is what is asked for and how an answer looks; the service's index of public rooms and the
+//! rooms at hand answer it.
 
 use super::effect::{Load, RoomEffect, RoomQuery};
 use super::room::answer;
@@ -9,7 +9,7 @@ use super::service::{RoomPage, RoomSummary};
 use crate::features::data_forms::{self, Submitted};
 use crate::features::muc::form::value_field;
 use crate::features::rsm::{self, PageRequest};
-use crate::features::{Feature, Service, Spec, Status};
+use crate::features::{Feature, Service, Spec};
 use crate::jid::BareJid;
 use crate::stanza::{ErrorKind, Iq, StanzaError};
 use crate::xml::Element;
@@ -33,7 +33,6 @@ pub const FEATURE: Feature = Feature {
         number: 433,
         version: "0.1.0",
     },
-    status: Status::Partial("searches that ask for a number of users find no room"),
     services: &[(Service::Rooms, &[NS])],
     ..Feature::NONE
 };

@@ -53,6 +53,8 @@ pub(crate) struct Given {
     pub(crate) remembered: BTreeMap<FullJid, Occupancy>,
     pub(crate) settings: Settings,
     pub(crate) archive: bool,
+    /// Whoever sends administers the domain.
+    pub(crate) is_steward: bool,
     pub(crate) now: Timestamp,
     /// Keeps and changes fail like this.
     pub(crate) store_fails: Option<StanzaError>,
@@ -103,6 +105,7 @@ pub(crate) fn no_room() -> Given {
         remembered: BTreeMap::new(),
         settings: Settings::default(),
         archive: true,
+        is_steward: false,
         now: Timestamp::parse_xep0082(NOW).expect("a time"),
         store_fails: None,
         caught_up: BTreeMap::new(),
@@ -175,6 +178,7 @@ impl Given {
 
     pub(crate) fn facts<'a>(&self, settings: &'a Settings) -> RoomFacts<'a> {
         RoomFacts {
+            is_steward: self.is_steward,
             now: self.now,
             settings,
             archive: self.archive,
@@ -226,10 +230,10 @@ impl Given {
             RoomEffect::Keep(keep) => return self.keep(*keep),
             RoomEffect::Save(save) => return self.save(*save),
             RoomEffect::Load(load) => return self.load(&load),
-            RoomEffect::Remember(session, Some(occupancy)) => {
+            RoomEffect::Remember(session, occupancy) => {
                 self.remembered.insert(session, *occupancy);
             }
-            RoomEffect::Remember(session, None) => {
+            RoomEffect::Forget(session, _) => {
                 self.remembered.remove(&session);
             }
             RoomEffect::CaughtUp(session, head) => {

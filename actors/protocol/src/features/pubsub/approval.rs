@@ -10,7 +10,8 @@ use crate::jid::Jid;
 use crate::stanza::{Message, MessageKind, Stanza};
 use crate::xml::Element;
 
-const FORM_TYPE: &str = "http://jabber.org/protocol/pubsub#subscribe_authorization";
+/// What the forms are for.
+pub(super) const FORM_TYPE: &str = "http://jabber.org/protocol/pubsub#subscribe_authorization";
 
 /// The owners of a node.
 pub(super) fn owners(node: &Node) -> impl Iterator<Item = Jid> + '_ {
@@ -21,6 +22,12 @@ pub(super) fn owners(node: &Node) -> impl Iterator<Item = Jid> + '_ {
 
 /// Asks every owner whether somebody may subscribe.
 pub(super) fn ask_owners(node: &Node, jid: &Jid, facts: &Facts<'_>) -> Vec<Effect> {
+    let ask = |owner| ask_owner(node, jid, owner, facts);
+    owners(node).map(ask).collect()
+}
+
+/// Asks one of them.
+pub(super) fn ask_owner(node: &Node, jid: &Jid, owner: Jid, facts: &Facts<'_>) -> Effect {
     let value = |text: &str| Element::new("value", NS_FORMS).text(text);
     let title = Element::new("title", NS_FORMS).text("Subscription request");
     let asked = form(FORM_TYPE)
@@ -42,9 +49,7 @@ pub(super) fn ask_owners(node: &Node, jid: &Jid, facts: &Facts<'_>) -> Vec<Effec
         );
     let mut message = notify::message(asked, &node.config, facts);
     message.kind = MessageKind::Normal;
-    owners(node)
-        .map(|owner| notify::route(&message, owner))
-        .collect()
+    notify::route(&message, owner)
 }
 
 /// An owner's answer, if a message is one.

@@ -332,7 +332,21 @@ const FIELDS: &[Field] = &[
     field!(text "pubsub#title" "A friendly name for the node" title),
     field!(text "pubsub#description" "A description of the node" description),
     field!(text "pubsub#type" "The type of node data, usually a namespace" kind),
-    field!(text "pubsub#language" "The default language of the node" language),
+    Field {
+        name: "pubsub#language",
+        label: "The default language of the node",
+        // §5.4: so that people choose from a list. What is not in it is taken all the same.
+        kind: "list-single",
+        options: LANGUAGES,
+        read: |config| {
+            let language = Some(config.language.clone());
+            language.filter(|it| !it.is_empty()).into_iter().collect()
+        },
+        write: |config, values| {
+            config.language = one_line(values)?;
+            Some(())
+        },
+    },
     field!(word "pubsub#access_model" "Who may subscribe and retrieve items" access_model AccessModel),
     Field {
         name: "pubsub#roster_groups_allowed",
@@ -414,6 +428,14 @@ const FIELDS: &[Field] = &[
             Some(())
         },
     },
+];
+
+/// Languages that are offered (RFC 5646): those of the European Union, and those that most people
+/// speak besides.
+const LANGUAGES: &[&str] = &[
+    "ar", "bg", "bn", "cs", "da", "de", "el", "en", "es", "et", "fa", "fi", "fr", "ga", "he", "hi",
+    "hr", "hu", "id", "it", "ja", "ko", "lt", "lv", "mt", "nb", "nl", "pl", "pt", "ro", "ru", "sk",
+    "sl", "sv", "tr", "uk", "ur", "vi", "zh",
 ];
 
 /// Groups a node may name: as many as a person has, with room to spare.

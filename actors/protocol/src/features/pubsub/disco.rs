@@ -220,7 +220,7 @@ fn metadata(node: &Node, count: u64, facts: &Facts<'_>) -> Element {
         ),
         (
             "pubsub#language",
-            "text-single",
+            "list-single",
             vec![config.language.clone()],
         ),
         (

@@ -5,13 +5,13 @@ use crate::sasl::{Hash, Secret, encoding};
 use crate::stream::testkit::*;
 use crate::stream::{Action, Event, StreamSettings, TlsState, Wishes};
 
-const AGENT: &str = "<user-agent id='d4565fa7-4d72-4749-b3d3-740edbf87770'><software>AwesomeXMPP\
+pub(super) const AGENT: &str = "<user-agent id='d4565fa7-4d72-4749-b3d3-740edbf87770'><software>AwesomeXMPP\
     </software><device>Kiva&apos;s Phone</device></user-agent>";
-const BIND: &str = "<bind xmlns='urn:xmpp:bind:0'><tag>AwesomeXMPP</tag></bind>";
-const NS: &str = "urn:xmpp:sasl:2";
+pub(super) const BIND: &str = "<bind xmlns='urn:xmpp:bind:0'><tag>AwesomeXMPP</tag></bind>";
+pub(super) const NS: &str = "urn:xmpp:sasl:2";
 
 /// A stream over TLS with its features announced, and what it announced.
-fn secure() -> (Script, String) {
+pub(super) fn secure() -> (Script, String) {
     let mut script = Script::new(StreamSettings {
         tls: TlsState::Active,
         ..settings()
@@ -21,7 +21,7 @@ fn secure() -> (Script, String) {
     (script, features)
 }
 
-fn authenticate(mechanism: &str, data: &[u8], wishes: &str) -> String {
+pub(super) fn authenticate(mechanism: &str, data: &[u8], wishes: &str) -> String {
     let data = encoding::encode(data);
     format!(
         "<authenticate xmlns='{NS}' mechanism='{mechanism}'><initial-response>{data}\
@@ -30,13 +30,13 @@ fn authenticate(mechanism: &str, data: &[u8], wishes: &str) -> String {
 }
 
 /// A login by password, with these wishes.
-fn plain(wishes: &str) -> (Script, String) {
+pub(super) fn plain(wishes: &str) -> (Script, String) {
     let (mut script, _) = secure();
     let answer = script.send(&authenticate("PLAIN", b"\0juliet\0balcony", wishes));
     (script, answer)
 }
 
-fn token(mechanism: &str, token: &str, channel: &[u8]) -> Vec<u8> {
+pub(super) fn token(mechanism: &str, token: &str, channel: &[u8]) -> Vec<u8> {
     assert!(mechanism.starts_with("HT-SHA-256-"));
     let hashed = Hash::Sha256.hmac(token.as_bytes(), &[b"Initiator", channel].concat());
     [b"juliet\0", &*hashed].concat()
@@ -47,7 +47,7 @@ fn failed(condition: &str) -> String {
     format!("<failure xmlns='{NS}'>{condition}</failure>")
 }
 
-fn success(identifier: &str, results: &str) -> String {
+pub(super) fn success(identifier: &str, results: &str) -> String {
     format!(
         "<success xmlns='{NS}'><authorization-identifier>{identifier}</authorization-identifier>\
          {results}</success>"

@@ -10,9 +10,9 @@ use klatsch_protocol::jid::{BareJid, Jid};
 use klatsch_protocol::time::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 
-use super::rows::number_of;
 use super::{bound, first_version};
 use crate::error::{Result, StoreError};
+use crate::rows::nodes::number_of;
 use crate::sqlite::writer::Writer;
 use crate::sqlite::{accounts, signed};
 

@@ -9,7 +9,8 @@ use klatsch_protocol::stanza::Stanza;
 use sqlx::sqlite::SqliteConnection;
 
 use crate::error::{Result, StoreError};
-use crate::sqlite::log::LogOf;
+use crate::plan::LogOf;
+use crate::rows::rooms::{number_of, write_config};
 use crate::sqlite::merge::merge_all;
 use crate::sqlite::purge::keep_head;
 use crate::sqlite::writer::Writer;
@@ -104,7 +105,7 @@ async fn create(
     .bind(record.created.0)
     .bind(record.config.public)
     .bind(record.secret.as_slice())
-    .bind(written(&record.config)?)
+    .bind(write_config(&record.config)?)
     .bind(message.as_deref())
     .bind(subject.map(|it| it.stamp.0))
     .bind(record.vcard.as_deref())
@@ -164,13 +165,9 @@ async fn apply(connection: &mut SqliteConnection, room: i64, change: &RoomChange
     }
 }
 
-fn written(config: &Config) -> Result<String> {
-    serde_json::to_string(config).map_err(|error| StoreError::Unavailable(error.to_string()))
-}
-
 async fn set_config(connection: &mut SqliteConnection, room: i64, config: &Config) -> Result<()> {
     sqlx::query("UPDATE room SET config = ?, public = ? WHERE id = ?")
-        .bind(written(config)?)
+        .bind(write_config(config)?)
         .bind(config.public)
         .bind(room)
         .execute(connection)
@@ -210,16 +207,6 @@ async fn put_affiliate(
         .execute(connection)
         .await?;
     Ok(())
-}
-
-fn number_of(affiliation: Affiliation) -> i64 {
-    match affiliation {
-        Affiliation::Outcast => 0,
-        Affiliation::None => 1,
-        Affiliation::Member => 2,
-        Affiliation::Admin => 3,
-        Affiliation::Owner => 4,
-    }
 }
 
 pub(in crate::sqlite) const HAS_OWNER: &str =

@@ -6,14 +6,19 @@
 use klatsch_protocol::features::muc::search::RoomListQuery;
 use klatsch_protocol::features::muc::service::{RoomPage, RoomSummary};
 
-use super::record::read_config;
 use crate::error::Result;
 use crate::log::COUNT_MAX;
 use crate::rooms::Way;
+use crate::rows::rooms::read_config;
 use crate::sqlite::{Sqlite, bare, signed, unsigned};
 
 pub(in crate::sqlite) const ROOMS: &str = "
     SELECT jid FROM room WHERE service = ? AND jid > ? AND NOT removed ORDER BY jid LIMIT ?";
+
+/// What an older version has stored without the setting is persistent.
+pub(in crate::sqlite) const TEMPORARY: &str = "
+    SELECT jid FROM room WHERE jid > ? AND NOT removed
+    AND NOT json_extract(config, '$.persistent') ORDER BY jid LIMIT ?";
 
 pub(in crate::sqlite) const CREATED: &str =
     "SELECT count(*) FROM room WHERE creator = ? AND NOT removed";

@@ -8,11 +8,11 @@ use klatsch_protocol::stanza::{Message, Stanza};
 use klatsch_protocol::time::Timestamp;
 use tempfile::TempDir;
 
-use super::record::read_config;
 use crate::accounts::{Accounts, Credentials};
 use crate::error::StoreError;
 use crate::log::{Append, Dedup, LogAppend, Logs, Placed};
 use crate::rooms::{RoomAppend, RoomAppended, Rooms};
+use crate::rows::rooms::read_config;
 use crate::sqlite::Sqlite;
 use crate::store::Upkeep;
 

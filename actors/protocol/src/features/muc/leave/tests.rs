@@ -109,6 +109,15 @@ fn section_18_1_2_a_ghost_is_put_out_by_its_errors() {
 }
 
 #[test]
+fn section_18_1_2_an_error_that_does_not_say_what_is_wrong_puts_out_as_well() {
+    let mut room = with_hag();
+    room.gets(&format!(
+        "<presence from='{HAG}' to='{COVEN}/thirdwitch' type='error'><status>oops</status></presence>"
+    ));
+    assert!(room.room().occupants().get("thirdwitch").is_none());
+}
+
+#[test]
 fn r20_an_error_is_answered_by_nothing() {
     let mut room = with_hag();
     for to in [COVEN, "coven@chat.shakespeare.lit/nobody"] {
@@ -124,14 +133,4 @@ fn r20_an_error_is_answered_by_nothing() {
         "<message from='{HAG}' to='{COVEN}' type='error'/>"
     ))
     .is_nothing();
-}
-
-#[test]
-fn section_11_2_a_shutdown_is_told_to_everybody_once() {
-    let mut room = with_hag();
-    let effects = room.room().shut_down();
-    let out = room.does(effects);
-    assert_eq!(out.raw.len(), 3);
-    let item = format!("affiliation='none' jid='{HAG}' role='none'");
-    out.has(&gone(HAG, &item, &[110, 332]));
 }

@@ -273,6 +273,8 @@ fn section_9_4_membership_is_revoked_and_ends_the_visit_to_a_closed_room() {
         WICCA,
         &[&put_out(WICCA, "affiliation='none'", inner, &[321])],
     );
+    assert_eq!(out.to(HAG).len(), 1);
+    assert!(out.to(HAG_BARE).is_empty());
 }
 
 #[test]

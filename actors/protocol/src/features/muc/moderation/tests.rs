@@ -41,7 +41,7 @@ fn section_3_of_0425_a_moderator_retracts_in_both_versions() {
     for request in [moderates(CRONE, "1"), moderates_as_before(CRONE, "1")] {
         let mut room = said();
         let out = room.gets(&request);
-        let [done, told, ..] = &out.raw[..] else {
+        let [told, .., done] = &out.raw[..] else {
             panic!("{:?}", out.raw)
         };
         same(

@@ -4,7 +4,7 @@ use crate::features::muc::affiliation::Affiliation;
 use crate::features::muc::facts::Creator;
 use crate::features::muc::room::Room;
 use crate::features::muc::testkit::*;
-use crate::testkit::{bare, parse};
+use crate::testkit::{bare, full, parse};
 use std::time::Duration;
 
 const USER: &str = "http://jabber.org/protocol/muc#user";
@@ -111,8 +111,39 @@ fn m09_a_room_whose_creator_goes_before_it_is_configured_is_forgotten() {
     let mut room = created();
     room.gets(&format!(
         "<presence from='{CRONE}' to='{COVEN}/firstwitch' type='unavailable'/>"
-    ));
+    ))
+    .is(&[&format!(
+        "<presence from='{COVEN}/firstwitch' to='{CRONE}' type='unavailable'><x xmlns='{USER}'>\
+         <item affiliation='owner' role='none'/><status code='110'/><destroy/></x></presence>"
+    )]);
     assert!(room.vanished);
+}
+
+#[test]
+fn section_10_1_3_a_room_ends_with_the_last_session_of_its_owner_and_not_before() {
+    let mut room = created();
+    room.enters("crone1@shakespeare.lit/tablet", "firstwitch");
+    let leaves = |from: &str| {
+        format!("<presence from='{from}' to='{COVEN}/firstwitch' type='unavailable'/>")
+    };
+    let out = room.gets(&leaves(CRONE));
+    assert!(!out.raw[0].contains("destroy") && !room.vanished);
+    let effects = room.room_mut().gone(&full("crone1@shakespeare.lit/tablet"));
+    let out = room.does(effects);
+    assert!(out.raw[0].contains("<status code='333'/><destroy/>") && room.vanished);
+}
+
+#[test]
+fn section_18_1_who_is_elsewhere_is_told_of_the_forms_lists_too() {
+    let mut room = room();
+    let out = room.configures(
+        CRONE,
+        &[("muc#roomconfig_roomadmins", "hecate@shakespeare.lit")],
+    );
+    out.has(&format!(
+        "<message from='{COVEN}' to='hecate@shakespeare.lit'><x xmlns='{USER}'>\
+         <item affiliation='admin' role='none'/><status code='101'/></x></message>"
+    ));
 }
 
 #[test]

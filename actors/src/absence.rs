@@ -1,0 +1,281 @@
+//! What contacts see when a node is lost, when it is back, and what of others' presence they
+//! may have missed: XEP-0198 and RFC 6121 §4 say nothing of it, D6 does.
+//!
+//! Each node tells the people it has itself, so both sides of a split hear of the other. Whether
+//! they may see the sessions is read off their own rosters: the rosters of those who are lost
+//! are not at hand.
+//! Leaves out: whom a lost session had sent directed presence.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use klatsch_cluster::node_id::NodeId;
+use klatsch_protocol::facts::Views;
+use klatsch_protocol::jid::{BareJid, FullJid, Jid};
+use klatsch_protocol::stanza::{Head, Presence, PresenceKind};
+use tokio::time::{Instant, sleep};
+
+use crate::mail::{Address, Mail};
+use crate::room::RoomMsg;
+use crate::router::patiently;
+use crate::world::World;
+
+/// By then every node shows what has changed on another one, unless it cannot reach it, or is
+/// far behind.
+pub(crate) const SHOWN_BY: Duration = Duration::from_secs(2);
+
+/// Mail may have been lost for so long before anybody notices: a node that is silent is given
+/// up after five seconds.
+const UNNOTICED: Duration = Duration::from_secs(10);
+
+/// What contacts are to be told is gathered for so long: a lost node's sessions come slice by
+/// slice, and rosters are gone through once for all of them.
+const GATHERED: Duration = Duration::from_millis(50);
+
+/// What became of a session that others could see.
+pub(crate) struct Shown {
+    pub(crate) session: FullJid,
+    /// What it shows; nothing: it is gone.
+    pub(crate) presence: Option<Arc<Presence>>,
+}
+
+/// What contacts here are told for others.
+#[derive(Default)]
+pub(crate) struct Told {
+    /// What they have not been told yet.
+    untold: Mutex<HashMap<FullJid, Option<Arc<Presence>>>>,
+    /// Of whom they have been told lately.
+    lately: Mutex<HashMap<FullJid, Instant>>,
+}
+
+impl Told {
+    /// Mail overtakes what nodes show: contacts may have heard something newer than what they
+    /// have just been told, so they are told the next thing, too.
+    pub(crate) fn is_to_be_followed(&self, session: &FullJid) -> bool {
+        let lately = self.lately.lock().expect("no holder panics");
+        lately
+            .get(session)
+            .is_some_and(|at| at.elapsed() < SHOWN_BY)
+    }
+
+    fn take_untold(&self) -> HashMap<FullJid, Option<Arc<Presence>>> {
+        std::mem::take(&mut *self.untold.lock().expect("no holder panics"))
+    }
+
+    fn note<'a>(&self, sessions: impl Iterator<Item = &'a FullJid>) {
+        let now = Instant::now();
+        let mut lately = self.lately.lock().expect("no holder panics");
+        lately.retain(|_, at| now.duration_since(*at) < SHOWN_BY);
+        lately.extend(sessions.map(|session| (session.clone(), now)));
+    }
+}
+
+/// Tells the contacts here of sessions whose node was lost, or which are back from such a node.
+pub(crate) fn tell_contacts(world: &Arc<World>, changes: impl IntoIterator<Item = Shown>) {
+    let mut untold = world.told.untold.lock().expect("no holder panics");
+    let was_empty = untold.is_empty();
+    untold.extend(changes.into_iter().map(|it| (it.session, it.presence)));
+    if was_empty && !untold.is_empty() {
+        let world = world.clone();
+        tokio::spawn(async move {
+            sleep(GATHERED).await;
+            let untold = world.told.take_untold();
+            tell_all(&world, untold).await;
+        });
+    }
+}
+
+/// The same for sessions of a lost node that were never shown: they have spoken.
+pub(crate) fn tell_contacts_of(world: &Arc<World>, gone: Vec<FullJid>) {
+    let gone = gone.into_iter().map(|session| Shown {
+        session,
+        presence: None,
+    });
+    tell_contacts(world, gone);
+}
+
+/// Tells everybody here what has become of others' sessions while mail between nodes may have
+/// been lost.
+pub(crate) async fn tell_missed(world: Arc<World>, node: NodeId) {
+    let since = ago(UNNOTICED);
+    sleep(SHOWN_BY).await;
+    for room in rooms_there(&world, node) {
+        let here = world.directory.replica().map(|it| it.insiders_here(&room));
+        catch_up_in(&world, room, here.unwrap_or_default(), since.elapsed());
+    }
+    let mut missed = Vec::new();
+    for (account, mut sessions) in world.directory.news.all(since) {
+        // What happens here everybody here has heard.
+        sessions.retain(|session| world.directory.slot(session).is_none());
+        missed.extend(sessions_now(&world, &account, sessions));
+    }
+    tell_contacts(&world, missed);
+}
+
+/// Tells a session what has become of its contacts' sessions, and of its account's other ones,
+/// since then.
+pub(crate) async fn catch_up(world: Arc<World>, session: FullJid, since: Instant) {
+    let viewer = session.bare();
+    let view = world.directory.view(&viewer);
+    if view
+        .resource(&session)
+        .is_none_or(|it| it.presence.is_none())
+    {
+        return;
+    }
+    let Ok(cell) = patiently(world.accounts.get(&viewer)).await else {
+        return;
+    };
+    let data = cell.data();
+    let contacts = data.roster.items.iter();
+    let seen = contacts.filter(|(_, item)| item.subscription.sees());
+    let accounts = seen.map(|(contact, _)| contact).chain([&viewer]);
+    for account in accounts {
+        let mut changed = world.directory.news.of(account, since);
+        changed.retain(|it| *it != session);
+        if changed.is_empty() || !may_see(&world, account, &viewer).await {
+            continue;
+        }
+        world.told.note(changed.iter());
+        for shown in sessions_now(&world, account, changed) {
+            tell_session(&world, &session, &presence_of(&shown, &viewer));
+        }
+    }
+    let rooms = world.directory.replica().map(|it| it.rooms_of(&session));
+    for room in rooms.unwrap_or_default() {
+        catch_up_in(&world, room, vec![session.clone()], since.elapsed());
+    }
+}
+
+/// So long ago.
+pub(crate) fn ago(time: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_sub(time).unwrap_or(now)
+}
+
+/// The rooms of another node that somebody here is inside.
+fn rooms_there(world: &World, node: NodeId) -> Vec<BareJid> {
+    let (Some(peers), Some(replica)) = (world.directory.peers(), world.directory.replica()) else {
+        return Vec::new();
+    };
+    let mut rooms = replica.rooms();
+    rooms.retain(|room| peers.home(room) == Some(node));
+    rooms
+}
+
+/// Has a room show sessions here what they may have missed for such a time.
+fn catch_up_in(world: &World, room: BareJid, sessions: Vec<FullJid>, time: Duration) {
+    let Some(peers) = world.directory.peers() else {
+        return;
+    };
+    match peers.home(&room) {
+        _ if sessions.is_empty() => {}
+        Some(node) => peers.catch_up(node, room, sessions, time),
+        None => {
+            if let Some(place) = world.directory.room(room.as_str()) {
+                // A room that begins shows everybody to its occupants.
+                let _ = place.actor.cast(RoomMsg::CatchUp(sessions, time));
+            }
+        }
+    }
+}
+
+/// What these sessions of an account show now.
+fn sessions_now(world: &World, account: &BareJid, sessions: Vec<FullJid>) -> Vec<Shown> {
+    let view = world.directory.view(account);
+    let presence = |session: &FullJid| view.resource(session)?.presence.clone();
+    let shown = sessions.into_iter().map(|session| Shown {
+        presence: presence(&session),
+        session,
+    });
+    shown.collect()
+}
+
+async fn tell_all(world: &World, mut untold: HashMap<FullJid, Option<Arc<Presence>>>) {
+    // Whoever has come to this node meanwhile tells its contacts itself, or has done so.
+    untold.retain(|session, _| world.directory.slot(session).is_none());
+    world.told.note(untold.keys());
+    let mut shown: HashMap<BareJid, Vec<Shown>> = HashMap::new();
+    for (session, presence) in untold {
+        let sessions = shown.entry(session.bare()).or_default();
+        sessions.push(Shown { session, presence });
+    }
+    for (account, viewers) in viewers(world, &shown) {
+        tell_viewers(world, &account, &shown[&account], &viewers).await;
+    }
+}
+
+/// The accounts here that see the presence of any of these, by their own rosters.
+fn viewers(world: &World, shown: &HashMap<BareJid, Vec<Shown>>) -> HashMap<BareJid, Vec<BareJid>> {
+    let mut viewers: HashMap<BareJid, Vec<BareJid>> = HashMap::new();
+    for cell in world.accounts.all() {
+        let data = cell.data();
+        let items = data.roster.items.iter();
+        let seen = items.filter(|(_, item)| item.subscription.sees());
+        let accounts = seen.map(|(contact, _)| contact).chain([&cell.jid]);
+        for account in accounts.filter(|account| shown.contains_key(*account)) {
+            let of_account = viewers.entry(account.clone()).or_default();
+            of_account.push(cell.jid.clone());
+        }
+    }
+    viewers
+}
+
+/// Whether an account does not block who wants to see it.
+async fn may_see(world: &World, account: &BareJid, viewer: &BareJid) -> bool {
+    let cell = patiently(world.accounts.get(account)).await;
+    let viewer = Jid::from(viewer.clone());
+    cell.is_ok_and(|cell| !cell.data().blocklist.covers(&viewer))
+}
+
+async fn tell_viewers(world: &World, account: &BareJid, sessions: &[Shown], viewers: &[BareJid]) {
+    let are_any_there = sessions.iter().any(|it| it.presence.is_some());
+    for viewer in viewers {
+        // Whom the account blocks sees it go, as they did when they were blocked, and never come.
+        let may_see = are_any_there && may_see(world, account, viewer).await;
+        for shown in sessions {
+            if shown.presence.is_none() || may_see {
+                tell(world, viewer, shown);
+            }
+        }
+    }
+}
+
+fn presence_of(shown: &Shown, to: &BareJid) -> Presence {
+    let head = Head {
+        from: Some(shown.session.clone().into()),
+        to: Some(Jid::from(to.clone())),
+        ..Head::default()
+    };
+    match &shown.presence {
+        Some(presence) => Presence {
+            head,
+            ..(**presence).clone()
+        },
+        None => Presence {
+            head,
+            kind: PresenceKind::Unavailable,
+            ..Presence::default()
+        },
+    }
+}
+
+/// Tells the sessions of this node only: the others hear it from theirs.
+fn tell(world: &World, contact: &BareJid, shown: &Shown) {
+    let presence = presence_of(shown, contact);
+    let Some(published) = world.directory.published(contact.as_str()) else {
+        return;
+    };
+    for (resource, _) in published.here() {
+        if resource.presence.is_some() && resource.jid != shown.session {
+            tell_session(world, &resource.jid, &presence);
+        }
+    }
+}
+
+fn tell_session(world: &World, session: &FullJid, presence: &Presence) {
+    let to = Address::Session(session.clone());
+    let mail = Mail::Deliver(presence.clone().into());
+    world.directory.deliver_here(&to, mail);
+}

@@ -1,0 +1,125 @@
+//! Logs compared with what sessions have seen of them: hints may be lost between nodes, logs are
+//! not.
+//!
+//! Owns nothing. It runs when a node may have missed something, and every second while a known
+//! node cannot be reached: what crosses a cut between nodes crosses it through the store.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use klatsch_protocol::jid::{BareJid, FullJid};
+use klatsch_store::StoreError;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::directory::Published;
+use crate::mail::RoomMail;
+use crate::router::patiently;
+use crate::session::SessionMsg;
+use crate::slot::Slot;
+use crate::world::World;
+
+/// While a node is missing.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Accounts asked for in one query.
+const ACCOUNTS_MAX: usize = 1000;
+
+/// So old may be what others know of how far a session is: a client that comes to them sends
+/// again what it has sent in that time. As long as what is shown takes to leave this node.
+const RECORD_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Shows the other nodes how far sessions are.
+pub(crate) async fn show_records(world: Arc<World>) {
+    let mut ticks = interval(RECORD_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while world.directory.peers().is_some() {
+        ticks.tick().await;
+        if let Some(replica) = world.directory.replica() {
+            for (slot, ack) in replica.show_records() {
+                let slots = &world.directory.slots;
+                slots.send(slot, SessionMsg::Known(ack));
+            }
+        }
+    }
+}
+
+/// Compares every second while a known node cannot be reached.
+pub(crate) async fn run(world: Arc<World>) {
+    let mut ticks = interval(INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let Some(peers) = world.directory.peers() else {
+            return;
+        };
+        if peers.members().misses_somebody() {
+            compare_all(&world).await;
+        }
+        if let Some(replica) = world.directory.replica() {
+            let kept = Duration::from_secs(world.settings.resume_seconds);
+            replica.sweep(kept);
+        }
+    }
+}
+
+/// Compares everything anybody here follows.
+pub(crate) async fn compare_all(world: &Arc<World>) {
+    // Rosters and block lists have versions, not tails: they are read at their next use.
+    world.accounts.invalidate_all();
+    compare_accounts(world).await;
+    compare_rooms(world).await;
+}
+
+async fn compare_accounts(world: &World) {
+    let all = world.directory.all(|_| true);
+    let here: Vec<(BareJid, Vec<Slot>)> = all.iter().filter_map(slots_here).collect();
+    for some in here.chunks(ACCOUNTS_MAX) {
+        tell_tails(world, some.iter().cloned().collect()).await;
+    }
+}
+
+fn slots_here((account, published): &(BareJid, Arc<Published>)) -> Option<(BareJid, Vec<Slot>)> {
+    let slots: Vec<Slot> = published.here().map(|(_, slot)| slot).collect();
+    (!slots.is_empty()).then(|| (account.clone(), slots))
+}
+
+/// One query for all sessions that look at their tails now.
+pub(crate) async fn tell_tails(world: &World, tails: HashMap<BareJid, Vec<Slot>>) {
+    let accounts: Vec<BareJid> = tails.keys().cloned().collect();
+    let heads = match patiently(world.store.heads(&accounts)).await {
+        Ok(heads) => heads,
+        Err(error) => {
+            tracing::warn!(%error, "tails of logs cannot be compared");
+            // A session asks again after it was told something: nothing new.
+            vec![0; accounts.len()]
+        }
+    };
+    for (account, head) in accounts.iter().zip(heads) {
+        for slot in tails.get(account).into_iter().flatten() {
+            world.directory.slots.send(*slot, SessionMsg::Tail(head));
+        }
+    }
+}
+
+/// Tells those inside rooms where the rooms' logs end.
+async fn compare_rooms(world: &World) {
+    let Some(replica) = world.directory.replica() else {
+        return;
+    };
+    for room in replica.rooms() {
+        let here: Vec<FullJid> = replica.insiders_here(&room);
+        if here.is_empty() {
+            continue;
+        }
+        match patiently(world.store.room_head(&room)).await {
+            Ok(head) => {
+                let ends = Arc::new(RoomMail::Ends(room, head));
+                world.directory.tell_here(&here, ends);
+            }
+            Err(StoreError::NoSuchRoom) => {}
+            // The next second compares again.
+            Err(error) => return tracing::warn!(%error, "rooms' logs cannot be compared"),
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! What arrives from other nodes.
+//!
+//! Owns: the order of what waits for the store before it is passed on. Nothing here waits; what
+//! takes time has a task of its own.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use klatsch_cluster::codec;
+use klatsch_cluster::link::{Channel, Receive};
+use klatsch_cluster::node_id::NodeId;
+use klatsch_protocol::channels::Outgoing;
+use klatsch_protocol::facts::Views;
+use klatsch_protocol::jid::{BareJid, FullJid};
+use klatsch_protocol::stanza::{PresenceKind, Stanza, StreamCondition, StreamError};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use crate::absence;
+use crate::comparison;
+use crate::directory::Place;
+use crate::files;
+use crate::mail::{Mail, RoomMail};
+use crate::metrics;
+use crate::peers::Peers;
+use crate::peers::envelope::{Aspect, Envelope, Question, Reply};
+use crate::room::{RoomMsg, ask};
+use crate::rooms;
+use crate::session::{Heir, SessionMsg, Waiting};
+use crate::sessions::{REPLACE_PATIENCE, Sessions};
+use crate::world::{STORE_PATIENCE, World};
+
+/// Where messages of other nodes come in. It is made before the node, which the link is needed
+/// for; what comes before the node is there has been missed.
+#[derive(Default)]
+pub struct Inbox {
+    world: OnceLock<Weak<World>>,
+    early: Mutex<BTreeSet<NodeId>>,
+}
+
+impl Inbox {
+    /// An inbox whose node is not there yet.
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// From now on this node hears what comes.
+    pub(crate) fn open(&self, world: &Arc<World>) {
+        // Nobody opens it twice.
+        let _ = self.world.set(Arc::downgrade(world));
+        for node in std::mem::take(&mut *self.early()) {
+            self.missed(node);
+        }
+    }
+
+    fn early(&self) -> MutexGuard<'_, BTreeSet<NodeId>> {
+        self.early.lock().expect("no holder panics")
+    }
+
+    fn world(&self) -> Option<(Arc<World>, Arc<Peers>)> {
+        let world = self.world.get()?.upgrade()?;
+        let peers = world.directory.peers()?.clone();
+        Some((world, peers))
+    }
+}
+
+impl Receive for Inbox {
+    fn receive(&self, from: NodeId, channel: Channel, message: Bytes) {
+        let Some((world, peers)) = self.world() else {
+            self.early().insert(from);
+            return;
+        };
+        match channel {
+            Channel::Presence => {
+                if let Some(replica) = peers.replica.get() {
+                    replica.receive(from, message);
+                }
+            }
+            Channel::Mail => match codec::decode(&message) {
+                Ok(envelope) => take(&world, &peers, from, envelope),
+                Err(error) => {
+                    tracing::warn!(%error, %from, "an envelope cannot be read");
+                    metrics::envelope_unknown();
+                }
+            },
+        }
+    }
+
+    fn missed(&self, from: NodeId) {
+        let Some((world, peers)) = self.world() else {
+            self.early().insert(from);
+            return;
+        };
+        if let Some(replica) = peers.replica.get() {
+            replica.missed(from);
+        }
+        tokio::spawn(absence::tell_missed(world.clone(), from));
+        tokio::spawn(async move { comparison::compare_all(&world).await });
+    }
+}
+
+fn take(world: &Arc<World>, peers: &Arc<Peers>, from: NodeId, envelope: Envelope) {
+    match envelope {
+        Envelope::Mail {
+            to,
+            mail,
+            is_from_here,
+        } => {
+            if let (Mail::Deliver(stanza), true) = (&*mail, is_from_here) {
+                presume(world, from, stanza);
+            }
+            world.directory.deliver_here(&to, *mail);
+        }
+        Envelope::Tell(to, mail) => tell(world, peers, from, &to, &mail),
+        Envelope::Gone(room, sessions) => {
+            if let Some(place) = world.directory.room(room.as_str()) {
+                for session in sessions {
+                    world.directory.presume_nothing(&session, from);
+                    // A room that has just ended has nobody inside.
+                    let _ = place.actor.cast(RoomMsg::Gone(session));
+                }
+            }
+        }
+        Envelope::CatchUp(room, sessions, time) => {
+            if let Some(place) = world.directory.room(room.as_str()) {
+                let time = Duration::from_millis(time);
+                // A room that begins shows everybody to its occupants.
+                let _ = place.actor.cast(RoomMsg::CatchUp(sessions, time));
+            }
+        }
+        Envelope::ShowAgain(room, sessions, nicks) => {
+            if let Some(place) = world.directory.room(room.as_str()) {
+                let nicks = nicks.into_iter().map(|nick| nick.as_str().into()).collect();
+                // As above.
+                let _ = place.actor.cast(RoomMsg::ShowAgain(sessions, nicks));
+            }
+        }
+        Envelope::Broadcast {
+            topic,
+            frame,
+            is_binary,
+        } => {
+            let frame = match is_binary {
+                true => Outgoing::Binary(frame),
+                false => Outgoing::Text(frame),
+            };
+            world.topics.said_elsewhere(&topic, &frame);
+        }
+        Envelope::Changed(account, aspect) => changed(world, &account, aspect),
+        Envelope::Wanted(key) => {
+            if let Some(capabilities) = world.directory.capabilities(&key) {
+                peers.teach(from, key, capabilities);
+            }
+        }
+        Envelope::Learned(key, capabilities) => world.directory.learn_from_peer(key, capabilities),
+        Envelope::Forward(host, stanza) => {
+            // Whoever sent it has been told that it is on its way.
+            world.directory.forward_here(host.as_str(), &stanza);
+        }
+        Envelope::Ask(number, question) => {
+            let (world, peers) = (world.clone(), peers.clone());
+            tokio::spawn(async move {
+                let reply = reply_to(&world, from, *question).await;
+                peers.answer(from, number, reply);
+            });
+        }
+        Envelope::Answer(number, reply) => peers.answered(from, number, *reply),
+    }
+}
+
+/// Whoever has sent a stanza by way of a node is there.
+fn presume(world: &World, from: NodeId, stanza: &Stanza) {
+    let sender = stanza.from().and_then(|from| from.to_full());
+    if let Some(sender) = sender.filter(|sender| world.host.serves(sender.domain())) {
+        match is_going(stanza) {
+            true => world.directory.presume_nothing(&sender, from),
+            false => world.directory.presume(&sender, from),
+        }
+    }
+}
+
+fn is_going(stanza: &Stanza) -> bool {
+    matches!(stanza, Stanza::Presence(it) if it.kind == PresenceKind::Unavailable)
+}
+
+/// What a room has for sessions here; it hears of those that are not here any more.
+fn tell(world: &World, peers: &Peers, from: NodeId, to: &[FullJid], mail: &Bytes) {
+    let mail: RoomMail = match codec::decode(mail) {
+        Ok(mail) => mail,
+        Err(error) => {
+            tracing::warn!(%error, %from, "a room's mail cannot be read");
+            return metrics::envelope_unknown();
+        }
+    };
+    let room = mail.room();
+    let gone = world.directory.tell_here(to, Arc::new(mail));
+    if let (Some(room), false) = (room, gone.is_empty()) {
+        peers.gone(from, room, gone);
+    }
+}
+
+fn changed(world: &Arc<World>, account: &BareJid, aspect: Aspect) {
+    match aspect {
+        Aspect::Data => world.accounts.invalidate(account),
+        Aspect::Credentials => world.changed.note(account),
+        Aspect::Removed => {
+            world.changed.note(account);
+            rooms::reread_here(world, account);
+        }
+    }
+}
+
+async fn reply_to(world: &Arc<World>, from: NodeId, question: Question) -> Reply {
+    match question {
+        Question::Room {
+            stanza,
+            occupancy,
+            counted,
+            is_from_here,
+        } => {
+            if is_from_here {
+                presume(world, from, &stanza);
+            }
+            let asked = ask::deliver_here(world, Arc::new(*stanza), occupancy, counted).await;
+            asked.map_or(Reply::AskAgain, Reply::Settled)
+        }
+        Question::Destroy(room, reason) => {
+            let asked = ask::destroy_here(world, &room, reason).await;
+            asked.map_or(Reply::AskAgain, Reply::Settled)
+        }
+        Question::Replace(session) => Reply::Done(replace(world, &session).await),
+        Question::TakeOver { account, previd } => {
+            Reply::Session(hand_over(world, from, &account, &previd).await)
+        }
+        Question::Piece(content, offset) => {
+            Reply::Piece(files::piece_here(world, content, offset).await)
+        }
+        Question::ClientHost => Reply::ClientHost(world.settings.client_host.clone()),
+        Question::GoOn(waiting) => {
+            let sessions = Sessions::new(world.clone());
+            Reply::Done(sessions.take_in(*waiting).await)
+        }
+    }
+}
+
+/// Ends a session whose name another node's session takes.
+async fn replace(world: &World, session: &FullJid) -> bool {
+    let Some(Place::Here(slot)) = world.directory.place(session) else {
+        return false;
+    };
+    let (ended, has_ended) = oneshot::channel();
+    world.directory.slots.send(slot, SessionMsg::Replace(ended));
+    timeout(REPLACE_PATIENCE, has_ended).await.is_ok()
+}
+
+/// Hands a session over to the node its client has come to.
+async fn hand_over(
+    world: &World,
+    node: NodeId,
+    account: &BareJid,
+    previd: &str,
+) -> Option<Box<Waiting>> {
+    let slot = world.resumables.slot(previd)?;
+    let published = world.directory.published(account.as_str())?;
+    if !published.has(slot) {
+        return None;
+    }
+    let (sender, session) = oneshot::channel();
+    let heir = Heir {
+        node: Some(node),
+        session: sender,
+    };
+    let conflict = StreamError::new(StreamCondition::Conflict);
+    let slots = &world.directory.slots;
+    slots.send(slot, SessionMsg::HandOver(conflict, heir));
+    let departing = timeout(STORE_PATIENCE, session).await.ok()?.ok()?;
+    Some(Box::new(departing.waiting))
+}

@@ -1,0 +1,485 @@
+//! What the nodes show each other: who is bound where, who is inside which room, and which
+//! components are connected.
+//!
+//! Owns: what is known of insiders, here and there. Does not own: how it gets from node to node
+//! (`klatsch_cluster` does, which knows no address), nor what is visible of accounts (the
+//! presence shards do). Every entry is written by the node that has it, so that a node that is
+//! gone takes its own with it and two nodes never argue.
+
+mod acks;
+mod insiders;
+mod records;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use klatsch_cluster::merge::{Presences, StartError, Status, Watcher};
+use klatsch_cluster::node_id::NodeId;
+use klatsch_cluster::presence::{Change, Why};
+use klatsch_protocol::channels;
+use klatsch_protocol::facts::{Resource, Views};
+use klatsch_protocol::features::muc::effect::Occupancy;
+use klatsch_protocol::jid::{BareJid, FullJid};
+use klatsch_protocol::stanza::Presence;
+use ractor::SpawnErr;
+use serde::{Deserialize, Serialize};
+
+pub use self::acks::Ack;
+use self::acks::Acks;
+use self::insiders::Insiders;
+pub use self::records::Record;
+use self::records::Records;
+use crate::absence::{self, Shown};
+use crate::directory::Place;
+use crate::presence_shard::{PresenceShardMsg, shard_of};
+use crate::room::RoomMsg;
+use crate::session::{SessionMsg, Waiting};
+use crate::slot::Slot;
+use crate::world::{World, now};
+
+/// A session that another node goes on with is shown by both for so long at most, so that
+/// nobody sees it go.
+const LINGERING: Duration = Duration::from_secs(10);
+
+/// What an entry is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Key {
+    /// A session.
+    Session(FullJid),
+    /// A session inside a room.
+    Inside(BareJid, FullJid),
+    /// An external component.
+    Component(BareJid),
+    /// How to go on with a session of this account, by its resumption id.
+    Resumption(BareJid, Box<str>),
+    /// A session shown on a topic of an app.
+    OnTopic(Box<str>, FullJid),
+}
+
+/// What a node shows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Entry {
+    /// What is seen of a session.
+    Session(Box<Resource>),
+    /// As whom it is in a room.
+    Inside(Box<Occupancy>),
+    /// A component is connected.
+    Component,
+    /// How far a session is.
+    Resumption(Box<Record>),
+    /// What it shows there.
+    OnTopic(Box<channels::Shown>),
+}
+
+impl Entry {
+    /// The presence of a session.
+    fn presence(&self) -> Option<&Arc<Presence>> {
+        match self {
+            Self::Session(resource) => resource.presence.as_ref(),
+            _ => None,
+        }
+    }
+}
+
+impl Key {
+    fn shard(&self) -> u16 {
+        match self {
+            Self::Session(jid) => shard_of(jid.bare_str()),
+            Self::Inside(room, _) => shard_of(room.as_str()),
+            Self::Component(host) => shard_of(host.as_str()),
+            Self::Resumption(account, _) => shard_of(account.as_str()),
+            Self::OnTopic(topic, _) => shard_of(topic),
+        }
+    }
+}
+
+/// A change that arrived from another node.
+pub type Arrived = Change<Key, Entry>;
+
+/// What this node shows the others, and what it knows from them.
+pub struct Replica {
+    presences: Presences<Key, Entry>,
+    me: NodeId,
+    insiders: Arc<Insiders>,
+    components: Arc<papaya::HashMap<BareJid, NodeId>>,
+    records: Arc<Records>,
+    lingering: Arc<Lingering>,
+    /// Records that have changed since others were shown.
+    unshown: Mutex<HashMap<Key, Record>>,
+    acks: Acks,
+}
+
+/// Entries of sessions that have gone to another node.
+type Lingering = Mutex<HashMap<Key, tokio::time::Instant>>;
+
+impl Replica {
+    /// Starts to show and to watch.
+    ///
+    /// # Errors
+    /// An actor could not be started, which nothing but a defect causes.
+    pub(crate) async fn start(world: &Arc<World>) -> Result<Option<Self>, SpawnErr> {
+        let Some(peers) = world.directory.peers() else {
+            return Ok(None);
+        };
+        let (insiders, components) = (Arc::default(), Arc::default());
+        let (records, lingering) = (Arc::default(), Arc::default());
+        let watch = Watch {
+            world: Arc::downgrade(world),
+            insiders: Arc::clone(&insiders),
+            components: Arc::clone(&components),
+            records: Arc::clone(&records),
+            lingering: Arc::clone(&lingering),
+        };
+        let settings = world.settings.replication.clone();
+        let link = peers.link().clone();
+        let started = Presences::start(settings, link, Arc::new(watch)).await;
+        let presences = started.map_err(|StartError::Spawn(error)| error)?;
+        let me = peers.members().me.node;
+        Ok(Some(Self {
+            presences,
+            me,
+            insiders,
+            components,
+            records,
+            lingering,
+            unshown: Mutex::default(),
+            acks: Acks::default(),
+        }))
+    }
+
+    /// What another node has sent.
+    pub(crate) fn receive(&self, from: NodeId, message: Bytes) {
+        self.presences.receive(from, message);
+    }
+
+    /// Something another node has sent may be lost.
+    pub(crate) fn missed(&self, from: NodeId) {
+        self.presences.missed(from);
+    }
+
+    /// How replication goes, for operators.
+    pub fn status(&self) -> Status {
+        self.presences.status()
+    }
+
+    fn set(&self, key: Key, entry: Option<Entry>, since: u64) {
+        self.presences.set(key.shard(), key, entry, since);
+    }
+
+    /// Shows what is seen of a session here, or that it has ended.
+    pub(crate) fn show(&self, jid: &FullJid, resource: Option<&Resource>, since: u64) {
+        let entry = resource.map(|it| Entry::Session(Box::new(it.clone())));
+        self.set(Key::Session(jid.clone()), entry, since);
+    }
+
+    /// A session here is inside a room, or no longer.
+    pub(crate) fn inside(&self, room: &BareJid, session: &FullJid, occupancy: Option<&Occupancy>) {
+        let key = Key::Inside(room.clone(), session.clone());
+        self.lingering().remove(&key);
+        self.insiders.put(room, session, self.me, occupancy);
+        let entry = occupancy.map(|it| Entry::Inside(Box::new(it.clone())));
+        self.set(key, entry, since_now());
+    }
+
+    /// A component is connected here, or no longer.
+    pub(crate) fn show_component(&self, host: &BareJid, is_connected: bool) {
+        let entry = is_connected.then_some(Entry::Component);
+        self.set(Key::Component(host.clone()), entry, since_now());
+    }
+
+    /// What a session here shows on a topic of an app, or that it shows nothing any more.
+    pub(crate) fn on_topic(&self, topic: &str, who: &FullJid, shown: Option<&channels::Shown>) {
+        let key = Key::OnTopic(topic.into(), who.clone());
+        let entry = shown.map(|it| Entry::OnTopic(Box::new(it.clone())));
+        self.set(key, entry, since_now());
+    }
+
+    /// The other node a component is connected to.
+    pub(crate) fn component(&self, host: &str) -> Option<(BareJid, NodeId)> {
+        let components = self.components.pin();
+        let found = components.get_key_value(host);
+        found.map(|(host, node)| (host.clone(), *node))
+    }
+
+    /// A session is so far now. Others see it a little later, with what else has changed.
+    pub(crate) fn record(&self, previd: &str, record: Record) {
+        let account = record.facts.jid.bare();
+        let key = Key::Resumption(account, previd.into());
+        let mut unshown = self.unshown.lock().expect("no holder panics");
+        unshown.insert(key, record);
+    }
+
+    /// A client wants to be told once the others know what has just been recorded.
+    pub(crate) fn acknowledge_when_known(&self, slot: Slot, ack: Ack) {
+        self.acks.ask(slot, ack);
+    }
+
+    /// Shows the records that have changed; answers who can be acknowledged.
+    pub(crate) fn show_records(&self) -> HashMap<Slot, Ack> {
+        // In this order: a record is there before anybody waits for it.
+        let known = self.acks.shown();
+        let changed = std::mem::take(&mut *self.unshown.lock().expect("no holder panics"));
+        for (key, record) in changed {
+            let entry = Entry::Resumption(Box::new(record));
+            self.set(key, Some(entry), since_now());
+        }
+        known
+    }
+
+    /// A session here can be resumed no longer, or is another node's.
+    pub(crate) fn forget_record(&self, account: &BareJid, previd: &str) {
+        let key = Key::Resumption(account.clone(), previd.into());
+        self.unshown.lock().expect("no holder panics").remove(&key);
+        self.set(key, None, since_now());
+    }
+
+    /// How much another node's session has handled, as far as is known here.
+    pub fn handled(&self, account: &BareJid, previd: &str) -> Option<u32> {
+        self.records.handled(account, previd)
+    }
+
+    /// The session of a node that is gone or does not answer. True: contacts have seen it go.
+    pub(crate) fn revive(
+        &self,
+        world: &World,
+        account: &BareJid,
+        previd: &str,
+        h: u32,
+    ) -> Option<(Waiting, bool)> {
+        let seen = |session: &FullJid| {
+            let view = world.directory.view(account);
+            let resource = view.resource(session).cloned();
+            (resource, self.insiders.rooms_of(session))
+        };
+        self.records.revive(account, previd, h, seen)
+    }
+
+    /// Tells whether contacts here have been told that a session has gone with its node, which
+    /// holds no longer.
+    pub(crate) fn take_told_gone(&self, session: &FullJid) -> bool {
+        self.records.found(session)
+    }
+
+    /// Another node goes on with a session: what is shown of it stays until that node shows it.
+    pub(crate) fn linger(&self, session: &FullJid, rooms: impl Iterator<Item = BareJid>) {
+        let until = tokio::time::Instant::now() + LINGERING;
+        let inside = rooms.map(|room| Key::Inside(room, session.clone()));
+        let keys = inside.chain([Key::Session(session.clone())]);
+        let mut lingering = self.lingering();
+        lingering.extend(keys.map(|key| (key, until)));
+    }
+
+    /// Stops showing what nobody has taken over in time.
+    pub(crate) fn sweep(&self, kept: Duration) {
+        let now = tokio::time::Instant::now();
+        self.records.sweep(now, kept);
+        let due =
+            |(key, until): (&Key, &tokio::time::Instant)| (*until <= now).then(|| key.clone());
+        let over: Vec<Key> = self.lingering().iter().filter_map(due).collect();
+        for key in over {
+            self.lingering().remove(&key);
+            self.set(key, None, since_now());
+        }
+        self.insiders.forget_lost(now);
+    }
+
+    /// Everybody who is inside a room, on whichever node.
+    pub fn insiders(&self, room: &BareJid) -> Vec<(FullJid, Occupancy)> {
+        self.insiders.of(room)
+    }
+
+    /// How many they are.
+    pub(crate) fn count(&self, room: &BareJid) -> u32 {
+        u32::try_from(self.insiders.count(room)).unwrap_or(u32::MAX)
+    }
+
+    /// Tells whether a node shows a session as inside.
+    pub(crate) fn is_inside(&self, room: &BareJid, session: &FullJid) -> bool {
+        self.insiders.has(room, session)
+    }
+
+    /// The rooms a session is inside.
+    pub(crate) fn rooms_of(&self, session: &FullJid) -> Vec<BareJid> {
+        let inside = self.insiders.rooms_of(session).into_iter();
+        inside.map(|occupancy| occupancy.room).collect()
+    }
+
+    /// Those of them whose sessions are on this node.
+    pub(crate) fn insiders_here(&self, room: &BareJid) -> Vec<FullJid> {
+        self.insiders.on(room, self.me)
+    }
+
+    /// Who was inside a room on a node that has just been lost.
+    pub(crate) fn lost_insiders(&self, room: &BareJid) -> Vec<(FullJid, Occupancy)> {
+        self.insiders.lost(room)
+    }
+
+    /// All rooms somebody is inside.
+    pub(crate) fn rooms(&self) -> Vec<BareJid> {
+        self.insiders.rooms()
+    }
+
+    fn lingering(&self) -> std::sync::MutexGuard<'_, HashMap<Key, tokio::time::Instant>> {
+        self.lingering.lock().expect("no holder panics")
+    }
+
+    /// Returns when it no longer works: a defect, after which this node has to begin another
+    /// life, for what it has shown is lost.
+    pub(crate) async fn ended(&self) {
+        self.presences.ended().await;
+    }
+
+    /// Stops showing anything.
+    pub(crate) async fn stop(&self) {
+        self.presences.stop().await;
+    }
+}
+
+/// When an entry began, milliseconds since 1970: of two nodes that have the same, the later has it.
+pub(crate) fn since_now() -> u64 {
+    u64::try_from(now().0 / 1000).unwrap_or(0)
+}
+
+/// Who hears what other nodes show.
+struct Watch {
+    world: Weak<World>,
+    insiders: Arc<Insiders>,
+    components: Arc<papaya::HashMap<BareJid, NodeId>>,
+    records: Arc<Records>,
+    lingering: Arc<Lingering>,
+}
+
+impl Watcher<Key, Entry> for Watch {
+    fn changed(&self, shard: u16, changes: Vec<Arrived>) {
+        let Some(world) = self.world.upgrade() else {
+            return;
+        };
+        let (mut sessions, mut told) = (Vec::new(), Vec::new());
+        for change in changes {
+            match &change.key {
+                Key::Session(session) => {
+                    told.extend(self.session_changed(&world, session, &change));
+                    sessions.push(change);
+                }
+                Key::Inside(room, session) => self.insider_changed(&world, room, session, &change),
+                Key::Component(host) => self.component_changed(host, &change),
+                Key::OnTopic(topic, session) => {
+                    let shown = match change.after {
+                        Some(Entry::OnTopic(shown)) => Some(*shown),
+                        _ => None,
+                    };
+                    world.topics.shown_elsewhere(topic, session, shown);
+                }
+                Key::Resumption(account, previd) => match change.after {
+                    Some(Entry::Resumption(record)) => {
+                        self.records.put(account, previd, change.node, *record);
+                    }
+                    _ => {
+                        let is_lost = change.why == Why::NodeDown;
+                        self.records.take(account, previd, change.node, is_lost);
+                    }
+                },
+            }
+        }
+        if sessions.is_empty() {
+            return;
+        }
+        absence::tell_contacts(&world, told);
+        // A shard that is being started again reads back what is published, and hears of the
+        // rest when it changes.
+        let _ = world
+            .registry
+            .shard(shard)
+            .cast(PresenceShardMsg::Remote(sessions));
+    }
+
+    /// The key of this node's entry is another node's too, and theirs began later.
+    fn lost(&self, key: Key) {
+        let Some(world) = self.world.upgrade() else {
+            return;
+        };
+        let lingers = self
+            .lingering
+            .lock()
+            .expect("no holder panics")
+            .remove(&key);
+        if lingers.is_some() {
+            if let Some(replica) = world.directory.replica() {
+                replica.set(key, None, since_now());
+            }
+            return;
+        }
+        if let Key::Session(jid) = key
+            && let Some(Place::Here(slot)) = world.directory.place(&jid)
+        {
+            world.directory.slots.send(slot, SessionMsg::Superseded);
+        }
+    }
+}
+
+impl Watch {
+    /// Answers what contacts here have to be told of a session: everything but a node's loss and
+    /// the return from it the session tells itself.
+    fn session_changed(&self, world: &World, session: &FullJid, change: &Arrived) -> Option<Shown> {
+        let is_followed = world.told.is_to_be_followed(session);
+        let before = change.before.as_ref().and_then(Entry::presence);
+        let after = change.after.as_ref().and_then(Entry::presence);
+        let is_told = match (&change.after, &change.before) {
+            // Contacts have seen it go, on whichever node it is back.
+            (Some(_), _) => {
+                self.records.found(session) || change.why == Why::NodeBack || is_followed
+            }
+            // It goes on here already: nobody has to see it go.
+            (None, _) if world.directory.slot(session).is_some() => false,
+            (None, Some(Entry::Session(resource))) if change.why == Why::NodeDown => {
+                // Kept as long as the session might come back.
+                self.records.leave_resource(session, resource);
+                true
+            }
+            (None, _) => is_followed,
+        };
+        let is_news = before.is_some() || after.is_some();
+        (is_told && is_news).then(|| Shown {
+            session: session.clone(),
+            presence: after.cloned(),
+        })
+    }
+
+    fn insider_changed(&self, world: &World, room: &BareJid, session: &FullJid, change: &Arrived) {
+        let place = world.directory.room(room.as_str());
+        match &change.after {
+            Some(Entry::Inside(occupancy)) => {
+                self.insiders
+                    .put(room, session, change.node, Some(occupancy));
+                if let Some(place) = place {
+                    let is_back = change.why == Why::NodeBack;
+                    let merge = RoomMsg::Merge(session.clone(), occupancy.clone(), is_back);
+                    // A room that has just ended looks at all of them when it begins.
+                    let _ = place.actor.cast(merge);
+                }
+            }
+            _ => {
+                let is_lost = change.why == Why::NodeDown;
+                if let (true, Some(Entry::Inside(occupancy))) = (is_lost, &change.before) {
+                    self.records.leave_room(session, occupancy);
+                }
+                if self.insiders.take(room, session, change.node, is_lost)
+                    && let Some(place) = place
+                {
+                    let _ = place.actor.cast(RoomMsg::Gone(session.clone()));
+                }
+            }
+        }
+    }
+
+    fn component_changed(&self, host: &BareJid, change: &Arrived) {
+        let components = self.components.pin();
+        match change.after {
+            Some(_) => drop(components.insert(host.clone(), change.node)),
+            None if components.get(host) == Some(&change.node) => drop(components.remove(host)),
+            None => {}
+        }
+    }
+}

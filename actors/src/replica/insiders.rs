@@ -1,0 +1,194 @@
+//! Who is inside which room, on whichever node, as their nodes say.
+//!
+//! A room that starts on a node finds its occupants here. Who was on a node that has just been
+//! lost is remembered for a while: the room that starts elsewhere must be able to say that they
+//! have gone.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use klatsch_cluster::node_id::NodeId;
+use klatsch_protocol::features::muc::effect::Occupancy;
+use klatsch_protocol::jid::{BareJid, FullJid};
+use tokio::time::Instant;
+
+/// A room whose node was lost is up on another within five seconds; after this whoever was lost
+/// has been told of, or nobody was left to be told.
+const REMEMBERED: Duration = Duration::from_secs(30);
+
+/// The rooms.
+#[derive(Default)]
+pub(super) struct Insiders {
+    rooms: Mutex<HashMap<BareJid, Room>>,
+}
+
+#[derive(Default)]
+struct Room {
+    inside: BTreeMap<FullJid, (NodeId, Occupancy)>,
+    lost: Vec<(FullJid, Occupancy, Instant)>,
+}
+
+impl Insiders {
+    /// A session of this node is inside, or (`None`) no longer.
+    pub(super) fn put(
+        &self,
+        room: &BareJid,
+        session: &FullJid,
+        node: NodeId,
+        occupancy: Option<&Occupancy>,
+    ) {
+        let Some(occupancy) = occupancy else {
+            self.take(room, session, node, false);
+            return;
+        };
+        self.with(room, |insiders| {
+            insiders.lost.retain(|(lost, ..)| lost != session);
+            let inside = (node, occupancy.clone());
+            insiders.inside.insert(session.clone(), inside);
+        });
+    }
+
+    /// A session is not inside any more, if this node still has it; tells whether it had.
+    pub(super) fn take(
+        &self,
+        room: &BareJid,
+        session: &FullJid,
+        node: NodeId,
+        is_lost: bool,
+    ) -> bool {
+        self.with(room, |insiders| {
+            if insiders.inside.get(session).is_none_or(|it| it.0 != node) {
+                return false;
+            }
+            if let Some((_, occupancy)) = insiders.inside.remove(session)
+                && is_lost
+            {
+                let lost = (session.clone(), occupancy, Instant::now());
+                insiders.lost.push(lost);
+            }
+            true
+        })
+    }
+
+    pub(super) fn of(&self, room: &BareJid) -> Vec<(FullJid, Occupancy)> {
+        self.with(room, |insiders| {
+            let inside = insiders.inside.iter();
+            let inside =
+                inside.map(|(session, (_, occupancy))| (session.clone(), occupancy.clone()));
+            inside.collect()
+        })
+    }
+
+    pub(super) fn has(&self, room: &BareJid, session: &FullJid) -> bool {
+        let rooms = self.rooms.lock().expect("no holder panics");
+        rooms
+            .get(room)
+            .is_some_and(|room| room.inside.contains_key(session))
+    }
+
+    pub(super) fn count(&self, room: &BareJid) -> usize {
+        let rooms = self.rooms.lock().expect("no holder panics");
+        rooms.get(room).map_or(0, |room| room.inside.len())
+    }
+
+    pub(super) fn on(&self, room: &BareJid, node: NodeId) -> Vec<FullJid> {
+        self.with(room, |insiders| {
+            let inside = insiders.inside.iter();
+            let there = inside.filter(|(_, (of, _))| *of == node);
+            there.map(|(session, _)| session.clone()).collect()
+        })
+    }
+
+    pub(super) fn lost(&self, room: &BareJid) -> Vec<(FullJid, Occupancy)> {
+        self.with(room, |insiders| {
+            let lost = insiders.lost.iter();
+            lost.map(|(session, occupancy, _)| (session.clone(), occupancy.clone()))
+                .collect()
+        })
+    }
+
+    pub(super) fn rooms_of(&self, session: &FullJid) -> Vec<Occupancy> {
+        let rooms = self.rooms.lock().expect("no holder panics");
+        let inside = rooms.values().filter_map(|room| room.inside.get(session));
+        inside.map(|(_, occupancy)| occupancy.clone()).collect()
+    }
+
+    pub(super) fn rooms(&self) -> Vec<BareJid> {
+        let rooms = self.rooms.lock().expect("no holder panics");
+        let inhabited = rooms.iter().filter(|(_, room)| !room.inside.is_empty());
+        inhabited.map(|(jid, _)| jid.clone()).collect()
+    }
+
+    pub(super) fn forget_lost(&self, now: Instant) {
+        let mut rooms = self.rooms.lock().expect("no holder panics");
+        rooms.retain(|_, room| {
+            room.lost
+                .retain(|(.., at)| now.duration_since(*at) < REMEMBERED);
+            !room.is_empty()
+        });
+    }
+
+    fn with<A>(&self, room: &BareJid, change: impl FnOnce(&mut Room) -> A) -> A {
+        let mut rooms = self.rooms.lock().expect("no holder panics");
+        let answer = change(rooms.entry(room.clone()).or_default());
+        if rooms.get(room).is_some_and(Room::is_empty) {
+            rooms.remove(room);
+        }
+        answer
+    }
+}
+
+impl Room {
+    fn is_empty(&self) -> bool {
+        self.inside.is_empty() && self.lost.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use klatsch_protocol::features::muc::role::Role;
+    use klatsch_protocol::stanza::Presence;
+    use klatsch_protocol::time::Timestamp;
+
+    use super::*;
+
+    fn room() -> BareJid {
+        BareJid::parse("r@conference.x").unwrap()
+    }
+
+    fn session() -> FullJid {
+        FullJid::parse("a@x/r").unwrap()
+    }
+
+    fn occupancy() -> Occupancy {
+        Occupancy {
+            room: room(),
+            nick: "a".into(),
+            role: Role::Participant,
+            joined: Timestamp(1),
+            presence: Box::new(Presence::default()),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_was_on_a_lost_node_is_remembered_for_a_while() {
+        let insiders = Insiders::default();
+        insiders.put(&room(), &session(), NodeId(2), Some(&occupancy()));
+        assert!(insiders.take(&room(), &session(), NodeId(2), true));
+        assert!(insiders.of(&room()).is_empty());
+        assert_eq!(insiders.lost(&room()).len(), 1);
+        tokio::time::advance(REMEMBERED).await;
+        insiders.forget_lost(Instant::now());
+        assert!(insiders.lost(&room()).is_empty() && insiders.rooms().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_no_longer_has_a_session_takes_it_out_of_nothing() {
+        let insiders = Insiders::default();
+        insiders.put(&room(), &session(), NodeId(2), Some(&occupancy()));
+        insiders.put(&room(), &session(), NodeId(3), Some(&occupancy()));
+        assert!(!insiders.take(&room(), &session(), NodeId(2), true));
+        assert_eq!(insiders.of(&room()).len(), 1);
+    }
+}

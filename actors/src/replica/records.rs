@@ -1,0 +1,266 @@
+//! Resume records: what another node needs to go on with a session whose node is gone
+//! (XEP-0198 §5).
+//!
+//! A record is a little old, and nothing is lost by that: what the client has not acknowledged
+//! is read from the logs again, what it sends again is recognised there (D2). What stands in no
+//! log is lost with the node.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use klatsch_cluster::node_id::NodeId;
+use klatsch_protocol::facts::{Resource, SessionFacts};
+use klatsch_protocol::features::muc::effect::Occupancy;
+use klatsch_protocol::jid::{BareJid, FullJid};
+use klatsch_protocol::stream::sm::Sm;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use crate::session::{Cursor, Membership, Session, Waiting};
+
+/// The resume record of a session.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// What it knows of itself, but for its presence, which is shown anyway.
+    pub facts: SessionFacts,
+    /// What has been handled of its client's stanzas.
+    pub handled: u32,
+    /// Entries of its account's log before this one are acknowledged.
+    pub next: u64,
+    /// The same for the rooms it is in.
+    pub rooms: Vec<(BareJid, u64)>,
+}
+
+impl Record {
+    /// The record of a session.
+    pub fn of(session: &Session, sm: &Sm) -> Self {
+        let mut facts = session.facts.clone();
+        facts.presence = None;
+        let position = session.cursor.position() + 1;
+        let rooms = session.rooms.iter().filter_map(|(room, inside)| {
+            let next = inside.cursor.as_ref()?.position() + 1;
+            let unacked = sm.first_unacked_in_room(room).unwrap_or(next);
+            Some((room.clone(), next.min(unacked)))
+        });
+        Self {
+            facts,
+            handled: sm.handled(),
+            next: position.min(sm.first_unacked_entry().unwrap_or(position)),
+            rooms: rooms.collect(),
+        }
+    }
+
+    /// The session, for a client that has handled so many stanzas.
+    fn revive(self, previd: String, h: u32, left: Left) -> Waiting {
+        let mut facts = self.facts;
+        let presence = left.resource.and_then(|resource| resource.presence);
+        facts.presence = presence.map(|presence| Box::new((*presence).clone()));
+        let next: BTreeMap<BareJid, u64> = self.rooms.into_iter().collect();
+        let rooms = left.rooms.into_iter().map(|occupancy| {
+            let next = next.get(&occupancy.room);
+            let cursor = next.map(|next| Cursor::at(next.saturating_sub(1)));
+            let membership = Membership { occupancy, cursor };
+            (membership.occupancy.room.clone(), membership)
+        });
+        Waiting {
+            session: Session {
+                facts,
+                sm: Some(Sm::revived(previd, self.handled, h)),
+                cursor: Cursor::at(self.next.saturating_sub(1)),
+                rooms: rooms.collect(),
+            },
+            held: Vec::new(),
+        }
+    }
+}
+
+/// What else is known of a session whose node is gone.
+#[derive(Default)]
+struct Left {
+    resource: Option<Resource>,
+    rooms: Vec<Occupancy>,
+}
+
+/// A session of another node.
+struct Known {
+    node: NodeId,
+    record: Record,
+}
+
+/// The records of other nodes' sessions, and what was left by nodes that are gone.
+#[derive(Default)]
+pub(super) struct Records {
+    known: Mutex<HashMap<(BareJid, String), Known>>,
+    left: Mutex<HashMap<FullJid, (Left, Instant)>>,
+    over: Mutex<HashMap<(BareJid, String), (Record, Instant)>>,
+}
+
+impl Records {
+    /// A node says how far a session is.
+    pub(super) fn put(&self, account: &BareJid, previd: &str, node: NodeId, record: Record) {
+        let key = (account.clone(), previd.to_owned());
+        self.over.lock().expect("no holder panics").remove(&key);
+        let mut known = self.known.lock().expect("no holder panics");
+        known.insert(key, Known { node, record });
+    }
+
+    /// A node has a session no longer; true: because it is gone itself.
+    pub(super) fn take(&self, account: &BareJid, previd: &str, node: NodeId, is_lost: bool) {
+        let key = (account.clone(), previd.to_owned());
+        let mut known = self.known.lock().expect("no holder panics");
+        if known.get(&key).is_none_or(|it| it.node != node) {
+            return;
+        }
+        let taken = known.remove(&key);
+        if let (Some(known), true) = (taken, is_lost) {
+            let mut over = self.over.lock().expect("no holder panics");
+            over.insert(key, (known.record, Instant::now()));
+        }
+    }
+
+    pub(super) fn handled(&self, account: &BareJid, previd: &str) -> Option<u32> {
+        let known = self.known.lock().expect("no holder panics");
+        let known = known.get(&(account.clone(), previd.to_owned()))?;
+        Some(known.record.handled)
+    }
+
+    /// What a node showed of a session that is gone with it.
+    pub(super) fn leave_resource(&self, session: &FullJid, resource: &Resource) {
+        self.leave(session, |left| left.resource = Some(resource.clone()));
+    }
+
+    /// A room in which such a session was.
+    pub(super) fn leave_room(&self, session: &FullJid, occupancy: &Occupancy) {
+        self.leave(session, |left| left.rooms.push(occupancy.clone()));
+    }
+
+    fn leave(&self, session: &FullJid, change: impl FnOnce(&mut Left)) {
+        let mut all = self.left.lock().expect("no holder panics");
+        let entry = all.entry(session.clone());
+        let (left, at) = entry.or_insert_with(|| (Left::default(), Instant::now()));
+        *at = Instant::now();
+        change(left);
+    }
+
+    /// The session is somewhere again; true: it had gone with its node.
+    pub(super) fn found(&self, session: &FullJid) -> bool {
+        let mut left = self.left.lock().expect("no holder panics");
+        left.remove(session).is_some()
+    }
+
+    /// The session of a node that is gone or does not answer, from its record; `seen` is what is
+    /// still shown of it. True: contacts have seen it go.
+    pub(super) fn revive(
+        &self,
+        account: &BareJid,
+        previd: &str,
+        h: u32,
+        seen: impl FnOnce(&FullJid) -> (Option<Resource>, Vec<Occupancy>),
+    ) -> Option<(Waiting, bool)> {
+        let key = (account.clone(), previd.to_owned());
+        let known = self.known.lock().expect("no holder panics").remove(&key);
+        let (record, is_over) = match known {
+            Some(known) => (known.record, false),
+            None => {
+                let mut over = self.over.lock().expect("no holder panics");
+                (over.remove(&key)?.0, true)
+            }
+        };
+        let session = record.facts.jid.clone();
+        let mut all = self.left.lock().expect("no holder panics");
+        let left = match all.remove(&session) {
+            Some((left, _)) => left,
+            None => {
+                let (resource, rooms) = seen(&session);
+                Left { resource, rooms }
+            }
+        };
+        Some((record.revive(previd.to_owned(), h, left), is_over))
+    }
+
+    /// Forgets what was left longer ago than a session is kept for its client.
+    pub(super) fn sweep(&self, now: Instant, kept: Duration) {
+        let is_kept = |at: &Instant| now.duration_since(*at) < kept;
+        let mut left = self.left.lock().expect("no holder panics");
+        left.retain(|_, (_, at)| is_kept(at));
+        let mut over = self.over.lock().expect("no holder panics");
+        over.retain(|_, (_, at)| is_kept(at));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use klatsch_protocol::stream::sm::Unacked;
+
+    use super::*;
+
+    fn account() -> BareJid {
+        BareJid::parse("a@x").unwrap()
+    }
+
+    fn session() -> Session {
+        let jid = FullJid::parse("a@x/phone").unwrap();
+        let mut session = Session::new(jid, Default::default(), 9);
+        let mut sm = Sm::new("previd".into());
+        sm.count_handled();
+        sm.count_sent(Unacked::Entry {
+            id: 7,
+            share: klatsch_protocol::routing::Share::Nothing,
+        });
+        session.sm = Some(sm);
+        session
+    }
+
+    fn record() -> Record {
+        let session = session();
+        Record::of(&session, session.sm.as_ref().unwrap())
+    }
+
+    fn nothing(_: &FullJid) -> (Option<Resource>, Vec<Occupancy>) {
+        (None, Vec::new())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_goes_on_before_what_its_client_has_not_acknowledged() {
+        let records = Records::default();
+        records.put(&account(), "previd", NodeId(2), record());
+        let (waiting, is_over) = records.revive(&account(), "previd", 40, nothing).unwrap();
+        assert!(!is_over);
+        assert_eq!(waiting.session.cursor.position(), 6);
+        let mut sm = waiting.session.sm.unwrap();
+        assert_eq!((sm.handled(), sm.unacked_len()), (1, 0));
+        assert!(sm.acknowledge(40).is_ok(), "the client's own count holds");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_record_of_a_node_that_is_gone_is_kept_as_long_as_a_session() {
+        let records = Records::default();
+        records.put(&account(), "previd", NodeId(2), record());
+        records.take(&account(), "previd", NodeId(2), true);
+        let kept = Duration::from_secs(300);
+        records.sweep(Instant::now(), kept);
+        assert!(records.revive(&account(), "previd", 0, nothing).unwrap().1);
+        records.put(&account(), "previd", NodeId(2), record());
+        records.take(&account(), "previd", NodeId(2), true);
+        tokio::time::advance(kept).await;
+        records.sweep(Instant::now(), kept);
+        assert!(records.revive(&account(), "previd", 0, nothing).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a13_a_record_opens_for_its_own_account_alone() {
+        let records = Records::default();
+        records.put(&account(), "previd", NodeId(2), record());
+        let other = BareJid::parse("b@x").unwrap();
+        assert!(records.revive(&other, "previd", 0, nothing).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_that_has_ended_leaves_no_record() {
+        let records = Records::default();
+        records.put(&account(), "previd", NodeId(2), record());
+        records.take(&account(), "previd", NodeId(2), false);
+        assert!(records.revive(&account(), "previd", 0, nothing).is_none());
+    }
+}

@@ -1,0 +1,274 @@
+//! Sessions that go from node to node: their clients come to another one (XEP-0198 §5), or their
+//! node stops. Then clients are told where the session goes (RFC 6120 §4.9.3.19), if that node
+//! has a host of its own for them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use klatsch_cluster::node_id::NodeId;
+use klatsch_cluster::placement;
+use klatsch_protocol::jid::{BareJid, FullJid};
+use klatsch_protocol::stanza::{StreamCondition, StreamError};
+use ractor::ActorRef;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::{REPLACE_PATIENCE, Sessions};
+use crate::absence::ago;
+use crate::directory::Place;
+use crate::news::KEPT;
+use crate::peers::Peers;
+use crate::peers::envelope::{Question, Reply};
+use crate::session::{Departing, Heir, Left, SessionMsg, Waiting};
+use crate::slot::Slot;
+use crate::world::STORE_PATIENCE;
+
+/// A session that is handed over may have to wait for a commit; its client waits too.
+const TAKING_OVER: Duration = STORE_PATIENCE;
+
+/// Mail for a session that moves may be on its way for so long.
+const ON_ITS_WAY: Duration = Duration::from_secs(10);
+
+/// So many sessions are handed over at once, even of a node that has few.
+const SLICE_MIN: usize = 50;
+
+/// So many of them are on their way to other nodes at the same moment: each costs its new node
+/// some reads of the store.
+const HANDED_AT_ONCE: usize = 32;
+
+/// A client that has lost its connection is back within that, and the next ones come.
+const BETWEEN_SLICES: Duration = Duration::from_secs(1);
+
+/// A node that does not say at once where clients reach it has not been asked.
+const ASKING: Duration = Duration::from_secs(2);
+
+/// Where clients reach nodes.
+pub(super) type ClientHosts = HashMap<NodeId, String>;
+
+impl Sessions {
+    /// Another node's session has this name and ends. One that is not reached ends when it is:
+    /// of two with one name the later keeps it.
+    pub(super) async fn replace_there(&self, node: NodeId, jid: &FullJid) {
+        if let Some(peers) = self.world.directory.peers() {
+            let question = Question::Replace(jid.clone());
+            let _ = peers.ask(node, question, REPLACE_PATIENCE).await;
+        }
+    }
+
+    /// Brings a session here from whichever node has it, or had it.
+    pub(super) async fn take_over(
+        &self,
+        account: &BareJid,
+        previd: &str,
+        h: u32,
+    ) -> Option<ActorRef<SessionMsg>> {
+        let peers = self.world.directory.peers()?;
+        for node in self.nodes_of(account) {
+            let question = Question::TakeOver {
+                account: account.clone(),
+                previd: previd.to_owned(),
+            };
+            if let Some(Reply::Session(Some(waiting))) =
+                peers.ask(node, question, TAKING_OVER).await
+            {
+                if self.is_here(&waiting) {
+                    return self.resumable_here(account, previd);
+                }
+                return self.go_on(*waiting).await;
+            }
+        }
+        let replica = peers.replica()?;
+        let revived = replica.revive(&self.world, account, previd, h);
+        let Some((waiting, has_gone)) = revived else {
+            return self.take_up_put_away(account, previd).await;
+        };
+        let jid = waiting.session.facts.jid.clone();
+        tracing::info!(%jid, "a session goes on without its node");
+        let actor = self.take_up_one(waiting).await?;
+        // Its node may have been given up just now.
+        let has_gone = replica.take_told_gone(&jid) || has_gone;
+        // One that has ended already tells nobody anything.
+        let since = ago(KEPT);
+        let _ = actor.cast(SessionMsg::GoesOn { since, has_gone });
+        Some(actor)
+    }
+
+    /// Takes a session in that another node gives away; false: it cannot go on here. One whose
+    /// client was faster, and has had it brought here or has begun another, is settled.
+    pub async fn take_in(&self, waiting: Waiting) -> bool {
+        self.is_here(&waiting) || self.go_on(waiting).await.is_some()
+    }
+
+    /// Whether a session of this name is here.
+    fn is_here(&self, waiting: &Waiting) -> bool {
+        let place = self.world.directory.place(&waiting.session.facts.jid);
+        matches!(place, Some(Place::Here(_)))
+    }
+
+    fn resumable_here(&self, account: &BareJid, previd: &str) -> Option<ActorRef<SessionMsg>> {
+        let slot = self.world.resumables.slot(previd)?;
+        self.owns(account, slot).then_some(())?;
+        self.world.directory.slots.get(slot)
+    }
+
+    /// Takes a session up that another node has handed over. What is on its way to it there
+    /// comes after it, or is lost.
+    pub(crate) async fn go_on(&self, waiting: Waiting) -> Option<ActorRef<SessionMsg>> {
+        let actor = self.take_up_one(waiting).await?;
+        let (since, has_gone) = (ago(ON_ITS_WAY), false);
+        // One that has ended already misses nothing.
+        let _ = actor.cast(SessionMsg::GoesOn { since, has_gone });
+        Some(actor)
+    }
+
+    /// A session that a node has put away that is not back yet.
+    async fn take_up_put_away(
+        &self,
+        account: &BareJid,
+        previd: &str,
+    ) -> Option<ActorRef<SessionMsg>> {
+        self.take_up_of(account, previd).await;
+        self.resumable_here(account, previd)
+    }
+
+    /// The other nodes that have sessions of an account.
+    fn nodes_of(&self, account: &BareJid) -> Vec<NodeId> {
+        let published = self.world.directory.published(account.as_str());
+        published.map_or_else(Vec::new, |published| published.nodes())
+    }
+
+    /// Gives the sessions of this node to the others, a hundredth of them at a time, so that
+    /// their clients do not all come back at once. Those that cannot be resumed end; what no
+    /// other node takes stays.
+    pub async fn hand_over_all(&self) {
+        let sessions = self.sessions_here();
+        let hosts = self.client_hosts().await;
+        let at_once = (sessions.len() / 100).max(SLICE_MIN);
+        for (number, slice) in sessions.chunks(at_once).enumerate() {
+            if number > 0 {
+                sleep(BETWEEN_SLICES).await;
+            }
+            let deadline = Instant::now() + TAKING_OVER;
+            for departing in self.hand_over_these(slice, &hosts, deadline).await {
+                self.tell(departing.slot, Left::Nowhere);
+            }
+        }
+    }
+
+    /// Gives sessions to other nodes, some at a time; answers those that nobody takes. Those
+    /// that are not ready before the deadline stay.
+    pub(super) async fn hand_over_these(
+        &self,
+        sessions: &[(FullJid, Slot)],
+        hosts: &ClientHosts,
+        deadline: Instant,
+    ) -> Vec<Departing> {
+        let homes = self.world.directory.peers().map(homes_elsewhere);
+        let homes = homes.unwrap_or_default();
+        let turns = Arc::new(Semaphore::new(HANDED_AT_ONCE));
+        let mut under_way = JoinSet::new();
+        for (jid, slot) in sessions {
+            let host = heir_of(jid, &homes).and_then(|node| hosts.get(&node));
+            let asked = self.ask_for(*slot, host.map(String::as_str));
+            let (sessions, turns) = (self.clone(), Arc::clone(&turns));
+            under_way.spawn(async move {
+                // Otherwise it has ended, or its store does not answer in time: then it stays.
+                let departing = timeout_at(deadline, asked).await.ok()?.ok()?;
+                let _turn = turns.acquire().await.ok()?;
+                sessions.give_away(*departing).await
+            });
+        }
+        let mut left = Vec::new();
+        while let Some(departing) = under_way.join_next().await {
+            left.extend(departing.ok().flatten());
+        }
+        left
+    }
+
+    /// Gives a session to another node, where its client finds it; answers one that nobody takes.
+    async fn give_away(&self, departing: Departing) -> Option<Departing> {
+        let Some(peers) = self.world.directory.peers() else {
+            return Some(departing);
+        };
+        let mut homes = homes_elsewhere(peers);
+        while let Some(node) = heir_of(&departing.waiting.session.facts.jid, &homes) {
+            let question = Question::GoOn(Box::new(departing.waiting.clone()));
+            if peers.ask(node, question, TAKING_OVER).await == Some(Reply::Done(true)) {
+                self.tell(departing.slot, Left::To(node));
+                return None;
+            }
+            homes.retain(|other| *other != node);
+        }
+        Some(departing)
+    }
+
+    /// Says what has become of a session that was handed over.
+    pub(super) fn tell(&self, slot: Slot, left: Left) {
+        // One that its client has had brought elsewhere meanwhile is gone.
+        self.world
+            .directory
+            .slots
+            .send(slot, SessionMsg::Left(left));
+    }
+
+    /// How many sessions are on this node.
+    pub fn count_here(&self) -> usize {
+        self.sessions_here().len()
+    }
+
+    pub(super) fn sessions_here(&self) -> Vec<(FullJid, Slot)> {
+        let all = self.world.directory.all(|_| true);
+        let here = all.iter().flat_map(|(_, published)| published.here());
+        here.map(|(resource, slot)| (resource.jid.clone(), slot))
+            .collect()
+    }
+
+    /// Where clients reach the other nodes, as far as these say so.
+    pub(super) async fn client_hosts(&self) -> ClientHosts {
+        let Some(peers) = self.world.directory.peers() else {
+            return ClientHosts::new();
+        };
+        let homes = homes_elsewhere(peers);
+        let asked = homes.into_iter().map(|node| {
+            let peers = Arc::clone(peers);
+            let asking = async move { peers.ask(node, Question::ClientHost, ASKING).await };
+            (node, tokio::spawn(asking))
+        });
+        let asked: Vec<_> = asked.collect();
+        let mut hosts = ClientHosts::new();
+        for (node, answer) in asked {
+            if let Ok(Some(Reply::ClientHost(Some(host)))) = answer.await {
+                hosts.insert(node, host);
+            }
+        }
+        hosts
+    }
+
+    fn ask_for(&self, slot: Slot, host: Option<&str>) -> oneshot::Receiver<Box<Departing>> {
+        let (sender, session) = oneshot::channel();
+        let heir = Heir {
+            node: None,
+            session: sender,
+        };
+        let stops = || StreamError::new(StreamCondition::SystemShutdown);
+        let error = host.map_or_else(stops, StreamError::see_other_host);
+        let slots = &self.world.directory.slots;
+        slots.send(slot, SessionMsg::HandOver(error, heir));
+        session
+    }
+}
+
+/// The other nodes that sessions may go to.
+fn homes_elsewhere(peers: &Arc<Peers>) -> Vec<NodeId> {
+    let members = peers.members();
+    let mut homes = members.homes();
+    homes.retain(|node| *node != members.me.node);
+    homes
+}
+
+/// Which of these goes on with a session.
+fn heir_of(jid: &FullJid, homes: &[NodeId]) -> Option<NodeId> {
+    placement::home(jid.as_str().as_bytes(), homes)
+}

@@ -1,0 +1,549 @@
+//! One slice of the keys on one node: what the node itself has written, its copies of what
+//! others have, what readers see of them, and what they have not been told yet.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use super::replica::apply::{Stage, Step};
+use super::snapshot::{Entry, Snapshot};
+use super::view::View;
+use super::wire::{Beaten, Delta, Rank, to_adds, to_gaps};
+use super::{Change, Key, Value, Why};
+use crate::node_id::{Incarnation, Life, NodeId};
+
+/// Readers are told so many differences at a time: more follow a moment later, so that other
+/// work of the actor gets its turn.
+const CHANGES_MAX: usize = 4096;
+
+/// That moment.
+const CHANGES_PAUSE: Duration = Duration::from_millis(20);
+
+/// Whether a session has lost to one of a node that has just come back is judged so much
+/// later, when it is known what that node has now.
+const JUDGE_LATER: Duration = Duration::from_millis(200);
+
+/// A slice.
+#[derive(Debug)]
+pub struct Shard<K, V> {
+    number: u16,
+    me: Life,
+    own: Snapshot<K, V>,
+    dots: HashMap<K, u64>,
+    sent: u64,
+    pub(super) copies: BTreeMap<NodeId, Held<K, V>>,
+    view: View<K>,
+    pending: BTreeMap<K, Pending<V>>,
+    urgent: Vec<K>,
+    due: Option<Duration>,
+    beaten: BTreeSet<K>,
+    /// The nodes that have a copy, this one among them if it is one.
+    pub(super) replicas: Vec<NodeId>,
+    pub(super) first_comes_wins: bool,
+}
+
+/// A copy of what another node has written.
+#[derive(Debug)]
+pub struct Held<K, V> {
+    /// The life of the node.
+    pub incarnation: Incarnation,
+    /// What it has written.
+    pub snapshot: Snapshot<K, V>,
+    /// What has come of a later version, while it comes in parts.
+    pub(super) stage: Option<Stage<K, V>>,
+    /// The fingerprint was wrong: all of it is asked for.
+    pub(super) is_doubtful: bool,
+    /// Its entries are claims of the view.
+    pub(super) is_shown: bool,
+}
+
+/// A key whose readers have not been told what they see now.
+#[derive(Debug)]
+struct Pending<V> {
+    before: Option<Seen<V>>,
+    why: Why,
+}
+
+#[derive(Debug)]
+struct Seen<V> {
+    claim: Rank,
+    value: V,
+}
+
+/// Why something changes, and when readers are told.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cause {
+    pub(super) why: Why,
+    /// `None`: at once.
+    pub(super) due: Option<Duration>,
+}
+
+impl Cause {
+    pub(super) const SAID: Self = Self {
+        why: Why::Said,
+        due: None,
+    };
+}
+
+/// What is to be said about a shard now.
+#[derive(Debug)]
+pub(super) struct Told<K, V> {
+    pub(super) changes: Vec<Change<K, V>>,
+    pub(super) lost: Vec<K>,
+    pub(super) beaten: Vec<(NodeId, Beaten)>,
+}
+
+/// What this node has written since it last told others.
+#[derive(Debug)]
+pub(super) enum Unsent<K, V> {
+    Nothing,
+    Delta(Delta<K, V>),
+    /// So much that others had better ask for it.
+    TooMuch,
+}
+
+impl<K: Key, V: Value> Held<K, V> {
+    fn rank(&self, node: NodeId, dot: u64, entry: &Entry<K, V>) -> Rank {
+        Rank {
+            since: entry.since,
+            incarnation: self.incarnation,
+            node,
+            dot,
+        }
+    }
+
+    /// Where it stands, or what comes in parts does: version, dot, how many, fingerprint.
+    pub(super) fn position(&self) -> (u64, u64, usize, u64) {
+        if let Some(stage) = &self.stage {
+            return stage.position();
+        }
+        if self.is_doubtful {
+            return (0, 0, 0, 0);
+        }
+        let (version, len) = (self.snapshot.version(), self.snapshot.len());
+        (version, version, len, self.snapshot.fingerprint())
+    }
+
+    fn claims(&self, node: NodeId) -> Vec<(K, Rank)> {
+        let entries = self.snapshot.entries();
+        let claims = entries.map(|(dot, entry)| (entry.key.clone(), self.rank(node, dot, entry)));
+        claims.collect()
+    }
+}
+
+impl<K: Key, V: Value> Shard<K, V> {
+    pub(super) fn new(number: u16, me: Life) -> Self {
+        Self {
+            number,
+            me,
+            own: Snapshot::default(),
+            dots: HashMap::new(),
+            sent: 0,
+            copies: BTreeMap::new(),
+            view: View::default(),
+            pending: BTreeMap::new(),
+            urgent: Vec::new(),
+            due: None,
+            beaten: BTreeSet::new(),
+            replicas: vec![me.node],
+            first_comes_wins: false,
+        }
+    }
+
+    /// Its number.
+    pub fn number(&self) -> u16 {
+        self.number
+    }
+
+    /// What this node has written.
+    pub fn own(&self) -> &Snapshot<K, V> {
+        &self.own
+    }
+
+    /// The copy of what another node has written.
+    pub fn copy(&self, node: NodeId) -> Option<&Held<K, V>> {
+        self.copies.get(&node)
+    }
+
+    /// The copies of what other nodes have written.
+    pub fn copies(&self) -> impl Iterator<Item = (NodeId, &Held<K, V>)> {
+        self.copies.iter().map(|(node, held)| (*node, held))
+    }
+
+    /// The nodes that have a copy.
+    pub fn replicas(&self) -> &[NodeId] {
+        &self.replicas
+    }
+
+    /// This node has copies of what others write here.
+    pub fn is_wanted(&self) -> bool {
+        self.replicas.contains(&self.me.node)
+    }
+
+    /// What is seen, of this node and of others: key, claim, value; in no order.
+    pub fn visible(&self) -> impl Iterator<Item = (&K, Rank, &V)> {
+        let winners = self.view.winners();
+        winners.filter_map(|(key, claim)| Some((key, claim, &self.entry(claim)?.value)))
+    }
+
+    fn entry(&self, claim: Rank) -> Option<&Entry<K, V>> {
+        if claim.node == self.me.node {
+            return self.own.entry(claim.dot);
+        }
+        self.copies.get(&claim.node)?.snapshot.entry(claim.dot)
+    }
+
+    /// An entry of this node; tells whether that changes anything.
+    pub(super) fn set(&mut self, key: K, value: Option<V>, since: u64) -> bool {
+        let old = self.dots.get(&key).copied();
+        let since = self.began(&key, since);
+        if !self.differs(old, value.as_ref(), since) {
+            return false;
+        }
+        if self.is_claimed_elsewhere(&key) {
+            self.touch(&key, Cause::SAID);
+        }
+        if let Some(claim) = old.and_then(|dot| self.own_claim(dot)) {
+            self.view.remove(&key, claim);
+        }
+        match (value, old) {
+            (Some(value), old) => self.write(key, value, since, old),
+            (None, Some(old)) => self.erase(&key, old),
+            (None, None) => {}
+        }
+        true
+    }
+
+    /// When what is claimed here now began. A node that knows of another's claim comes after
+    /// it, whatever the clocks of the two say; between claims that know nothing of each other
+    /// clocks decide. What goes on here began when it did.
+    fn began(&self, key: &K, since: u64) -> u64 {
+        match self.own_since(key) {
+            Some(began) if began >= since => began,
+            _ => since.max(self.since_elsewhere(key).map_or(0, |it| it + 1)),
+        }
+    }
+
+    /// When this node's entry under a key began.
+    pub(super) fn own_since(&self, key: &K) -> Option<u64> {
+        let dot = self.dots.get(key)?;
+        Some(self.own.entry(*dot)?.since)
+    }
+
+    fn since_elsewhere(&self, key: &K) -> Option<u64> {
+        let claims = self.view.winner(key).into_iter();
+        let claims = claims.chain(self.view.rivals(key).iter().copied());
+        let others = claims.filter(|claim| claim.node != self.me.node);
+        others.map(|claim| claim.since).max()
+    }
+
+    fn differs(&self, old: Option<u64>, value: Option<&V>, since: u64) -> bool {
+        match old.and_then(|dot| self.own.entry(dot)) {
+            Some(entry) => value != Some(&entry.value) || since != entry.since,
+            None => value.is_some(),
+        }
+    }
+
+    fn write(&mut self, key: K, value: V, since: u64, old: Option<u64>) {
+        let entry = Entry {
+            key: key.clone(),
+            value,
+            since,
+        };
+        let dot = self.own.write(entry, old);
+        if let Some(claim) = self.own_claim(dot) {
+            self.claim(&key, claim);
+        }
+        self.dots.insert(key, dot);
+    }
+
+    fn erase(&mut self, key: &K, dot: u64) {
+        self.own.erase(dot);
+        self.dots.remove(key);
+        self.beaten.remove(key);
+    }
+
+    fn own_claim(&self, dot: u64) -> Option<Rank> {
+        let entry = self.own.entry(dot)?;
+        Some(Rank {
+            since: entry.since,
+            incarnation: self.me.incarnation,
+            node: self.me.node,
+            dot,
+        })
+    }
+
+    fn claim(&mut self, key: &K, claim: Rank) {
+        if self.first_comes_wins {
+            self.view.add_behind(key, claim);
+        } else {
+            self.view.add(key, claim);
+        }
+    }
+
+    fn is_claimed_elsewhere(&self, key: &K) -> bool {
+        let winner = self.view.winner(key);
+        winner.is_some_and(|claim| claim.node != self.me.node) || !self.view.rivals(key).is_empty()
+    }
+
+    /// What this node has written since the last time.
+    pub(super) fn take_unsent(&mut self, adds_max: usize) -> Unsent<K, V> {
+        let (from, to) = (self.sent, self.own.version());
+        if from == to {
+            return Unsent::Nothing;
+        }
+        self.sent = to;
+        let Some(removed) = self.own.removed_since(from) else {
+            return Unsent::TooMuch;
+        };
+        let adds = to_adds(from, self.own.after(from).take(adds_max + 1));
+        if adds.len() > adds_max {
+            return Unsent::TooMuch;
+        }
+        Unsent::Delta(Delta {
+            shard: self.number,
+            from,
+            to,
+            adds,
+            removed: to_gaps(0, removed),
+            fingerprint: self.own.fingerprint(),
+        })
+    }
+
+    /// The copy of a node, made if there is none. `is_shown`: its entries are to be seen.
+    pub(super) fn hold(&mut self, node: NodeId, incarnation: Incarnation, is_shown: bool) {
+        self.copies.entry(node).or_insert_with(|| Held {
+            incarnation,
+            snapshot: Snapshot::default(),
+            stage: None,
+            is_doubtful: false,
+            is_shown,
+        });
+    }
+
+    /// A copy goes from one version to another, all at once.
+    pub(super) fn commit(&mut self, node: NodeId, step: Step<K, V>, cause: Cause) {
+        let Some(held) = self.copies.get(&node) else {
+            return;
+        };
+        if held.is_shown {
+            let leaving = step.drops.iter();
+            let leaving = leaving.filter_map(|dot| {
+                let entry = held.snapshot.entry(*dot)?;
+                Some((entry.key.clone(), held.rank(node, *dot, entry)))
+            });
+            let coming = step.adds.iter();
+            let coming =
+                coming.map(|(dot, entry)| (entry.key.clone(), held.rank(node, *dot, entry)));
+            let (leaving, coming): (Vec<_>, Vec<_>) = (leaving.collect(), coming.collect());
+            self.unclaim_all(&leaving, cause);
+            self.claim_all(&coming, cause);
+        }
+        if let Some(held) = self.copies.get_mut(&node) {
+            step.carry_out(&mut held.snapshot);
+            held.stage = None;
+            held.is_doubtful = false;
+        }
+    }
+
+    /// The entries of a node are seen from now on.
+    pub(super) fn show(&mut self, node: NodeId, cause: Cause) {
+        let Some(held) = self.copies.get_mut(&node).filter(|held| !held.is_shown) else {
+            return;
+        };
+        held.is_shown = true;
+        let claims = held.claims(node);
+        self.claim_all(&claims, cause);
+    }
+
+    /// The entries of a node are not seen any more.
+    pub(super) fn hide(&mut self, node: NodeId, cause: Cause) {
+        let Some(held) = self.copies.get(&node).filter(|held| held.is_shown) else {
+            return;
+        };
+        let claims = held.claims(node);
+        self.unclaim_all(&claims, cause);
+        if let Some(held) = self.copies.get_mut(&node) {
+            held.is_shown = false;
+        }
+    }
+
+    /// The copy of a node goes.
+    pub(super) fn forget(&mut self, node: NodeId, cause: Cause) {
+        self.hide(node, cause);
+        self.copies.remove(&node);
+    }
+
+    fn claim_all(&mut self, claims: &[(K, Rank)], cause: Cause) {
+        for (key, claim) in claims {
+            self.touch(key, cause);
+            self.claim(key, *claim);
+        }
+    }
+
+    fn unclaim_all(&mut self, claims: &[(K, Rank)], cause: Cause) {
+        for (key, claim) in claims {
+            self.touch(key, cause);
+            self.view.remove(key, *claim);
+        }
+    }
+
+    /// What is seen of a key is about to change: readers are told what it was before, and not
+    /// at all if it becomes that again.
+    fn touch(&mut self, key: &K, cause: Cause) {
+        if let Some(pending) = self.pending.get_mut(key) {
+            pending.why = cause.why;
+            return;
+        }
+        let pending = Pending {
+            before: self.seen(key),
+            why: cause.why,
+        };
+        self.pending.insert(key.clone(), pending);
+        match cause.due {
+            None => self.urgent.push(key.clone()),
+            Some(due) => self.due = Some(self.due.map_or(due, |earlier| earlier.min(due))),
+        }
+    }
+
+    /// What readers see of other nodes under a key.
+    fn seen(&self, key: &K) -> Option<Seen<V>> {
+        let claim = self.view.winner(key)?;
+        let is_other = claim.node != self.me.node;
+        let value = is_other.then(|| self.entry(claim))??.value.clone();
+        Some(Seen { claim, value })
+    }
+
+    /// When something is to be said next.
+    pub(super) fn due(&self) -> Option<Duration> {
+        match self.urgent.is_empty() {
+            true => self.due,
+            false => Some(Duration::ZERO),
+        }
+    }
+
+    /// How many keys wait for their readers to be told.
+    pub fn pending_len(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// What is to be said now. A session does not end because of what a node in `returning`
+    /// had before it was away: it may be over since.
+    pub(super) fn tell(&mut self, at: Duration, returning: &BTreeSet<NodeId>) -> Told<K, V> {
+        let mut keys = std::mem::take(&mut self.urgent);
+        if self.due.is_some_and(|due| due <= at) {
+            keys.extend(self.pending.keys().take(CHANGES_MAX).cloned());
+            let more = self.pending.len() > CHANGES_MAX;
+            self.due = more.then_some(at + CHANGES_PAUSE);
+        }
+        let mut told = Told {
+            changes: Vec::new(),
+            lost: Vec::new(),
+            beaten: Vec::new(),
+        };
+        for key in keys {
+            let Some(pending) = self.pending.remove(&key) else {
+                continue;
+            };
+            match self.view.winner(&key) {
+                Some(winner) if returning.contains(&winner.node) => {
+                    self.judge_later(&key, pending.why, at);
+                }
+                Some(winner) => self.tell_losers(&key, winner, &mut told),
+                None => {}
+            }
+            told.changes.extend(self.change(key, pending));
+        }
+        told
+    }
+
+    fn change(&self, key: K, pending: Pending<V>) -> Option<Change<K, V>> {
+        let after = self.seen(&key);
+        let nodes = [&pending.before, &after].map(|seen| seen.as_ref().map(|it| it.claim.node));
+        let is_same = match (&pending.before, &after) {
+            (Some(before), Some(after)) => nodes[0] == nodes[1] && before.value == after.value,
+            (before, after) => before.is_none() && after.is_none(),
+        };
+        let moved = nodes[0]
+            .zip(nodes[1])
+            .is_some_and(|(one, other)| one != other);
+        let is_conflict = moved || !self.view.rivals(&key).is_empty();
+        let node = nodes[1].or(nodes[0]).filter(|_| !is_same)?;
+        Some(Change {
+            node,
+            before: pending.before.map(|seen| seen.value),
+            after: after.map(|seen| seen.value),
+            why: if is_conflict {
+                Why::Conflict
+            } else {
+                pending.why
+            },
+            key,
+        })
+    }
+
+    /// Who has an entry under this key and does not win, ends it: this node itself, or one
+    /// that cannot see it for want of copies.
+    fn tell_losers(&mut self, key: &K, winner: Rank, told: &mut Told<K, V>) {
+        if winner.node == self.me.node {
+            self.beaten.remove(key);
+        }
+        for rival in self.view.rivals(key) {
+            if rival.node != self.me.node {
+                told.beaten.extend(self.beaten(*rival, winner));
+            } else if self.beaten.insert(key.clone()) {
+                told.lost.push(key.clone());
+            }
+        }
+    }
+
+    fn judge_later(&mut self, key: &K, why: Why, at: Duration) {
+        if self.view.rivals(key).is_empty() {
+            return;
+        }
+        let before = self.seen(key);
+        self.pending.insert(key.clone(), Pending { before, why });
+        let due = at + JUDGE_LATER;
+        self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
+    }
+
+    fn beaten(&self, loser: Rank, winner: Rank) -> Option<(NodeId, Beaten)> {
+        let beaten = Beaten {
+            shard: self.number,
+            dot: loser.dot,
+            winner,
+        };
+        let sees_it_itself = self.replicas.contains(&loser.node);
+        (!sees_it_itself && self.is_wanted()).then_some((loser.node, beaten))
+    }
+
+    /// The losers that do not see it themselves, once more, for messages get lost.
+    pub(super) fn remind(&self) -> Vec<(NodeId, Beaten)> {
+        let mut all: Vec<_> = self
+            .view
+            .contested()
+            .flat_map(|key| self.losers(key))
+            .collect();
+        all.sort_by_key(|(node, beaten)| (*node, beaten.dot));
+        all
+    }
+
+    fn losers(&self, key: &K) -> Vec<(NodeId, Beaten)> {
+        let Some(winner) = self.view.winner(key) else {
+            return Vec::new();
+        };
+        let rivals = self.view.rivals(key).iter();
+        let others = rivals.filter(|rival| rival.node != self.me.node);
+        others
+            .filter_map(|rival| self.beaten(*rival, winner))
+            .collect()
+    }
+
+    /// Another node says that an entry of this one has lost; answers its key if that is so and
+    /// news.
+    pub(super) fn hear_beaten(&mut self, beaten: &Beaten) -> Option<K> {
+        let mine = self.own_claim(beaten.dot)?;
+        let key = self.own.entry(beaten.dot)?.key.clone();
+        let is_news = beaten.winner > mine && beaten.winner.node != self.me.node;
+        (is_news && self.beaten.insert(key.clone())).then_some(key)
+    }
+}
