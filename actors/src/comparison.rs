@@ -14,10 +14,14 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::directory::Published;
 use crate::mail::RoomMail;
+use crate::revivals;
 use crate::router::patiently;
 use crate::session::SessionMsg;
 use crate::slot::Slot;
 use crate::world::World;
+
+/// So many times more is asked who has gone on elsewhere, once nobody is missing.
+const ANYBODY_LATE: u32 = 10;
 
 /// While a node is missing.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -48,17 +52,23 @@ pub(crate) async fn show_records(world: Arc<World>) {
 pub(crate) async fn run(world: Arc<World>) {
     let mut ticks = interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut since_missing = u32::MAX;
     loop {
         ticks.tick().await;
         let Some(peers) = world.directory.peers() else {
             return;
         };
+        since_missing = since_missing.saturating_add(1);
         if peers.members().misses_somebody() {
             compare_all(&world).await;
+            since_missing = 0;
+        }
+        if since_missing < ANYBODY_LATE {
+            revivals::take(&world).await;
         }
         if let Some(replica) = world.directory.replica() {
             let kept = Duration::from_secs(world.settings.resume_seconds);
-            replica.sweep(kept);
+            replica.sweep(&world, kept);
         }
     }
 }

@@ -42,6 +42,7 @@ pub mod peers;
 pub mod presence_shard;
 pub mod push;
 pub mod replica;
+mod revivals;
 pub mod room;
 pub mod rooms;
 pub mod router;

@@ -29,19 +29,19 @@ use serde::{Deserialize, Serialize};
 pub use self::acks::Ack;
 use self::acks::Acks;
 use self::insiders::Insiders;
-pub use self::records::Record;
 use self::records::Records;
+pub use self::records::{Record, Revived};
 use crate::absence::{self, Shown};
 use crate::directory::Place;
 use crate::presence_shard::{PresenceShardMsg, shard_of};
 use crate::room::RoomMsg;
-use crate::session::{SessionMsg, Waiting};
+use crate::session::SessionMsg;
 use crate::slot::Slot;
 use crate::world::{World, now};
 
 /// A session that another node goes on with is shown by both for so long at most, so that
 /// nobody sees it go.
-const LINGERING: Duration = Duration::from_secs(10);
+pub(crate) const LINGERING: Duration = Duration::from_secs(10);
 
 /// What an entry is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -240,14 +240,14 @@ impl Replica {
         self.records.handled(account, previd)
     }
 
-    /// The session of a node that is gone or does not answer. True: contacts have seen it go.
+    /// The session of a node that is gone or does not answer.
     pub(crate) fn revive(
         &self,
         world: &World,
         account: &BareJid,
         previd: &str,
         h: u32,
-    ) -> Option<(Waiting, bool)> {
+    ) -> Option<Revived> {
         let seen = |session: &FullJid| {
             let view = world.directory.view(account);
             let resource = view.resource(session).cloned();
@@ -262,9 +262,15 @@ impl Replica {
         self.records.found(session)
     }
 
-    /// Another node goes on with a session: what is shown of it stays until that node shows it.
-    pub(crate) fn linger(&self, session: &FullJid, rooms: impl Iterator<Item = BareJid>) {
-        let until = tokio::time::Instant::now() + LINGERING;
+    /// Another node goes on with a session: what is shown of it stays until that node shows it,
+    /// or for so long.
+    pub(crate) fn linger(
+        &self,
+        session: &FullJid,
+        rooms: impl Iterator<Item = BareJid>,
+        time: Duration,
+    ) {
+        let until = tokio::time::Instant::now() + time;
         let inside = rooms.map(|room| Key::Inside(room, session.clone()));
         let keys = inside.chain([Key::Session(session.clone())]);
         let mut lingering = self.lingering();
@@ -272,7 +278,7 @@ impl Replica {
     }
 
     /// Stops showing what nobody has taken over in time.
-    pub(crate) fn sweep(&self, kept: Duration) {
+    pub(crate) fn sweep(&self, world: &Arc<World>, kept: Duration) {
         let now = tokio::time::Instant::now();
         self.records.sweep(now, kept);
         let due =
@@ -280,9 +286,29 @@ impl Replica {
         let over: Vec<Key> = self.lingering().iter().filter_map(due).collect();
         for key in over {
             self.lingering().remove(&key);
-            self.set(key, None, since_now());
+            self.stop_showing(world, key);
         }
         self.insiders.forget_lost(now);
+    }
+
+    /// Nobody shows what this node has shown of a session that went on elsewhere: so it has gone,
+    /// and nobody else says that to the people here.
+    fn stop_showing(&self, world: &Arc<World>, key: Key) {
+        match &key {
+            Key::Session(session) if world.directory.place(session).is_none() => {
+                absence::tell_contacts_of(world, vec![session.clone()]);
+            }
+            Key::Inside(room, session) => {
+                if self.insiders.take(room, session, self.me, false)
+                    && let Some(place) = world.directory.room(room.as_str())
+                {
+                    // A room that has just ended looks at all of them when it begins.
+                    let _ = place.actor.cast(RoomMsg::Gone(session.clone()));
+                }
+            }
+            _ => {}
+        }
+        self.set(key, None, since_now());
     }
 
     /// Everybody who is inside a room, on whichever node.

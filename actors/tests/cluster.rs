@@ -664,3 +664,46 @@ async fn presence_in_a_room_that_was_lost_between_nodes_is_shown_again() {
     cluster.hub.end_silence(NodeId(a));
     alice.expect_all(&["/bo", "<show>away</show>"]).await;
 }
+
+/// Alice with a session in a room of the first node, where Bob is too, and that the second could
+/// go on with; they hear each other no longer.
+async fn about_to_part(cluster: &Cluster) -> (Client, String, Client) {
+    friends(cluster).await;
+    let bob = cluster.node(1).online(BOB, "b").await;
+    let alice = cluster.node(1).online(ALICE, "a").await;
+    bob.expect_all(&["<presence", "alice@example.org/a"]).await;
+    let id = alice.enable_sm().await;
+    create(&alice, "ann").await;
+    join(&bob, "bo").await;
+    alice.expect_all(&["<presence", "/bo"]).await;
+    let handled = handled(&alice).await;
+    cluster.knows_record(2, ALICE, &id, handled).await;
+    cluster.know_insiders(&[1, 2], ROOM, 2).await;
+    cluster.hub.cut(NodeId(1), NodeId(2));
+    alice.lose();
+    (alice, id, bob)
+}
+
+#[tokio::test]
+async fn a_node_behind_a_cut_lets_a_session_go_that_goes_on_without_it() {
+    let cluster = Cluster::of(2).await;
+    let (_alice, id, bob) = about_to_part(&cluster).await;
+    let (again, _h) = cluster.node(2).resume(ALICE, &id, 0).await.unwrap();
+    bob.expect_each(&["from='alice@example.org/a'", "/ann'"], "unavailable")
+        .await;
+    again.close();
+    cluster.node(2).gone(ALICE).await;
+    cluster.hub.heal();
+    cluster.know_insiders(&[1, 2], ROOM, 1).await;
+}
+
+#[tokio::test]
+async fn a_client_that_comes_back_behind_a_cut_is_not_told_less_than_it_was_elsewhere() {
+    let cluster = Cluster::of(2).await;
+    let (_alice, id, _bob) = about_to_part(&cluster).await;
+    let (again, before) = cluster.node(2).resume(ALICE, &id, 0).await.unwrap();
+    again.send(&chat(BOB, "acknowledged")).await;
+    assert_eq!(handled(&again).await, before + 1);
+    again.lose();
+    assert!(cluster.node(1).resume(ALICE, &id, 0).await.is_none());
+}

@@ -82,6 +82,16 @@ struct Left {
     rooms: Vec<Occupancy>,
 }
 
+/// A session that goes on from its record.
+pub struct Revived {
+    /// The session.
+    pub waiting: Waiting,
+    /// The node that had it.
+    pub node: NodeId,
+    /// Contacts have seen it go.
+    pub has_gone: bool,
+}
+
 /// A session of another node.
 struct Known {
     node: NodeId,
@@ -93,7 +103,7 @@ struct Known {
 pub(super) struct Records {
     known: Mutex<HashMap<(BareJid, String), Known>>,
     left: Mutex<HashMap<FullJid, (Left, Instant)>>,
-    over: Mutex<HashMap<(BareJid, String), (Record, Instant)>>,
+    over: Mutex<HashMap<(BareJid, String), (Known, Instant)>>,
 }
 
 impl Records {
@@ -115,7 +125,7 @@ impl Records {
         let taken = known.remove(&key);
         if let (Some(known), true) = (taken, is_lost) {
             let mut over = self.over.lock().expect("no holder panics");
-            over.insert(key, (known.record, Instant::now()));
+            over.insert(key, (known, Instant::now()));
         }
     }
 
@@ -150,18 +160,18 @@ impl Records {
     }
 
     /// The session of a node that is gone or does not answer, from its record; `seen` is what is
-    /// still shown of it. True: contacts have seen it go.
+    /// still shown of it.
     pub(super) fn revive(
         &self,
         account: &BareJid,
         previd: &str,
         h: u32,
         seen: impl FnOnce(&FullJid) -> (Option<Resource>, Vec<Occupancy>),
-    ) -> Option<(Waiting, bool)> {
+    ) -> Option<Revived> {
         let key = (account.clone(), previd.to_owned());
         let known = self.known.lock().expect("no holder panics").remove(&key);
-        let (record, is_over) = match known {
-            Some(known) => (known.record, false),
+        let (Known { node, record }, has_gone) = match known {
+            Some(known) => (known, false),
             None => {
                 let mut over = self.over.lock().expect("no holder panics");
                 (over.remove(&key)?.0, true)
@@ -176,7 +186,11 @@ impl Records {
                 Left { resource, rooms }
             }
         };
-        Some((record.revive(previd.to_owned(), h, left), is_over))
+        Some(Revived {
+            waiting: record.revive(previd.to_owned(), h, left),
+            node,
+            has_gone,
+        })
     }
 
     /// Forgets what was left longer ago than a session is kept for its client.
@@ -225,10 +239,10 @@ mod tests {
     async fn a_session_goes_on_before_what_its_client_has_not_acknowledged() {
         let records = Records::default();
         records.put(&account(), "previd", NodeId(2), record());
-        let (waiting, is_over) = records.revive(&account(), "previd", 40, nothing).unwrap();
-        assert!(!is_over);
-        assert_eq!(waiting.session.cursor.position(), 6);
-        let mut sm = waiting.session.sm.unwrap();
+        let revived = records.revive(&account(), "previd", 40, nothing).unwrap();
+        assert!(!revived.has_gone && revived.node == NodeId(2));
+        assert_eq!(revived.waiting.session.cursor.position(), 6);
+        let mut sm = revived.waiting.session.sm.unwrap();
         assert_eq!((sm.handled(), sm.unacked_len()), (1, 0));
         assert!(sm.acknowledge(40).is_ok(), "the client's own count holds");
     }
@@ -240,7 +254,8 @@ mod tests {
         records.take(&account(), "previd", NodeId(2), true);
         let kept = Duration::from_secs(300);
         records.sweep(Instant::now(), kept);
-        assert!(records.revive(&account(), "previd", 0, nothing).unwrap().1);
+        let revived = records.revive(&account(), "previd", 0, nothing).unwrap();
+        assert!(revived.has_gone && revived.node == NodeId(2));
         records.put(&account(), "previd", NodeId(2), record());
         records.take(&account(), "previd", NodeId(2), true);
         tokio::time::advance(kept).await;

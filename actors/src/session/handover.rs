@@ -6,15 +6,18 @@
 //! says is heard any more; it will say it again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use klatsch_cluster::node_id::NodeId;
 use klatsch_protocol::stanza::{Stanza, StreamCondition, StreamError};
+use klatsch_protocol::stream::sm;
 use tokio::sync::oneshot;
 
 use super::outbound::hold_key;
 use super::{Connection, Live, Resumption, Sink, Waiting};
 use crate::metrics;
 use crate::presence_shard::PresenceShardMsg;
+use crate::replica::LINGERING;
 use crate::session::message::{Departing, Heir, Left};
 
 /// A client whose session somebody else is to go on with.
@@ -132,7 +135,7 @@ impl Live {
             }
         };
         self.has_ended = true;
-        self.free_place(node);
+        self.free_place(node, LINGERING);
         metrics::session_ended();
     }
 
@@ -162,6 +165,27 @@ impl Live {
     /// Ends without a word to anybody but its client: for contacts and rooms it goes on, on the
     /// node where its name is.
     pub(super) fn be_superseded(&mut self) {
+        self.give_way(LINGERING);
+    }
+
+    /// The same, if it is this session that has gone on elsewhere. While nodes are not reached,
+    /// it may be shown by none that is.
+    pub(super) fn went_on(&mut self, id: [u8; 32]) {
+        let sm = self.session.sm.as_ref();
+        if sm.is_none_or(|sm| sm::hash_of(&sm.id) != id) {
+            return;
+        }
+        tracing::info!(jid = %self.session.facts.jid, "a session has gone on elsewhere");
+        let peers = self.world.directory.peers();
+        let is_cut_off = peers.is_some_and(|peers| peers.members().misses_somebody());
+        self.give_way(if is_cut_off {
+            Duration::ZERO
+        } else {
+            LINGERING
+        });
+    }
+
+    fn give_way(&mut self, lingering: Duration) {
         if self.has_ended || self.is_leaving() {
             return;
         }
@@ -170,20 +194,21 @@ impl Live {
         }
         self.connection = Connection::Away;
         self.has_ended = true;
-        self.free_place(None);
+        self.free_place(None, lingering);
         metrics::session_ended();
     }
 
     /// Frees the place on this node, and nothing besides. What other nodes see of the session
-    /// stays until the node shows it that goes on with it.
-    fn free_place(&self, node: Option<NodeId>) {
+    /// stays until the node shows it that goes on with it, or for this time.
+    fn free_place(&self, node: Option<NodeId>, lingering: Duration) {
         if let Some(sm) = &self.session.sm {
             self.world.resumables.remove(&sm.id);
         }
         self.forget_record();
         let (jid, slot) = (self.session.facts.jid.clone(), self.slot);
         if let Some(replica) = self.world.directory.replica() {
-            replica.linger(&jid, self.session.rooms.keys().cloned());
+            let rooms = self.session.rooms.keys().cloned();
+            replica.linger(&jid, rooms, lingering);
         }
         let free = match node {
             Some(node) => PresenceShardMsg::Moved { jid, slot, node },

@@ -68,6 +68,9 @@ pub enum SessionMsg {
     },
     /// Another node's session has this one's name, and it began later.
     Superseded,
+    /// The session that is resumed by the id with this hash has gone on elsewhere, while this
+    /// node was not heard.
+    WentOn([u8; 32]),
     /// The node is short of memory: go, if at least so many bytes wait for the client.
     LetGo(usize),
     /// End with this error.

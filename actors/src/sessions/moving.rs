@@ -21,6 +21,7 @@ use crate::directory::Place;
 use crate::news::KEPT;
 use crate::peers::Peers;
 use crate::peers::envelope::{Question, Reply};
+use crate::revivals;
 use crate::session::{Departing, Heir, Left, SessionMsg, Waiting};
 use crate::slot::Slot;
 use crate::world::STORE_PATIENCE;
@@ -80,15 +81,15 @@ impl Sessions {
             }
         }
         let replica = peers.replica()?;
-        let revived = replica.revive(&self.world, account, previd, h);
-        let Some((waiting, has_gone)) = revived else {
+        let Some(revived) = replica.revive(&self.world, account, previd, h) else {
             return self.take_up_put_away(account, previd).await;
         };
-        let jid = waiting.session.facts.jid.clone();
-        tracing::info!(%jid, "a session goes on without its node");
-        let actor = self.take_up_one(waiting).await?;
+        let jid = revived.waiting.session.facts.jid.clone();
+        tracing::info!(%jid, node = revived.node.0, "a session goes on without its node");
+        let actor = self.take_up_one(revived.waiting).await?;
+        revivals::note(&self.world, revived.node, &jid, previd).await;
         // Its node may have been given up just now.
-        let has_gone = replica.take_told_gone(&jid) || has_gone;
+        let has_gone = replica.take_told_gone(&jid) || revived.has_gone;
         // One that has ended already tells nobody anything.
         let since = ago(KEPT);
         let _ = actor.cast(SessionMsg::GoesOn { since, has_gone });

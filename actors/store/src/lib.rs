@@ -22,6 +22,7 @@ pub mod moving;
 pub mod preferences;
 pub mod pubsub;
 pub mod push;
+pub mod revivals;
 pub mod rooms;
 pub mod roster;
 pub mod snapshot;
@@ -37,6 +38,7 @@ pub use lives::{KnownNode, Life};
 pub use log::{
     Append, Appended, Arrival, Arrived, Dedup, LogAppend, LogAppended, Placed, Restore, Sent,
 };
+pub use revivals::Revival;
 pub use rooms::{RoomAppend, RoomAppended};
 pub use snapshot::Snapshot;
 pub use store::Store;

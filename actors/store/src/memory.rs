@@ -6,6 +6,7 @@ mod log;
 mod moving;
 mod nodes;
 mod push;
+mod revivals;
 mod rooms;
 mod tokens;
 mod uploads;
@@ -33,6 +34,7 @@ use crate::blocklist::Blocklists;
 use crate::error::{Result, StoreError};
 use crate::lives::KnownNode;
 use crate::preferences::ArchivePreferences;
+use crate::revivals::Revival;
 use crate::roster::{REMOVED_MAX, Rosters};
 use crate::snapshot::{Snapshot, Snapshots};
 use crate::store::Upkeep;
@@ -62,6 +64,8 @@ struct State {
     waiting: Vec<waiting::Put>,
     /// Nodes, in the order of their numbers.
     lives: Vec<KnownNode>,
+    /// Each with the time it was noted.
+    revivals: Vec<(Revival, Timestamp)>,
 }
 
 /// One life of an account.

@@ -24,6 +24,7 @@ mod preferences;
 mod purge;
 mod push;
 mod query;
+mod revivals;
 mod rooms;
 mod roster;
 mod search;

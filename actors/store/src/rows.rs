@@ -3,6 +3,7 @@
 
 pub(crate) mod lives;
 pub(crate) mod nodes;
+pub(crate) mod revivals;
 pub(crate) mod rooms;
 pub(crate) mod snapshot;
 pub(crate) mod uploads;

@@ -22,6 +22,7 @@ mod purge;
 mod push;
 mod query;
 mod recent;
+mod revivals;
 mod rooms;
 mod roster;
 mod search;

@@ -29,6 +29,8 @@ mod preferences;
 mod push;
 #[path = "contract/replay.rs"]
 mod replay;
+#[path = "contract/revivals.rs"]
+mod revivals;
 #[path = "contract/room_list.rs"]
 mod room_list;
 #[path = "contract/room_log.rs"]
