@@ -12,16 +12,17 @@ use klatsch_protocol::jid::{BareJid, FullJid};
 use klatsch_store::StoreError;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::claims;
 use crate::directory::Published;
 use crate::mail::RoomMail;
-use crate::revivals;
 use crate::router::patiently;
 use crate::session::SessionMsg;
+use crate::sessions::Sessions;
 use crate::slot::Slot;
 use crate::world::World;
 
-/// So many times more is asked who has gone on elsewhere, once nobody is missing.
-const ANYBODY_LATE: u32 = 10;
+/// So many times more is looked for claims once nobody is missing.
+const CLAIMS_COME: u32 = 10;
 
 /// While a node is missing.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -52,19 +53,26 @@ pub(crate) async fn show_records(world: Arc<World>) {
 pub(crate) async fn run(world: Arc<World>) {
     let mut ticks = interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let sessions = Sessions::new(world.clone());
+    let mut before = None;
     let mut since_missing = u32::MAX;
     loop {
         ticks.tick().await;
         let Some(peers) = world.directory.peers() else {
             return;
         };
-        since_missing = since_missing.saturating_add(1);
-        if peers.members().misses_somebody() {
+        let members = Some(peers.members());
+        let is_missing = claims::may_come(&world);
+        since_missing = match is_missing || members != before {
+            true => 0,
+            false => since_missing.saturating_add(1),
+        };
+        before = members;
+        if is_missing {
             compare_all(&world).await;
-            since_missing = 0;
         }
-        if since_missing < ANYBODY_LATE {
-            revivals::take(&world).await;
+        if since_missing < CLAIMS_COME {
+            claims::answer(&sessions).await;
         }
         if let Some(replica) = world.directory.replica() {
             let kept = Duration::from_secs(world.settings.resume_seconds);

@@ -25,6 +25,7 @@ pub mod administration;
 #[cfg(feature = "broken")]
 mod broken;
 pub mod capabilities;
+mod claims;
 mod comparison;
 pub mod components;
 pub mod derivation;
@@ -42,7 +43,6 @@ pub mod peers;
 pub mod presence_shard;
 pub mod push;
 pub mod replica;
-mod revivals;
 pub mod room;
 pub mod rooms;
 pub mod router;

@@ -30,7 +30,7 @@ pub use self::acks::Ack;
 use self::acks::Acks;
 use self::insiders::Insiders;
 use self::records::Records;
-pub use self::records::{Record, Revived};
+pub use self::records::{Holder, Record, Revived};
 use crate::absence::{self, Shown};
 use crate::directory::Place;
 use crate::presence_shard::{PresenceShardMsg, shard_of};
@@ -238,6 +238,11 @@ impl Replica {
     /// How much another node's session has handled, as far as is known here.
     pub fn handled(&self, account: &BareJid, previd: &str) -> Option<u32> {
         self.records.handled(account, previd)
+    }
+
+    /// The node that has a session which can be resumed, or had it when it was lost.
+    pub(crate) fn holder(&self, account: &BareJid, previd: &str) -> Option<Holder> {
+        self.records.holder(account, previd)
     }
 
     /// The session of a node that is gone or does not answer.

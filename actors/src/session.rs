@@ -236,7 +236,7 @@ impl Actor for SessionActor {
             SessionMsg::Known(ack) => live.acknowledge(ack),
             SessionMsg::GoesOn { since, has_gone } => live.go_on(since, has_gone),
             SessionMsg::Superseded => live.be_superseded(),
-            SessionMsg::WentOn(id) => live.went_on(id),
+            SessionMsg::WentOn => live.went_on(),
             SessionMsg::LetGo(bytes) => live.let_go(bytes),
             SessionMsg::End(error) => live.end(Some(error)),
             SessionMsg::Leave(error, ended) => live.leave(error, ended),

@@ -22,13 +22,13 @@ use tokio::time::timeout;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::account_change::{AccountError, change_account};
+use crate::claims;
 use crate::directory::Place;
 use crate::files::Files;
 use crate::invitations;
 use crate::mail::{Address, Mail};
 use crate::metrics;
 use crate::presence_shard::PresenceShardMsg;
-use crate::revivals;
 use crate::router::{patiently, refusal_of};
 use crate::session::{
     Arguments, Beginning, Detach, Peer, Resumption, Session, SessionActor, SessionMsg, Sink,
@@ -285,8 +285,8 @@ impl Sessions {
         h: u32,
         sink: Arc<dyn Sink>,
     ) -> Result<Resumed, NotResumed> {
-        if self.is_cut_off() {
-            revivals::take(&self.world).await;
+        if claims::may_come(&self.world) {
+            claims::answer(self).await;
         }
         let here = self.world.resumables.slot(previd);
         let actor = match here {
@@ -304,12 +304,6 @@ impl Sessions {
         let actor = self.take_over(account, previd, h).await;
         let actor = actor.ok_or(NotResumed::Gone(None))?;
         self.resume_by(actor, h, sink).await
-    }
-
-    /// Somebody may go on with sessions of this node without it.
-    fn is_cut_off(&self) -> bool {
-        let peers = self.world.directory.peers();
-        peers.is_some_and(|peers| peers.members().misses_somebody())
     }
 
     async fn resume_by(

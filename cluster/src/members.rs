@@ -42,6 +42,9 @@ pub struct Member {
     pub name: Box<str>,
     /// What is thought of it.
     pub state: State,
+    /// It is not heard, though it has not closed its connection, as whoever dies does: it may
+    /// live behind a cut.
+    pub is_silent: bool,
 }
 
 impl Member {
@@ -124,6 +127,7 @@ mod tests {
             life: life(node),
             name: format!("node{node}").into(),
             state,
+            is_silent: false,
         });
         Members {
             others: others.collect(),

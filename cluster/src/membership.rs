@@ -113,6 +113,8 @@ struct Peer {
     changed: Duration,
     is_leaving: bool,
     is_connected: bool,
+    /// The other end has closed the connection, or its kernel has.
+    has_hung_up: bool,
     heard: Duration,
     round_trip: Duration,
     echo: Option<(u64, Duration)>,
@@ -199,6 +201,7 @@ impl Membership {
             changed,
             is_leaving: false,
             is_connected: true,
+            has_hung_up: false,
             heard: now,
             round_trip,
             echo: None,
@@ -210,6 +213,8 @@ impl Membership {
     /// The connection to a node in this life is lost.
     pub fn disconnected(&mut self, life: Life, now: Duration) {
         self.with(life, |peer, timing| {
+            // Whoever is given up for its silence is hung up on.
+            peer.has_hung_up |= peer.state != State::Down;
             peer.is_connected = false;
             peer.judge(timing, now)
         });
@@ -291,6 +296,7 @@ impl Membership {
             life: peer.life,
             name: peer.name.clone(),
             state: peer.state,
+            is_silent: peer.is_silent(),
         });
         Members {
             me: self.me,
@@ -350,6 +356,10 @@ impl Peer {
             _ => State::Up,
         };
         self.turn(state, now)
+    }
+
+    fn is_silent(&self) -> bool {
+        matches!(self.state, State::Suspect | State::Down) && !self.has_hung_up
     }
 
     fn turn(&mut self, state: State, now: Duration) -> bool {

@@ -48,6 +48,7 @@ fn replica(node: u16, nodes: u16) -> Net {
                 life: life(other),
                 name: "node".into(),
                 state: State::Up,
+                is_silent: false,
             })
             .collect(),
         ..Members::alone(life(node))

@@ -44,6 +44,7 @@ fn replica() -> Net {
         life: life(node),
         name: "node".into(),
         state: State::Up,
+        is_silent: false,
     });
     let members = Members {
         others: others.to_vec(),
@@ -219,6 +220,7 @@ fn c07_what_a_liar_says_of_another_node_is_corrected_by_that_node() {
         life: life(1),
         name: "node".into(),
         state: State::Up,
+        is_silent: false,
     };
     let members = Members {
         others: vec![me],

@@ -82,12 +82,20 @@ struct Left {
     rooms: Vec<Occupancy>,
 }
 
+/// Who has a session.
+pub struct Holder {
+    /// The node.
+    pub node: NodeId,
+    /// The session.
+    pub session: FullJid,
+    /// The node was lost, or that life of it.
+    pub is_over: bool,
+}
+
 /// A session that goes on from its record.
 pub struct Revived {
     /// The session.
     pub waiting: Waiting,
-    /// The node that had it.
-    pub node: NodeId,
     /// Contacts have seen it go.
     pub has_gone: bool,
 }
@@ -135,6 +143,21 @@ impl Records {
         Some(known.record.handled)
     }
 
+    pub(super) fn holder(&self, account: &BareJid, previd: &str) -> Option<Holder> {
+        let key = (account.clone(), previd.to_owned());
+        let holder = |known: &Known, is_over| Holder {
+            node: known.node,
+            session: known.record.facts.jid.clone(),
+            is_over,
+        };
+        let known = self.known.lock().expect("no holder panics");
+        if let Some(known) = known.get(&key) {
+            return Some(holder(known, false));
+        }
+        let over = self.over.lock().expect("no holder panics");
+        over.get(&key).map(|(known, _)| holder(known, true))
+    }
+
     /// What a node showed of a session that is gone with it.
     pub(super) fn leave_resource(&self, session: &FullJid, resource: &Resource) {
         self.leave(session, |left| left.resource = Some(resource.clone()));
@@ -170,7 +193,7 @@ impl Records {
     ) -> Option<Revived> {
         let key = (account.clone(), previd.to_owned());
         let known = self.known.lock().expect("no holder panics").remove(&key);
-        let (Known { node, record }, has_gone) = match known {
+        let (Known { record, .. }, has_gone) = match known {
             Some(known) => (known, false),
             None => {
                 let mut over = self.over.lock().expect("no holder panics");
@@ -188,7 +211,6 @@ impl Records {
         };
         Some(Revived {
             waiting: record.revive(previd.to_owned(), h, left),
-            node,
             has_gone,
         })
     }
@@ -240,7 +262,7 @@ mod tests {
         let records = Records::default();
         records.put(&account(), "previd", NodeId(2), record());
         let revived = records.revive(&account(), "previd", 40, nothing).unwrap();
-        assert!(!revived.has_gone && revived.node == NodeId(2));
+        assert!(!revived.has_gone);
         assert_eq!(revived.waiting.session.cursor.position(), 6);
         let mut sm = revived.waiting.session.sm.unwrap();
         assert_eq!((sm.handled(), sm.unacked_len()), (1, 0));
@@ -255,7 +277,7 @@ mod tests {
         let kept = Duration::from_secs(300);
         records.sweep(Instant::now(), kept);
         let revived = records.revive(&account(), "previd", 0, nothing).unwrap();
-        assert!(revived.has_gone && revived.node == NodeId(2));
+        assert!(revived.has_gone);
         records.put(&account(), "previd", NodeId(2), record());
         records.take(&account(), "previd", NodeId(2), true);
         tokio::time::advance(kept).await;

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use klatsch_cluster::node_id::NodeId;
 use klatsch_protocol::stanza::{Stanza, StreamCondition, StreamError};
-use klatsch_protocol::stream::sm;
 use tokio::sync::oneshot;
 
 use super::outbound::hold_key;
 use super::{Connection, Live, Resumption, Sink, Waiting};
+use crate::claims;
 use crate::metrics;
 use crate::presence_shard::PresenceShardMsg;
 use crate::replica::LINGERING;
@@ -122,9 +122,10 @@ impl Live {
             return;
         }
         parting.say();
-        let node = match left {
-            Left::To(node) => Some(node),
-            Left::ToStore => None,
+        let (node, lingering) = match left {
+            Left::To(node) => (Some(node), LINGERING),
+            Left::ToStore => (None, LINGERING),
+            Left::Across => (None, self.lingering()),
             Left::Nowhere => {
                 self.heir = None;
                 self.wait_for_client();
@@ -135,7 +136,7 @@ impl Live {
             }
         };
         self.has_ended = true;
-        self.free_place(node, LINGERING);
+        self.free_place(node, lingering);
         metrics::session_ended();
     }
 
@@ -168,21 +169,19 @@ impl Live {
         self.give_way(LINGERING);
     }
 
-    /// The same, if it is this session that has gone on elsewhere. While nodes are not reached,
-    /// it may be shown by none that is.
-    pub(super) fn went_on(&mut self, id: [u8; 32]) {
-        let sm = self.session.sm.as_ref();
-        if sm.is_none_or(|sm| sm::hash_of(&sm.id) != id) {
-            return;
-        }
+    /// The same, though the node that has its name may not be reached.
+    pub(super) fn went_on(&mut self) {
         tracing::info!(jid = %self.session.facts.jid, "a session has gone on elsewhere");
-        let peers = self.world.directory.peers();
-        let is_cut_off = peers.is_some_and(|peers| peers.members().misses_somebody());
-        self.give_way(if is_cut_off {
-            Duration::ZERO
-        } else {
-            LINGERING
-        });
+        self.give_way(self.lingering());
+    }
+
+    /// How long it is shown that a session is here which another node goes on with: while nodes
+    /// are missing, it may be shown by none that is reached.
+    fn lingering(&self) -> Duration {
+        match claims::may_come(&self.world) {
+            true => Duration::ZERO,
+            false => LINGERING,
+        }
     }
 
     fn give_way(&mut self, lingering: Duration) {

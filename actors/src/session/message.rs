@@ -68,9 +68,8 @@ pub enum SessionMsg {
     },
     /// Another node's session has this one's name, and it began later.
     Superseded,
-    /// The session that is resumed by the id with this hash has gone on elsewhere, while this
-    /// node was not heard.
-    WentOn([u8; 32]),
+    /// It has gone on elsewhere, while this node was not heard.
+    WentOn,
     /// The node is short of memory: go, if at least so many bytes wait for the client.
     LetGo(usize),
     /// End with this error.
@@ -179,6 +178,8 @@ pub enum Left {
     To(NodeId),
     /// The store keeps it.
     ToStore,
+    /// The store keeps it for a node that is not reached.
+    Across,
     /// Nobody takes it: it stays, and waits for its client.
     Nowhere,
 }

@@ -17,11 +17,12 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{REPLACE_PATIENCE, Sessions};
 use crate::absence::ago;
+use crate::claims::{self, Claimed};
 use crate::directory::Place;
 use crate::news::KEPT;
 use crate::peers::Peers;
 use crate::peers::envelope::{Question, Reply};
-use crate::revivals;
+use crate::replica::Holder;
 use crate::session::{Departing, Heir, Left, SessionMsg, Waiting};
 use crate::slot::Slot;
 use crate::world::STORE_PATIENCE;
@@ -31,6 +32,12 @@ const TAKING_OVER: Duration = STORE_PATIENCE;
 
 /// Mail for a session that moves may be on its way for so long.
 const ON_ITS_WAY: Duration = Duration::from_secs(10);
+
+/// A node that has a session shows that to the others within this time.
+const SHOWN_SOON: Duration = Duration::from_secs(1);
+
+/// So often is looked who shows a session that has left its node.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 /// So many sessions are handed over at once, even of a node that has few.
 const SLICE_MIN: usize = 50;
@@ -66,34 +73,91 @@ impl Sessions {
         h: u32,
     ) -> Option<ActorRef<SessionMsg>> {
         let peers = self.world.directory.peers()?;
-        for node in self.nodes_of(account) {
-            let question = Question::TakeOver {
-                account: account.clone(),
-                previd: previd.to_owned(),
-            };
-            if let Some(Reply::Session(Some(waiting))) =
-                peers.ask(node, question, TAKING_OVER).await
-            {
-                if self.is_here(&waiting) {
-                    return self.resumable_here(account, previd);
-                }
-                return self.go_on(*waiting).await;
-            }
-        }
         let replica = peers.replica()?;
-        let Some(revived) = replica.revive(&self.world, account, previd, h) else {
+        let silent = match self.ask_for_it(peers, account, previd).await {
+            Asked::Found(actor) => return actor,
+            Asked::Unfound(silent) => silent,
+        };
+        let Some(holder) = replica.holder(account, previd) else {
             return self.take_up_put_away(account, previd).await;
         };
-        let jid = revived.waiting.session.facts.jid.clone();
-        tracing::info!(%jid, node = revived.node.0, "a session goes on without its node");
-        let actor = self.take_up_one(revived.waiting).await?;
-        revivals::note(&self.world, revived.node, &jid, previd).await;
+        let claimed = match silent.contains(&holder.node) {
+            true => claims::claim(self, holder.node, &holder.session, previd).await,
+            false => Claimed::Unanswered,
+        };
+        // Whatever comes of it, this record is nothing anybody goes on from any more.
+        let revived = replica.revive(&self.world, account, previd, h);
+        let has_gone = revived.as_ref().is_some_and(|it| it.has_gone);
+        let actor = match (claimed, revived) {
+            (Claimed::Here(actor), _) => actor,
+            (Claimed::Unanswered, Some(revived)) => {
+                let (jid, node) = (&holder.session, holder.node.0);
+                tracing::info!(%jid, node, "a session goes on without its node");
+                self.take_up_one(revived.waiting).await?
+            }
+            (Claimed::Unanswered, None) => return self.take_up_put_away(account, previd).await,
+            (Claimed::Denied, _) => return None,
+        };
         // Its node may have been given up just now.
-        let has_gone = replica.take_told_gone(&jid) || revived.has_gone;
+        let has_gone = replica.take_told_gone(&holder.session) || has_gone;
         // One that has ended already tells nobody anything.
         let since = ago(KEPT);
         let _ = actor.cast(SessionMsg::GoesOn { since, has_gone });
         Some(actor)
+    }
+
+    /// Asks the nodes that may have a session for it. One that has it no longer has given it to
+    /// another, which shows it soon.
+    async fn ask_for_it(&self, peers: &Arc<Peers>, account: &BareJid, previd: &str) -> Asked {
+        let (mut asked, mut silent) = (Vec::new(), Vec::new());
+        let deadline = Instant::now() + SHOWN_SOON;
+        loop {
+            let holder = peers.replica().and_then(|it| it.holder(account, previd));
+            let mut nodes = self.nodes_of(account);
+            nodes.extend(holder.as_ref().map(|holder| holder.node));
+            nodes.retain(|node| !asked.contains(node));
+            for node in nodes {
+                asked.push(node);
+                match self.ask_node(peers, node, account, previd).await {
+                    Some(Some(waiting)) => return Asked::Found(self.begin_taken(waiting).await),
+                    Some(None) => {}
+                    None if may_live(peers, node) => silent.push(node),
+                    None => {}
+                }
+            }
+            let is_moving = |it: Holder| !it.is_over && !silent.contains(&it.node);
+            if !holder.is_some_and(is_moving) || Instant::now() >= deadline {
+                return Asked::Unfound(silent);
+            }
+            sleep(BETWEEN_LOOKS).await;
+        }
+    }
+
+    /// Asks a node for a session; nothing: it does not answer.
+    async fn ask_node(
+        &self,
+        peers: &Arc<Peers>,
+        node: NodeId,
+        account: &BareJid,
+        previd: &str,
+    ) -> Option<Option<Waiting>> {
+        let question = Question::TakeOver {
+            account: account.clone(),
+            previd: previd.to_owned(),
+        };
+        match peers.ask(node, question, TAKING_OVER).await? {
+            Reply::Session(waiting) => Some(waiting.map(|waiting| *waiting)),
+            _ => Some(None),
+        }
+    }
+
+    async fn begin_taken(&self, waiting: Waiting) -> Option<ActorRef<SessionMsg>> {
+        if self.is_here(&waiting) {
+            let jid = waiting.session.facts.jid.bare();
+            let previd = waiting.session.sm.as_ref().map(|sm| sm.id.as_str());
+            return self.resumable_here(&jid, previd.unwrap_or_default());
+        }
+        self.go_on(waiting).await
     }
 
     /// Takes a session in that another node gives away; false: it cannot go on here. One whose
@@ -109,9 +173,16 @@ impl Sessions {
     }
 
     fn resumable_here(&self, account: &BareJid, previd: &str) -> Option<ActorRef<SessionMsg>> {
+        self.world
+            .directory
+            .slots
+            .get(self.slot_of(account, previd)?)
+    }
+
+    /// The slot of an account's session that can be resumed here by this id.
+    pub(crate) fn slot_of(&self, account: &BareJid, previd: &str) -> Option<Slot> {
         let slot = self.world.resumables.slot(previd)?;
-        self.owns(account, slot).then_some(())?;
-        self.world.directory.slots.get(slot)
+        self.owns(account, slot).then_some(slot)
     }
 
     /// Takes a session up that another node has handed over. What is on its way to it there
@@ -125,7 +196,7 @@ impl Sessions {
     }
 
     /// A session that a node has put away that is not back yet.
-    async fn take_up_put_away(
+    pub(crate) async fn take_up_put_away(
         &self,
         account: &BareJid,
         previd: &str,
@@ -172,7 +243,7 @@ impl Sessions {
         let mut under_way = JoinSet::new();
         for (jid, slot) in sessions {
             let host = heir_of(jid, &homes).and_then(|node| hosts.get(&node));
-            let asked = self.ask_for(*slot, host.map(String::as_str));
+            let asked = self.ask_for(*slot, parting_word(host.map(String::as_str)));
             let (sessions, turns) = (self.clone(), Arc::clone(&turns));
             under_way.spawn(async move {
                 // Otherwise it has ended, or its store does not answer in time: then it stays.
@@ -206,7 +277,7 @@ impl Sessions {
     }
 
     /// Says what has become of a session that was handed over.
-    pub(super) fn tell(&self, slot: Slot, left: Left) {
+    pub(crate) fn tell(&self, slot: Slot, left: Left) {
         // One that its client has had brought elsewhere meanwhile is gone.
         self.world
             .directory
@@ -247,18 +318,42 @@ impl Sessions {
         hosts
     }
 
-    fn ask_for(&self, slot: Slot, host: Option<&str>) -> oneshot::Receiver<Box<Departing>> {
+    /// Asks a session to leave; its connection ends with this error.
+    pub(crate) fn ask_for(
+        &self,
+        slot: Slot,
+        error: StreamError,
+    ) -> oneshot::Receiver<Box<Departing>> {
         let (sender, session) = oneshot::channel();
         let heir = Heir {
             node: None,
             session: sender,
         };
-        let stops = || StreamError::new(StreamCondition::SystemShutdown);
-        let error = host.map_or_else(stops, StreamError::see_other_host);
         let slots = &self.world.directory.slots;
         slots.send(slot, SessionMsg::HandOver(error, heir));
         session
     }
+}
+
+/// What became of a question for a session.
+enum Asked {
+    /// Another node had it; nothing: it cannot go on here.
+    Found(Option<ActorRef<SessionMsg>>),
+    /// These do not answer, and may live.
+    Unfound(Vec<NodeId>),
+}
+
+/// Whether a node that does not answer may still have its sessions.
+fn may_live(peers: &Peers, node: NodeId) -> bool {
+    let members = peers.members();
+    let member = members.member(node);
+    member.is_some_and(|it| it.is_reachable() || it.is_silent)
+}
+
+/// What the client of a session hears that goes elsewhere.
+fn parting_word(host: Option<&str>) -> StreamError {
+    let stops = || StreamError::new(StreamCondition::SystemShutdown);
+    host.map_or_else(stops, StreamError::see_other_host)
 }
 
 /// The other nodes that sessions may go to.

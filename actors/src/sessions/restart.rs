@@ -82,7 +82,11 @@ impl Sessions {
         answers.into_inner()
     }
 
-    async fn put_away(&self, waiting: &[&Waiting]) -> Result<(), StoreError> {
+    /// Puts sessions away in the store, for whoever their clients come to.
+    ///
+    /// # Errors
+    /// As of the store: then some may be there all the same.
+    pub(crate) async fn put_away(&self, waiting: &[&Waiting]) -> Result<(), StoreError> {
         let patience = Duration::from_secs(self.world.settings.resume_seconds);
         let (node, until) = (self.number(), now().plus(patience));
         for some in waiting.chunks(PUT_AWAY_AT_ONCE) {

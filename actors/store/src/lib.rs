@@ -13,6 +13,7 @@ mod sqlite;
 
 pub mod accounts;
 pub mod blocklist;
+pub mod claims;
 pub mod error;
 pub mod invitations;
 pub mod kept;
@@ -22,7 +23,6 @@ pub mod moving;
 pub mod preferences;
 pub mod pubsub;
 pub mod push;
-pub mod revivals;
 pub mod rooms;
 pub mod roster;
 pub mod snapshot;
@@ -33,12 +33,12 @@ pub mod waiting;
 pub mod web_push;
 
 pub use accounts::{Account, Credentials};
+pub use claims::Claim;
 pub use error::{Result, StoreError};
 pub use lives::{KnownNode, Life};
 pub use log::{
     Append, Appended, Arrival, Arrived, Dedup, LogAppend, LogAppended, Placed, Restore, Sent,
 };
-pub use revivals::Revival;
 pub use rooms::{RoomAppend, RoomAppended};
 pub use snapshot::Snapshot;
 pub use store::Store;

@@ -1,12 +1,12 @@
 //! The store in memory, for tests: the same promises, until the process ends.
 
+mod claims;
 mod invitations;
 mod lives;
 mod log;
 mod moving;
 mod nodes;
 mod push;
-mod revivals;
 mod rooms;
 mod tokens;
 mod uploads;
@@ -34,7 +34,6 @@ use crate::blocklist::Blocklists;
 use crate::error::{Result, StoreError};
 use crate::lives::KnownNode;
 use crate::preferences::ArchivePreferences;
-use crate::revivals::Revival;
 use crate::roster::{REMOVED_MAX, Rosters};
 use crate::snapshot::{Snapshot, Snapshots};
 use crate::store::Upkeep;
@@ -64,8 +63,7 @@ struct State {
     waiting: Vec<waiting::Put>,
     /// Nodes, in the order of their numbers.
     lives: Vec<KnownNode>,
-    /// Each with the time it was noted.
-    revivals: Vec<(Revival, Timestamp)>,
+    claims: Vec<claims::Held>,
 }
 
 /// One life of an account.

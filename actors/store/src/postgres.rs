@@ -12,6 +12,7 @@
 mod accounts;
 mod append;
 mod blocklist;
+mod claims;
 mod invitations;
 mod kept;
 mod lives;
@@ -24,7 +25,6 @@ mod preferences;
 mod purge;
 mod push;
 mod query;
-mod revivals;
 mod rooms;
 mod roster;
 mod search;

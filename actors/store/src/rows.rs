@@ -1,9 +1,9 @@
 //! Rows as both databases have them: how what they hold is read and written as numbers, texts
 //! and bytes. The statements are each database's own.
 
+pub(crate) mod claims;
 pub(crate) mod lives;
 pub(crate) mod nodes;
-pub(crate) mod revivals;
 pub(crate) mod rooms;
 pub(crate) mod snapshot;
 pub(crate) mod uploads;

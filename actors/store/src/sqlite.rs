@@ -7,6 +7,7 @@
 mod accounts;
 mod append;
 mod blocklist;
+mod claims;
 #[cfg(test)]
 mod faults;
 mod invitations;
@@ -22,7 +23,6 @@ mod purge;
 mod push;
 mod query;
 mod recent;
-mod revivals;
 mod rooms;
 mod roster;
 mod search;

@@ -13,6 +13,8 @@ mod archive;
 mod arrivals;
 #[path = "contract/blocklist.rs"]
 mod blocklist;
+#[path = "contract/claims.rs"]
+mod claims;
 #[path = "contract/invitations.rs"]
 mod invitations;
 #[path = "contract/lives.rs"]
@@ -29,8 +31,6 @@ mod preferences;
 mod push;
 #[path = "contract/replay.rs"]
 mod replay;
-#[path = "contract/revivals.rs"]
-mod revivals;
 #[path = "contract/room_list.rs"]
 mod room_list;
 #[path = "contract/room_log.rs"]

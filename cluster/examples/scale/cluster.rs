@@ -231,6 +231,7 @@ impl Cluster {
                 } else {
                     State::Down
                 },
+                is_silent: false,
             });
             let members = Members {
                 others: others.collect(),

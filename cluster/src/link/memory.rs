@@ -153,6 +153,7 @@ impl Nodes {
             life: other.life,
             name: format!("node{}", other.life.node).into(),
             state: self.state_of(node, other),
+            is_silent: self.cuts.contains(&(node.life.node, other.life.node)),
         });
         Members {
             me: node.life,

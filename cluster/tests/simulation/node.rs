@@ -89,6 +89,7 @@ impl Node {
                 ago if ago >= DOWN_AFTER / 2 => State::Suspect,
                 _ => State::Up,
             },
+            is_silent: false,
         });
         let members = Members {
             others: others.collect(),

@@ -8,7 +8,6 @@
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::jid::BareJid;
 use crate::routing::Share;
@@ -28,12 +27,6 @@ pub const UNACKED_MAX: usize = 2_000;
 
 /// What a stanza takes besides its content, about.
 const STANZA_BYTES: usize = 256;
-
-/// What stands for a resumption id where it is not needed itself: its SHA-256.
-#[must_use]
-pub fn hash_of(id: &str) -> [u8; 32] {
-    Sha256::digest(id).into()
-}
 
 /// The counters of a session with stream management.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

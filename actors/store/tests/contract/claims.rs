@@ -1,0 +1,70 @@
+//! Claims to sessions of nodes that are not heard, on every backend.
+
+use klatsch_protocol::jid::FullJid;
+use klatsch_store::claims::Standing;
+use klatsch_store::{Claim, Store};
+
+use crate::support::{at, on_every_backend};
+
+on_every_backend![
+    a_claim_is_shown_to_the_node_that_has_the_session_until_it_is_answered,
+    what_is_answered_cannot_be_pressed,
+    what_is_pressed_is_answered_with_nothing,
+    the_last_claim_to_a_session_is_the_one_that_counts,
+    a_claim_that_nobody_answers_ends,
+];
+
+const HOUR: i64 = 3600;
+
+fn claim(node: u16, previd: &str) -> Claim {
+    Claim {
+        node,
+        session: FullJid::parse("a@x/phone").unwrap(),
+        previd: previd.to_owned(),
+    }
+}
+
+async fn a_claim_is_shown_to_the_node_that_has_the_session_until_it_is_answered(store: &Store) {
+    let all = [claim(3, "one"), claim(1, "two"), claim(3, "three")];
+    for (second, claim) in (1..).zip(&all) {
+        store.claim_session(claim, at(second)).await.unwrap();
+    }
+    let of_three = [all[0].clone(), all[2].clone()];
+    assert_eq!(store.claims_on(3, at(9)).await.unwrap(), of_three);
+    let answer = async |previd| store.answer_claim(previd, at(9)).await.unwrap();
+    assert_eq!(answer("one").await, Standing::Waits);
+    assert_eq!(answer("one").await, Standing::Gone);
+    assert_eq!(store.claims_on(3, at(9)).await.unwrap(), all[2..]);
+    assert_eq!(store.claims_on(1, at(9)).await.unwrap(), all[1..2]);
+}
+
+async fn what_is_answered_cannot_be_pressed(store: &Store) {
+    store.claim_session(&claim(3, "one"), at(1)).await.unwrap();
+    store.answer_claim("one", at(2)).await.unwrap();
+    assert!(!store.press_claim("one").await.unwrap());
+}
+
+async fn what_is_pressed_is_answered_with_nothing(store: &Store) {
+    store.claim_session(&claim(3, "one"), at(1)).await.unwrap();
+    assert!(store.press_claim("one").await.unwrap());
+    let answer = store.answer_claim("one", at(2)).await.unwrap();
+    assert_eq!(answer, Standing::Pressed);
+}
+
+async fn the_last_claim_to_a_session_is_the_one_that_counts(store: &Store) {
+    store.claim_session(&claim(3, "one"), at(1)).await.unwrap();
+    store.press_claim("one").await.unwrap();
+    store.claim_session(&claim(2, "one"), at(2)).await.unwrap();
+    assert_eq!(store.claims_on(3, at(3)).await.unwrap(), []);
+    assert_eq!(store.claims_on(2, at(3)).await.unwrap(), [claim(2, "one")]);
+    let answer = store.answer_claim("one", at(3)).await.unwrap();
+    assert_eq!(answer, Standing::Waits);
+}
+
+async fn a_claim_that_nobody_answers_ends(store: &Store) {
+    store.claim_session(&claim(7, "old"), at(1)).await.unwrap();
+    assert_eq!(store.claims_on(7, at(2 + HOUR)).await.unwrap(), []);
+    store.answer_claim("other", at(2 + HOUR)).await.unwrap();
+    // Not even for a clock that has been put back.
+    assert_eq!(store.claims_on(7, at(1)).await.unwrap(), []);
+}
