@@ -89,6 +89,11 @@ impl Questions {
         }
     }
 
+    fn is_any_for(&self, node: NodeId) -> bool {
+        let waiting = self.waiting.lock().expect("no holder panics");
+        waiting.values().any(|(asked, _)| *asked == node)
+    }
+
     /// Nobody there answers any more.
     fn forget(&self, node: NodeId) {
         let mut waiting = self.waiting.lock().expect("no holder panics");
@@ -297,6 +302,16 @@ impl Peers {
     /// What was asked of this node is asked again, there or elsewhere.
     pub(crate) fn give_up(&self, node: NodeId) {
         self.questions.forget(node);
+    }
+
+    /// Tells whether a node has been asked something and has not answered yet.
+    pub fn is_asking(&self, node: NodeId) -> bool {
+        self.questions.is_any_for(node)
+    }
+
+    /// Tells a node that something it has said may be lost here.
+    fn missed(&self, node: NodeId) {
+        self.say(node, Lane::Control, &Envelope::Missed);
     }
 
     fn say(&self, node: NodeId, lane: Lane, envelope: &Envelope) -> bool {

@@ -730,3 +730,19 @@ async fn a_session_that_its_node_cannot_give_away_goes_on_and_is_let_go_when_it_
     bob.expect_each(&["from='alice@example.org/a'", "/ann'"], "unavailable")
         .await;
 }
+
+#[tokio::test]
+async fn what_a_room_was_asked_before_its_node_was_there_is_asked_again() {
+    let cluster = Cluster::of(3).await;
+    let (alice, bob) = in_a_room(&cluster).await;
+    let home = cluster.home(ROOM);
+    let [a, _] = others(home);
+    cluster.hub.begin_start(NodeId(home));
+    say(&alice, "unheard").await;
+    let asker = cluster.node(a).sessions().world();
+    let peers = asker.directory.peers().unwrap();
+    eventually(|| peers.is_asking(NodeId(home))).await;
+    cluster.hub.end_start(NodeId(home));
+    bob.expect("<body>unheard</body>").await;
+    alice.expect("<body>unheard</body>").await;
+}

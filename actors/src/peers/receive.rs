@@ -96,6 +96,9 @@ impl Receive for Inbox {
         if let Some(replica) = peers.replica.get() {
             replica.missed(from);
         }
+        // Answers may be among it, and questions.
+        peers.give_up(from);
+        peers.missed(from);
         tokio::spawn(absence::tell_missed(world.clone(), from));
         tokio::spawn(async move { comparison::compare_all(&world).await });
     }
@@ -167,6 +170,7 @@ fn take(world: &Arc<World>, peers: &Arc<Peers>, from: NodeId, envelope: Envelope
             });
         }
         Envelope::Answer(number, reply) => peers.answered(from, number, *reply),
+        Envelope::Missed => peers.give_up(from),
     }
 }
 

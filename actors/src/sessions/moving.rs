@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use klatsch_cluster::members::State;
 use klatsch_cluster::node_id::NodeId;
 use klatsch_cluster::placement;
 use klatsch_protocol::jid::{BareJid, FullJid};
@@ -81,12 +82,12 @@ impl Sessions {
         let Some(holder) = replica.holder(account, previd) else {
             return self.take_up_put_away(account, previd).await;
         };
+        // First what is known: it goes with its node, which may begin another life meanwhile.
+        let revived = replica.revive(&self.world, account, previd, h);
         let claimed = match silent.contains(&holder.node) {
             true => claims::claim(self, holder.node, &holder.session, previd).await,
             false => Claimed::Unanswered,
         };
-        // Whatever comes of it, this record is nothing anybody goes on from any more.
-        let revived = replica.revive(&self.world, account, previd, h);
         let has_gone = revived.as_ref().is_some_and(|it| it.has_gone);
         let actor = match (claimed, revived) {
             (Claimed::Here(actor), _) => actor,
@@ -343,11 +344,11 @@ enum Asked {
     Unfound(Vec<NodeId>),
 }
 
-/// Whether a node that does not answer may still have its sessions.
+/// Whether a node that does not answer may still have its sessions: one that has hung up is gone.
 fn may_live(peers: &Peers, node: NodeId) -> bool {
     let members = peers.members();
     let member = members.member(node);
-    member.is_some_and(|it| it.is_reachable() || it.is_silent)
+    member.is_some_and(|it| it.is_silent || matches!(it.state, State::Up | State::Leaving))
 }
 
 /// What the client of a session hears that goes elsewhere.

@@ -21,6 +21,7 @@ struct Nodes {
     nodes: BTreeMap<NodeId, Node>,
     cuts: BTreeSet<(NodeId, NodeId)>,
     silent: BTreeSet<NodeId>,
+    starting: BTreeSet<NodeId>,
 }
 
 struct Node {
@@ -116,6 +117,20 @@ impl Hub {
         }
     }
 
+    /// A node is connected and not there yet: what it is sent gets there, and is lost.
+    pub fn begin_start(&self, node: NodeId) {
+        self.with(|nodes| nodes.starting.insert(node));
+    }
+
+    /// Such a node is there, and knows that it has missed something.
+    pub fn end_start(&self, node: NodeId) {
+        self.with(|nodes| nodes.starting.remove(&node));
+        let mut receivers = self.with(|nodes| nodes.receivers());
+        if let Some(itself) = receivers.remove(&node) {
+            receivers.keys().for_each(|other| itself.missed(*other));
+        }
+    }
+
     fn with<A>(&self, change: impl FnOnce(&mut Nodes) -> A) -> A {
         change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -189,8 +204,12 @@ impl Nodes {
 
 impl Link for MemoryLink {
     fn send(&self, to: NodeId, _lane: Lane, channel: Channel, message: Bytes) -> Handed {
-        let receiver = self.hub.with(|nodes| nodes.receiver(self.me.node, to));
+        let (receiver, is_lost) = self.hub.with(|nodes| {
+            let receiver = nodes.receiver(self.me.node, to);
+            (receiver, nodes.starting.contains(&to))
+        });
         match receiver {
+            Some(_) if is_lost => Handed::Queued,
             Some(receiver) => {
                 receiver.receive(self.me.node, channel, message);
                 Handed::Queued
