@@ -19,8 +19,8 @@ export interface Manners {
   readonly tokens: Map<string, string>;
   /** The token it gives next. */
   next: string | undefined;
-  /** SASL2 is offered, with tokens or without. */
-  offers: "all" | "no-tokens" | "rfc6120";
+  /** SASL2 is offered, with tokens or without; or it is, and no mechanism but PLAIN. */
+  offers: "all" | "no-tokens" | "plain" | "rfc6120";
   /** The session that can be resumed, by its id. */
   resumable: string | undefined;
   /** It proves nothing it does not know. */
@@ -85,10 +85,10 @@ export class FakeServer implements Manners {
   }
 
   #features(): string {
-    const names = ["SCRAM-SHA-256", "PLAIN"].map((name) => `<mechanism>${name}</mechanism>`).join("");
+    const names = (this.offers === "plain" ? ["PLAIN"] : ["SCRAM-SHA-256", "PLAIN"]).map((name) => `<mechanism>${name}</mechanism>`).join("");
     const tokens = `<fast xmlns="urn:xmpp:fast:0"><mechanism>HT-SHA-256-NONE</mechanism></fast>`;
     const bind = `<bind xmlns="urn:xmpp:bind:0"><inline><feature var="urn:xmpp:carbons:2"/><feature var="urn:xmpp:sm:3"/></inline></bind>`;
-    const inline = `<inline><sm xmlns="urn:xmpp:sm:3"/>${bind}${this.offers === "all" ? tokens : ""}</inline>`;
+    const inline = `<inline><sm xmlns="urn:xmpp:sm:3"/>${bind}${this.offers === "no-tokens" ? "" : tokens}</inline>`;
     const sasl2 = `<authentication xmlns="urn:xmpp:sasl:2">${names}${inline}</authentication>`;
     return `<mechanisms xmlns="urn:ietf:params:xml:ns:xmpp-sasl">${names}</mechanisms>${this.offers === "rfc6120" ? "" : sasl2}`;
   }
@@ -103,6 +103,11 @@ export class FakeServer implements Manners {
       if (user !== "user" || proof === undefined || token === undefined || this.tokens.get(token) !== agent) return fail(say);
       if (element.querySelector("fast")?.getAttribute("invalidate") === "true") this.tokens.delete(token);
       this.#succeed(hmac(this.isImpostor ? "nothing" : token, "Responder"), agent, say);
+      return;
+    }
+    if (element.getAttribute("mechanism") === "PLAIN") {
+      if (first !== `\0user\0${this.password}`) return fail(say);
+      this.#succeed("", agent, say);
       return;
     }
     const bare = first.slice("n,,".length);
