@@ -1,12 +1,12 @@
 // The link over strophe.js 5: RFC 7395 (WebSocket), RFC 5802/7677 (SCRAM), XEP-0198 1.6.3 (session
-// resumption, also over a reload), XEP-0352 1.0.0 (client state).
+// resumption, also over a reload), XEP-0352 1.0.0 (client state), and the login of today
+// (sasl2_connection.ts).
 //
 // One library connection is one attempt; this file makes the next one. It never keeps a password
-// longer than the attempt that uses it: what a login leaves are SCRAM keys. Leaves out BOSH, and
-// SASL2 with its tokens, for which the server of an account without SCRAM keys (LDAP, …) asks for
-// the password again after a reload.
+// longer than the attempt that uses it: what a login leaves is a token, or SCRAM keys where a server
+// gives none. Leaves out BOSH.
 
-import { Strophe } from "strophe.js";
+import { type ConnectionOptions, Strophe } from "strophe.js";
 import { backoffMs } from "./backoff";
 import { Dispatcher, freshId } from "./dispatcher";
 import { SignInError } from "./errors";
@@ -17,16 +17,15 @@ import type {
   LinkEvents,
   LinkState,
   RequestHandler,
-  ScramKeys,
   StanzaFilter,
   StanzaHandler,
   Unsubscribe,
   XmppLink,
 } from "./link";
-import { SessionStore } from "./session_store";
+import { Sasl2Connection, UNPROVEN } from "./sasl2_connection";
+import { forget, isHidden, left, mechanisms } from "./secrets";
+import type { SessionStore } from "./session_store";
 import { attr, el } from "./xml";
-
-type Connection = InstanceType<typeof Strophe.Connection>;
 
 const NS_CSI = "urn:xmpp:csi:0";
 const NS_PING = "urn:xmpp:ping";
@@ -44,6 +43,8 @@ const REPLACED = "conflict";
 /** What the page tells: in tests a fake. */
 export interface Surroundings {
   readonly store: SessionStore;
+  /** What tells this tab's sessions from those of others, for people to see. */
+  readonly tag: string;
   readonly addEventListener?: (type: string, listener: () => void) => void;
 }
 
@@ -53,7 +54,7 @@ export class StropheLink implements XmppLink {
   #jid = "";
   #retryAt: number | undefined;
   #credentials: Credentials | undefined;
-  #connection: Connection | undefined;
+  #connection: Sasl2Connection | undefined;
   #attempt = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #heard = 0;
@@ -61,14 +62,16 @@ export class StropheLink implements XmppLink {
   #first: { resolve: () => void; reject: (error: SignInError) => void } | undefined;
   readonly #events = new Events();
   readonly #store: SessionStore;
+  readonly #tag: string;
   readonly #dispatcher = new Dispatcher(
     (stanza) => this.send(stanza),
     () => this.#jid,
   );
   readonly features = new Set<string>();
 
-  constructor({ store, addEventListener }: Surroundings) {
+  constructor({ store, tag, addEventListener }: Surroundings) {
     this.#store = store;
+    this.#tag = tag;
     store.onAcknowledged = (id) => this.#events.tell("acknowledged", id);
     addEventListener?.("online", () => this.#wake());
     addEventListener?.("pagehide", () => store.flush());
@@ -97,6 +100,10 @@ export class StropheLink implements XmppLink {
     return this.#retryAt;
   }
 
+  get hasCarbons(): boolean {
+    return this.#connection?.hasCarbons === true;
+  }
+
   connect(credentials: Credentials): Promise<void> {
     this.#drop();
     this.#credentials = credentials;
@@ -109,8 +116,9 @@ export class StropheLink implements XmppLink {
     });
   }
 
-  async disconnect(): Promise<void> {
+  async disconnect({ forgets = true } = {}): Promise<void> {
     const connection = this.#connection;
+    const credentials = this.#credentials;
     this.#connection = undefined;
     this.#credentials = undefined;
     clearTimeout(this.#timer);
@@ -118,13 +126,7 @@ export class StropheLink implements XmppLink {
     this.#become("closed");
     this.#first?.reject(new SignInError("unreachable"));
     this.#first = undefined;
-    if (connection === undefined) return;
-    await new Promise<void>((resolve) => {
-      connection.connect_callback = (status) => {
-        if (status === Strophe.Status.DISCONNECTED) resolve();
-      };
-      connection.disconnect("signed out");
-    });
+    await Promise.all([end(connection), forgets ? forget(credentials) : undefined]);
   }
 
   retry(): void {
@@ -173,6 +175,10 @@ export class StropheLink implements XmppLink {
     this.#retryAt = undefined;
     const credentials = this.#credentials;
     if (credentials === undefined) return;
+    if (credentials.token !== undefined && !isHidden(credentials.url)) {
+      this.#giveUp(new SignInError("insecure"));
+      return;
+    }
     const connection = this.#newConnection(credentials);
     this.#connection = connection;
     this.#timer = setTimeout(() => this.#lost(connection), ATTEMPT_MS);
@@ -185,13 +191,15 @@ export class StropheLink implements XmppLink {
     );
   }
 
-  #newConnection(credentials: Credentials): Connection {
-    const connection = new Strophe.Connection(credentials.url, {
-      protocol: credentials.url.startsWith("wss:") ? "wss" : "ws",
+  #newConnection(credentials: Credentials): Sasl2Connection {
+    const { agent, token, url } = credentials;
+    const options: ConnectionOptions = {
+      protocol: url.startsWith("wss:") ? "wss" : "ws",
       mechanisms: mechanisms(credentials),
       enableStreamManagement: true,
       streamManagement: { storage: this.#store },
-    });
+    };
+    const connection = new Sasl2Connection(url, options, { agent, token, tag: this.#tag });
     const sm = connection.sm;
     if (sm !== undefined) {
       // What was under way when a session was lost is for the outbox, which asks the archive
@@ -206,17 +214,18 @@ export class StropheLink implements XmppLink {
     return connection;
   }
 
-  #heed(connection: Connection, status: number, condition: string, element: Element | undefined): void {
+  #heed(connection: Sasl2Connection, status: number, condition: string, element: Element | undefined): void {
     if (connection !== this.#connection) return;
     const { Status } = Strophe;
     if (status === Status.CONNECTED) this.#connected(connection);
-    else if (status === Status.AUTHFAIL) this.#refused(element);
+    else if (status === Status.AUTHFAIL && condition === UNPROVEN) this.#giveUp(new SignInError("insecure"));
+    else if (status === Status.AUTHFAIL) this.#refused(element ?? undefined);
     else if (status === Status.ERROR && condition === REPLACED) this.#giveUp(new SignInError("replaced"));
     else if (status === Status.CONNFAIL || status === Status.DISCONNECTED) this.#lost(connection);
     else if (status === Status.CONNTIMEOUT) this.#lost(connection);
   }
 
-  #connected(connection: Connection): void {
+  #connected(connection: Sasl2Connection): void {
     const credentials = this.#credentials;
     if (credentials === undefined) return;
     const isScram = connection.scram_keys !== null;
@@ -229,7 +238,8 @@ export class StropheLink implements XmppLink {
     this.#attempt = 0;
     this.#jid = connection.jid;
     this.#heard = Date.now();
-    this.#keep(credentials, connection.scram_keys);
+    connection.pass = null;
+    this.#keep(credentials, connection);
     const isResumed = connection.hasResumed();
     if (!isResumed) this.#dispatcher.failAll();
     this.#become("online");
@@ -240,15 +250,16 @@ export class StropheLink implements XmppLink {
     this.#first = undefined;
   }
 
-  /** From now on there are keys, and no password. */
-  #keep(credentials: Credentials, found: Record<string, unknown> | null): void {
-    const keys = readKeys(found);
-    if (keys === undefined) return;
-    this.#credentials = { jid: credentials.jid, url: credentials.url, keys };
-    this.#events.tell("keys", keys);
+  /** From now on there is a token, or there are keys, and no password. */
+  #keep({ jid, url, agent }: Credentials, connection: Sasl2Connection): void {
+    const secret = left(connection);
+    // A login by token that has left no other goes on with the one it has.
+    if (secret === undefined) return;
+    this.#credentials = { jid, url, agent, ...secret };
+    this.#events.tell("secret", secret);
   }
 
-  #receive(connection: Connection, stanza: Element): boolean {
+  #receive(connection: Sasl2Connection, stanza: Element): boolean {
     if (connection === this.#connection) {
       this.#heard = Date.now();
       this.#dispatcher.receive(stanza);
@@ -265,7 +276,9 @@ export class StropheLink implements XmppLink {
     }
     const isLogin = element === undefined || element.localName === "failure";
     const text = element?.getElementsByTagName("text")[0]?.textContent ?? "";
-    this.#giveUp(new SignInError(isLogin ? "not-authorized" : "refused", text));
+    // Nobody has typed what an earlier login left: it is not wrong, but over.
+    const isTyped = this.#credentials?.password !== undefined;
+    this.#giveUp(new SignInError(isLogin ? (isTyped ? "not-authorized" : "expired") : "refused", text));
   }
 
   #giveUp(error: SignInError): void {
@@ -278,11 +291,11 @@ export class StropheLink implements XmppLink {
     this.#events.tell("failed", error);
   }
 
-  #lost(connection: Connection): void {
+  #lost(connection: Sasl2Connection): void {
     if (connection !== this.#connection) return;
     this.#drop();
     // Somebody who has just typed a password wants to know; who was signed in wants to be again.
-    if (this.#first !== undefined && this.#credentials?.keys === undefined) {
+    if (this.#first !== undefined && this.#credentials?.password !== undefined) {
       this.#giveUp(new SignInError("unreachable"));
       return;
     }
@@ -313,7 +326,7 @@ export class StropheLink implements XmppLink {
   // --- a session ---
 
   /** A socket can be dead without anybody being told: after a while of silence we ask. */
-  #watch(connection: Connection): void {
+  #watch(connection: Sasl2Connection): void {
     this.#timer = setTimeout(() => {
       if (connection !== this.#connection || this.#state !== "online") return;
       if (Date.now() - this.#heard >= QUIET_MS) void this.#probe(connection);
@@ -321,7 +334,7 @@ export class StropheLink implements XmppLink {
     }, QUIET_MS);
   }
 
-  async #probe(connection: Connection): Promise<void> {
+  async #probe(connection: Sasl2Connection): Promise<void> {
     const heard = this.#heard;
     const ping = el("iq", "jabber:client", { type: "get" }, el("ping", NS_PING));
     // An error is an answer, too.
@@ -348,21 +361,13 @@ export class StropheLink implements XmppLink {
   }
 }
 
-/** With keys nothing but SCRAM; with a password, in the clear only where the socket hides it. */
-function mechanisms(credentials: Credentials): (typeof Strophe.SASLMechanism)[] {
-  const scram = [Strophe.SASLSHA512, Strophe.SASLSHA384, Strophe.SASLSHA256, Strophe.SASLSHA1];
-  const isHidden = credentials.url.startsWith("wss:") || isLoopback(credentials.url);
-  const all = credentials.keys === undefined && isHidden ? [...scram, Strophe.SASLPlain] : scram;
-  return all as (typeof Strophe.SASLMechanism)[];
-}
-
-function isLoopback(url: string): boolean {
-  return ["localhost", "127.0.0.1", "[::1]"].includes(new URL(url).hostname);
-}
-
-function readKeys(found: Record<string, unknown> | null): ScramKeys | undefined {
-  if (found === null) return undefined;
-  const { name, salt, iter, ck, sk } = found;
-  const texts = [name, salt, ck, sk].every((it) => typeof it === "string");
-  return texts && typeof iter === "number" ? (found as unknown as ScramKeys) : undefined;
+/** Ends a session, if there is one. */
+async function end(connection: Sasl2Connection | undefined): Promise<void> {
+  if (connection === undefined) return;
+  await new Promise<void>((resolve) => {
+    connection.connect_callback = (status) => {
+      if (status === Strophe.Status.DISCONNECTED) resolve();
+    };
+    connection.disconnect("signed out");
+  });
 }
