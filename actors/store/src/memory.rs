@@ -20,6 +20,7 @@ use klatsch_protocol::features::archive_preferences::Preferences;
 use klatsch_protocol::features::avatar::NS_METADATA;
 use klatsch_protocol::features::blocking::Blocklist;
 use klatsch_protocol::features::invitation::{Invitation, TokenHash};
+use klatsch_protocol::features::presence::wish;
 use klatsch_protocol::features::push::Registration;
 use klatsch_protocol::features::roster::{Roster, RosterChange, Subscription};
 use klatsch_protocol::features::upload;
@@ -373,6 +374,7 @@ impl Snapshots for Memory {
             cursor: life.log.cursor(),
             head: life.log.head(),
             avatar: state.last_payload(account, NS_METADATA),
+            wish: life.kept.get(wish::NAME).map(|kept| kept.to_vec()),
         })
     }
 }
