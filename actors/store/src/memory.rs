@@ -7,6 +7,7 @@ mod moving;
 mod nodes;
 mod push;
 mod rooms;
+mod spent;
 mod tokens;
 mod uploads;
 mod waiting;
@@ -36,6 +37,7 @@ use crate::lives::KnownNode;
 use crate::preferences::ArchivePreferences;
 use crate::roster::{REMOVED_MAX, Rosters};
 use crate::snapshot::{Snapshot, Snapshots};
+use crate::spent::SpentHash;
 use crate::store::Upkeep;
 use crate::tokens::Token;
 use log::Log;
@@ -58,6 +60,8 @@ struct State {
     /// The last versions of rooms that are no more, and the last ids of their logs.
     past_rooms: HashMap<BareJid, (u64, u64)>,
     invitations: BTreeMap<TokenHash, Invitation>,
+    /// Each with the time until when it is kept.
+    spent: HashMap<SpentHash, Timestamp>,
     uploads: BTreeMap<upload::slot::Id, uploads::Held>,
     /// Each with the time its session waits until.
     waiting: Vec<waiting::Put>,
