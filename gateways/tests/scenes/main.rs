@@ -16,6 +16,7 @@ mod calls;
 mod channels;
 mod component;
 mod crowd;
+mod elsewhere;
 mod examples;
 mod exhaustion;
 mod http;
