@@ -110,6 +110,33 @@ pub async fn change_account(
     }
 }
 
+/// Admits an account that another system vouches for: makes it, without keys, where there is
+/// none. False: an administrator of this server has disabled it.
+pub(crate) async fn admit(world: &Arc<World>, account: &BareJid) -> Result<bool, StoreError> {
+    if let Some(found) = patiently(world.store.credentials(account)).await? {
+        return Ok(!found.disabled);
+    }
+    let (none, now) = (Credentials::default(), world.now());
+    match patiently(world.store.create_account(account, &none, false, now)).await {
+        Ok(()) => {
+            tracing::info!(jid = %account, "account made at its first login");
+            notices::welcome(world, account).await;
+            Ok(true)
+        }
+        // By another connection of the same person, just now.
+        Err(StoreError::Conflict) => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+/// Ends the sessions of an account and takes its tokens away; who logs in again has to prove
+/// anew who they are.
+pub(crate) async fn revoke(world: &Arc<World>, account: &BareJid) -> Result<(), StoreError> {
+    let forgotten = patiently(world.store.forget_tokens(account, None)).await;
+    end_sessions(world, account, None);
+    forgotten
+}
+
 async fn create(
     world: &Arc<World>,
     account: &BareJid,

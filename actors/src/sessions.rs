@@ -16,12 +16,13 @@ use klatsch_protocol::stream::register::NewAccount;
 use klatsch_protocol::stream::sm::{self, Sm};
 use klatsch_protocol::stream::{Bound, NotResumed, Wishes};
 use klatsch_protocol::xml::{Element, Fragment};
+use klatsch_store::StoreError;
 use ractor::{Actor, ActorRef};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc, oneshot};
 use tokio::time::timeout;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::account_change::{AccountError, change_account};
+use crate::account_change::{self, AccountError, change_account};
 use crate::claims;
 use crate::directory::Place;
 use crate::files::Files;
@@ -408,6 +409,31 @@ impl Sessions {
     /// [`AccountError`].
     pub async fn change_account(&self, change: AccountChange) -> Result<(), AccountError> {
         change_account(&self.world, change, None).await
+    }
+
+    /// The accounts that have a session on this node.
+    pub fn accounts_here(&self) -> Vec<BareJid> {
+        let all = self.world.directory.all(|_| true).into_iter();
+        all.filter(|(_, published)| published.here().next().is_some())
+            .map(|(account, _)| account)
+            .collect()
+    }
+
+    /// Admits an account that another system vouches for; it is made where there is none.
+    /// False: an administrator of this server has disabled it.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn admit_account(&self, account: &BareJid) -> Result<bool, StoreError> {
+        account_change::admit(&self.world, account).await
+    }
+
+    /// Ends the sessions of an account, on every node, and takes its tokens away.
+    ///
+    /// # Errors
+    /// The store has not taken the tokens away; the sessions have ended all the same.
+    pub async fn revoke(&self, account: &BareJid) -> Result<(), StoreError> {
+        account_change::revoke(&self.world, account).await
     }
 
     /// An invitation that is good now.

@@ -1,14 +1,26 @@
 //! Who may log in: asks the backends in their order, and the throttle before them.
 //!
 //! The exchange with the client is `klatsch_protocol::sasl`; here is where keys come from and
-//! passwords are checked. Leaves out, for now: LDAP, HTTP and saslauthd.
+//! passwords are checked. `external.rs` is what backends have in common whose accounts are
+//! somebody else's; `ldap.rs`, `http_basic.rs`, `saslauthd.rs` and `userinfo.rs` ask them.
+//! `standing.rs` looks whether those who are logged in still may be.
 
 pub mod api_token;
+mod cache;
+pub mod external;
+pub mod http_basic;
 pub mod internal;
+pub mod ldap;
+pub mod outward;
 pub mod registrar;
+pub mod saslauthd;
 pub mod sealed;
+pub mod standing;
+#[cfg(test)]
+pub(crate) mod testkit;
 pub mod throttle;
 pub mod tokens;
+pub mod userinfo;
 
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -16,16 +28,23 @@ use std::time::{Duration, Instant};
 
 use klatsch_actors::world::now;
 use klatsch_protocol::jid::BareJid;
-use klatsch_protocol::sasl::{Hash, HtMechanism, ScramCredentials, Secret};
+use klatsch_protocol::sasl::{Hash, HtMechanism, Login, Mechanism, ScramCredentials, Secret};
 use klatsch_protocol::stream::fast::{Issued, TokenLogin, TokenVerdict};
 pub use klatsch_protocol::stream::{BearerVerdict, Verdict};
 
 pub use api_token::{ApiTokenName, ApiVerdict};
+pub use external::{Admission, External, Members, Source};
+pub use http_basic::HttpBasic;
 pub use internal::Internal;
+pub use ldap::Ldap;
+pub use outward::{BadService, Service};
 pub use registrar::Registrar;
+pub use saslauthd::Saslauthd;
 pub use sealed::Audience;
+pub use standing::Standing;
 pub use throttle::{Leave, Throttle};
 pub use tokens::Tokens;
+pub use userinfo::UserInfo;
 
 use crate::metrics;
 
@@ -45,28 +64,82 @@ pub enum Keys {
     Unavailable,
 }
 
+/// Somebody wants to log in by a password.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// Who they say they are.
+    pub login: Login,
+    /// What they know.
+    pub password: Secret,
+    /// Where they are.
+    pub peer: IpAddr,
+}
+
 /// Somewhere accounts are.
 pub trait Backend: Send + Sync {
-    /// An account's SCRAM keys.
-    fn credentials<'a>(&'a self, account: &'a BareJid, hash: Hash) -> Answer<'a, Keys>;
+    /// An account's SCRAM keys; most backends have none.
+    fn credentials<'a>(&'a self, _account: &'a BareJid, _hash: Hash) -> Answer<'a, Keys> {
+        Box::pin(async { Keys::None })
+    }
 
-    /// Checks a password.
-    fn check_password<'a>(&'a self, account: &'a BareJid, password: Secret) -> Answer<'a, Verdict>;
+    /// Checks a login by password; says whose it is.
+    fn check_password<'a>(&'a self, attempt: &'a Attempt) -> Answer<'a, Verdict>;
 
     /// Whose bearer token this is (RFC 7628).
     fn check_bearer<'a>(&'a self, _token: Secret) -> Answer<'a, BearerVerdict> {
         Box::pin(async { BearerVerdict::Unknown })
     }
 
+    /// Whose name this is, without a password: `None` when it is nobody's here.
+    fn resolve<'a>(&'a self, _login: &'a Login) -> Answer<'a, Option<BareJid>> {
+        Box::pin(async { None })
+    }
+
+    /// Whether an account may be logged in.
+    fn standing<'a>(&'a self, _account: &'a BareJid) -> Answer<'a, Standing> {
+        Box::pin(async { Standing::Silent })
+    }
+
+    /// Whether its accounts are somebody else's.
+    fn is_external(&self) -> bool {
+        false
+    }
+
+    /// What is remembered of an account is not true any more.
+    fn forget(&self, _account: &BareJid) {}
+
     /// Which of these hashes an account has no keys of; `None` when it is not one of its own.
     fn lacking_keys<'a>(
         &'a self,
-        account: &'a BareJid,
-        hashes: &'a [Hash],
-    ) -> Answer<'a, Option<Vec<Hash>>>;
+        _account: &'a BareJid,
+        _hashes: &'a [Hash],
+    ) -> Answer<'a, Option<Vec<Hash>>> {
+        Box::pin(async { None })
+    }
 
     /// Adds keys to an account of its own that has none of their hash.
-    fn add_keys<'a>(&'a self, account: &'a BareJid, keys: &'a ScramCredentials) -> Answer<'a, ()>;
+    fn add_keys<'a>(
+        &'a self,
+        _account: &'a BareJid,
+        _keys: &'a ScramCredentials,
+    ) -> Answer<'a, ()> {
+        Box::pin(async {})
+    }
+}
+
+/// The mechanisms to offer.
+///
+/// A directory cannot do SCRAM, and clients take the strongest mechanism they know: most try no
+/// other when it fails, so that where SCRAM is offered, people of a directory would never get
+/// in. ejabberd and Prosody offer PLAIN alone on hosts whose accounts are external for this
+/// reason; MongooseIM offers what any of its backends can, and leaves the trouble to clients.
+/// Which accounts are whose must not be seen before a login (row A11), so the offer is the same
+/// for all: PLAIN where any backend is external, under TLS, and tokens (XEP-0484) after it, which
+/// keep the password off the wire. `keeps_scram` is for whose clients have pinned SCRAM, or all
+/// fall back.
+pub fn mechanisms(has_external: bool, keeps_scram: bool) -> Vec<Mechanism> {
+    let is_offered = |it: &Mechanism| *it == Mechanism::Plain || !has_external || keeps_scram;
+    Mechanism::ALL.into_iter().filter(is_offered).collect()
 }
 
 /// An exchange begins this long after it was asked for, however long its keys took to find:
@@ -94,7 +167,7 @@ impl Authenticator {
     /// An account's SCRAM keys from the first backend that has any. If a backend that is asked
     /// before cannot tell, nobody is asked further: the account may be another's.
     pub async fn credentials(&self, peer: IpAddr, account: &BareJid, hash: Hash) -> Keys {
-        if !self.has_leave(peer, account).await {
+        if !self.has_leave(peer, account.as_str()).await {
             return Keys::Unavailable;
         }
         let due = tokio::time::Instant::now() + LOOK_UP_TIME;
@@ -114,17 +187,32 @@ impl Authenticator {
     }
 
     /// Checks a password with each backend until one knows better than that it is wrong.
-    pub async fn check_password(
-        &self,
-        peer: IpAddr,
-        account: &BareJid,
-        password: Secret,
-    ) -> Verdict {
-        if !self.has_leave(peer, account).await {
+    pub async fn check_password(&self, peer: IpAddr, login: &Login, password: Secret) -> Verdict {
+        // Row L01: some directories take an empty password for an anonymous login and say yes.
+        if password.expose().is_empty() {
+            return Verdict::Wrong;
+        }
+        let key = login.key();
+        if !self.has_leave(peer, &key).await {
             return Verdict::Unavailable;
         }
+        let (login, password) = (login.clone(), password);
+        let attempt = Attempt {
+            login,
+            password,
+            peer,
+        };
+        let verdict = self.ask_in_turn(&attempt).await;
+        if let Verdict::Right(_) = verdict {
+            // What counts against the account itself is forgotten with the login.
+            self.throttle.succeeded(&key);
+        }
+        verdict
+    }
+
+    async fn ask_in_turn(&self, attempt: &Attempt) -> Verdict {
         for backend in &self.backends {
-            match backend.check_password(account, password.clone()).await {
+            match backend.check_password(attempt).await {
                 Verdict::Wrong => {}
                 verdict => return verdict,
             }
@@ -135,6 +223,9 @@ impl Authenticator {
     /// Whose a bearer token is that logs in (RFC 7628): one that this server has given out for
     /// one login, or one that a backend knows.
     pub async fn check_bearer(&self, peer: IpAddr, token: Secret) -> BearerVerdict {
+        if token.expose().is_empty() {
+            return BearerVerdict::Unknown;
+        }
         let claimed = sealed::claimed(token.expose());
         if !self.has_leave_for(peer, claimed.as_ref()).await {
             return BearerVerdict::Unavailable;
@@ -143,13 +234,16 @@ impl Authenticator {
             // Whatever it is for: no backend is shown what is between us and the account.
             return self.tokens.unseal(&token, Audience::Xmpp, now()).await;
         }
+        let mut verdict = BearerVerdict::Unknown;
         for backend in &self.backends {
             match backend.check_bearer(token.clone()).await {
                 BearerVerdict::Unknown => {}
-                verdict => return verdict,
+                // Another may know it all the same: tokens are nobody else's by chance.
+                BearerVerdict::Unavailable => verdict = BearerVerdict::Unavailable,
+                known => return known,
             }
         }
-        BearerVerdict::Unknown
+        verdict
     }
 
     /// Whose a token for the API is; one that is good once is used up by this. Whoever has a
@@ -162,6 +256,31 @@ impl Authenticator {
     /// Makes a token for an account that has proved who it is; none when that cannot be done now.
     pub async fn seal(&self, account: &BareJid, audience: Audience) -> Option<Secret> {
         self.tokens.seal(account, audience, now()).await
+    }
+
+    /// Whether an account may be logged in, as far as anybody can tell.
+    pub async fn standing(&self, account: &BareJid) -> Standing {
+        let mut said = Vec::with_capacity(self.backends.len());
+        for backend in &self.backends {
+            said.push(backend.standing(account).await);
+        }
+        Standing::of_all(&said)
+    }
+
+    /// Forgets what is remembered of an account's logins.
+    pub fn forget(&self, account: &BareJid) {
+        for backend in &self.backends {
+            backend.forget(account);
+        }
+    }
+
+    async fn resolve(&self, login: &Login) -> Option<BareJid> {
+        for backend in &self.backends {
+            if let Some(account) = backend.resolve(login).await {
+                return Some(account);
+            }
+        }
+        None
     }
 
     /// Which of these hashes an account, which has logged in, has no keys of (XEP-0480); none
@@ -187,10 +306,50 @@ impl Authenticator {
 
     /// Checks a token.
     pub async fn check_token(&self, peer: IpAddr, login: &TokenLogin) -> TokenVerdict {
-        if !self.has_leave(peer, &login.account).await {
+        if !self.has_leave(peer, login.account.as_str()).await {
             return TokenVerdict::Unavailable;
         }
-        self.tokens.check(login, now()).await
+        let verdict = match self.tokens.check(login, now()).await {
+            TokenVerdict::Wrong => self.check_token_of_another_name(login).await,
+            verdict => verdict,
+        };
+        match &verdict {
+            // A token outlives a login by months: whether its owner is still there, the
+            // directory knows. One that is down does not end what it has allowed (row L06).
+            TokenVerdict::Right { account, .. } if self.is_barred(account).await => {
+                TokenVerdict::Wrong
+            }
+            _ => verdict,
+        }
+    }
+
+    /// The client may know its account by another name only; the token is the account's.
+    async fn check_token_of_another_name(&self, login: &TokenLogin) -> TokenVerdict {
+        let Some(typed) = Login::of(&login.account) else {
+            return TokenVerdict::Wrong;
+        };
+        match self.resolve(&typed).await {
+            Some(account) if account != login.account => {
+                let login = TokenLogin {
+                    account,
+                    ..login.clone()
+                };
+                self.tokens.check(&login, now()).await
+            }
+            _ => TokenVerdict::Wrong,
+        }
+    }
+
+    async fn is_barred(&self, account: &BareJid) -> bool {
+        // Whom this server alone lets in has no tokens any more when it does not.
+        if !self.backends.iter().any(|it| it.is_external()) {
+            return false;
+        }
+        let is_barred = self.standing(account).await == Standing::Barred;
+        if is_barred {
+            self.tokens.forget(account).await;
+        }
+        is_barred
     }
 
     /// Checks a token that an operator has made for a program; tells also whose it says it is.
@@ -202,7 +361,7 @@ impl Authenticator {
         let Some(name) = ApiTokenName::of(token.expose()) else {
             return (None, ApiVerdict::Wrong);
         };
-        let verdict = match self.has_leave(peer, &name.account).await {
+        let verdict = match self.has_leave(peer, name.account.as_str()).await {
             true => self.tokens.check_api(&name, token, now()).await,
             false => ApiVerdict::Unavailable,
         };
@@ -236,7 +395,7 @@ impl Authenticator {
     /// The same for who has not said whom the attempt is on.
     async fn has_leave_for(&self, peer: IpAddr, account: Option<&BareJid>) -> bool {
         match account {
-            Some(account) => self.has_leave(peer, account).await,
+            Some(account) => self.has_leave(peer, account.as_str()).await,
             None => matches!(self.throttle.ask(peer, "", Instant::now()), Leave::After(_)),
         }
     }
@@ -246,8 +405,8 @@ impl Authenticator {
         self.throttle.refuses(peer, Instant::now())
     }
 
-    async fn has_leave(&self, peer: IpAddr, account: &BareJid) -> bool {
-        match self.throttle.ask(peer, account.as_str(), Instant::now()) {
+    async fn has_leave(&self, peer: IpAddr, account: &str) -> bool {
+        match self.throttle.ask(peer, account, Instant::now()) {
             Leave::After(delay) => {
                 if !delay.is_zero() {
                     tokio::time::sleep(delay).await;

@@ -10,6 +10,7 @@ pub mod channels;
 pub mod doors;
 mod hold;
 pub mod http;
+pub mod ldap;
 pub mod listener;
 pub mod metrics;
 mod pace;

@@ -4,6 +4,7 @@
 //! Leaves out: where the PEM text comes from, and ACME.
 
 pub(crate) mod channel_binding;
+pub mod trust;
 mod turns;
 
 use std::sync::{Arc, PoisonError, RwLock};

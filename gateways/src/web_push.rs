@@ -24,6 +24,7 @@ use klatsch_store::Store;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, sleep, timeout};
 
+pub(crate) use address::is_public;
 pub use vapid::VapidKey;
 
 use crate::metrics;

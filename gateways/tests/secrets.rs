@@ -6,6 +6,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[allow(dead_code, reason = "the scenes use the rest")]
+#[path = "scenes/book.rs"]
+mod book;
+#[allow(dead_code, reason = "the scenes use the rest")]
 #[path = "scenes/client.rs"]
 mod client;
 #[allow(dead_code, reason = "the scenes use the rest")]

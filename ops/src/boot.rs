@@ -11,6 +11,8 @@ mod compose;
 pub mod data_dir;
 mod disk_watch;
 mod gates;
+pub(crate) mod kolab;
+mod logins;
 mod memory_watch;
 pub mod open_files;
 mod relay;
@@ -82,10 +84,33 @@ pub fn serve(loaded: Loaded) -> Result<End, Error> {
         .build();
     let runtime =
         runtime.map_err(|error| Error::Refused(format!("cannot start threads: {error}")))?;
-    let outcome = runtime.block_on(run(loaded.config));
+    let outcome = runtime.block_on(async {
+        let config = with_kolab(loaded).await;
+        run(config).await
+    });
     // Threads that hang in a system call must not keep a server that was told to go.
     runtime.shutdown_timeout(Duration::from_secs(2));
     outcome
+}
+
+/// The settings with what Kolab's directory adds to them.
+async fn with_kolab(loaded: Loaded) -> Config {
+    let mut config = loaded.config;
+    let Some(found) = loaded.kolab else {
+        return config;
+    };
+    for taken in &found.taken {
+        tracing::info!(taken, "Kolab on this host");
+    }
+    for wrong in &found.wrong {
+        tracing::warn!(wrong, "Kolab on this host");
+    }
+    match kolab::complete(&mut config, &found).await {
+        Ok(added) if added.is_empty() => {}
+        Ok(added) => tracing::info!(domains = ?added, "domains of Kolab's directory"),
+        Err(error) => tracing::warn!(error = %error, "Kolab's directory does not tell its domains"),
+    }
+    config
 }
 
 fn refuse_bad(config: &Config) -> Result<(), Error> {

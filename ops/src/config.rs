@@ -3,12 +3,16 @@
 //! Defaults, then `klatsch.toml`, then `KLATSCH__SECTION__KEY` in the environment, then flags: see
 //! [`load`]. What a setting means stands once, in its doc comment; [`example`] is made from them.
 
+mod auth;
 mod calls;
 mod channels;
 pub mod check;
 pub mod cluster;
 mod components;
 mod contacts;
+mod ini;
+pub(crate) mod kolab;
+mod ldap;
 mod limits;
 mod listen;
 mod load;
@@ -22,11 +26,14 @@ mod upload;
 mod web;
 mod web_push;
 
+pub use auth::{Auth, AuthHttp, AuthSaslauthd, AuthToken, Backend};
 pub use calls::Calls;
 pub use channels::Channels;
 pub use cluster::Cluster;
 pub use components::Components;
 pub use contacts::Contacts;
+pub use kolab::Kolab;
+pub use ldap::Ldap;
 pub use limits::Limits;
 pub use listen::Listen;
 pub use load::{Loaded, Overrides, load};
@@ -69,6 +76,10 @@ settings! {
         archive: Archive;
         /// Who checks passwords.
         auth: Auth;
+        /// A directory with people.
+        ldap: Ldap;
+        /// Kolab on this host.
+        kolab: Kolab;
         /// Other nodes.
         cluster: Cluster;
         /// Nodes and items.
@@ -186,15 +197,6 @@ settings! {
 }
 
 settings! {
-    /// Who checks passwords.
-    pub struct Auth {
-        /// In the order asked: internal; later versions add ldap, http, saslauthd and token.
-        #[serde(deserialize_with = "one_or_many")]
-        backends: Vec<Backend> = vec![Backend::Internal];
-    }
-}
-
-settings! {
     /// What the server tells of itself.
     pub struct Log {
         /// error, warn, info, debug or trace; or filters as in "info,klatsch_gateways=debug".
@@ -202,22 +204,6 @@ settings! {
         /// auto (text on a terminal, JSON elsewhere), text or json.
         format: LogFormat = LogFormat::Auto;
     }
-}
-
-/// Who checks a password.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Backend {
-    /// The store's own accounts.
-    Internal,
-    /// A directory.
-    Ldap,
-    /// A web service.
-    Http,
-    /// Cyrus saslauthd.
-    Saslauthd,
-    /// Tokens of another service.
-    Token,
 }
 
 /// The form of log lines.
@@ -249,6 +235,7 @@ impl Config {
         let mut shown = self.clone();
         shown.store.url = without_password(&self.store.url);
         shown.components = self.components.without_secrets();
+        shown.ldap = self.ldap.without_secrets();
         toml::to_string(&shown).expect("settings are plain values")
     }
 }
@@ -282,6 +269,11 @@ pub fn example() -> String {
     write_example::<Store>(&mut out, "store");
     write_example::<Archive>(&mut out, "archive");
     write_example::<Auth>(&mut out, "auth");
+    write_example::<AuthHttp>(&mut out, "auth.http");
+    write_example::<AuthSaslauthd>(&mut out, "auth.saslauthd");
+    write_example::<AuthToken>(&mut out, "auth.token");
+    write_example::<Ldap>(&mut out, "ldap");
+    write_example::<Kolab>(&mut out, "kolab");
     write_example::<Registration>(&mut out, "registration");
     write_example::<Cluster>(&mut out, "cluster");
     write_example::<Pubsub>(&mut out, "pubsub");
@@ -398,6 +390,8 @@ mod tests {
         (shown.calls.services, shown.calls.turn_secret_file) = (Vec::new(), None);
         shown.web_push.authorities = None;
         (shown.web.accent, shown.web.logo, shown.web.folder) = (None, None, None);
+        (shown.auth.http, shown.auth.token) = (AuthHttp::default(), AuthToken::default());
+        (shown.ldap.authorities, shown.ldap.password_file) = (None, None);
         assert_eq!(shown, Config::default());
         let table = toml::Table::try_from(Config::default()).unwrap();
         for section in table.iter().filter(|(_, value)| value.is_table()) {

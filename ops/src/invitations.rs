@@ -41,7 +41,10 @@ impl Invitations {
         name: Option<String>,
     ) -> Result<Answer, Refusal> {
         if !self.settings.is_enabled {
-            return Err("registration.invitations = false: nobody is invited".to_owned());
+            return Err(
+                "nobody is invited: registration.invitations is false, or accounts are elsewhere"
+                    .to_owned(),
+            );
         }
         let domain = self.domain(domain)?;
         let reserve = |name: String| {

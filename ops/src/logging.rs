@@ -16,7 +16,7 @@ use tracing_subscriber::fmt::format::debug_fn;
 /// Libraries that would say too much: ractor a span for each message, and its cluster link at debug
 /// even what it exchanges to authenticate. Naming one in `log.level` goes over this.
 const QUIET: &str = "ractor=warn,ractor_cluster=warn,sqlx=warn,hyper=warn,rustls=warn,\
-                     tungstenite=warn,tokio_tungstenite=warn";
+                     tungstenite=warn,tokio_tungstenite=warn,ldap3_proto=warn";
 
 /// Starts logging to standard error for the whole process.
 pub fn start(log: &Log) -> Result<(), Error> {

@@ -196,10 +196,11 @@ impl Caller {
                 let key = known.map(|hash| ScramCredentials::fake(hash, &[1; 32], "a@b"));
                 Some(Event::Credentials(key))
             }
-            Action::CheckPassword { .. } => {
+            Action::CheckPassword { login, .. } => {
                 self.may_log_in();
-                self.knows_password = self.choice & 8 != 0;
-                let verdict = [Verdict::Wrong, Verdict::Right][usize::from(self.knows_password)];
+                let account = login.address().filter(|_| self.choice & 8 != 0);
+                self.knows_password = account.is_some();
+                let verdict = account.map_or(Verdict::Wrong, Verdict::Right);
                 Some(Event::PasswordChecked(verdict))
             }
             Action::CheckBearer(_) => {
@@ -216,7 +217,11 @@ impl Caller {
                 self.knows_password = self.choice & 8 != 0;
                 let (answer, is_old) = (login.proof.answer("token"), self.choice & 4 != 0);
                 Some(Event::TokenChecked(match self.knows_password {
-                    true => TokenVerdict::Right { answer, is_old },
+                    true => TokenVerdict::Right {
+                        account: login.account,
+                        answer,
+                        is_old,
+                    },
                     false => TokenVerdict::Wrong,
                 }))
             }

@@ -6,6 +6,7 @@
 //! Leaves out: whether characters of different scripts may be mixed; that is for
 //! registration and nicks.
 
+mod escaping;
 mod prepare;
 
 use std::borrow::Borrow;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+pub use escaping::{escape, unescape};
 pub use prepare::{prepare_domain, prepare_localpart, prepare_resource};
 
 /// Why a text is no address.

@@ -16,6 +16,7 @@ mod failure;
 mod hash;
 pub mod ht;
 pub mod identity;
+mod login;
 pub mod oauthbearer;
 pub mod plain;
 pub mod scram;
@@ -26,6 +27,7 @@ pub use credentials::{DEFAULT_ITERATIONS, PasswordError, ScramCredentials};
 pub use failure::{Failure, FailureCondition};
 pub use hash::Hash;
 pub use ht::{HtMechanism, TokenProof};
+pub use login::{Claim, Login, mail_localpart};
 pub use secret::Secret;
 
 use serde::{Deserialize, Serialize};

@@ -49,7 +49,8 @@ pub use settings::{StreamLimits, StreamSettings, TlsState, Transport};
 use crate::features::invitation::TokenHash;
 use crate::jid::{BareJid, FullJid};
 use crate::sasl::{
-    ChannelBindings, FailureCondition, Hash, HtMechanism, Mechanism, ScramCredentials, Secret,
+    ChannelBindings, FailureCondition, Hash, HtMechanism, Login, Mechanism, ScramCredentials,
+    Secret,
 };
 use crate::stanza::{StanzaError, StreamCondition, StreamError};
 use crate::xml::{Element, Fragment, StreamHeader, Token, XmlError};
@@ -141,11 +142,11 @@ pub enum NotResumed {
     TooHigh(StreamError),
 }
 
-/// What an account backend says about a password.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What an account backend says about a login by password.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is the account's.
-    Right,
+    /// It is right, and of this account, whatever name was typed.
+    Right(BareJid),
     /// It is not, or there is no such account.
     Wrong,
     /// It is, but the account may not log in.
@@ -185,8 +186,8 @@ pub enum Action {
     },
     /// Check a password.
     CheckPassword {
-        /// Whose.
-        account: BareJid,
+        /// Whose, as typed.
+        login: Login,
         /// The password.
         password: Secret,
     },
@@ -306,6 +307,8 @@ pub struct Stream {
     /// Who the client's last header said it is.
     from: Option<BareJid>,
     account: Option<BareJid>,
+    /// Where the client has logged in: it stays there (row A08).
+    home: Option<BareJid>,
     /// What the client wants with the login under way; none for a login by RFC 6120.
     sasl2: Option<Box<sasl2::Request>>,
     /// The token of an invitation that the client has shown.
@@ -337,6 +340,7 @@ impl Stream {
             domain: None,
             from: None,
             account: None,
+            home: None,
             sasl2: None,
             invitation: None,
             has_registered: false,
@@ -453,7 +457,7 @@ impl Stream {
             return self.fail(StreamCondition::PolicyViolation, actions);
         }
         self.headers += 1;
-        let checked = header::check(header, &self.settings.domains, self.account.as_ref());
+        let checked = header::check(header, &self.settings.domains, self.home.as_ref());
         self.domain = checked.as_ref().ok().cloned();
         let from = header.from.as_deref();
         self.from = from.and_then(|from| BareJid::parse(from).ok());

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::AUTHORIZATION;
 use http::{Extensions, HeaderMap};
 use klatsch_protocol::jid::BareJid;
-use klatsch_protocol::sasl::{Secret, oauthbearer};
+use klatsch_protocol::sasl::{Login, Secret, oauthbearer};
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use crate::listener::{Bucket, Rate};
 
 /// How an account proves who it is.
 enum Proof {
-    Password(BareJid, Secret),
+    Password(Login, Secret),
     Token(Secret),
 }
 
@@ -80,8 +80,8 @@ impl ApiGateway {
             return Err(Refusal::Encryption);
         }
         let account = match (self.proof(&parts.headers)?, token) {
-            (Proof::Password(account, password), _) => {
-                self.by_password(requester, account, password).await?
+            (Proof::Password(login, password), _) => {
+                self.by_password(requester, &login, password).await?
             }
             (Proof::Token(token), Some(audience)) => {
                 self.by_token(requester, &token, audience).await?
@@ -98,22 +98,22 @@ impl ApiGateway {
     async fn by_password(
         &self,
         requester: Requester,
-        account: BareJid,
+        login: &Login,
         password: Secret,
     ) -> Result<BareJid, Refusal> {
         let (authenticator, address) = (&self.authenticator, requester.address);
-        let verdict = authenticator.check_password(address, &account, password);
-        match verdict.await {
-            Verdict::Right => {
+        let typed = login.address();
+        match authenticator.check_password(address, login, password).await {
+            Verdict::Right(account) => {
                 authenticator.succeeded(&account);
                 Ok(account)
             }
             Verdict::Wrong => {
-                authenticator.failed(address, Some(&account));
+                authenticator.failed(address, typed.as_ref());
                 Err(Refusal::NotAuthorized)
             }
             Verdict::Disabled => {
-                authenticator.failed(address, Some(&account));
+                authenticator.failed(address, typed.as_ref());
                 Err(Refusal::Disabled)
             }
             Verdict::Unavailable if authenticator.refuses(address) => Err(Refusal::TooMany),
@@ -162,18 +162,8 @@ impl ApiGateway {
             // Some directories take that for an anonymous login and say yes.
             return None;
         }
-        let account = self.named(name)?;
-        Some(Proof::Password(account, Secret::new(password)))
-    }
-
-    /// An address of one of our domains, or a name of the first.
-    fn named(&self, name: &str) -> Option<BareJid> {
-        let account = match name.contains('@') {
-            true => BareJid::parse(name).ok()?,
-            false => BareJid::new(Some(name), self.domains.first()?.as_str()).ok()?,
-        };
-        let is_ours = self.domains.contains(&account.domain_jid());
-        (is_ours && account.localpart().is_some()).then_some(account)
+        let login = Login::among(&self.domains, name)?;
+        Some(Proof::Password(login, Secret::new(password)))
     }
 }
 

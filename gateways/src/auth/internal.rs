@@ -7,7 +7,7 @@ use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::sasl::{Hash, ScramCredentials, Secret};
 use klatsch_store::{Credentials, Store, StoreError};
 
-use super::{Answer, Backend, Keys, Verdict};
+use super::{Answer, Attempt, Backend, Keys, Standing, Verdict};
 
 /// The hash of the strongest keys that every account gets.
 const STRONGEST: Hash = Hash::Sha512;
@@ -55,6 +55,11 @@ impl Internal {
 
     async fn lacking(&self, account: &BareJid, hashes: &[Hash]) -> Option<Vec<Hash>> {
         let found = self.look_up(account).await.ok()??;
+        // An account without any is another backend's: keys made of its password would outlive
+        // the password there.
+        if found.scram.is_empty() {
+            return None;
+        }
         let has = |hash: &&Hash| found.scram.iter().any(|keys| keys.hash == **hash);
         Some(hashes.iter().filter(|hash| !has(hash)).copied().collect())
     }
@@ -68,8 +73,25 @@ impl Internal {
         }
     }
 
-    async fn check(&self, account: &BareJid, password: Secret) -> Verdict {
-        let Ok(found) = self.look_up(account).await else {
+    async fn standing_of(&self, account: &BareJid) -> Standing {
+        match self.look_up(account).await {
+            Err(_) => Standing::Unavailable,
+            Ok(Some(found)) if found.disabled => Standing::Barred,
+            Ok(Some(found)) if !found.scram.is_empty() => Standing::Good,
+            Ok(_) => Standing::Unknown,
+        }
+    }
+
+    async fn check(&self, attempt: &Attempt) -> Verdict {
+        // Its own accounts have no other names, and none at other domains.
+        let Some(account) = attempt.login.local_address() else {
+            return Verdict::Wrong;
+        };
+        self.check_account(account, attempt.password.clone()).await
+    }
+
+    async fn check_account(&self, account: BareJid, password: Secret) -> Verdict {
+        let Ok(found) = self.look_up(&account).await else {
             return Verdict::Unavailable;
         };
         let disabled = found.as_ref().is_some_and(|found| found.disabled);
@@ -84,7 +106,7 @@ impl Internal {
         let work = move || keys.verify_password(password.expose());
         match self.derivations.run(work).await {
             Ok(true) if exists && disabled => Verdict::Disabled,
-            Ok(true) if exists => Verdict::Right,
+            Ok(true) if exists => Verdict::Right(account),
             Ok(_) => Verdict::Wrong,
             Err(_) => Verdict::Unavailable,
         }
@@ -96,8 +118,12 @@ impl Backend for Internal {
         Box::pin(self.find(account, hash))
     }
 
-    fn check_password<'a>(&'a self, account: &'a BareJid, password: Secret) -> Answer<'a, Verdict> {
-        Box::pin(self.check(account, password))
+    fn check_password<'a>(&'a self, attempt: &'a Attempt) -> Answer<'a, Verdict> {
+        Box::pin(self.check(attempt))
+    }
+
+    fn standing<'a>(&'a self, account: &'a BareJid) -> Answer<'a, Standing> {
+        Box::pin(self.standing_of(account))
     }
 
     fn lacking_keys<'a>(

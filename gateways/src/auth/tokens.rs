@@ -67,6 +67,7 @@ impl Tokens {
         }
         match self.note(login, &token).await {
             Ok(()) => TokenVerdict::Right {
+                account: login.account.clone(),
                 answer: login.proof.answer(text.expose()),
                 is_old: token.issued.plus(RENEWED_AFTER) <= now,
             },
@@ -135,6 +136,13 @@ impl Tokens {
     pub async fn revoke_api(&self, name: &ApiTokenName) -> Result<(), StoreError> {
         let agent = name.agent();
         self.store.forget_tokens(&name.account, Some(&agent)).await
+    }
+
+    /// Takes all tokens of an account away, those of programs too.
+    pub async fn forget(&self, account: &BareJid) {
+        if let Err(error) = self.store.forget_tokens(account, None).await {
+            tracing::warn!(jid = %account, error = %error, "tokens could not be taken away");
+        }
     }
 
     fn text(&self, login: &TokenLogin, mechanism: HtMechanism, seed: &[u8]) -> Secret {

@@ -15,7 +15,7 @@ use http::{HeaderMap, Uri};
 use klatsch_actors::session::Peer;
 use klatsch_protocol::channels::Grant;
 use klatsch_protocol::jid::BareJid;
-use klatsch_protocol::sasl::Secret;
+use klatsch_protocol::sasl::{Login, Secret};
 
 use super::ChannelsGateway;
 use crate::auth::{ApiVerdict, Verdict};
@@ -45,7 +45,7 @@ pub(super) enum Refused {
 /// How somebody wants to prove who they are.
 enum Proof {
     Token(Secret),
-    Password(BareJid, Secret),
+    Password(Login, Secret),
 }
 
 impl Params {
@@ -88,19 +88,18 @@ impl ChannelsGateway {
                 Proof::Token(token) => {
                     let (account, verdict) = authenticator.check_api_token(address, &token).await;
                     match verdict {
-                        ApiVerdict::Right(grant) => (account, Verdict::Right, grant),
+                        ApiVerdict::Right(grant) => (account.clone(), right(account), grant),
                         ApiVerdict::Wrong => (account, Verdict::Wrong, Grant::Account),
                         ApiVerdict::Unavailable => (account, Verdict::Unavailable, Grant::Account),
                     }
                 }
-                Proof::Password(account, password) => {
-                    let verdict = authenticator.check_password(address, &account, password);
-                    let verdict = verdict.await;
-                    (Some(account), verdict, Grant::Account)
+                Proof::Password(login, password) => {
+                    let verdict = authenticator.check_password(address, &login, password);
+                    (login.address(), verdict.await, Grant::Account)
                 }
             };
         match (verdict, account) {
-            (Verdict::Right, Some(account)) => {
+            (Verdict::Right(account), _) => {
                 authenticator.succeeded(&account);
                 Ok(LoggedIn {
                     account,
@@ -126,21 +125,19 @@ impl ChannelsGateway {
             return Some(Proof::Token(token));
         }
         if let (Some(jid), Some(password)) = (params.get("jid"), params.get("password")) {
-            return Some(Proof::Password(self.account(jid)?, Secret::new(password)));
+            return Some(Proof::Password(
+                Login::among(&self.domains, jid)?,
+                Secret::new(password),
+            ));
         }
         let token = params.get("token").filter(|token| !token.is_empty());
         Some(Proof::Token(Secret::new(token?)))
     }
+}
 
-    /// An address of one of our domains, or a name of the first.
-    fn account(&self, text: &str) -> Option<BareJid> {
-        let account = match text.contains('@') {
-            true => BareJid::parse(text).ok()?,
-            false => BareJid::new(Some(text), self.domains.first()?.as_str()).ok()?,
-        };
-        let is_ours = self.domains.contains(&account.domain_jid());
-        (is_ours && account.localpart().is_some()).then_some(account)
-    }
+/// A token that is right names its account.
+fn right(account: Option<BareJid>) -> Verdict {
+    account.map_or(Verdict::Wrong, Verdict::Right)
 }
 
 /// What the token stands behind in the list of subprotocols.

@@ -35,7 +35,7 @@ const IPV6_NOT_PUBLIC: [(u128, u32); 4] = [
 ];
 
 /// Tells whether this is an address on the Internet.
-pub(super) fn is_public(address: IpAddr) -> bool {
+pub(crate) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => {
             let bits = address.to_bits();

@@ -12,7 +12,7 @@ use std::time::Instant;
 use klatsch_actors::session::{Peer, Sink};
 use klatsch_actors::sessions::Resumed;
 use klatsch_protocol::jid::BareJid;
-use klatsch_protocol::sasl::{ChannelBindings, Mechanism, Secret};
+use klatsch_protocol::sasl::{ChannelBindings, Login, Mechanism, Secret};
 use klatsch_protocol::stanza::StanzaError;
 use klatsch_protocol::stream::fast::TokenLogin;
 use klatsch_protocol::stream::{self, Action, Event, NotResumed, Stream, StreamSettings, Wishes};
@@ -125,8 +125,8 @@ impl<T: Transport> Negotiation<T> {
             Action::LoadCredentials { account, mechanism } => {
                 Some(self.load_credentials(&account, mechanism).await)
             }
-            Action::CheckPassword { account, password } => {
-                Some(self.check_password(&account, password).await)
+            Action::CheckPassword { login, password } => {
+                Some(self.check_password(&login, password).await)
             }
             Action::CheckBearer(token) => Some(self.check_bearer(token).await),
             Action::CheckToken(login) => Some(self.check_token(&login).await),
@@ -212,11 +212,11 @@ impl<T: Transport> Negotiation<T> {
         }
     }
 
-    async fn check_password(&mut self, account: &BareJid, password: Secret) -> Event {
+    async fn check_password(&mut self, login: &Login, password: Secret) -> Event {
         self.peer.proved = Instant::now();
         let authenticator = &self.gateway.authenticator;
         let verdict = authenticator
-            .check_password(self.address(), account, password)
+            .check_password(self.address(), login, password)
             .await;
         Event::PasswordChecked(verdict)
     }

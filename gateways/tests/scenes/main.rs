@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod book;
 mod client;
 mod requests;
 mod server;
@@ -17,6 +18,7 @@ mod calls;
 mod channels;
 mod component;
 mod crowd;
+mod elsewhere;
 mod examples;
 mod exhaustion;
 mod http;

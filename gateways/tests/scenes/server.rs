@@ -11,7 +11,7 @@ use klatsch_actors::peers::{Others, in_one_process};
 use klatsch_actors::world::{Settings, now};
 use klatsch_gateways::api::{self, ApiGateway};
 use klatsch_gateways::auth::{
-    ApiTokenName, Authenticator, Backend, Internal, Registrar, Throttle, Tokens,
+    ApiTokenName, Authenticator, Backend, External, Internal, Registrar, Throttle, Tokens,
 };
 use klatsch_gateways::channels::{self, ChannelsGateway, ChannelsSettings};
 use klatsch_gateways::doors::{Door, Gateways};
@@ -37,6 +37,8 @@ use klatsch_protocol::sasl::{Hash, Mechanism, ScramCredentials, Secret};
 use klatsch_protocol::stream::component::Secrets;
 use klatsch_store::{Credentials, Store};
 use tempfile::TempDir;
+
+use crate::book::Book;
 
 pub(crate) const DOMAIN: &str = "klatsch.test";
 /// Another organisation on the same server.
@@ -77,6 +79,8 @@ pub(crate) struct Setup {
     pub(crate) turn: Option<turn::Settings>,
     /// The names of the accounts there are.
     pub(crate) accounts: Vec<String>,
+    /// Whom else to ask who somebody is.
+    pub(crate) book: Option<Book>,
     /// The other nodes, and the store all have.
     pub(crate) cluster: Option<(Others, Store)>,
 }
@@ -99,6 +103,7 @@ impl Default for Setup {
             signup: None,
             turn: None,
             accounts: ["anna", "bert"].map(str::to_owned).to_vec(),
+            book: None,
             cluster: None,
         }
     }
@@ -201,6 +206,7 @@ impl Server {
             domains.clone(),
             &shutdown,
             setup.require_tls,
+            setup.book,
         );
         let served = vec![DOMAIN.to_owned()];
         let state = HttpState {
@@ -354,11 +360,16 @@ fn clients(
     domains: Vec<BareJid>,
     shutdown: &Shutdown,
     require_tls: bool,
+    book: Option<Book>,
 ) -> Arc<ClientGateway> {
     let fake_salt_key = [7; 32];
     let derivations = Arc::clone(&node.sessions.world().derivations);
     let internal = Internal::new(store.clone(), derivations, fake_salt_key);
-    let backends: Vec<Box<dyn Backend>> = vec![Box::new(internal)];
+    let mut backends: Vec<Box<dyn Backend>> = vec![Box::new(internal)];
+    if let Some(book) = book {
+        let external = External::new(book, node.sessions.clone(), domains.clone());
+        backends.push(Box::new(external));
+    }
     Arc::new(ClientGateway {
         sessions: node.sessions.clone(),
         authenticator: Arc::new(Authenticator::new(

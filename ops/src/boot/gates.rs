@@ -2,6 +2,7 @@
 
 use super::Foundation;
 use super::certificate::Certificate;
+use super::logins;
 use crate::accounts::Accounts;
 use crate::config::{Config, Listen};
 use crate::error::Error;
@@ -9,7 +10,8 @@ use crate::password::Password;
 use klatsch_actors::components::Components;
 use klatsch_actors::sessions::Sessions;
 use klatsch_gateways::api::{self, ApiGateway};
-use klatsch_gateways::auth::{Authenticator, Backend, Internal, Registrar, Throttle, Tokens};
+use klatsch_gateways::auth::standing::Watch;
+use klatsch_gateways::auth::{Authenticator, Registrar, Throttle, Tokens};
 use klatsch_gateways::channels::{self, ChannelsGateway};
 use klatsch_gateways::doors::{Door, Gateways};
 use klatsch_gateways::http::signup::{Create, CreateError, NewAdministrator};
@@ -26,7 +28,6 @@ use klatsch_gateways::xmpp::websocket::{self, WebSocketGateway};
 use klatsch_gateways::xmpp::{C2sSettings, ClientGateway};
 use klatsch_protocol::features::caps;
 use klatsch_protocol::jid::BareJid;
-use klatsch_protocol::sasl::Mechanism;
 use klatsch_store::Store;
 use secrecy::ExposeSecret;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -47,6 +48,8 @@ pub(super) struct Gates {
     relays: Mutex<Option<JoinHandle<()>>>,
     /// Tells browsers.
     pushing: Option<JoinHandle<()>>,
+    /// Looks whether those who are logged in still may be.
+    looking: Option<JoinHandle<()>>,
 }
 
 /// What the gateways are built on.
@@ -69,12 +72,13 @@ impl Gates {
         let certificates = Arc::new(certificates(&ground.foundation.certificate)?);
         let strain = ground.sessions.strain();
         let uploads = uploads(&ground)?;
-        let clients = clients(&ground, &certificates, &limits, &shutdown);
+        let clients = clients(&ground, &certificates, &limits, &shutdown)?;
         let components = components(&ground, &limits, &shutdown);
         let turn = ground.turn.take();
         let changed = || ground.sessions.world().changed.listen();
         let relays = turn.map(|turn| turn.start(shutdown.clone(), changed()));
         let pushing = web_push(&ground)?;
+        let looking = looking(&ground, &clients);
         let tending = uploads.clone().map(|uploads| tokio::spawn(uploads.tend()));
         let http = http(ground, uploads, &clients, &limits, shutdown)?;
         let admission = Admission::new(limits, strain);
@@ -92,6 +96,7 @@ impl Gates {
             tending,
             relays: Mutex::new(relays),
             pushing,
+            looking,
         })
     }
 
@@ -103,7 +108,8 @@ impl Gates {
     /// Accepts nobody any more.
     pub(super) fn close(&self) {
         self.trigger.trigger();
-        for errand in [&self.tending, &self.pushing].into_iter().flatten() {
+        let errands = [&self.tending, &self.pushing, &self.looking];
+        for errand in errands.into_iter().flatten() {
             errand.abort();
         }
     }
@@ -145,13 +151,12 @@ fn clients(
     certificates: &Arc<CertificateStore>,
     limits: &Arc<Limits>,
     shutdown: &Shutdown,
-) -> Arc<ClientGateway> {
+) -> Result<Arc<ClientGateway>, Error> {
     let fake_salt_key = ground.foundation.secrets.fake_salt_key;
-    let derivations = Arc::clone(&ground.sessions.world().derivations);
-    let internal = Internal::new(ground.store.clone(), derivations, fake_salt_key);
-    let backends: Vec<Box<dyn Backend>> = vec![Box::new(internal)];
+    let auth = &ground.foundation.config.auth;
+    let backends = logins::backends(ground)?;
     let tokens = Tokens::new(ground.store.clone(), ground.foundation.secrets.token_key);
-    Arc::new(ClientGateway {
+    Ok(Arc::new(ClientGateway {
         sessions: ground.sessions.clone(),
         authenticator: Arc::new(Authenticator::new(
             backends,
@@ -164,13 +169,13 @@ fn clients(
         shutdown: shutdown.clone(),
         turns: Default::default(),
         domains: ground.domains.clone(),
-        mechanisms: Mechanism::ALL.to_vec(),
+        mechanisms: auth.mechanisms(),
         fake_salt_key,
         features: vec![caps::stream_feature(ground.sessions.host())],
         settings: C2sSettings {
             require_tls: ground.foundation.config.c2s.require_tls,
         },
-    })
+    }))
 }
 
 fn components(ground: &Ground<'_>, limits: &Limits, shutdown: &Shutdown) -> Arc<ComponentGateway> {
@@ -181,6 +186,14 @@ fn components(ground: &Ground<'_>, limits: &Limits, shutdown: &Shutdown) -> Arc<
         shutdown.clone(),
         ground.sessions.strain(),
     ))
+}
+
+/// Looks after accounts that are somebody else's, if there are any.
+fn looking(ground: &Ground<'_>, clients: &ClientGateway) -> Option<JoinHandle<()>> {
+    let authenticator = Arc::clone(&clients.authenticator);
+    let auth = &ground.foundation.config.auth;
+    let watch = Watch::new(ground.sessions.clone(), authenticator, auth.look_every());
+    auth.has_external().then(|| tokio::spawn(watch.run()))
 }
 
 /// Where files are stored, if they are.

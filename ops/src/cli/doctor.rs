@@ -2,6 +2,8 @@
 //!
 //! Leaves out DNS and what clients see from outside.
 
+mod logins;
+
 use super::Common;
 use crate::admin::Client;
 use crate::boot::certificate::{Certificate, names};
@@ -53,6 +55,7 @@ fn look_at_all(loaded: &Loaded) -> Vec<Look> {
         Ok(None) => Note("no server runs on this data directory".to_owned()),
         Err(error) => Wrong(error.to_string()),
     });
+    looks.extend(logins::look(loaded));
     looks.extend(look_at_data(config));
     looks.push(look_at_certificate(config));
     looks.push(look_at_open_files());

@@ -1,6 +1,6 @@
 //! What is wrong with settings that can be read, and what to know about them.
 
-use super::{Backend, Config, Listen, cluster};
+use super::{Config, Listen, cluster};
 use klatsch_actors::session::RESUME_SECONDS_MAX;
 use klatsch_gateways::http::web::{is_accent, is_origin};
 use klatsch_protocol::features::Service;
@@ -33,6 +33,7 @@ pub fn check(config: &Config) -> Vec<Finding> {
     refuse_long_absence(config, &mut found);
     refuse_half_certificate(config, &mut found);
     refuse_later_parts(config, &mut found);
+    found.extend(config.login_complaints().into_iter().map(Finding::Refused));
     found.extend(
         cluster::complaints(config)
             .into_iter()
@@ -87,24 +88,11 @@ fn refuse_later_parts(config: &Config, found: &mut Vec<Finding>) {
     let url = config.store.url.as_str();
     let known = ["sqlite:", "memory:", "postgres://", "postgresql://"];
     let is_known = known.iter().any(|scheme| url.starts_with(scheme));
-    let is_foreign_login = config
-        .auth
-        .backends
-        .iter()
-        .any(|backend| *backend != Backend::Internal);
-    let later = [
-        (
-            !is_known,
-            "store.url: this version has sqlite:, postgres:// and memory:",
-        ),
-        (is_foreign_login, "auth.backends: this version has internal"),
-        (
-            config.auth.backends.is_empty(),
-            "auth.backends: nobody could log in",
-        ),
-    ];
-    let refused = later.iter().filter(|(is_so, _)| *is_so);
-    found.extend(refused.map(|(_, text)| Finding::Refused((*text).to_owned())));
+    if !is_known {
+        found.push(Finding::Refused(
+            "store.url: this version has sqlite:, postgres:// and memory:".to_owned(),
+        ));
+    }
 }
 
 fn refuse_bad_domains(config: &Config, found: &mut Vec<Finding>) {
@@ -123,7 +111,7 @@ fn refuse_bad_domains(config: &Config, found: &mut Vec<Finding>) {
 }
 
 /// A domain as it may stand in a JID and in a certificate.
-fn is_domain(text: &str) -> bool {
+pub(super) fn is_domain(text: &str) -> bool {
     !text.is_empty() && text.len() <= 253 && !text.contains(['/', '@', ' ', ':', '"', '*'])
 }
 
@@ -257,7 +245,6 @@ mod tests {
     #[test]
     fn what_this_version_lacks_is_refused_by_name() {
         assert!(refused("[store]\nurl = \"mysql://db/klatsch\"\n")[0].starts_with("store.url"));
-        assert!(refused("[auth]\nbackends = [\"ldap\"]\n")[0].starts_with("auth.backends"));
         assert!(refused("[auth]\nbackends = []\n")[0].starts_with("auth.backends"));
     }
 

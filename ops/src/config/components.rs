@@ -18,11 +18,21 @@ settings! {
 }
 
 /// A text that is shown nowhere.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Hidden(String);
 
 impl Hidden {
+    /// Hides a text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself; the name makes uses easy to find.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
     /// Tells whether there is nothing to hide.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -2,7 +2,7 @@
 //!
 //! The file is read by itself first, so that what is wrong with it is told with its line.
 
-use super::Config;
+use super::{Config, Kolab, kolab};
 use crate::cluster::joined::Joined;
 use crate::error::Error;
 use figment::Figment;
@@ -34,6 +34,8 @@ pub struct Loaded {
     pub config: Config,
     /// The file that was read, if any.
     pub file: Option<PathBuf>,
+    /// What was taken from Kolab on this host, if there is one.
+    pub kolab: Option<kolab::Found>,
 }
 
 /// Loads the settings.
@@ -61,7 +63,12 @@ pub fn load(overrides: &Overrides) -> Result<Loaded, Error> {
     if let Some(told) = Joined::read(&config.data)? {
         told.apply(&mut config);
     }
-    Ok(Loaded { config, file })
+    let kolab = Kolab::apply(&mut config);
+    Ok(Loaded {
+        config,
+        file,
+        kolab,
+    })
 }
 
 fn found() -> Option<PathBuf> {

@@ -14,7 +14,8 @@ settings! {
     pub struct Registration {
         /// Anybody, from any app. Otherwise an invitation is needed.
         open: bool = false;
-        /// Invitations: from klatsch invite, and from users.
+        /// Invitations: from klatsch invite, and from users. None where accounts are elsewhere (auth.backends):
+        /// whoever was invited could take the address of somebody who has not logged in yet.
         invitations: bool = invitation::Settings::default().is_enabled;
         /// Invitations of one user that may wait at once; 0: only klatsch invite makes them.
         invitations_per_account_max: u32 = invitation::Settings::default().per_account_max;
@@ -33,7 +34,7 @@ impl Config {
         registration::Settings {
             is_open: settings.open,
             invitations: invitation::Settings {
-                is_enabled: settings.invitations,
+                is_enabled: settings.invitations && !self.auth.has_external(),
                 per_account_max: settings.invitations_per_account_max,
                 lifetime: Duration::from_secs(lifetime),
                 url: self.invitation_url(),
@@ -54,6 +55,14 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_is_invited_where_accounts_are_elsewhere() {
+        let toml = "[auth]\nbackends = [\"internal\", \"saslauthd\"]\n";
+        let config: Config = toml::from_str(toml).unwrap();
+        assert!(!config.registrations().invitations.is_enabled);
+        assert!(Config::default().registrations().invitations.is_enabled);
+    }
 
     #[test]
     fn nobody_registers_without_an_invitation_unless_somebody_says_so() {

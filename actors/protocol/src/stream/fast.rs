@@ -52,6 +52,8 @@ pub struct TokenLogin {
 pub enum TokenVerdict {
     /// It is right.
     Right {
+        /// Whose it is: the client may have named it by another of its names.
+        account: BareJid,
         /// What proves to the client that the server knows it, too.
         answer: Vec<u8>,
         /// It is old enough for another (§3.5).
@@ -115,7 +117,11 @@ impl Stream {
             other => return self.put_exchange(other),
         };
         let condition = match verdict {
-            TokenVerdict::Right { answer, is_old } => {
+            TokenVerdict::Right {
+                account,
+                answer,
+                is_old,
+            } => {
                 // §3.6: no other token for who wants none any more.
                 let renew = (is_old && !is_last).then_some(mechanism);
                 return self.succeed_by_token(account, &answer, renew, actions);

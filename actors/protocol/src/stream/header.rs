@@ -14,11 +14,12 @@ pub(super) const LANGUAGE: &str = "en";
 /// BCP 47 tags beyond this are nobody's language; §4.7.4 lets us answer with our own.
 const LANGUAGE_BYTES_MAX: usize = 35;
 
-/// Checks a client's header; the answer is the domain it names.
+/// Checks a client's header; the answer is the domain it names. `home` is where it has logged
+/// in, if it has.
 pub(super) fn check(
     header: &StreamHeader,
     domains: &[BareJid],
-    account: Option<&BareJid>,
+    home: Option<&BareJid>,
 ) -> Result<BareJid, StreamCondition> {
     // §4.8.2 and §4.9.3.10: clients speak jabber:client.
     if header.content_ns != ns::CLIENT {
@@ -29,11 +30,11 @@ pub(super) fn check(
         return Err(StreamCondition::UnsupportedVersion);
     }
     let domain = header.to.as_deref().and_then(|to| served(to, domains));
-    match (domain, account) {
+    match (domain, home) {
         // Row A08, CVE-2018-10847: who logged in at one domain has no business at another.
         // RFC 6120 has no condition for a changed `to`; §4.9.3.12 fits, for the client is
         // not authorized there, and says the same whether the other domain exists or not.
-        (domain, Some(account)) if domain.as_ref() != Some(&account.domain_jid()) => {
+        (domain, Some(home)) if domain.as_ref() != Some(home) => {
             Err(StreamCondition::NotAuthorized)
         }
         // §4.9.3.6; a missing `to` names no host either.

@@ -10,8 +10,8 @@ use crate::jid::BareJid;
 use crate::ns;
 use crate::sasl::scram::{ScramFirst, ScramProof};
 use crate::sasl::{
-    Failure, FailureCondition, Hash, HtMechanism, Mechanism, ScramCredentials, downgrade, encoding,
-    identity, oauthbearer, plain,
+    Claim, Failure, FailureCondition, Hash, HtMechanism, Mechanism, ScramCredentials, downgrade,
+    encoding, identity, oauthbearer, plain,
 };
 use crate::stanza::StreamCondition;
 use crate::xml::{Element, Fragment};
@@ -35,7 +35,7 @@ pub(super) enum Exchange {
         is_disabled: bool,
     },
     /// PLAIN; the password is being checked.
-    Password { account: BareJid },
+    Password { claim: Claim },
     /// OAUTHBEARER; whose the token is, is being found out.
     Bearer {
         /// Whom the client wants to act as, or nobody in particular.
@@ -195,12 +195,14 @@ impl Stream {
 
     fn begin_plain(&self, data: &[u8]) -> Result<(Exchange, Action), Failure> {
         let message = plain::parse_plain(data)?;
-        let account = self.account_of(&message.authcid, &message.authzid)?;
+        // Without a domain there were no features, and no mechanism to choose.
+        let domain = self.domain.as_ref().ok_or(Failure::NOT_AUTHORIZED)?;
+        let claim = Claim::new(&message.authcid, &message.authzid, domain)?;
         let action = Action::CheckPassword {
-            account: account.clone(),
+            login: claim.login.clone(),
             password: message.password,
         };
-        Ok((Exchange::Password { account }, action))
+        Ok((Exchange::Password { claim }, action))
     }
 
     /// OAUTHBEARER's only message.
@@ -345,17 +347,31 @@ impl Stream {
 
     /// What the account backend says about a password.
     pub(super) fn take_verdict(&mut self, verdict: Verdict, actions: &mut Vec<Action>) {
-        let account = match self.take_exchange() {
-            Some(Exchange::Password { account }) => account,
+        let claim = match self.take_exchange() {
+            Some(Exchange::Password { claim }) => claim,
             other => return self.put_exchange(other),
         };
         let failure = match verdict {
-            Verdict::Right => return self.succeed(account, None, actions),
+            Verdict::Right(account) if self.is_claimed(&claim, &account) => {
+                return self.succeed(account, None, actions);
+            }
+            Verdict::Right(_) => Failure::of(FailureCondition::InvalidAuthzid),
             Verdict::Wrong => Failure::NOT_AUTHORIZED,
             Verdict::Disabled => Failure::of(FailureCondition::AccountDisabled),
             Verdict::Unavailable => Failure::of(FailureCondition::TemporaryAuthFailure),
         };
-        self.fail_login(Some(account), failure, actions);
+        self.fail_login(claim.login.address(), failure, actions);
+    }
+
+    /// Whether a login may act as it wants to, now that it is known whose it is: as the
+    /// account, and nobody else (row A07).
+    fn is_claimed(&self, claim: &Claim, account: &BareJid) -> bool {
+        let Some(wanted) = claim.wanted() else {
+            return true;
+        };
+        // XEP-0388 §2.3: who names somebody else in the stream's header fails.
+        let named = self.from.as_ref().filter(|_| self.sasl2.is_some());
+        claim.is_same(wanted, account) && named.is_none_or(|from| claim.is_same(from, account))
     }
 
     /// `<success/>` (§6.4.6); a new stream follows.
@@ -369,13 +385,20 @@ impl Stream {
             return self.begin_finish(account, data, *request, actions);
         }
         self.write_element(&self.sasl_element("success", data), actions);
-        self.account = Some(account.clone());
+        self.is_logged_in_as(account.clone());
         self.header_is_sent = false;
         self.phase = Phase::Opening;
         actions.push(Action::Authenticated {
             account,
             is_restarted: true,
         });
+    }
+
+    /// The account may be one of another domain than the one where somebody logged in by
+    /// another of its names; the stream stays where it is.
+    pub(super) fn is_logged_in_as(&mut self, account: BareJid) {
+        self.account = Some(account);
+        self.home.clone_from(&self.domain);
     }
 
     /// An element of the exchange, in the words of the login under way.

@@ -296,7 +296,7 @@ impl Stream {
         let success = success
             .child(text("authorization-identifier", who.to_owned()))
             .children_from(finish.results);
-        self.account = Some(account);
+        self.is_logged_in_as(account);
         self.write_element(&success, actions);
         let features = match reached {
             Some(_) => features::after_binding(&self.settings, finish.has_sm),

@@ -10,13 +10,16 @@ use super::{
 };
 use crate::features::invitation;
 use crate::jid::{BareJid, FullJid};
-use crate::sasl::{ChannelBindings, Hash, Mechanism, ScramCredentials, Secret};
+use crate::sasl::{ChannelBindings, Hash, Login, Mechanism, ScramCredentials, Secret};
 use crate::stanza::{StanzaError, StreamCondition};
 use crate::time::Timestamp;
 use crate::xml::{Limits, Token, Tokenizer, parse_fragment};
 
 /// The one account: `juliet@example.org`.
 pub(super) const PASSWORD: &str = "balcony";
+
+/// Another name that she logs in by.
+pub(super) const ALIAS: &str = "capulet";
 
 /// The token of its client; with 1 as its count it has expired, with 99 it is old.
 pub(super) const TOKEN: &str = "c2VjcmV0";
@@ -176,8 +179,8 @@ impl Script {
                 None
             }
             Action::LoadCredentials { account, mechanism } => Some(self.load(&account, mechanism)),
-            Action::CheckPassword { account, password } => {
-                Some(Event::PasswordChecked(self.check(&account, &password)))
+            Action::CheckPassword { login, password } => {
+                Some(Event::PasswordChecked(self.check(&login, &password)))
             }
             Action::CheckBearer(token) => Some(Event::BearerChecked(self.check_bearer(&token))),
             Action::CheckToken(login) => Some(Event::TokenChecked(self.check_token(&login))),
@@ -267,6 +270,7 @@ impl Script {
             (false, _) => TokenVerdict::Unavailable,
             (_, true) if login.usage.count == Some(1) => TokenVerdict::Expired,
             (_, true) => TokenVerdict::Right {
+                account: login.account.clone(),
                 answer: login.proof.answer(TOKEN),
                 is_old: login.usage.count == Some(99),
             },
@@ -274,12 +278,14 @@ impl Script {
         }
     }
 
-    fn check(&self, account: &BareJid, password: &Secret) -> Verdict {
-        let is_right = account.as_str() == "juliet@example.org" && password.expose() == PASSWORD;
+    fn check(&self, login: &Login, password: &Secret) -> Verdict {
+        let juliet = BareJid::parse("juliet@example.org").unwrap();
+        let is_hers = login.address().as_ref() == Some(&juliet) || login.name() == ALIAS;
+        let is_right = is_hers && password.expose() == PASSWORD;
         match (self.is_available, is_right, self.is_disabled) {
             (false, ..) => Verdict::Unavailable,
             (true, true, true) => Verdict::Disabled,
-            (true, true, false) => Verdict::Right,
+            (true, true, false) => Verdict::Right(juliet),
             (true, false, _) => Verdict::Wrong,
         }
     }

@@ -1,6 +1,7 @@
 //! Negotiations that must not reach a session: rows of the attack corpus by their number,
 //! and the order of RFC 6120.
 
+use crate::jid::BareJid;
 use crate::sasl::scram::{ClientBinding, ScramClient};
 use crate::sasl::{FailureCondition, Hash, Secret};
 use crate::stream::testkit::*;
@@ -275,11 +276,50 @@ fn a07_plain_authzid_of_another_account_is_refused() {
             format!("{authzid}\0juliet\0balcony").as_bytes(),
         ));
         assert_eq!(answer, failure("invalid-authzid"), "{authzid}");
+        // Whose a name is, the backend alone knows; what is nobody's address needs no asking.
+        let is_address = BareJid::parse(authzid).is_ok_and(|jid| jid.localpart().is_some());
         assert_eq!(
             script.count(|action| matches!(action, Action::CheckPassword { .. })),
-            0
+            usize::from(is_address),
+            "{authzid}"
         );
+        assert!(script.stream.account().is_none());
     }
+    // Who does not know the password learns nothing of who is who.
+    let answer = secure().send(&auth("PLAIN", b"romeo@example.org\0juliet\0window"));
+    assert_eq!(answer, failure("not-authorized"));
+}
+
+#[test]
+fn a07_other_names_of_an_account_are_its_own() {
+    for authzid in ["", "juliet@example.org", "capulet@example.org"] {
+        let mut script = secure();
+        let login = format!("{authzid}\0{ALIAS}\0{PASSWORD}");
+        let answer = script.send(&auth("PLAIN", login.as_bytes()));
+        assert!(answer.starts_with("<success"), "{authzid}: {answer}");
+        let account = script.stream.account().map(BareJid::as_str);
+        assert_eq!(account, Some("juliet@example.org"));
+    }
+    let answer = secure().send(&auth("PLAIN", b"romeo@example.org\0capulet\0balcony"));
+    assert_eq!(answer, failure("invalid-authzid"));
+}
+
+#[test]
+fn a08_account_of_another_domain_stays_where_it_has_logged_in() {
+    let mut script = Script::new(StreamSettings {
+        tls: TlsState::Active,
+        ..settings()
+    });
+    script.event(Event::TlsStarted(bindings()));
+    script.send(&HEADER.replace("to='example.org'", "to='other.example'"));
+    script.send(&auth("PLAIN", b"\0capulet\0balcony"));
+    let account = script.stream.account().map(BareJid::as_str);
+    assert_eq!(account, Some("juliet@example.org"));
+    let answer = script.send(HEADER);
+    assert!(
+        answer.ends_with(&stream_error("not-authorized")),
+        "{answer}"
+    );
 }
 
 #[test]
@@ -531,7 +571,9 @@ fn answers_nobody_waits_for_are_ignored() {
         ""
     );
     assert_eq!(
-        script.event(Event::PasswordChecked(crate::stream::Verdict::Right)),
+        script.event(Event::PasswordChecked(crate::stream::Verdict::Right(
+            BareJid::parse("juliet@example.org").unwrap()
+        ))),
         ""
     );
     let gone = Event::Resumed(Err(crate::stream::NotResumed::Gone(None)));

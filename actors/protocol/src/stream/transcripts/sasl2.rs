@@ -361,21 +361,21 @@ fn xep_0484_section_3_5_an_old_token_is_renewed_unless_it_is_to_be_the_last() {
 
 #[test]
 fn a07_authzid_of_another_account_is_refused_in_sasl2_too() {
-    for authzid in [
-        "romeo",
-        "romeo@example.org",
-        "juliet@other.example",
-        "\u{ff52}omeo@example.org",
-        "juliet@example.org/x",
-        "example.org",
+    for (authzid, checked) in [
+        ("romeo", 0),
+        ("romeo@example.org", 1),
+        ("juliet@other.example", 1),
+        ("\u{ff52}omeo@example.org", 1),
+        ("juliet@example.org/x", 0),
+        ("example.org", 0),
     ] {
         let (mut script, _) = secure();
         let data = format!("{authzid}\0juliet\0balcony");
         let answer = script.send(&authenticate("PLAIN", data.as_bytes(), BIND));
         assert_eq!(answer, failed("invalid-authzid"), "{authzid}");
-        let looked_up = script
-            .count(|action| matches!(action, Action::CheckPassword { .. } | Action::Bind { .. }));
-        assert_eq!(looked_up, 0);
+        let asked = script.count(|action| matches!(action, Action::CheckPassword { .. }));
+        let bound = script.count(|action| matches!(action, Action::Bind { .. }));
+        assert_eq!((asked, bound), (checked, 0), "{authzid}");
     }
     let (mut script, _) = secure();
     let first = b"n,a=romeo@example.org,n=juliet,r=abc";
