@@ -20,6 +20,7 @@ import type { Outbox } from "./outbox";
 import type { People } from "./people";
 import type { Reading } from "./reading";
 import type { Rooms } from "./rooms";
+import { bearerOf, type Voucher } from "./voucher";
 
 /** Where the session's chat is and what it is kept in. */
 export interface Setting {
@@ -41,6 +42,9 @@ export interface Parts {
 
 /** Where what we say of ourselves is kept. */
 export const OWN_PRESENCE = "own-presence";
+
+/** Whom a page around this one has vouched for last, in this browser. */
+const GUEST = "klatsch.guest";
 
 /** Who is there, over a reload. */
 const SNAPSHOT = "klatsch.presence";
@@ -88,6 +92,21 @@ export class Session {
     this.state = "restoring";
     // What becomes of it is told by events; it goes on trying.
     this.#link.connect(toCredentials(stored, this.setting.url)).catch(() => undefined);
+  }
+
+  /** Signs in as whom the page around vouches for, as soon as it does. */
+  async enter(ask: Voucher): Promise<void> {
+    this.state = "restoring";
+    const vouched = await ask();
+    const { storages, databases, url } = this.setting;
+    // Whoever was here before and has not signed out leaves nothing behind.
+    const guest = storages.local.getItem(GUEST);
+    if (guest !== null && guest !== vouched.jid) await deleteCache(guest, databases);
+    storages.local.setItem(GUEST, vouched.jid);
+    this.#isPublic = false;
+    await this.#open(vouched.jid);
+    // What becomes of it is told by events; it goes on trying.
+    this.#link.connect({ jid: vouched.jid, bearer: bearerOf(vouched, ask), url }).catch(() => undefined);
   }
 
   /**
@@ -230,6 +249,7 @@ export class Session {
   async signOut(): Promise<void> {
     const { account } = this.core;
     clearSession(this.setting.storages);
+    this.setting.storages.local.removeItem(GUEST);
     await this.#link.disconnect();
     this.core.cache.close();
     this.clear();

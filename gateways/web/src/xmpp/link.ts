@@ -23,6 +23,8 @@ export interface Credentials {
   readonly jid: string;
   readonly password?: string;
   readonly keys?: ScramKeys;
+  /** Asks whoever vouches for the account for a token that is good for one login (RFC 7628). */
+  readonly bearer?: () => Promise<string>;
   /** The WebSocket's address, `wss:` or (on loopback) `ws:`. */
   readonly url: string;
 }

@@ -8,6 +8,7 @@
 
 import { Strophe } from "strophe.js";
 import { backoffMs } from "./backoff";
+import { Bearer } from "./bearer";
 import { Dispatcher, freshId } from "./dispatcher";
 import { SignInError } from "./errors";
 import { Events } from "./events";
@@ -37,6 +38,8 @@ const ATTEMPT_MS = 20_000;
 const QUIET_MS = 60_000;
 /** The answer to that look. */
 const PROBE_MS = 10_000;
+/** A token may be too old when it is used; after as many refusals it is not the token. */
+const TOKENS_MAX = 3;
 
 /** Stream errors after which coming back would only be thrown out again. */
 const REPLACED = "conflict";
@@ -173,16 +176,29 @@ export class StropheLink implements XmppLink {
     this.#retryAt = undefined;
     const credentials = this.#credentials;
     if (credentials === undefined) return;
+    if (credentials.bearer !== undefined && !isHidden(credentials.url)) {
+      this.#giveUp(new SignInError("insecure"));
+      return;
+    }
     const connection = this.#newConnection(credentials);
     this.#connection = connection;
     this.#timer = setTimeout(() => this.#lost(connection), ATTEMPT_MS);
     // The library hears whatever comes; after authentication, so do we.
     connection.addHandler((stanza) => this.#receive(connection, stanza), null, null, null);
-    connection.connect(
-      credentials.jid,
-      credentials.keys ?? credentials.password ?? "",
-      (status, condition, element) => this.#heed(connection, status, condition ?? "", element),
-    );
+    const begin = (secret: NonNullable<Credentials["keys"] | string>) =>
+      connection.connect(credentials.jid, secret, (status, condition, element) =>
+        this.#heed(connection, status, condition ?? "", element),
+      );
+    if (credentials.bearer === undefined) begin(credentials.keys ?? credentials.password ?? "");
+    else void this.#ask(connection, credentials.bearer, begin);
+  }
+
+  /** Begins with a token as soon as there is one, if that is still this attempt. */
+  async #ask(connection: Connection, bearer: () => Promise<string>, begin: (token: string) => void): Promise<void> {
+    const token = await bearer().catch(() => undefined);
+    if (connection !== this.#connection) return;
+    if (token === undefined) this.#lost(connection);
+    else begin(token);
   }
 
   #newConnection(credentials: Credentials): Connection {
@@ -263,6 +279,10 @@ export class StropheLink implements XmppLink {
       this.#lost(this.#connection);
       return;
     }
+    if (this.#credentials?.bearer !== undefined && this.#attempt < TOKENS_MAX && this.#connection !== undefined) {
+      this.#lost(this.#connection);
+      return;
+    }
     const isLogin = element === undefined || element.localName === "failure";
     const text = element?.getElementsByTagName("text")[0]?.textContent ?? "";
     this.#giveUp(new SignInError(isLogin ? "not-authorized" : "refused", text));
@@ -282,7 +302,8 @@ export class StropheLink implements XmppLink {
     if (connection !== this.#connection) return;
     this.#drop();
     // Somebody who has just typed a password wants to know; who was signed in wants to be again.
-    if (this.#first !== undefined && this.#credentials?.keys === undefined) {
+    const { keys, bearer } = this.#credentials ?? {};
+    if (this.#first !== undefined && keys === undefined && bearer === undefined) {
       this.#giveUp(new SignInError("unreachable"));
       return;
     }
@@ -350,10 +371,15 @@ export class StropheLink implements XmppLink {
 
 /** With keys nothing but SCRAM; with a password, in the clear only where the socket hides it. */
 function mechanisms(credentials: Credentials): (typeof Strophe.SASLMechanism)[] {
+  if (credentials.bearer !== undefined) return [Bearer] as unknown as (typeof Strophe.SASLMechanism)[];
   const scram = [Strophe.SASLSHA512, Strophe.SASLSHA384, Strophe.SASLSHA256, Strophe.SASLSHA1];
-  const isHidden = credentials.url.startsWith("wss:") || isLoopback(credentials.url);
-  const all = credentials.keys === undefined && isHidden ? [...scram, Strophe.SASLPlain] : scram;
+  const all = credentials.keys === undefined && isHidden(credentials.url) ? [...scram, Strophe.SASLPlain] : scram;
   return all as (typeof Strophe.SASLMechanism)[];
+}
+
+/** Nobody reads along. */
+function isHidden(url: string): boolean {
+  return url.startsWith("wss:") || isLoopback(url);
 }
 
 function isLoopback(url: string): boolean {
