@@ -383,7 +383,8 @@ function isHidden(url: string): boolean {
 }
 
 function isLoopback(url: string): boolean {
-  return ["localhost", "127.0.0.1", "[::1]"].includes(new URL(url).hostname);
+  const { hostname } = new URL(url);
+  return hostname === "localhost" || hostname === "[::1]" || /^127(?:\.\d{1,3}){3}$/.test(hostname);
 }
 
 function readKeys(found: Record<string, unknown> | null): ScramKeys | undefined {
