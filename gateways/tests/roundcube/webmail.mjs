@@ -197,7 +197,7 @@ await step("everything can be done with the keyboard, and is said to screen read
   await until(async () => (await dock(john).getAttribute("class")) === "shown", "it folds");
 });
 
-await step("no page, answer, frame or storage holds a password", async () => {
+await step("h13_no page, answer, frame or storage holds a password, and no address a token", async () => {
   const encoded = Buffer.from(`${JOHN.address}:${JOHN.password}`).toString("base64");
   for (const frame of john.frames()) {
     seen.push([frame.url(), await frame.content()]);
@@ -207,9 +207,14 @@ await step("no page, answer, frame or storage holds a password", async () => {
   expect(seen.length > 50, `only ${seen.length} answers were looked at`);
   const found = seen.filter(([, text]) => text.includes(JOHN.password) || text.includes(encoded) || text.includes(encodeURIComponent(JOHN.password)));
   expect(found.length === 0, `in ${found.map(([where]) => where).join(", ")}`);
+  const tokens = seen.flatMap(([where, text]) => (where.includes("klatsch.token") ? (/"token":"([^"]+)"/.exec(text)?.[1] ?? []) : []));
+  expect(tokens.length > 1, "no token was handed out");
+  expect(new Set(tokens).size === tokens.length, "a token was handed out twice");
+  const shown = seen.filter(([where, text]) => tokens.some((it) => where.includes(it) || (text.includes(it) && !where.includes("klatsch.token"))));
+  expect(shown.length === 0, `a token is in ${shown.map(([where]) => where).join(", ")}`);
 });
 
-await step("l01_a token is minted for our own page alone", async () => {
+await step("h10_a token is minted for our own page alone", async () => {
   const url = `${MAIL}/?_task=utils&_action=plugin.klatsch.token&_remote=1`;
   // With the cookie, as another page's form or script could: no header, no token.
   for (const options of [{ method: "GET" }, { method: "POST" }, { method: "POST", form: { _show: "away" } }, { method: "POST", headers: { "X-Roundcube-Request": "x" } }]) {
