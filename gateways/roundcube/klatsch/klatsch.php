@@ -166,10 +166,13 @@ class klatsch extends rcube_plugin
     }
 
     /**
-     * The origin that the frame has; empty when the plugin is not set up.
+     * The origin that the frame has; empty when the plugin is not set up, or when passwords would go
+     * to klatsch for everybody to read.
      */
     private function origin(): string
     {
-        return $this->address('klatsch_url') === '' ? '' : $this->address('klatsch_public_url');
+        $isHidden = preg_match('#^(https://|http://(localhost|127(\.\d{1,3}){3}|\[::1\])(:|$))#', $this->address('klatsch_url')) === 1;
+
+        return $isHidden ? $this->address('klatsch_public_url') : '';
     }
 }
