@@ -6,8 +6,9 @@
 // Environment: see harness.mjs. KLATSCH_WEB_PICTURES: a folder that gets pictures of the views.
 // Prints PASS and FAIL lines; exits non-zero on any FAIL.
 
+import "./over_tls.mjs";
 import {
-  accessible, addAccounts, command, expect, finish, ORIGIN, picture, signIn, startServer, step, stopServer, visit,
+  accessible, addAccounts, command, expect, finish, ORIGIN, picture, signIn, startServer, step, stopServer, until, visit,
 } from "./harness.mjs";
 import { composer, conversation, message, say, tool } from "./talking.mjs";
 
@@ -57,6 +58,31 @@ await step("both sign in", async () => {
   await signIn(bert, "bert");
   await accessible(anna, "the empty list");
   await picture(anna, "empty");
+});
+
+/** Everything that the page keeps, by its key. */
+const kept = (page) => page.evaluate(() => ({ ...sessionStorage, ...localStorage }));
+
+/** The mechanism of every login of a page from now on. */
+function logins(page) {
+  const mechanisms = [];
+  page.on("websocket", (socket) => {
+    socket.on("framesent", ({ payload }) => mechanisms.push(.../<(?:auth|authenticate)\b[^>]*mechanism="([^"]+)"/.exec(payload)?.slice(1) ?? []));
+  });
+  return mechanisms;
+}
+
+await step("of the password nothing is kept, and after a reload a token is enough", async () => {
+  const before = await kept(anna);
+  const { token, keys } = JSON.parse(before["klatsch.session"]);
+  expect(typeof token === "string" && keys === undefined, before["klatsch.session"]);
+  expect(!JSON.stringify(before).includes("password-of-anna"), "the password is kept");
+  const mechanisms = logins(anna);
+  await anna.reload();
+  await anna.locator(".sidebar").waitFor();
+  await until(() => mechanisms.length > 0, "a login");
+  expect(mechanisms.join() === "HT-SHA-256-NONE", mechanisms.join());
+  await anna.getByRole("button", { name: "Add a contact" }).waitFor();
 });
 
 await step("one asks to be a contact, the other accepts, and each sees the other there", async () => {
@@ -339,16 +365,33 @@ await step("it fits a small phone, and a window that is zoomed", async () => {
   await phone.context().close();
 });
 
-await step("whoever signs out leaves nothing", async () => {
+await step("another password ends what was kept, and the form says so", async () => {
+  expect("klatsch.session" in (await kept(anna)), "nothing is kept");
+  command("user", "passwd", "anna@localhost", "--password", "another one");
+  await anna.getByRole("alert").filter({ hasText: "no longer valid" }).waitFor();
+  expect(!("klatsch.session" in (await kept(anna))), "the token is still kept");
+  await accessible(anna, "the door after another password");
+  await picture(anna, "door-expired");
+  await signIn(anna, "anna", "another one");
+  await conversation(anna, /Kaffeeküche/).waitFor();
+});
+
+await step("whoever signs out leaves nothing, and on the server neither", async () => {
+  const before = await kept(bert);
   await bert.getByRole("button", { name: "Einstellungen", exact: true }).click();
   await bert.getByRole("button", { name: "Abmelden" }).click();
   await bert.locator(".leave .actions").getByRole("button", { name: "Abmelden" }).click();
   await bert.locator("input[autocomplete=username]").waitFor();
-  const kept = await bert.evaluate(async () => ({
+  const left = await bert.evaluate(async () => ({
     databases: (await indexedDB.databases()).map(({ name }) => name),
     local: Object.keys(localStorage).filter((key) => !["klatsch.settings", "klatsch.config"].includes(key)),
   }));
-  expect(JSON.stringify(kept).includes("localhost") === false, JSON.stringify(kept));
+  expect(JSON.stringify(left).includes("localhost") === false, JSON.stringify(left));
+  expect(left.local.length === 0, left.local.join());
+  // Whoever has taken a copy of it meanwhile has nothing.
+  await bert.evaluate((all) => Object.entries(all).forEach(([key, value]) => localStorage.setItem(key, value)), before);
+  await bert.reload();
+  await bert.getByRole("alert").filter({ hasText: "gilt nicht mehr" }).waitFor();
 });
 
 await finish();

@@ -9,7 +9,7 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import process from "node:process";
-import { clean, ORIGIN, serverLog, stopServer, WEB, work } from "./server.mjs";
+import { clean, IS_ENCRYPTED, ORIGIN, serverLog, stopServer, WEB, work } from "./server.mjs";
 import { expect, hasFailed, report, step, STEP_MS, whenFailed } from "./steps.mjs";
 
 export * from "./server.mjs";
@@ -34,6 +34,8 @@ export const browser = await chromium.launch({
     "--use-fake-ui-for-media-stream",
     "--auto-select-desktop-capture-source=Entire screen",
     "--allow-loopback-in-peer-connection",
+    // The server makes a certificate itself, which nobody else vouches for.
+    ...(IS_ENCRYPTED ? ["--ignore-certificate-errors"] : []),
   ],
 });
 
@@ -54,6 +56,7 @@ export async function visit(name, { url = `${ORIGIN}/`, init, ...options } = {})
     viewport: { width: 1280, height: 800 },
     // What is half faded in is neither read well nor clicked well.
     reducedMotion: "reduce",
+    ignoreHTTPSErrors: IS_ENCRYPTED,
     permissions: ["clipboard-read", "clipboard-write", "microphone"],
     ...options,
   });

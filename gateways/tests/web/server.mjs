@@ -1,6 +1,7 @@
 // A real klatsch for a suite: on a loopback address of its own, with a folder of its own.
 //
 // KLATSCH_BIN: the server; else the one in target/debug. KLATSCH_WEB_KEEP=1 keeps its data.
+// KLATSCH_WEB_SCHEME: http, or https (over_tls.mjs).
 
 import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -15,9 +16,12 @@ const here = fileURLToPath(new URL(".", import.meta.url));
 export const WEB = join(here, "../../web");
 
 const KLATSCH = process.env.KLATSCH_BIN ?? join(here, "../../../target/debug/klatsch");
+/** Whether the server is reached over TLS. */
+export const IS_ENCRYPTED = process.env.KLATSCH_WEB_SCHEME === "https";
+const PORT = IS_ENCRYPTED ? 5443 : 5280;
 /** Names from 127.0.0.0/8 are secure contexts: no certificate is needed here. */
 export const ADDRESS = `127.${[1, 2, 3].map(() => 2 + Math.floor(Math.random() * 248)).join(".")}`;
-export const ORIGIN = `http://${ADDRESS}:5280`;
+export const ORIGIN = `http${IS_ENCRYPTED ? "s" : ""}://${ADDRESS}:${PORT}`;
 export const work = mkdtempSync(join(tmpdir(), "klatsch-web."));
 
 const config = join(work, "klatsch.toml");
@@ -28,8 +32,8 @@ const settings = {
     s2s: "off",
     s2s_tls: "off",
     component: "off",
-    http: `${ADDRESS}:5280`,
-    https: "off",
+    http: IS_ENCRYPTED ? "off" : `${ADDRESS}:${PORT}`,
+    https: IS_ENCRYPTED ? `${ADDRESS}:${PORT}` : "off",
     metrics: "off",
     stun: "off",
   },
@@ -68,7 +72,7 @@ export async function startServer() {
   server.stderr.on("data", (data) => (log += data));
   await until(async () => {
     expect(server.exitCode === null, `the server did not start: ${log}`);
-    return isListening(5280);
+    return isListening(PORT);
   }, "the server listens");
 }
 

@@ -1,17 +1,19 @@
-// What a sign-in leaves behind, that the next visit needs no password: the address and the SCRAM
-// keys, for as long as the browser, or on a public computer the tab, lives.
+// What a sign-in leaves behind, that the next visit needs no password: the address, and a token of the
+// server's (or SCRAM keys where it gives none), for as long as the browser, or on a public computer
+// the tab, lives.
 
-import type { Credentials, ScramKeys } from "../xmpp/link";
+import type { Credentials, ScramKeys, Secret } from "../xmpp/link";
 
 /** Where it is kept. */
 export const SESSION_KEY = "klatsch.session";
+/** Where the name of this installation is kept. */
+const AGENT_KEY = "klatsch.agent";
 
 /** What is kept. */
-export interface StoredSession {
+export type StoredSession = Secret & {
   readonly jid: string;
-  readonly keys: ScramKeys;
   readonly isPublic: boolean;
-}
+};
 
 /** The browser's storages. */
 export interface Storages {
@@ -31,9 +33,9 @@ export function loadSession({ local, session }: Storages): StoredSession | undef
 function read(text: string | null): StoredSession | undefined {
   if (text === null) return undefined;
   try {
-    const found = JSON.parse(text) as Partial<StoredSession> | null;
-    const isWhole = typeof found?.jid === "string" && typeof found.keys?.ck === "string";
-    return isWhole ? (found as StoredSession) : undefined;
+    const found = JSON.parse(text) as { jid?: unknown; token?: unknown; keys?: Partial<ScramKeys> } | null;
+    const hasSecret = typeof found?.token === "string" || typeof found?.keys?.ck === "string";
+    return typeof found?.jid === "string" && hasSecret ? (found as StoredSession) : undefined;
   } catch {
     return undefined;
   }
@@ -52,7 +54,29 @@ export function clearSession({ local, session }: Storages): void {
   session.removeItem(SESSION_KEY);
 }
 
+/** The name of this installation, by which the server knows its tokens: a chance number, and no more. */
+export function agentOf({ local, session }: Storages, isPublic: boolean): string {
+  const storage = isPublic ? session : local;
+  const known = storage.getItem(AGENT_KEY);
+  if (known !== null) return known;
+  const agent = crypto.randomUUID();
+  storage.setItem(AGENT_KEY, agent);
+  return agent;
+}
+
+/** Forgets it: whoever comes next is somebody else. */
+export function forgetAgent({ local, session }: Storages): void {
+  local.removeItem(AGENT_KEY);
+  session.removeItem(AGENT_KEY);
+}
+
 /** What to sign in with. */
-export function toCredentials({ jid, keys }: StoredSession, url: string): Credentials {
-  return { jid, keys, url };
+export function toCredentials(stored: StoredSession, storages: Storages, url: string): Credentials {
+  const { jid, token, keys, isPublic } = stored;
+  return { jid, token, keys, agent: agentOf(storages, isPublic), url };
+}
+
+/** Whether two visits have left the same. */
+export function isSame(one: Secret | undefined, other: Secret | undefined): boolean {
+  return one?.token === other?.token && one?.keys?.ck === other?.keys?.ck;
 }

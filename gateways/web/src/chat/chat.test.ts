@@ -84,6 +84,72 @@ describe("signing in", () => {
     expect(chat.unread).toBe(1);
   });
 
+  it("keeps a token, and no copies are asked for that the session has already", async () => {
+    const kept = storages();
+    const { chat, link } = await signedIn({ storages: kept });
+    link.leave({ token: "token-1" });
+    expect(JSON.parse(kept.local.getItem("klatsch.session") ?? "")).toEqual({ jid: ME, token: "token-1", isPublic: false });
+    const agent = kept.local.getItem("klatsch.agent");
+    expect(link.credentials).toEqual([{ jid: ME, password: "secret", agent, url: "ws://localhost/ws" }]);
+    const before = link.sent.length;
+    link.hasCarbons = true;
+    await comeBack(link);
+    expect(link.sent.slice(before).some((it) => serialize(it).includes("urn:xmpp:carbons:2"))).toBe(false);
+    expect(chat.state).toBe("online");
+  });
+
+  it("on a public computer leaves the token to the tab", async () => {
+    const kept = storages();
+    const link = new Link();
+    const chat = assemble(link, { url: "ws://localhost/", domain: "montague.example" }, { storages: kept, databases: undefined, tab: "t" });
+    await chat.signIn({ user: "romeo", password: "secret", isPublicComputer: true });
+    link.leave({ token: "token-1" });
+    expect(kept.local.length).toBe(0);
+    expect(kept.session.getItem("klatsch.session")).toContain("token-1");
+  });
+
+  it("by a token that is over ends at the form, and nothing of it stays", async () => {
+    const kept = storages();
+    const { chat, link } = await signedIn({ storages: kept });
+    link.leave({ token: "token-1" });
+    link.fail("expired");
+    await settle();
+    expect([chat.state, chat.error]).toEqual(["signed-out", "expired"]);
+    expect(kept.local.getItem("klatsch.session")).toBeNull();
+  });
+
+  it("goes on with the token that another tab was given", async () => {
+    const kept = storages();
+    const { chat, link } = await signedIn({ storages: kept });
+    link.leave({ token: "token-1" });
+    kept.local.setItem("klatsch.session", JSON.stringify({ jid: ME, token: "token-2", isPublic: false }));
+    link.fail("expired");
+    await settle();
+    expect([chat.state, chat.error, link.credentials.at(-1)?.token]).toEqual(["online", undefined, "token-2"]);
+    link.fail("expired");
+    await settle();
+    expect([chat.state, chat.error]).toEqual(["signed-out", "expired"]);
+  });
+
+  it("leaves alone what somebody else has signed in with meanwhile", async () => {
+    const kept = storages();
+    const { chat, link } = await signedIn({ storages: kept });
+    link.leave({ token: "token-1" });
+    const other = JSON.stringify({ jid: JULIET, token: "hers", isPublic: false });
+    kept.local.setItem("klatsch.session", other);
+    link.fail("expired");
+    await settle();
+    expect([chat.state, kept.local.getItem("klatsch.session")]).toEqual(["signed-out", other]);
+  });
+
+  it("out has the token forgotten, once for all tabs", async () => {
+    const one = await signedIn();
+    await one.chat.signOut();
+    const other = await signedIn();
+    await other.chat.signedOutElsewhere();
+    expect([one.link.forgets, other.link.forgets, other.chat.state]).toEqual([true, false, "signed-out"]);
+  });
+
   it("out forgets everything", async () => {
     const databases = new IDBFactory();
     const kept = storages();

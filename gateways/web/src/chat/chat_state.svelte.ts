@@ -150,7 +150,7 @@ export class ChatState implements Chat {
   }
   /** Another tab has signed out, and so has this one. */
   async signedOutElsewhere(): Promise<void> {
-    if (this.state !== "signed-out") await this.#session.signOut();
+    if (this.state !== "signed-out") await this.#session.signOut({ isElsewhere: true });
   }
 
   setPresence(show: Exclude<Show, "offline">, status: string): void {

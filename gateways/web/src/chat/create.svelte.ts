@@ -23,7 +23,12 @@ export async function createChat(options: ChatOptions): Promise<ChatState> {
   restrictParser(globalThis as unknown as Parameters<typeof restrictParser>[0]);
   await claimTab();
   const store = new SessionStore();
-  const link = new StropheLink({ store, addEventListener: (type, hear) => addEventListener(type, hear) });
+  const link = new StropheLink({
+    store,
+    // Two tabs of one installation are two sessions.
+    tag: `klatsch-${tabName().slice(0, 4)}`,
+    addEventListener: (type, hear) => addEventListener(type, hear),
+  });
   const chat = assemble(link, options, {
     storages: { local: localStorage, session: sessionStorage },
     databases: globalThis.indexedDB,

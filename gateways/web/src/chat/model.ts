@@ -352,7 +352,7 @@ export interface Me {
 export type SessionState = "signed-out" | "restoring" | "connecting" | "online" | "offline";
 
 /** Why the last sign-in failed. */
-export type SessionError = "not-authorized" | "unreachable" | "replaced" | "refused" | "insecure";
+export type SessionError = "not-authorized" | "expired" | "unreachable" | "replaced" | "refused" | "insecure";
 
 /** A person's answers in a registration with an invitation (XEP-0445). */
 export interface Registration {

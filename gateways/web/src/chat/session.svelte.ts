@@ -6,11 +6,13 @@
 import { enableCarbons } from "../xmpp/carbons";
 import { SignInError } from "../xmpp/errors";
 import { readJid } from "../xmpp/jid";
-import type { XmppLink } from "../xmpp/link";
+import type { Secret, XmppLink } from "../xmpp/link";
 import { register, registrationError } from "../xmpp/registration";
 import { openTabs } from "../xmpp/session_store";
 import { findServices, type Services } from "../xmpp/upload";
-import { clearSession, loadSession, saveSession, type Storages, toCredentials } from "./account";
+import {
+  agentOf, clearSession, forgetAgent, isSame, loadSession, saveSession, type StoredSession, type Storages, toCredentials,
+} from "./account";
 import { deleteCache, openCache } from "./cache";
 import type { SignIn } from "./chat";
 import type { Core } from "./core.svelte";
@@ -57,6 +59,10 @@ export class Session {
   services = $state.raw<Services | undefined>(undefined);
   canSearch = $state(false);
   #isPublic = false;
+  /** The page around has vouched for us: who closes it takes along what a login leaves. */
+  #isGuest = false;
+  /** What the last sign-in was made with, or has left. */
+  #secret: Secret | undefined;
   /** The session that this page has begun, by its full JID. */
   #begun = "";
   readonly #link: XmppLink;
@@ -76,8 +82,9 @@ export class Session {
       }
     });
     this.#link.listen("failed", (error) => void this.#failed(error));
-    this.#link.listen("keys", (keys) => {
-      saveSession(setting.storages, { jid: core.account, keys, isPublic: this.#isPublic });
+    this.#link.listen("secret", (secret) => {
+      this.#secret = secret;
+      if (!this.#isGuest) saveSession(setting.storages, { jid: core.account, ...secret, isPublic: this.#isPublic });
     });
   }
 
@@ -90,8 +97,14 @@ export class Session {
     this.#isPublic = stored.isPublic;
     await this.#open(stored.jid);
     this.state = "restoring";
+    this.#connect(stored);
+  }
+
+  #connect(stored: StoredSession): void {
+    this.#secret = stored;
+    const { storages, url } = this.setting;
     // What becomes of it is told by events; it goes on trying.
-    this.#link.connect(toCredentials(stored, this.setting.url)).catch(() => undefined);
+    this.#link.connect(toCredentials(stored, storages, url)).catch(() => undefined);
   }
 
   /** Signs in as whom the page around vouches for, as soon as it does. */
@@ -104,9 +117,11 @@ export class Session {
     if (guest !== null && guest !== vouched.jid) await deleteCache(guest, databases);
     storages.local.setItem(GUEST, vouched.jid);
     this.#isPublic = false;
+    this.#isGuest = true;
     await this.#open(vouched.jid);
+    const credentials = { jid: vouched.jid, bearer: bearerOf(vouched, ask), agent: agentOf(storages, true), url };
     // What becomes of it is told by events; it goes on trying.
-    this.#link.connect({ jid: vouched.jid, bearer: bearerOf(vouched, ask), url }).catch(() => undefined);
+    this.#link.connect(credentials).catch(() => undefined);
   }
 
   /**
@@ -122,9 +137,12 @@ export class Session {
     }
     this.error = undefined;
     this.#isPublic = isPublicComputer;
+    this.#isGuest = false;
     this.state = "connecting";
     await this.#open(jid);
-    await this.#link.connect({ jid, password, url: this.setting.url });
+    this.#secret = undefined;
+    const { storages, url } = this.setting;
+    await this.#link.connect({ jid, password, agent: agentOf(storages, isPublicComputer), url });
   }
 
   /** Shows what is kept of an account. */
@@ -186,7 +204,7 @@ export class Session {
       parts.people.forgetPresence();
       // An old session that nothing is remembered of: who is there is asked by coming anew.
       if (isResumed) this.#link.send(parts.people.away());
-      const carbons = enableCarbons(this.#link).catch(() => undefined);
+      const carbons = this.#link.hasCarbons ? undefined : enableCarbons(this.#link).catch(() => undefined);
       await Promise.all([carbons, parts.people.fetch()]);
       await parts.people.announce();
     } else {
@@ -206,11 +224,16 @@ export class Session {
     this.canSearch = await this.parts.history.canSearch();
   }
 
-  async #failed(error: SignInError): Promise<void> {
-    this.error = error.reason;
+  async #failed({ reason }: SignInError): Promise<void> {
+    const { storages } = this.setting;
+    const stored = loadSession(storages);
+    const isOurs = stored?.jid === this.core.account;
+    // Another tab may have been given a newer token, which ends the older (XEP-0484 §3.5).
+    if (reason === "expired" && stored !== undefined && isOurs && !isSame(stored, this.#secret)) return this.#connect(stored);
+    this.error = reason;
     this.#begun = "";
-    // The keys are good for nothing any more: a password is needed.
-    if (error.reason === "not-authorized" || error.reason === "insecure") clearSession(this.setting.storages);
+    // What was kept is good for nothing any more: a password is needed.
+    if (isOurs && ["not-authorized", "expired", "insecure"].includes(reason)) clearSession(storages);
     this.clear();
   }
 
@@ -246,11 +269,13 @@ export class Session {
   // --- the end ---
 
   /** Ends the session and forgets everything that is stored here. */
-  async signOut(): Promise<void> {
+  async signOut({ isElsewhere = false } = {}): Promise<void> {
     const { account } = this.core;
     clearSession(this.setting.storages);
+    forgetAgent(this.setting.storages);
     this.setting.storages.local.removeItem(GUEST);
-    await this.#link.disconnect();
+    // Whoever has signed out elsewhere has had the token forgotten.
+    await this.#link.disconnect({ forgets: !isElsewhere });
     this.core.cache.close();
     this.clear();
     await deleteCache(account, this.setting.databases);

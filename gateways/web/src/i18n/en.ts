@@ -153,6 +153,7 @@ export const en = {
   "encrypted-brief": "Encrypted message",
   "enter-sends": "Enter sends",
   "enter-sends-hint": "Shift and Enter begin a new line. When off, Ctrl and Enter send.",
+  "error-expired": "Your sign-in is no longer valid: the password was changed, or it was too long ago. Please sign in again.",
   "error-insecure": "The connection is not secure, so nothing was sent.",
   "error-not-authorized": "The address or the password is wrong.",
   "error-refused": "The server did not let you in. Please try again later.",

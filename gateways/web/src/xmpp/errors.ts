@@ -66,7 +66,7 @@ export class NoAnswer extends Error {
 }
 
 /** Why nobody is signed in. */
-export type SignInReason = "not-authorized" | "unreachable" | "replaced" | "refused" | "insecure";
+export type SignInReason = "not-authorized" | "expired" | "unreachable" | "replaced" | "refused" | "insecure";
 
 /** Signing in failed. */
 export class SignInError extends Error {

@@ -11,7 +11,7 @@ export class Events {
     state: new Set(),
     online: new Set(),
     failed: new Set(),
-    keys: new Set(),
+    secret: new Set(),
     acknowledged: new Set(),
   };
 

@@ -1,6 +1,7 @@
 // A link for tests: what was sent is looked at, what comes is written as XML.
 
 import { Dispatcher, freshId } from "./dispatcher";
+import { SignInError, type SignInReason } from "./errors";
 import { Events } from "./events";
 import { bareJid, domainOf } from "./jid";
 import type {
@@ -8,6 +9,7 @@ import type {
   LinkEvents,
   LinkState,
   RequestHandler,
+  Secret,
   StanzaFilter,
   StanzaHandler,
   Unsubscribe,
@@ -30,6 +32,7 @@ export class FakeLink implements XmppLink {
   state: LinkState = "closed";
   jid = "romeo@montague.example/orchard";
   retryAt: number | undefined;
+  hasCarbons = false;
   /** Everything that was sent, in order. */
   readonly sent: Element[] = [];
   readonly features = new Set<string>();
@@ -48,11 +51,18 @@ export class FakeLink implements XmppLink {
     return domainOf(this.jid);
   }
 
-  async connect(_credentials: Credentials): Promise<void> {
+  /** Who has signed in, each time. */
+  readonly credentials: Credentials[] = [];
+  /** Whether the server was to forget the token at the last sign-out. */
+  forgets: boolean | undefined;
+
+  async connect(credentials: Credentials): Promise<void> {
+    this.credentials.push(credentials);
     this.goOnline(false);
   }
 
-  async disconnect(): Promise<void> {
+  async disconnect({ forgets = true } = {}): Promise<void> {
+    this.forgets = forgets;
     this.goOffline("closed");
   }
 
@@ -72,6 +82,18 @@ export class FakeLink implements XmppLink {
   goOffline(state: "waiting" | "closed" = "waiting"): void {
     this.state = state;
     this.#events.tell("state", state);
+  }
+
+  /** The link gives up. */
+  fail(reason: SignInReason): void {
+    this.state = "closed";
+    this.#events.tell("state", "closed");
+    this.#events.tell("failed", new SignInError(reason));
+  }
+
+  /** A login has left something. */
+  leave(secret: Secret): void {
+    this.#events.tell("secret", secret);
   }
 
   /** The server has acknowledged a message. */

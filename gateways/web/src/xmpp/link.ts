@@ -5,7 +5,7 @@
 
 import type { SignInError, StanzaError } from "./errors";
 
-/** What a login leaves behind instead of the password: RFC 5802 §3, salted and useless elsewhere. */
+/** What a login leaves where the server gives no tokens: RFC 5802 §3, salted and useless elsewhere. */
 export interface ScramKeys {
   /** The hash, as WebCrypto names it. */
   readonly name: string;
@@ -17,14 +17,22 @@ export interface ScramKeys {
   readonly sk: string;
 }
 
-/** Who signs in, and how: with a password once, with the keys it left from then on. */
+/** What a login leaves behind instead of the password: a token (XEP-0484), or else keys. */
+export type Secret =
+  | { readonly token: string; readonly keys?: undefined }
+  | { readonly keys: ScramKeys; readonly token?: undefined };
+
+/** Who signs in, and how: with a password once, with what it left from then on. */
 export interface Credentials {
   /** The bare JID. */
   readonly jid: string;
-  readonly password?: string;
-  readonly keys?: ScramKeys;
-  /** Asks whoever vouches for the account for a token that is good for one login (RFC 7628). */
-  readonly bearer?: () => Promise<string>;
+  readonly password?: string | undefined;
+  readonly token?: string | undefined;
+  readonly keys?: ScramKeys | undefined;
+  /** This installation of the client, a UUID (XEP-0388 §2.3): its tokens are for it alone. */
+  readonly agent: string;
+  /** Asks whoever vouches for the account for what is good for one login (RFC 7628). */
+  readonly bearer?: (() => Promise<string>) | undefined;
   /** The WebSocket's address, `wss:` or (on loopback) `ws:`. */
   readonly url: string;
 }
@@ -76,8 +84,8 @@ export interface LinkEvents {
   online: (isResumed: boolean) => void;
   /** The link has given up; signing in anew is needed. */
   failed: (error: SignInError) => void;
-  /** A login has left keys for the next one. */
-  keys: (keys: ScramKeys) => void;
+  /** A login has left something for the next one, in the place of what there was. */
+  secret: (secret: Secret) => void;
   /** The server has acknowledged one more message of ours (XEP-0198), by its id. */
   acknowledged: (messageId: string) => void;
 }
@@ -91,6 +99,8 @@ export interface XmppLink {
   readonly bareJid: string;
   /** Our domain, likewise. */
   readonly domain: string;
+  /** The session has had copies of other devices' messages since its beginning (XEP-0386). */
+  readonly hasCarbons: boolean;
   /** When the next attempt is made, in milliseconds since 1970; `undefined` unless `waiting`. */
   readonly retryAt: number | undefined;
 
@@ -100,8 +110,11 @@ export interface XmppLink {
    * @throws SignInError
    */
   connect(credentials: Credentials): Promise<void>;
-  /** Signs out: the session ends on the server. */
-  disconnect(): Promise<void>;
+  /**
+   * Signs out: the session ends on the server, which forgets the token as well unless that has been
+   * seen to.
+   */
+  disconnect(options?: { readonly forgets?: boolean }): Promise<void>;
   /** Tries now instead of at `retryAt`. */
   retry(): void;
   /** Sends a stanza. While the link is not `online` it is dropped, and the answer is false. */

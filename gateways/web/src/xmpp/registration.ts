@@ -1,17 +1,12 @@
 // An account of one's own: In-Band Registration, XEP-0077 version 2.4 §3.1, before the login, with
-// an invitation's token (XEP-0445 version 0.2.0), over a WebSocket of its own (RFC 7395).
-//
-// The XMPP library logs in at once; this is a stream that does not, and is gone when it is done.
+// an invitation's token (XEP-0445 version 0.2.0).
 
-import { freshId } from "./dispatcher";
-import { NoAnswer, parseError, StanzaError } from "./errors";
-import { attr, el, iq, parseStored, serialize } from "./xml";
+import { StanzaError } from "./errors";
+import { type OpenSocket, type PlainStream, withStream } from "./plain_stream";
+import { el, iq } from "./xml";
 
 const NS_REGISTER = "jabber:iq:register";
 const NS_PARS = "urn:xmpp:pars:0";
-const NS_FRAMING = "urn:ietf:params:xml:ns:xmpp-framing";
-const NS_STREAM = "http://etherx.jabber.org/streams";
-
 /** The whole of it has so long. */
 const TOTAL_MS = 30_000;
 
@@ -22,82 +17,19 @@ export interface NewAccount {
   readonly token: string | undefined;
 }
 
-/** Opens a socket; in tests a fake one. */
-export type OpenSocket = (url: string) => WebSocket;
-
-/** One stream before the login. */
-class PlainStream {
-  #heed: (element: Element) => void = () => {};
-  #fail: (error: Error) => void = () => {};
-
-  constructor(
-    private readonly socket: WebSocket,
-    timer: AbortSignal,
-  ) {
-    socket.onmessage = ({ data }) => {
-      const element = typeof data === "string" ? parseStored(data) : undefined;
-      if (element?.namespaceURI === NS_FRAMING && element.localName === "close") this.#fail(new NoAnswer("disconnected"));
-      else if (element?.namespaceURI === NS_STREAM && element.localName === "error") this.#fail(new NoAnswer("disconnected"));
-      else if (element !== undefined) this.#heed(element);
-    };
-    socket.onclose = socket.onerror = () => this.#fail(new NoAnswer("disconnected"));
-    timer.onabort = () => this.#fail(new NoAnswer("timeout"));
-  }
-
-  /** Waits for an element. */
-  next(isIt: (element: Element) => boolean): Promise<Element> {
-    return new Promise((resolve, reject) => {
-      this.#fail = reject;
-      this.#heed = (element) => {
-        if (isIt(element)) resolve(element);
-      };
-    });
-  }
-
-  /** Opens the stream; its features. */
-  async open(domain: string): Promise<void> {
-    const features = this.next((it) => it.localName === "features");
-    const send = (): void => this.socket.send(serialize(el("open", NS_FRAMING, { to: domain, version: "1.0" })));
-    if (this.socket.readyState === WebSocket.OPEN) send();
-    else this.socket.onopen = send;
-    await features;
-  }
-
-  /** Asks something. */
-  async ask(request: Element): Promise<Element> {
-    const id = freshId();
-    request.setAttribute("id", id);
-    const answer = this.next((it) => it.localName === "iq" && attr(it, "id") === id);
-    this.socket.send(serialize(request));
-    const found = await answer;
-    if (attr(found, "type") === "error") throw parseError(found);
-    return found;
-  }
-}
-
 /**
  * Makes an account.
  *
  * @throws StanzaError, NoAnswer
  */
-export async function register(
-  url: string,
-  domain: string,
-  account: NewAccount,
-  openSocket: OpenSocket = (address) => new WebSocket(address, "xmpp"),
-): Promise<void> {
-  const socket = openSocket(url);
-  const stream = new PlainStream(socket, AbortSignal.timeout(TOTAL_MS));
-  try {
-    await stream.open(domain);
+export async function register(url: string, domain: string, account: NewAccount, openSocket?: OpenSocket): Promise<void> {
+  const register = async (stream: PlainStream): Promise<void> => {
     if (account.token !== undefined) {
       await stream.ask(iq("set", domain, el("preauth", NS_PARS, { token: account.token })));
     }
     await stream.ask(buildRegister(domain, account));
-  } finally {
-    socket.onclose = socket.onerror = socket.onmessage = null;
-    socket.close();
-  }
+  };
+  await withStream({ url, domain, milliseconds: TOTAL_MS }, register, openSocket);
 }
 
 /** Builds the registration. */

@@ -1,17 +1,18 @@
 // The link over strophe.js 5: RFC 7395 (WebSocket), RFC 5802/7677 (SCRAM), XEP-0198 1.6.3 (session
-// resumption, also over a reload), XEP-0352 1.0.0 (client state).
+// resumption, also over a reload), XEP-0352 1.0.0 (client state), and the login of today
+// (sasl2_connection.ts).
 //
 // One library connection is one attempt; this file makes the next one. It never keeps a password
-// longer than the attempt that uses it: what a login leaves are SCRAM keys. Leaves out BOSH, and
-// SASL2 with its tokens, for which the server of an account without SCRAM keys (LDAP, …) asks for
-// the password again after a reload.
+// longer than the attempt that uses it: what a login leaves is a token, or SCRAM keys where a server
+// gives none. Leaves out BOSH.
 
-import { Strophe } from "strophe.js";
+import { type ConnectionOptions, Strophe } from "strophe.js";
 import { backoffMs } from "./backoff";
 import { Bearer } from "./bearer";
 import { Dispatcher, freshId } from "./dispatcher";
 import { SignInError } from "./errors";
 import { Events } from "./events";
+import { invalidate } from "./invalidation";
 import { bareJid, domainOf } from "./jid";
 import type {
   Credentials,
@@ -19,15 +20,15 @@ import type {
   LinkState,
   RequestHandler,
   ScramKeys,
+  Secret,
   StanzaFilter,
   StanzaHandler,
   Unsubscribe,
   XmppLink,
 } from "./link";
-import { SessionStore } from "./session_store";
+import { Sasl2Connection, UNPROVEN } from "./sasl2_connection";
+import type { SessionStore } from "./session_store";
 import { attr, el } from "./xml";
-
-type Connection = InstanceType<typeof Strophe.Connection>;
 
 const NS_CSI = "urn:xmpp:csi:0";
 const NS_PING = "urn:xmpp:ping";
@@ -47,6 +48,8 @@ const REPLACED = "conflict";
 /** What the page tells: in tests a fake. */
 export interface Surroundings {
   readonly store: SessionStore;
+  /** What tells this tab's sessions from those of others, for people to see. */
+  readonly tag: string;
   readonly addEventListener?: (type: string, listener: () => void) => void;
 }
 
@@ -56,7 +59,7 @@ export class StropheLink implements XmppLink {
   #jid = "";
   #retryAt: number | undefined;
   #credentials: Credentials | undefined;
-  #connection: Connection | undefined;
+  #connection: Sasl2Connection | undefined;
   #attempt = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #heard = 0;
@@ -64,14 +67,16 @@ export class StropheLink implements XmppLink {
   #first: { resolve: () => void; reject: (error: SignInError) => void } | undefined;
   readonly #events = new Events();
   readonly #store: SessionStore;
+  readonly #tag: string;
   readonly #dispatcher = new Dispatcher(
     (stanza) => this.send(stanza),
     () => this.#jid,
   );
   readonly features = new Set<string>();
 
-  constructor({ store, addEventListener }: Surroundings) {
+  constructor({ store, tag, addEventListener }: Surroundings) {
     this.#store = store;
+    this.#tag = tag;
     store.onAcknowledged = (id) => this.#events.tell("acknowledged", id);
     addEventListener?.("online", () => this.#wake());
     addEventListener?.("pagehide", () => store.flush());
@@ -100,6 +105,10 @@ export class StropheLink implements XmppLink {
     return this.#retryAt;
   }
 
+  get hasCarbons(): boolean {
+    return this.#connection?.hasCarbons === true;
+  }
+
   connect(credentials: Credentials): Promise<void> {
     this.#drop();
     this.#credentials = credentials;
@@ -112,8 +121,9 @@ export class StropheLink implements XmppLink {
     });
   }
 
-  async disconnect(): Promise<void> {
+  async disconnect({ forgets = true } = {}): Promise<void> {
     const connection = this.#connection;
+    const credentials = this.#credentials;
     this.#connection = undefined;
     this.#credentials = undefined;
     clearTimeout(this.#timer);
@@ -121,13 +131,7 @@ export class StropheLink implements XmppLink {
     this.#become("closed");
     this.#first?.reject(new SignInError("unreachable"));
     this.#first = undefined;
-    if (connection === undefined) return;
-    await new Promise<void>((resolve) => {
-      connection.connect_callback = (status) => {
-        if (status === Strophe.Status.DISCONNECTED) resolve();
-      };
-      connection.disconnect("signed out");
-    });
+    await Promise.all([end(connection), forgets ? forget(credentials) : undefined]);
   }
 
   retry(): void {
@@ -176,7 +180,7 @@ export class StropheLink implements XmppLink {
     this.#retryAt = undefined;
     const credentials = this.#credentials;
     if (credentials === undefined) return;
-    if (credentials.bearer !== undefined && !isHidden(credentials.url)) {
+    if ((credentials.token ?? credentials.bearer) !== undefined && !isHidden(credentials.url)) {
       this.#giveUp(new SignInError("insecure"));
       return;
     }
@@ -189,25 +193,27 @@ export class StropheLink implements XmppLink {
       connection.connect(credentials.jid, secret, (status, condition, element) =>
         this.#heed(connection, status, condition ?? "", element),
       );
-    if (credentials.bearer === undefined) begin(credentials.keys ?? credentials.password ?? "");
+    if (credentials.bearer === undefined || credentials.token !== undefined) begin(credentials.keys ?? credentials.password ?? "");
     else void this.#ask(connection, credentials.bearer, begin);
   }
 
   /** Begins with a token as soon as there is one, if that is still this attempt. */
-  async #ask(connection: Connection, bearer: () => Promise<string>, begin: (token: string) => void): Promise<void> {
+  async #ask(connection: Sasl2Connection, bearer: () => Promise<string>, begin: (token: string) => void): Promise<void> {
     const token = await bearer().catch(() => undefined);
     if (connection !== this.#connection) return;
     if (token === undefined) this.#lost(connection);
     else begin(token);
   }
 
-  #newConnection(credentials: Credentials): Connection {
-    const connection = new Strophe.Connection(credentials.url, {
-      protocol: credentials.url.startsWith("wss:") ? "wss" : "ws",
+  #newConnection(credentials: Credentials): Sasl2Connection {
+    const { agent, token, url } = credentials;
+    const options: ConnectionOptions = {
+      protocol: url.startsWith("wss:") ? "wss" : "ws",
       mechanisms: mechanisms(credentials),
       enableStreamManagement: true,
       streamManagement: { storage: this.#store },
-    });
+    };
+    const connection = new Sasl2Connection(url, options, { agent, token, tag: this.#tag });
     const sm = connection.sm;
     if (sm !== undefined) {
       // What was under way when a session was lost is for the outbox, which asks the archive
@@ -222,17 +228,18 @@ export class StropheLink implements XmppLink {
     return connection;
   }
 
-  #heed(connection: Connection, status: number, condition: string, element: Element | undefined): void {
+  #heed(connection: Sasl2Connection, status: number, condition: string, element: Element | undefined): void {
     if (connection !== this.#connection) return;
     const { Status } = Strophe;
     if (status === Status.CONNECTED) this.#connected(connection);
-    else if (status === Status.AUTHFAIL) this.#refused(element);
+    else if (status === Status.AUTHFAIL && condition === UNPROVEN) this.#giveUp(new SignInError("insecure"));
+    else if (status === Status.AUTHFAIL) this.#refused(element ?? undefined);
     else if (status === Status.ERROR && condition === REPLACED) this.#giveUp(new SignInError("replaced"));
     else if (status === Status.CONNFAIL || status === Status.DISCONNECTED) this.#lost(connection);
     else if (status === Status.CONNTIMEOUT) this.#lost(connection);
   }
 
-  #connected(connection: Connection): void {
+  #connected(connection: Sasl2Connection): void {
     const credentials = this.#credentials;
     if (credentials === undefined) return;
     const isScram = connection.scram_keys !== null;
@@ -245,7 +252,8 @@ export class StropheLink implements XmppLink {
     this.#attempt = 0;
     this.#jid = connection.jid;
     this.#heard = Date.now();
-    this.#keep(credentials, connection.scram_keys);
+    connection.pass = null;
+    this.#keep(credentials, connection);
     const isResumed = connection.hasResumed();
     if (!isResumed) this.#dispatcher.failAll();
     this.#become("online");
@@ -256,15 +264,16 @@ export class StropheLink implements XmppLink {
     this.#first = undefined;
   }
 
-  /** From now on there are keys, and no password. */
-  #keep(credentials: Credentials, found: Record<string, unknown> | null): void {
-    const keys = readKeys(found);
-    if (keys === undefined) return;
-    this.#credentials = { jid: credentials.jid, url: credentials.url, keys };
-    this.#events.tell("keys", keys);
+  /** From now on there is a token, or there are keys, and no password. */
+  #keep({ jid, url, agent, bearer }: Credentials, connection: Sasl2Connection): void {
+    const secret = left(connection);
+    // A login by token that has left no other goes on with the one it has.
+    if (secret === undefined) return;
+    this.#credentials = { jid, url, agent, bearer, ...secret };
+    this.#events.tell("secret", secret);
   }
 
-  #receive(connection: Connection, stanza: Element): boolean {
+  #receive(connection: Sasl2Connection, stanza: Element): boolean {
     if (connection === this.#connection) {
       this.#heard = Date.now();
       this.#dispatcher.receive(stanza);
@@ -280,12 +289,16 @@ export class StropheLink implements XmppLink {
       return;
     }
     if (this.#credentials?.bearer !== undefined && this.#attempt < TOKENS_MAX && this.#connection !== undefined) {
+      // What an earlier login left is over, or what we were given: there is another.
+      this.#credentials = { ...this.#credentials, token: undefined, keys: undefined };
       this.#lost(this.#connection);
       return;
     }
     const isLogin = element === undefined || element.localName === "failure";
     const text = element?.getElementsByTagName("text")[0]?.textContent ?? "";
-    this.#giveUp(new SignInError(isLogin ? "not-authorized" : "refused", text));
+    // Nobody has typed what an earlier login left: it is not wrong, but over.
+    const isTyped = this.#credentials?.password !== undefined;
+    this.#giveUp(new SignInError(isLogin ? (isTyped ? "not-authorized" : "expired") : "refused", text));
   }
 
   #giveUp(error: SignInError): void {
@@ -298,12 +311,11 @@ export class StropheLink implements XmppLink {
     this.#events.tell("failed", error);
   }
 
-  #lost(connection: Connection): void {
+  #lost(connection: Sasl2Connection): void {
     if (connection !== this.#connection) return;
     this.#drop();
     // Somebody who has just typed a password wants to know; who was signed in wants to be again.
-    const { keys, bearer } = this.#credentials ?? {};
-    if (this.#first !== undefined && keys === undefined && bearer === undefined) {
+    if (this.#first !== undefined && this.#credentials?.password !== undefined) {
       this.#giveUp(new SignInError("unreachable"));
       return;
     }
@@ -334,7 +346,7 @@ export class StropheLink implements XmppLink {
   // --- a session ---
 
   /** A socket can be dead without anybody being told: after a while of silence we ask. */
-  #watch(connection: Connection): void {
+  #watch(connection: Sasl2Connection): void {
     this.#timer = setTimeout(() => {
       if (connection !== this.#connection || this.#state !== "online") return;
       if (Date.now() - this.#heard >= QUIET_MS) void this.#probe(connection);
@@ -342,7 +354,7 @@ export class StropheLink implements XmppLink {
     }, QUIET_MS);
   }
 
-  async #probe(connection: Connection): Promise<void> {
+  async #probe(connection: Sasl2Connection): Promise<void> {
     const heard = this.#heard;
     const ping = el("iq", "jabber:client", { type: "get" }, el("ping", NS_PING));
     // An error is an answer, too.
@@ -369,11 +381,29 @@ export class StropheLink implements XmppLink {
   }
 }
 
+/** Ends a session, if there is one. */
+async function end(connection: Sasl2Connection | undefined): Promise<void> {
+  if (connection === undefined) return;
+  await new Promise<void>((resolve) => {
+    connection.connect_callback = (status) => {
+      if (status === Strophe.Status.DISCONNECTED) resolve();
+    };
+    connection.disconnect("signed out");
+  });
+}
+
+/** Has the server forget a token; where it cannot be reached, the token ends by itself some day. */
+async function forget(credentials: Credentials | undefined): Promise<void> {
+  if (credentials?.token === undefined) return;
+  const { jid, url, agent, token } = credentials;
+  await invalidate({ jid, url, agent, token }).catch(() => undefined);
+}
+
 /** With keys nothing but SCRAM; with a password, in the clear only where the socket hides it. */
-function mechanisms(credentials: Credentials): (typeof Strophe.SASLMechanism)[] {
-  if (credentials.bearer !== undefined) return [Bearer] as unknown as (typeof Strophe.SASLMechanism)[];
+function mechanisms({ url, keys, bearer }: Credentials): (typeof Strophe.SASLMechanism)[] {
+  if (bearer !== undefined) return [Bearer] as unknown as (typeof Strophe.SASLMechanism)[];
   const scram = [Strophe.SASLSHA512, Strophe.SASLSHA384, Strophe.SASLSHA256, Strophe.SASLSHA1];
-  const all = credentials.keys === undefined && isHidden(credentials.url) ? [...scram, Strophe.SASLPlain] : scram;
+  const all = keys === undefined && isHidden(url) ? [...scram, Strophe.SASLPlain] : scram;
   return all as (typeof Strophe.SASLMechanism)[];
 }
 
@@ -385,6 +415,13 @@ function isHidden(url: string): boolean {
 function isLoopback(url: string): boolean {
   const { hostname } = new URL(url);
   return hostname === "localhost" || hostname === "[::1]" || /^127(?:\.\d{1,3}){3}$/.test(hostname);
+}
+
+/** What a login has left for the next: of two secrets the one that is worth less elsewhere. */
+function left({ token, scram_keys }: Sasl2Connection): Secret | undefined {
+  if (token !== undefined) return { token };
+  const keys = readKeys(scram_keys);
+  return keys && { keys };
 }
 
 function readKeys(found: Record<string, unknown> | null): ScramKeys | undefined {
