@@ -78,6 +78,21 @@ const chat = (page) => page.frameLocator("#klatsch-frame");
 const button = (page) => page.locator("#klatsch-button");
 const dock = (page) => page.locator("#klatsch-dock");
 
+/** The frame with the chat, as far as it is loaded. */
+const inFrame = (page) => page.frames().find((it) => it.url().startsWith(ORIGIN));
+
+/** Tells, inside of the frame, whether its browser has written something down. */
+async function isKept(text) {
+  for (const { name } of await indexedDB.databases()) {
+    const database = await new Promise((done) => (indexedDB.open(name).onsuccess = ({ target }) => done(target.result)));
+    const all = database.transaction("conversations").objectStore("conversations").getAll();
+    const found = await new Promise((done) => (all.onsuccess = () => done(JSON.stringify(all.result).includes(text))));
+    database.close();
+    if (found) return true;
+  }
+  return false;
+}
+
 /** Opens a mail in the preview. */
 async function read(page, subject) {
   await row(page, subject).locator("td.subject .subject a").first().click();
@@ -99,8 +114,10 @@ await step("john and jane are on each other's lists", async () => {
   await jane.tell("befriend", { who: JOHN.address });
   await john.tell("grant", { who: JANE.address });
   await jane.tell("sees", { who: JOHN.address, show: "online" });
-  await john.end();
-  await jane.end();
+  for (const one of [john, jane]) {
+    await one.tell("logout");
+    await one.end();
+  }
 });
 
 const john = await visit("john", { url: "about:blank" });
@@ -144,6 +161,7 @@ await step("a click on jane's dot opens a chat, and they talk both ways", async 
 
 await step("the chat, its draft and what was said go along to another page", async () => {
   await composer(chat(john)).fill("About the min");
+  await until(() => inFrame(john).evaluate(isKept, "About the min"), "the draft is kept");
   await john.locator("#taskmenu a.contacts").click();
   await john.waitForURL(/_task=addressbook/);
   await chat(john).locator("header .name", { hasText: /jane/i }).waitFor();
@@ -247,13 +265,12 @@ await step("klatsch is there again, and so is the chat", async () => {
 
 await step("whoever logs out leaves nothing of the chat in the browser", async () => {
   await chat(john).locator(".sidebar, .composer").first().waitFor({ state: "attached" });
-  const inFrame = () => john.frames().find((it) => it.url().startsWith(ORIGIN));
-  await until(async () => (await inFrame().evaluate(() => indexedDB.databases())).length > 0, "something is kept");
+  await until(async () => (await inFrame(john).evaluate(() => indexedDB.databases())).length > 0, "something is kept");
   await john.locator("#taskmenu a.logout").click();
   await john.locator("#rcmloginuser").waitFor();
   // A frame of the same origin in the same place sees what was left.
   await john.evaluate((origin) => document.body.append(Object.assign(document.createElement("iframe"), { src: `${origin}/chat/` })), ORIGIN);
-  const left = await until(() => inFrame(), "a frame");
+  const left = await until(() => inFrame(john), "a frame");
   await left.waitForLoadState();
   const kept = await left.evaluate(async () => [(await indexedDB.databases()).map(({ name }) => name), Object.keys(localStorage)]);
   expect(kept[0].length === 0, `databases: ${kept[0].join()}`);

@@ -72,6 +72,9 @@ class Told:
         await self.person.login()
         await self.person.plugin["xep_0280"].enable()
 
+    async def logout(self):
+        await self.person.logout()
+
     async def befriend(self, who):
         """Adds a contact, and grants what the contact asks for."""
         await self.person.update_roster(who)

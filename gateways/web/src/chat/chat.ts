@@ -96,7 +96,7 @@ export interface Chat {
   /** Takes up what an earlier visit left; `signed-out` when there is nothing. */
   restore(): Promise<void>;
   signIn(how: SignIn): Promise<void>;
-  /** Signs in as whom the page around vouches for; `restoring` until it does. */
+  /** Signs in as whom the page around vouches for, as soon as it does. */
   enter(ask: Voucher): Promise<void>;
   /** Ends the session and forgets everything that is stored here. */
   signOut(): Promise<void>;

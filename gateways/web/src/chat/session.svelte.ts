@@ -109,7 +109,7 @@ export class Session {
 
   /** Signs in as whom the page around vouches for, as soon as it does. */
   async enter(ask: Voucher): Promise<void> {
-    this.state = "restoring";
+    this.state = "vouching";
     const vouched = await ask();
     const { storages, databases, url } = this.setting;
     // Whoever was here before and has not signed out leaves nothing behind.
@@ -119,6 +119,7 @@ export class Session {
     this.#isPublic = false;
     this.#isGuest = true;
     await this.#open(vouched.jid);
+    this.state = "restoring";
     const credentials = { jid: vouched.jid, bearer: bearerOf(vouched, ask), agent: agentOf(storages, true), url };
     // What becomes of it is told by events; it goes on trying.
     this.#link.connect(credentials).catch(() => undefined);

@@ -42,10 +42,11 @@ describe("a chat that is vouched for", () => {
     const { link, chat, there } = page(new IDBFactory());
     let vouch: (it: Vouched) => void = () => {};
     const entered = chat.enter(() => new Promise((resolve) => (vouch = resolve)));
-    expect(chat.state).toBe("restoring");
+    expect(chat.state).toBe("vouching");
     expect(link.asked).toEqual([]);
     vouch({ jid: ME, token: "once" });
     await entered;
+    expect(chat.state).toBe("restoring");
     expect(link.asked).toMatchObject([{ jid: ME, url: "wss://x/ws" }]);
     expect(await link.asked[0]?.bearer?.()).toBe("once");
     for (const storage of [there.local, there.session]) {
