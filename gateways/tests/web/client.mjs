@@ -352,8 +352,16 @@ await step("it fits a small phone, and a window that is zoomed", async () => {
   await phone.locator("li", { hasText: "Bert" }).getByText("Written in the dark").waitFor();
   await conversation(phone, /Kaffeeküche/).waitFor();
   await picture(phone, "phone-list-de");
+  /** A page has one heading of the first level, whatever of it is to be seen. */
+  const heading = async (page, name) => {
+    const [first, ...others] = await page.getByRole("heading", { level: 1 }).allInnerTexts();
+    expect(first === name && others.length === 0, `${[first, ...others]} instead of ${name}`);
+  };
+  await heading(phone, "klatsch");
   await conversation(phone, /Bert/).click();
   await message(phone, "Written in the dark").waitFor();
+  await heading(phone, await phone.locator("header .name").innerText());
+  await heading(anna, "klatsch");
   await picture(phone, "phone-conversation-de");
   const wide = await phone.evaluate(() => document.documentElement.scrollWidth);
   expect(wide <= 320, `it is ${wide} wide`);
