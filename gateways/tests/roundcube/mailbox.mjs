@@ -7,7 +7,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { expect } from "../web/steps.mjs";
+import { expect, until } from "../web/steps.mjs";
 
 /** The two that rc-up.sh knows. */
 export const JOHN = { address: "john.doe@example.org", password: "doe-secret" };
@@ -61,6 +61,12 @@ export function deliver({ from, to = `John Doe <${JOHN.address}>`, subject, text
   run(["mv", file, join(box, "new")]);
 }
 
+/** Waits until dovecot has all of them: two sessions at once would share the work of finding them. */
+export async function settle(count) {
+  const ask = () => run(["curl", "-sS", `imap://127.0.0.1:${imap}/INBOX`, "-u", `${JOHN.address}:${JOHN.password}`, "-X", "SEARCH ALL"]);
+  await until(() => (/SEARCH(.*)/.exec(ask())?.[1] ?? "").trim().split(/\s+/).filter(Boolean).length === count, "the mails are there");
+}
+
 /** What PHP complained of. */
 export function complaintsOfPhp() {
   const log = join(home, "rc/logs/errors.log");
@@ -69,17 +75,20 @@ export function complaintsOfPhp() {
 }
 
 /** Ends what was started, by its ids. */
-export function stopMail() {
+export async function stopMail() {
   const id = (name) => (existsSync(join(home, name)) ? Number(readFileSync(join(home, name), "utf8")) : 0);
-  for (const [pid, isGroup] of [[id("php.pid"), true], [id("dove/master.pid"), false]]) {
-    if (pid > 0) {
-      try {
-        process.kill(isGroup ? -pid : pid);
-      } catch {
-        // It has ended by itself.
-      }
+  const signal = (pid, what) => {
+    try {
+      return pid !== 0 && process.kill(pid, what);
+    } catch {
+      return false; // it has ended
     }
+  };
+  // PHP's workers survive their parent: the group.
+  for (const pid of [-id("php.pid"), id("dove/master.pid")]) {
+    signal(pid, "SIGTERM");
+    await until(() => !signal(pid, 0), "the webmail ends");
   }
-  if (process.env.KLATSCH_WEB_KEEP !== "1") rmSync(folder, { recursive: true, force: true });
+  if (process.env.KLATSCH_WEB_KEEP !== "1") rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
 }
 mkdirSync(home, { recursive: true });

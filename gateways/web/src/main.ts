@@ -9,6 +9,7 @@ import { apply } from "./look/theme";
 import App from "./ui/App.svelte";
 import { App as AppState } from "./ui/app.svelte";
 import { loadConfig } from "./ui/config";
+import { forgetPush } from "./ui/shell/push";
 import { isVouchedFor, listenToVoucher } from "./ui/shell/vouch";
 
 /** A link to a conversation, a path or a query (`?with=`, `?room=`), becomes the part behind #, which the client goes by. */
@@ -37,7 +38,11 @@ async function begin(target: HTMLElement): Promise<void> {
   await setLanguage(language === "auto" ? preferred(navigator.languages) : language).catch(() => {});
   mount(App, { target, props: { app } });
   if (isEmbedded && isVouchedFor(location.search)) {
-    await chat.enter(listenToVoucher([location.origin, ...config.embedOrigins], () => chat.signOut()));
+    const leave = async () => {
+      await chat.signOut();
+      await forgetPush();
+    };
+    await chat.enter(listenToVoucher([location.origin, ...config.embedOrigins], leave));
   } else await chat.restore();
 }
 

@@ -46,7 +46,7 @@ klatsch.Hub = class Hub {
     this.#restore();
   }
 
-  /** Our own state: { jid, show, status, unread }, once it is known. */
+  /** Our own state: { jid, show, status, wish, unread }, once it is known. */
   get me() {
     return this.#me;
   }

@@ -37,7 +37,7 @@ klatsch.toolbar = ({ hub, text, ask, open }) => {
     if (unread > 0) parts.push(text("unread", { count: unread }));
     button.title = parts.join(", ");
     button.setAttribute("aria-label", button.title);
-    for (const item of menu.querySelectorAll(".klatsch-show")) item.setAttribute("aria-pressed", `${item.dataset.show === show}`);
+    for (const item of menu.querySelectorAll(".klatsch-show")) item.setAttribute("aria-pressed", `${item.dataset.show === me?.wish}`);
   }
 
   menu.addEventListener("click", (event) => {

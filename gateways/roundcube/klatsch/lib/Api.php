@@ -70,15 +70,19 @@ final class Api
     }
 
     /**
-     * How the account itself is shown, and how much it has not read.
+     * How the account itself is shown, what it wishes to be shown as, and how much it has not read.
      *
-     * @return array{jid: string, show: string, status: string, unread: int}
+     * @return array{jid: string, show: string, status: string, wish: string, unread: int}
      */
     public function me(string $session): array
     {
         $answer = $this->ask('GET', 'me', self::bearer($session));
 
-        return ['jid' => self::text($answer, 'jid')] + self::seen($answer) + ['unread' => self::number($answer, 'unread')];
+        $wish = $answer['wish'] ?? null;
+
+        return ['jid' => self::text($answer, 'jid')]
+            + self::seen($answer)
+            + ['wish' => in_array($wish, self::SHOWS, true) ? $wish : 'auto', 'unread' => self::number($answer, 'unread')];
     }
 
     /**

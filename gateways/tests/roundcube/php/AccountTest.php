@@ -10,7 +10,7 @@ use PHPUnit\Framework\TestCase;
 
 final class AccountTest extends TestCase
 {
-    private const ME = ['jid' => 'john.doe@example.org', 'show' => 'online', 'status' => '', 'unread' => 2];
+    private const ME = ['jid' => 'john.doe@example.org', 'show' => 'online', 'status' => '', 'wish' => 'auto', 'unread' => 2];
 
     private Server $server;
 

@@ -51,6 +51,13 @@ final class ApiTest extends TestCase
         self::assertSame('Bearer session', $server->authorization(0));
     }
 
+    public function testWishThatIsMissingIsNone(): void
+    {
+        $server = (new Server())->answers(['jid' => 'john@example.org', 'show' => 'away', 'wish' => 'pink', 'unread' => -1]);
+        $me = ['jid' => 'john@example.org', 'show' => 'away', 'status' => '', 'wish' => 'auto', 'unread' => 0];
+        self::assertSame($me, $server->api()->me('session'));
+    }
+
     public function testEmptyBodyIsAnObject(): void
     {
         $server = (new Server())->opensSession();
