@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use klatsch_protocol::effect::Change;
 use klatsch_protocol::facts::AccountData;
 use klatsch_protocol::features::avatar;
+use klatsch_protocol::features::presence::wish::{self, Wish};
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::xml::Element;
 use klatsch_store::{Snapshot, Store, StoreError};
@@ -40,6 +41,21 @@ impl AccountCell {
         self.delivered.load(Ordering::Relaxed)
     }
 
+    /// The account has wished something; false: later than that it has wished something else.
+    pub(crate) fn take_wish(&self, wish: &Wish) -> bool {
+        let mut held = self.data.write().expect("no holder panics");
+        let is_new = held
+            .wish
+            .as_ref()
+            .is_none_or(|held| held.since <= wish.since);
+        if is_new {
+            let mut data = AccountData::clone(&held);
+            data.wish = Some(wish.clone());
+            *held = Arc::new(data);
+        }
+        is_new
+    }
+
     /// Another node has changed it: it is to be read again before the next decision.
     pub fn is_stale(&self) -> bool {
         self.is_stale.load(Ordering::Acquire)
@@ -58,6 +74,7 @@ fn data_of(snapshot: Snapshot) -> AccountData {
         .and_then(|payload| Element::parse(&payload).ok());
     AccountData {
         avatar: metadata.as_ref().and_then(avatar::shown),
+        wish: snapshot.wish.as_deref().and_then(Wish::read),
         roster: snapshot.roster,
         blocklist: snapshot.blocklist,
     }
@@ -249,6 +266,19 @@ impl Accounts {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Keeps what an account wishes to show.
+    ///
+    /// # Errors
+    /// `NoSuchAccount`, `Unavailable`, `Uncertain`.
+    pub(crate) async fn wish(&self, account: &BareJid, wish: &Wish) -> Result<(), StoreError> {
+        let value = Some(wish.to_bytes());
+        self.store.keep(account, wish::NAME, value).await?;
+        if let Some(peers) = &self.peers {
+            peers.changed(account, Aspect::Data);
+        }
+        Ok(())
     }
 
     /// A client has taken delivery of this entry.

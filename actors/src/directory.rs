@@ -607,7 +607,7 @@ fn wants(mail: &Mail, resource: &Resource) -> bool {
     match mail {
         Mail::RosterPush(_) => resource.roster_interest,
         Mail::BlocklistPush(_) => resource.blocklist_interest,
-        Mail::Avatar(_) => resource.presence.is_some(),
+        Mail::Avatar(_) | Mail::Wish(_) => resource.presence.is_some(),
         Mail::Deliver(_) | Mail::End(_) | Mail::Committed(_) | Mail::Room(_) => true,
     }
 }

@@ -4,6 +4,7 @@
 //! - [`session`]: one bound resource; [`farewell`]: what happens at its end
 //! - [`presence_shard`]: a slice of who is bound and available
 //! - [`room`]: one room; its keeper starts and ends it; [`rooms`]: the handle for operators
+//! - [`people`]: what gateways see of accounts without a session
 //! - [`components`]: programs that serve hosts of their own
 //! - [`log_writer`]: group commit
 //! - [`directory`]: address → session; [`slot`]: where sessions are; [`mail`]: what travels
@@ -39,6 +40,7 @@ mod moving;
 mod news;
 pub mod node;
 pub mod peers;
+pub mod people;
 pub mod presence_shard;
 pub mod push;
 pub mod replica;

@@ -6,6 +6,7 @@
 
 use klatsch_protocol::archive::{Direction, Entry};
 use klatsch_protocol::features::muc::effect::Occupancy;
+use klatsch_protocol::features::presence::wish::Wish;
 use klatsch_protocol::jid::{BareJid, FullJid};
 use klatsch_protocol::stanza::{Message, Stanza, StreamError};
 use klatsch_protocol::time::Timestamp;
@@ -48,6 +49,8 @@ pub enum Mail {
     End(StreamError),
     /// What a room has for its occupants' sessions.
     Room(RoomMail),
+    /// The account wishes to show this, whatever its clients say.
+    Wish(Box<Wish>),
 }
 
 /// What a room has for the sessions inside.

@@ -1,5 +1,7 @@
 //! The handle by which operators reach rooms: what the store remembers of them, and who is in
-//! those that are at hand.
+//! those that are at hand; rooms that come with something else are made in [`found`].
+
+pub mod found;
 
 use std::sync::Arc;
 

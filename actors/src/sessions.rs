@@ -27,7 +27,9 @@ use crate::files::Files;
 use crate::invitations;
 use crate::mail::{Address, Mail};
 use crate::metrics;
+use crate::people::People;
 use crate::presence_shard::PresenceShardMsg;
+use crate::rooms::Rooms;
 use crate::router::{patiently, refusal_of};
 use crate::session::{
     Arguments, Beginning, Detach, Peer, Resumption, Session, SessionActor, SessionMsg, Sink,
@@ -91,6 +93,16 @@ impl Sessions {
     /// The contents of files on other nodes.
     pub fn files(&self) -> Files {
         Files::new(self.world.clone())
+    }
+
+    /// What an account may see of others, and shows of itself.
+    pub fn people(&self) -> People {
+        People::new(self.world.clone())
+    }
+
+    /// The rooms.
+    pub fn rooms(&self) -> Rooms {
+        Rooms::new(self.world.clone())
     }
 
     /// How strained the node is.

@@ -6,6 +6,7 @@
 pub mod api_token;
 pub mod internal;
 pub mod registrar;
+pub mod sealed;
 pub mod throttle;
 pub mod tokens;
 
@@ -16,12 +17,13 @@ use std::time::{Duration, Instant};
 use klatsch_actors::world::now;
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::sasl::{Hash, HtMechanism, ScramCredentials, Secret};
-pub use klatsch_protocol::stream::Verdict;
 use klatsch_protocol::stream::fast::{Issued, TokenLogin, TokenVerdict};
+pub use klatsch_protocol::stream::{BearerVerdict, Verdict};
 
 pub use api_token::{ApiTokenName, ApiVerdict};
 pub use internal::Internal;
 pub use registrar::Registrar;
+pub use sealed::Audience;
 pub use throttle::{Leave, Throttle};
 pub use tokens::Tokens;
 
@@ -50,6 +52,11 @@ pub trait Backend: Send + Sync {
 
     /// Checks a password.
     fn check_password<'a>(&'a self, account: &'a BareJid, password: Secret) -> Answer<'a, Verdict>;
+
+    /// Whose bearer token this is (RFC 7628).
+    fn check_bearer<'a>(&'a self, _token: Secret) -> Answer<'a, BearerVerdict> {
+        Box::pin(async { BearerVerdict::Unknown })
+    }
 
     /// Which of these hashes an account has no keys of; `None` when it is not one of its own.
     fn lacking_keys<'a>(
@@ -125,6 +132,38 @@ impl Authenticator {
         Verdict::Wrong
     }
 
+    /// Whose a bearer token is that logs in (RFC 7628): one that this server has given out for
+    /// one login, or one that a backend knows.
+    pub async fn check_bearer(&self, peer: IpAddr, token: Secret) -> BearerVerdict {
+        let claimed = sealed::claimed(token.expose());
+        if !self.has_leave_for(peer, claimed.as_ref()).await {
+            return BearerVerdict::Unavailable;
+        }
+        if claimed.is_some() {
+            // Whatever it is for: no backend is shown what is between us and the account.
+            return self.tokens.unseal(&token, Audience::Xmpp, now()).await;
+        }
+        for backend in &self.backends {
+            match backend.check_bearer(token.clone()).await {
+                BearerVerdict::Unknown => {}
+                verdict => return verdict,
+            }
+        }
+        BearerVerdict::Unknown
+    }
+
+    /// Whose a token for the API is; one that is good once is used up by this. Whoever has a
+    /// session may ask often, and what is forged is refused without a look at the store: nobody
+    /// has to be slowed down.
+    pub async fn check_sealed(&self, token: &Secret, audience: Audience) -> BearerVerdict {
+        self.tokens.unseal(token, audience, now()).await
+    }
+
+    /// Makes a token for an account that has proved who it is; none when that cannot be done now.
+    pub async fn seal(&self, account: &BareJid, audience: Audience) -> Option<Secret> {
+        self.tokens.seal(account, audience, now()).await
+    }
+
     /// Which of these hashes an account, which has logged in, has no keys of (XEP-0480); none
     /// when nobody can tell.
     pub async fn lacking_keys(&self, account: &BareJid, hashes: &[Hash]) -> Vec<Hash> {
@@ -192,6 +231,19 @@ impl Authenticator {
         let jid = account.map(BareJid::as_str);
         tracing::info!(peer = %peer, jid, "login failed");
         self.throttle.failed(peer, jid, Instant::now());
+    }
+
+    /// The same for who has not said whom the attempt is on.
+    async fn has_leave_for(&self, peer: IpAddr, account: Option<&BareJid>) -> bool {
+        match account {
+            Some(account) => self.has_leave(peer, account).await,
+            None => matches!(self.throttle.ask(peer, "", Instant::now()), Leave::After(_)),
+        }
+    }
+
+    /// Tells whether an address has tried too often, so that it is asked to come later.
+    pub fn refuses(&self, peer: IpAddr) -> bool {
+        self.throttle.refuses(peer, Instant::now())
     }
 
     async fn has_leave(&self, peer: IpAddr, account: &BareJid) -> bool {

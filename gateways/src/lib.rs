@@ -4,6 +4,7 @@
 //! they mean is decided below. No gateway imports another.
 //! Leaves out, for now: server-to-server.
 
+pub mod api;
 pub mod auth;
 pub mod channels;
 pub mod doors;

@@ -10,7 +10,8 @@ use klatsch_protocol::stanza::{Stanza, StanzaError};
 use klatsch_protocol::stream::fast::TokenVerdict;
 use klatsch_protocol::stream::register::{Invited, Registration};
 use klatsch_protocol::stream::{
-    Action, Bound, Event, NotResumed, Resumed, Stream, StreamSettings, TlsState, Transport, Verdict,
+    Action, BearerVerdict, Bound, Event, NotResumed, Resumed, Stream, StreamSettings, TlsState,
+    Transport, Verdict,
 };
 use klatsch_protocol::xml::{Element, Fragment, Limits, Token, Tokenizer, parse_fragment};
 
@@ -200,6 +201,15 @@ impl Caller {
                 self.knows_password = self.choice & 8 != 0;
                 let verdict = [Verdict::Wrong, Verdict::Right][usize::from(self.knows_password)];
                 Some(Event::PasswordChecked(verdict))
+            }
+            Action::CheckBearer(_) => {
+                self.may_log_in();
+                self.knows_password = self.choice & 8 != 0;
+                let account = BareJid::parse("juliet@example.org").expect("an address");
+                Some(Event::BearerChecked(match self.knows_password {
+                    true => BearerVerdict::Of(account),
+                    false => BearerVerdict::Unknown,
+                }))
             }
             Action::CheckToken(login) => {
                 self.may_log_in();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::features::blocking::Blocklist;
+use crate::features::presence::wish::Wish;
 use crate::features::roster::Roster;
 use crate::features::{
     Service, caps, contact_addresses, external_services, pubsub, registration, upload, web_push,
@@ -121,6 +122,8 @@ pub struct AccountData {
     pub blocklist: Blocklist,
     /// The hash of its avatar: empty when it shows none, `None` when it never has.
     pub avatar: Option<Box<str>>,
+    /// What it shows whatever its clients say.
+    pub wish: Option<Wish>,
 }
 
 /// What a session knows of itself.

@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod archive;
+pub mod calendar;
 pub mod channels;
 pub mod effect;
 pub mod facts;

@@ -1,9 +1,9 @@
 //! SASL for XMPP (RFC 6120 §6, RFC 4422), without sockets, clocks or stores.
 //!
 //! Here live the mechanisms: SCRAM (RFC 5802, RFC 7677) with and without channel binding
-//! (RFC 9266, RFC 5929), PLAIN (RFC 4616), the protection of the offered lists
-//! (XEP-0474 version 0.5.0), hashed tokens (`ht.rs`), and the credentials an account keeps. The
-//! server side decides, the client side serves load generators and tests.
+//! (RFC 9266, RFC 5929), PLAIN (RFC 4616), OAUTHBEARER (RFC 7628), the protection of the
+//! offered lists (XEP-0474 version 0.5.0), hashed tokens (`ht.rs`), and the credentials an
+//! account keeps. The server side decides, the client side serves load generators and tests.
 //!
 //! Left out: the XML around the exchange and its order (`stream/sasl.rs`, `stream/sasl2.rs`),
 //! EXTERNAL, and `tls-unique`, which RFC 9266 replaces and TLS 1.3 does not have.
@@ -16,6 +16,7 @@ mod failure;
 mod hash;
 pub mod ht;
 pub mod identity;
+pub mod oauthbearer;
 pub mod plain;
 pub mod scram;
 mod secret;
@@ -38,12 +39,15 @@ pub enum Mechanism {
     Scram(Hash),
     /// SCRAM bound to the TLS channel under it.
     ScramPlus(Hash),
+    /// OAUTHBEARER: a token that somebody has given out, so only where nobody listens
+    /// (RFC 7628 §5).
+    OauthBearer,
 }
 
 impl Mechanism {
     /// Every mechanism, the strongest first: clients that simply take the first they know
     /// then take the best (RFC 6120 §6.3.3 asks for an order of preference).
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::ScramPlus(Hash::Sha512),
         Self::ScramPlus(Hash::Sha256),
         Self::ScramPlus(Hash::Sha1),
@@ -51,6 +55,9 @@ impl Mechanism {
         Self::Scram(Hash::Sha256),
         Self::Scram(Hash::Sha1),
         Self::Plain,
+        // Only those choose it who have a token, and who has a password as well should not find
+        // it first.
+        Self::OauthBearer,
     ];
 
     /// The registered name.
@@ -58,6 +65,7 @@ impl Mechanism {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Plain => "PLAIN",
+            Self::OauthBearer => "OAUTHBEARER",
             Self::Scram(Hash::Sha1) => "SCRAM-SHA-1",
             Self::Scram(Hash::Sha256) => "SCRAM-SHA-256",
             Self::Scram(Hash::Sha512) => "SCRAM-SHA-512",
@@ -83,7 +91,7 @@ impl Mechanism {
     #[must_use]
     pub const fn hash(self) -> Option<Hash> {
         match self {
-            Self::Plain => None,
+            Self::Plain | Self::OauthBearer => None,
             Self::Scram(hash) | Self::ScramPlus(hash) => Some(hash),
         }
     }

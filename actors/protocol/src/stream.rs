@@ -82,6 +82,8 @@ pub enum Event {
     CredentialsUnavailable,
     /// Answer to [`Action::CheckPassword`].
     PasswordChecked(Verdict),
+    /// Answer to [`Action::CheckBearer`].
+    BearerChecked(BearerVerdict),
     /// Answer to [`Action::CheckToken`].
     TokenChecked(fast::TokenVerdict),
     /// Answer to [`Action::IssueToken`]; none when that cannot be done now.
@@ -152,6 +154,19 @@ pub enum Verdict {
     Unavailable,
 }
 
+/// Whose a bearer token is (RFC 7628).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BearerVerdict {
+    /// Nobody's who is known, or its time is over, or it has been used.
+    Unknown,
+    /// This account's.
+    Of(BareJid),
+    /// Somebody's who may not log in.
+    Disabled,
+    /// Nobody can tell now.
+    Unavailable,
+}
+
 /// What the caller is to do, in order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
@@ -175,6 +190,8 @@ pub enum Action {
         /// The password.
         password: Secret,
     },
+    /// Find out whose a bearer token is.
+    CheckBearer(Secret),
     /// Check a token, and note its use.
     CheckToken(Box<fast::TokenLogin>),
     /// Make a token for a client that has proved who it is.
@@ -348,6 +365,7 @@ impl Stream {
             }
             Event::CredentialsUnavailable => self.credentials_unavailable(actions),
             Event::PasswordChecked(verdict) => self.take_verdict(verdict, actions),
+            Event::BearerChecked(verdict) => self.take_bearer(verdict, actions),
             Event::TokenChecked(verdict) => self.take_token_verdict(verdict, actions),
             Event::TokenIssued(issued) => self.take_token_issued(issued, actions),
             Event::KeysLacking(hashes) => self.take_lacking_keys(hashes, actions),

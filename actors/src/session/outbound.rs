@@ -2,6 +2,7 @@
 
 use klatsch_protocol::archive::{Direction, Entry};
 use klatsch_protocol::effect::{Effect, HoldKey};
+use klatsch_protocol::features::presence::wish::Wish;
 use klatsch_protocol::features::{avatar, csi, muc, presence};
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::pipeline;
@@ -35,6 +36,7 @@ impl Live {
             Mail::Deliver(stanza) => self.deliver(&stanza),
             Mail::RosterPush(payload) | Mail::BlocklistPush(payload) => self.push(payload),
             Mail::Avatar(hash) => self.show_avatar(&hash),
+            Mail::Wish(wish) => self.take_wish(&wish),
             Mail::End(error) => self.end(Some(error)),
             Mail::Room(mail) => self.take_room_mail(&mail),
             Mail::Committed(_) => debug_assert!(false, "hints come with the session's share"),
@@ -67,6 +69,23 @@ impl Live {
                     self.session.facts.presence = presence;
                     self.show_unheard();
                 }
+                other => self.perform_delivery(other),
+            }
+        }
+    }
+
+    /// Who sees the account sees what it wishes, though its clients say nothing.
+    fn take_wish(&mut self, wish: &Wish) {
+        if !self.cell.take_wish(wish) {
+            return;
+        }
+        let data = self.cell.data();
+        let facts = self
+            .world
+            .facts(&self.cell.jid, &data, Some(&self.session.facts));
+        for effect in presence::wish::decide_wished(&self.session.facts, &facts) {
+            match effect {
+                Effect::Publish(_) => drop(self.show_unheard()),
                 other => self.perform_delivery(other),
             }
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use klatsch_protocol::account::AccountChange;
 use klatsch_protocol::effect::{Change, Effect, Flag, Interest};
+use klatsch_protocol::features::presence::wish::laid_over;
 use klatsch_protocol::features::reporting::Report;
 use klatsch_protocol::stanza::{Presence, Stanza, StanzaError};
 use klatsch_protocol::stream::sm::Unacked;
@@ -265,7 +266,10 @@ impl Live {
     pub(super) fn show_unheard(&self) -> Option<oneshot::Receiver<()>> {
         let facts = &self.session.facts;
         let shown = Shown {
-            presence: facts.presence.as_deref().cloned().map(Arc::new),
+            presence: facts
+                .presence
+                .as_deref()
+                .map(|presence| Arc::new(laid_over(presence, self.cell.data().wish.as_ref()))),
             carbons: facts.carbons,
             roster_interest: facts.roster_interest,
             blocklist_interest: facts.blocklist_interest,

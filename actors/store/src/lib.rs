@@ -25,6 +25,7 @@ pub mod push;
 pub mod rooms;
 pub mod roster;
 pub mod snapshot;
+pub mod spent;
 pub mod store;
 pub mod tokens;
 pub mod uploads;

@@ -7,6 +7,7 @@ mod moving;
 mod nodes;
 mod push;
 mod rooms;
+mod spent;
 mod tokens;
 mod uploads;
 mod waiting;
@@ -20,6 +21,7 @@ use klatsch_protocol::features::archive_preferences::Preferences;
 use klatsch_protocol::features::avatar::NS_METADATA;
 use klatsch_protocol::features::blocking::Blocklist;
 use klatsch_protocol::features::invitation::{Invitation, TokenHash};
+use klatsch_protocol::features::presence::wish;
 use klatsch_protocol::features::push::Registration;
 use klatsch_protocol::features::roster::{Roster, RosterChange, Subscription};
 use klatsch_protocol::features::upload;
@@ -35,6 +37,7 @@ use crate::lives::KnownNode;
 use crate::preferences::ArchivePreferences;
 use crate::roster::{REMOVED_MAX, Rosters};
 use crate::snapshot::{Snapshot, Snapshots};
+use crate::spent::SpentHash;
 use crate::store::Upkeep;
 use crate::tokens::Token;
 use log::Log;
@@ -57,6 +60,8 @@ struct State {
     /// The last versions of rooms that are no more, and the last ids of their logs.
     past_rooms: HashMap<BareJid, (u64, u64)>,
     invitations: BTreeMap<TokenHash, Invitation>,
+    /// Each with the time until when it is kept.
+    spent: HashMap<SpentHash, Timestamp>,
     uploads: BTreeMap<upload::slot::Id, uploads::Held>,
     /// Each with the time its session waits until.
     waiting: Vec<waiting::Put>,
@@ -373,6 +378,7 @@ impl Snapshots for Memory {
             cursor: life.log.cursor(),
             head: life.log.head(),
             avatar: state.last_payload(account, NS_METADATA),
+            wish: life.kept.get(wish::NAME).map(|kept| kept.to_vec()),
         })
     }
 }

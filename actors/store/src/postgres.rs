@@ -28,6 +28,7 @@ mod rooms;
 mod roster;
 mod search;
 mod snapshot;
+mod spent;
 mod text;
 mod tokens;
 mod transaction;

@@ -21,6 +21,9 @@ pub struct Snapshot {
     pub head: u64,
     /// What it has published last of its avatar (XEP-0084 §3.3): the payload of the item.
     pub avatar: Option<Vec<u8>>,
+    /// What it keeps of what it wishes to show
+    /// ([`NAME`](klatsch_protocol::features::presence::wish::NAME)).
+    pub wish: Option<Vec<u8>>,
 }
 
 subject! {

@@ -26,6 +26,7 @@ mod rooms;
 mod roster;
 mod search;
 mod snapshot;
+mod spent;
 mod statements;
 mod tokens;
 mod uploads;

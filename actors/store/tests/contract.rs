@@ -43,6 +43,8 @@ mod search;
 mod several_nodes;
 #[path = "contract/silence.rs"]
 mod silence;
+#[path = "contract/spent.rs"]
+mod spent;
 #[path = "contract/support.rs"]
 mod support;
 #[path = "contract/together.rs"]

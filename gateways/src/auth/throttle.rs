@@ -88,6 +88,16 @@ impl Throttle {
         Leave::After(failures.map_or(Duration::ZERO, |failures| failures.delay(now)))
     }
 
+    /// Tells whether an address would get no leave now, without counting that as an attempt.
+    pub fn refuses(&self, address: IpAddr, now: Instant) -> bool {
+        if self.limits.trusts(address) {
+            return false;
+        }
+        self.with_address(address, now, |known| {
+            known.banned_until.is_some_and(|until| now < until) || known.attempts.is_spent()
+        })
+    }
+
     /// Notes a failed attempt.
     pub fn failed(&self, address: IpAddr, account: Option<&str>, now: Instant) {
         if let Some(account) = account {
@@ -193,7 +203,7 @@ impl Failures {
 
 /// Sweeps a full map. At least half of it is free afterwards, whatever it takes, so that sweeps
 /// stay rare when somebody fills it on purpose.
-pub(super) fn make_room<K: Eq + Hash, V>(
+pub(crate) fn make_room<K: Eq + Hash, V>(
     map: &mut HashMap<K, V>,
     mut keep: impl FnMut(&mut V) -> bool,
 ) {

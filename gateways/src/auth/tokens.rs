@@ -37,6 +37,14 @@ impl Tokens {
         Self { store, key }
     }
 
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub(super) fn key(&self) -> &[u8; 32] {
+        &self.key
+    }
+
     /// Checks a login, and notes it when it is right.
     pub async fn check(&self, login: &TokenLogin, now: Timestamp) -> TokenVerdict {
         let known = match self.store.tokens(&login.account, &login.agent).await {

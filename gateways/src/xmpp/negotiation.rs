@@ -128,6 +128,7 @@ impl<T: Transport> Negotiation<T> {
             Action::CheckPassword { account, password } => {
                 Some(self.check_password(&account, password).await)
             }
+            Action::CheckBearer(token) => Some(self.check_bearer(token).await),
             Action::CheckToken(login) => Some(self.check_token(&login).await),
             Action::IssueToken {
                 account,
@@ -218,6 +219,12 @@ impl<T: Transport> Negotiation<T> {
             .check_password(self.address(), account, password)
             .await;
         Event::PasswordChecked(verdict)
+    }
+
+    async fn check_bearer(&mut self, token: Secret) -> Event {
+        self.peer.proved = Instant::now();
+        let authenticator = &self.gateway.authenticator;
+        Event::BearerChecked(authenticator.check_bearer(self.address(), token).await)
     }
 
     async fn check_token(&mut self, login: &TokenLogin) -> Event {

@@ -6,7 +6,8 @@
 # Proves: health and metrics (DESIGN.md section 9); host-meta in XML and JSON with the
 # WebSocket link and its CORS header (XEP-0156); the sign-up link of the first start opens a
 # plain form that makes the administrator, once; what is not there is 404, what is no
-# WebSocket handshake is refused (RFC 7395 §3.1), and no path leaves the server's own files.
+# WebSocket handshake is refused (RFC 7395 §3.1), and no path leaves the server's own files; the
+# lines of ops/docs/api.md work.
 #
 # From `run`: KLATSCH_ADDRESS, INTEROP_WORK, SSL_CERT_FILE.
 set -u
@@ -120,4 +121,21 @@ check "… and is listed" grep -q 'admin@localhost' <("${klatsch[@]}" user list)
 check "the link works once: opening" refused "$(get "$link")"
 check "the link works once: posting" refused "$(post "${body/admin/second}")"
 check "… and made no second account" is "$("${klatsch[@]}" user list | grep -c second@localhost)" 0
+
+# The lines of the documentation for integrators, as they stand there
+lines=$INTEROP_WORK/api.sh
+sed -n '/^```sh$/,/^```$/{/^```/!p}' "$here/../../../ops/docs/api.md" >"$lines"
+check "the documentation of the API has lines" [ -s "$lines" ]
+of_the_api() { # of_the_api: everything they print; fails with the first that does
+    CHAT=$secure ME="admin@localhost:a long enough pass phrase" WHO=admin@localhost \
+        CURL_CA_BUNDLE=$SSL_CERT_FILE bash -c '
+            curl() { command curl --max-time 10 --resolve "localhost:5443:$KLATSCH_ADDRESS" "$@"; }
+            set -euo pipefail
+            source "$1"' - "$lines" >"$page" 2>&1
+}
+check "… which work" of_the_api
+for told in '"websocket":"/xmpp-websocket"' '"nobody@example.org":{"show":"unknown"}' \
+    '"wish":"away"' '"wish":"auto"' '"role":"owner"' 'X-KLATSCH-ROOM:xmpp:ev-'; do
+    check "… and say $told" grep -qF "$told" "$page"
+done
 exit $failed

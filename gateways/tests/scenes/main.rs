@@ -10,6 +10,7 @@ mod server;
 mod socket;
 
 mod administration;
+mod api;
 mod archive;
 mod bosh;
 mod calls;

@@ -9,6 +9,7 @@ use klatsch_actors::directory::Wire;
 use klatsch_actors::node::Node;
 use klatsch_actors::peers::{Others, in_one_process};
 use klatsch_actors::world::{Settings, now};
+use klatsch_gateways::api::{self, ApiGateway};
 use klatsch_gateways::auth::{
     ApiTokenName, Authenticator, Backend, Internal, Registrar, Throttle, Tokens,
 };
@@ -48,6 +49,9 @@ pub(crate) const COMPONENT_SECRET: &str = "a component's secret";
 
 /// What tokens are made with.
 const TOKEN_KEY: [u8; 32] = [8; 32];
+
+/// What addresses of rooms are made with.
+const ROOM_KEY: [u8; 32] = [5; 32];
 
 /// What slots are signed with.
 const KEY: Key = Key([3; 32]);
@@ -236,8 +240,16 @@ impl Server {
             domains,
             turns: Default::default(),
         };
+        let interface = ApiGateway::new(
+            clients.sessions.people(),
+            clients.sessions.rooms(),
+            Arc::clone(&clients.authenticator),
+            clients.domains.clone(),
+            ROOM_KEY,
+        );
         let http = HttpServer {
             router: router(Arc::new(state))
+                .merge(api::router(Arc::new(interface)))
                 .merge(websocket::router(Arc::new(sockets)))
                 .merge(bosh::router(Arc::new(requests)))
                 .merge(channels::router(Arc::new(integrators)))

@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::password::Password;
 use klatsch_actors::components::Components;
 use klatsch_actors::sessions::Sessions;
+use klatsch_gateways::api::{self, ApiGateway};
 use klatsch_gateways::auth::{Authenticator, Backend, Internal, Registrar, Throttle, Tokens};
 use klatsch_gateways::channels::{self, ChannelsGateway};
 use klatsch_gateways::doors::{Door, Gateways};
@@ -260,7 +261,15 @@ fn http(
         allowed_origins: settings.allowed_origins,
         table: Default::default(),
     };
+    let interface = ApiGateway::new(
+        clients.sessions.people(),
+        clients.sessions.rooms(),
+        Arc::clone(&clients.authenticator),
+        clients.domains.clone(),
+        ground.foundation.secrets.room_key,
+    );
     let pages = router(Arc::new(state))
+        .merge(api::router(Arc::new(interface)))
         .merge(channels::router(Arc::new(channels)))
         .merge(websocket::router(Arc::new(sockets)))
         .merge(bosh::router(Arc::new(requests)));

@@ -27,6 +27,8 @@ pub struct Secrets {
     /// The server's key for push services of browsers (RFC 8292), the same on all nodes: browsers
     /// have subscribed to it.
     pub web_push_key: [u8; BYTES],
+    /// Makes addresses of rooms of what they are about, the same on all nodes and for good.
+    pub room_key: [u8; BYTES],
 }
 
 impl Secrets {
@@ -41,6 +43,7 @@ impl Secrets {
             upload_key: get_or_make(&mut table, "upload_key", &path)?,
             turn_key: get_or_make(&mut table, "turn_key", &path)?,
             web_push_key: get_or_make(&mut table, "web_push_key", &path)?,
+            room_key: get_or_make(&mut table, "room_key", &path)?,
         };
         if table.len() > known {
             write_secret(&path, table.to_string().as_bytes())?;

@@ -112,6 +112,7 @@ impl ClusterSecret {
             upload_key: self.derive("upload_key"),
             turn_key: self.derive("turn_key"),
             web_push_key: self.derive("web_push_key"),
+            room_key: self.derive("room_key"),
         }
     }
 
@@ -176,6 +177,7 @@ mod tests {
             upload_key,
             turn_key,
             web_push_key,
+            room_key,
         } = one.secrets();
         let mut keys = vec![
             fake_salt_key,
@@ -183,12 +185,13 @@ mod tests {
             upload_key,
             turn_key,
             web_push_key,
+            room_key,
             one.derive("link"),
             two.derive("link"),
         ];
         keys.sort_unstable();
         keys.dedup();
-        assert_eq!(keys.len(), 7);
+        assert_eq!(keys.len(), 8);
     }
 
     #[test]

@@ -1,11 +1,15 @@
 //! Presence: RFC 6121 §4.
 //!
-//! Who is told of it: [`announce`]. Presence with an address: [`directed`].
+//! Who is told of it: [`announce`]. Presence with an address: [`directed`]. What an account shows
+//! whatever its clients say: [`wish`]. One word
+//! about all of its resources: [`summary`].
 //! Left out: remembering who was shown directed presence beyond the session's life, so a
 //! probe from such an address (§4.3.2) is answered by the roster alone.
 
 pub mod announce;
 pub mod directed;
+pub mod summary;
+pub mod wish;
 
 pub(crate) use announce::{show_current, show_unavailable};
 

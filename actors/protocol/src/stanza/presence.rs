@@ -79,6 +79,25 @@ impl Presence {
     }
 }
 
+impl Show {
+    /// The name people give it: the value of `<show/>`, or `online`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Online => "online",
+            Self::Away => "away",
+            Self::Xa => "xa",
+            Self::Dnd => "dnd",
+        }
+    }
+
+    /// Reads such a name.
+    pub fn parse(text: &str) -> Option<Self> {
+        let all = [Self::Chat, Self::Online, Self::Away, Self::Xa, Self::Dnd];
+        all.into_iter().find(|show| show.as_str() == text)
+    }
+}
+
 impl PresenceKind {
     /// Reads the attribute; `None` for a type that does not exist.
     pub fn parse(text: Option<&str>) -> Option<Self> {

@@ -49,6 +49,8 @@ pub(super) fn offer(
     let is_possible = |mechanism: &Mechanism| match mechanism {
         // RFC 4616 §4, row A05: a password is not sent in the clear.
         Mechanism::Plain => is_secure,
+        // RFC 7628 §5: nor is a token. Where TLS may be missing, nothing crosses a network.
+        Mechanism::OauthBearer => is_secure || !settings.require_tls,
         Mechanism::Scram(_) => true,
         Mechanism::ScramPlus(_) => !bindings.is_empty(),
     };
@@ -220,6 +222,17 @@ mod tests {
         );
         let all = ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "PLAIN"];
         assert_eq!(names(&offer(&settings, true, &bound)), all);
+    }
+
+    #[test]
+    fn bearer_tokens_are_taken_where_nobody_listens() {
+        let none = ChannelBindings::default();
+        let mut settings = settings();
+        settings.mechanisms = vec![Mechanism::OauthBearer];
+        assert_eq!(names(&offer(&settings, false, &none)), [""; 0]);
+        assert_eq!(names(&offer(&settings, true, &none)), ["OAUTHBEARER"]);
+        settings.require_tls = false;
+        assert_eq!(names(&offer(&settings, false, &none)), ["OAUTHBEARER"]);
     }
 
     #[test]

@@ -5,13 +5,13 @@
 //! same exchange in another namespace.
 
 use super::features::Offer;
-use super::{Action, Phase, Stream, Verdict};
+use super::{Action, BearerVerdict, Phase, Stream, Verdict};
 use crate::jid::BareJid;
 use crate::ns;
 use crate::sasl::scram::{ScramFirst, ScramProof};
 use crate::sasl::{
     Failure, FailureCondition, Hash, HtMechanism, Mechanism, ScramCredentials, downgrade, encoding,
-    identity, plain,
+    identity, oauthbearer, plain,
 };
 use crate::stanza::StreamCondition;
 use crate::xml::{Element, Fragment};
@@ -36,6 +36,14 @@ pub(super) enum Exchange {
     },
     /// PLAIN; the password is being checked.
     Password { account: BareJid },
+    /// OAUTHBEARER; whose the token is, is being found out.
+    Bearer {
+        /// Whom the client wants to act as, or nobody in particular.
+        authzid: String,
+    },
+    /// OAUTHBEARER; the client has been told why not, and is to say that it has heard it
+    /// (RFC 7628 §3.2.3).
+    BearerRefused(Failure),
     /// A token is being checked.
     Token {
         account: BareJid,
@@ -50,7 +58,10 @@ impl Exchange {
     pub(super) const fn is_waiting(&self) -> bool {
         matches!(
             self,
-            Self::Credentials { .. } | Self::Password { .. } | Self::Token { .. }
+            Self::Credentials { .. }
+                | Self::Password { .. }
+                | Self::Bearer { .. }
+                | Self::Token { .. }
         )
     }
 }
@@ -124,6 +135,9 @@ impl Stream {
         actions: &mut Vec<Action>,
     ) {
         let exchange = self.take_exchange();
+        if let Some(Exchange::BearerRefused(failure)) = exchange {
+            return self.end_login(failure, actions);
+        }
         if fragment.name() == "abort" {
             return self.fail_login(None, Failure::of(FailureCondition::Aborted), actions);
         }
@@ -167,6 +181,7 @@ impl Stream {
     ) {
         let begun = match mechanism {
             Mechanism::Plain => self.begin_plain(data),
+            Mechanism::OauthBearer => return self.begin_bearer(data, actions),
             _ => self.begin_scram(mechanism, data, offer),
         };
         match begun {
@@ -186,6 +201,59 @@ impl Stream {
             password: message.password,
         };
         Ok((Exchange::Password { account }, action))
+    }
+
+    /// OAUTHBEARER's only message.
+    fn begin_bearer(&mut self, data: &[u8], actions: &mut Vec<Action>) {
+        let message = match oauthbearer::parse_bearer(data) {
+            Ok(message) => message,
+            Err(failure) => return self.fail_login(None, failure, actions),
+        };
+        let Some(token) = message.token else {
+            return self.refuse_bearer(None, Failure::NOT_AUTHORIZED, actions);
+        };
+        let authzid = message.authzid;
+        self.put_exchange(Some(Exchange::Bearer { authzid }));
+        actions.push(Action::CheckBearer(token));
+    }
+
+    /// Whose a bearer token is.
+    pub(super) fn take_bearer(&mut self, verdict: BearerVerdict, actions: &mut Vec<Action>) {
+        let authzid = match self.take_exchange() {
+            Some(Exchange::Bearer { authzid }) => authzid,
+            other => return self.put_exchange(other),
+        };
+        let refused = match verdict {
+            BearerVerdict::Of(account) => match self.account_of(account.as_str(), &authzid) {
+                Ok(account) => return self.succeed_by_bearer(account, actions),
+                Err(failure) => (Some(account), failure),
+            },
+            BearerVerdict::Unknown => (None, Failure::NOT_AUTHORIZED),
+            BearerVerdict::Disabled => (None, Failure::of(FailureCondition::AccountDisabled)),
+            // Nothing is wrong with the token: it is no matter for the error challenge.
+            BearerVerdict::Unavailable => {
+                let failure = Failure::of(FailureCondition::TemporaryAuthFailure);
+                return self.fail_login(None, failure, actions);
+            }
+        };
+        self.refuse_bearer(refused.0, refused.1, actions);
+    }
+
+    /// The error challenge (RFC 7628 §3.2.2). The failure is noted now: who goes away instead of
+    /// answering has guessed all the same.
+    fn refuse_bearer(
+        &mut self,
+        account: Option<BareJid>,
+        failure: Failure,
+        actions: &mut Vec<Action>,
+    ) {
+        let challenge = self.sasl_element("challenge", Some(oauthbearer::INVALID_TOKEN));
+        self.write_element(&challenge, actions);
+        self.put_exchange(Some(Exchange::BearerRefused(failure)));
+        actions.push(Action::LoginFailed {
+            account,
+            reason: failure.condition,
+        });
     }
 
     fn begin_scram(
@@ -344,6 +412,18 @@ impl Stream {
             account,
             reason: failure.condition,
         });
+        self.count_attempt(actions);
+    }
+
+    /// The same for a login whose failure has been noted before.
+    fn end_login(&mut self, failure: Failure, actions: &mut Vec<Action>) {
+        self.phase = Phase::Negotiating;
+        self.write_element(&failure_element(failure, self.sasl_ns()), actions);
+        self.sasl2 = None;
+        self.count_attempt(actions);
+    }
+
+    fn count_attempt(&mut self, actions: &mut Vec<Action>) {
         self.attempts = self.attempts.saturating_add(1);
         if self.attempts >= self.settings.attempts_max {
             // §6.4.5: after the last attempt the stream is closed with <policy-violation/>.

@@ -129,6 +129,14 @@ impl Stream {
         self.succeed(account, Some(answer), actions);
     }
 
+    /// A bearer token was right, which proves no password either.
+    pub(super) fn succeed_by_bearer(&mut self, account: BareJid, actions: &mut Vec<Action>) {
+        if let Some(request) = &mut self.sasl2 {
+            request.upgrades.clear();
+        }
+        self.succeed(account, None, actions);
+    }
+
     /// Goes through what the client wanted besides.
     pub(super) fn begin_finish(
         &mut self,

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::fast::{self, TokenVerdict};
 use super::register::Invited;
-use super::{Action, Event, NotResumed, Resumed, Stream, StreamSettings, Transport, Verdict};
+use super::{
+    Action, BearerVerdict, Event, NotResumed, Resumed, Stream, StreamSettings, Transport, Verdict,
+};
 use crate::features::invitation;
 use crate::jid::{BareJid, FullJid};
 use crate::sasl::{ChannelBindings, Hash, Mechanism, ScramCredentials, Secret};
@@ -18,6 +20,11 @@ pub(super) const PASSWORD: &str = "balcony";
 
 /// The token of its client; with 1 as its count it has expired, with 99 it is old.
 pub(super) const TOKEN: &str = "c2VjcmV0";
+
+/// Bearer tokens: of the account, of one that may not log in, of one of another domain.
+pub(super) const BEARER: &str = "bearer-of-juliet";
+pub(super) const BEARER_DISABLED: &str = "bearer-of-nobody-any-more";
+pub(super) const BEARER_ELSEWHERE: &str = "bearer-of-another-domain";
 
 /// The token of an invitation.
 pub(super) const INVITATION: &str = "invited";
@@ -172,6 +179,7 @@ impl Script {
             Action::CheckPassword { account, password } => {
                 Some(Event::PasswordChecked(self.check(&account, &password)))
             }
+            Action::CheckBearer(token) => Some(Event::BearerChecked(self.check_bearer(&token))),
             Action::CheckToken(login) => Some(Event::TokenChecked(self.check_token(&login))),
             Action::IssueToken { .. } => Some(Event::TokenIssued(self.is_available.then(|| {
                 fast::Issued {
@@ -239,6 +247,17 @@ impl Script {
             Event::CredentialsOfDisabled(credentials(hash))
         } else {
             Event::Credentials(Some(credentials(hash)))
+        }
+    }
+
+    fn check_bearer(&self, token: &Secret) -> BearerVerdict {
+        let of = |jid| BearerVerdict::Of(BareJid::parse(jid).unwrap());
+        match (self.is_available, token.expose()) {
+            (false, _) => BearerVerdict::Unavailable,
+            (true, BEARER) => of("juliet@example.org"),
+            (true, BEARER_ELSEWHERE) => of("juliet@other.example"),
+            (true, BEARER_DISABLED) => BearerVerdict::Disabled,
+            (true, _) => BearerVerdict::Unknown,
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod logins;
+mod oauthbearer;
 mod registration;
 mod sasl2;
 mod upgrade;

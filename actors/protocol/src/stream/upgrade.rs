@@ -60,7 +60,7 @@ fn offered(offer: &Offer) -> impl Iterator<Item = Hash> {
         .iter()
         .filter_map(|mechanism| match mechanism {
             Mechanism::Scram(hash) => Some(*hash),
-            Mechanism::ScramPlus(_) | Mechanism::Plain => None,
+            Mechanism::ScramPlus(_) | Mechanism::Plain | Mechanism::OauthBearer => None,
         });
     hashes.filter(|hash| *hash != Hash::Sha1)
 }

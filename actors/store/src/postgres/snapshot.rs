@@ -2,6 +2,7 @@
 //! together without a transaction, and so that a login is one way to the database.
 
 use klatsch_protocol::features::avatar::NS_METADATA;
+use klatsch_protocol::features::presence::wish;
 use klatsch_protocol::jid::BareJid;
 
 use super::Postgres;
@@ -32,13 +33,17 @@ const SNAPSHOT: &str = "
     SELECT 4, NULL, NULL, NULL, i.payload, NULL, NULL, NULL, NULL, NULL
     FROM me JOIN pubsub_item i ON i.place =
         (SELECT max(l.place) FROM pubsub_node n JOIN pubsub_item l ON l.node = n.id
-         WHERE n.service = $1 AND n.name = $2)";
+         WHERE n.service = $1 AND n.name = $2)
+    UNION ALL
+    SELECT 5, NULL, NULL, NULL, k.value, NULL, NULL, NULL, NULL, NULL
+    FROM me JOIN kept k ON k.account = me.id AND k.name = $3";
 
 impl Snapshots for Postgres {
     async fn snapshot(&self, account: &BareJid) -> Result<Snapshot> {
         let mut rows: Vec<Row> = sqlx::query_as(SNAPSHOT)
             .bind(account.as_str())
             .bind(NS_METADATA)
+            .bind(wish::NAME)
             .fetch_all(&self.pool)
             .await?;
         for (_, _, name, groups, ..) in &mut rows {

@@ -21,7 +21,7 @@ pub(crate) type Row = (
 );
 
 /// The account itself (0), its contacts (1), those it has removed (2), whom it blocks (3), its
-/// avatar (4).
+/// avatar (4), what it wishes to show (5).
 ///
 /// # Errors
 /// `NoSuchAccount` when the account itself is not among them; `Corrupt`.
@@ -46,6 +46,7 @@ pub(crate) fn snapshot(rows: Vec<Row>) -> Result<Snapshot> {
                 snapshot.roster.removed.push(removed);
             }
             4 => snapshot.avatar = row.4,
+            5 => snapshot.wish = row.4,
             _ => {
                 let blocked = jid(text(row.1.as_deref())?)?;
                 snapshot.blocklist.jids.insert(blocked);

@@ -2,6 +2,7 @@
 //! together without a transaction, and so that a login is one way to the connection's thread.
 
 use klatsch_protocol::features::avatar::NS_METADATA;
+use klatsch_protocol::features::presence::wish;
 use klatsch_protocol::jid::BareJid;
 
 use super::Sqlite;
@@ -10,8 +11,8 @@ use crate::plan::LogOf;
 use crate::rows::{self, snapshot::Row};
 use crate::snapshot::{Snapshot, Snapshots};
 
-/// The account itself, its contacts, those it has removed, whom it blocks, its avatar; the first
-/// column tells which, the others mean what [`Row`] says.
+/// The account itself, its contacts, those it has removed, whom it blocks, its avatar, what it wishes
+/// to show; the first column tells which, the others mean what [`Row`] says.
 pub(super) const SNAPSHOT: &str = "
     WITH me AS MATERIALIZED (
         SELECT id, roster_version, blocklist_version, blocks FROM account
@@ -36,7 +37,10 @@ pub(super) const SNAPSHOT: &str = "
     SELECT 4, NULL, NULL, NULL, i.payload, NULL, NULL, NULL, NULL, NULL
     FROM me CROSS JOIN pubsub_item i ON i.place =
         (SELECT max(l.place) FROM pubsub_node n CROSS JOIN pubsub_item l ON l.node = n.id
-         WHERE n.service = ?1 AND n.name = ?2)";
+         WHERE n.service = ?1 AND n.name = ?2)
+    UNION ALL
+    SELECT 5, NULL, NULL, NULL, k.value, NULL, NULL, NULL, NULL, NULL
+    FROM me CROSS JOIN kept k ON k.account = me.id AND k.name = ?3";
 
 impl Snapshots for Sqlite {
     async fn snapshot(&self, account: &BareJid) -> Result<Snapshot> {
@@ -45,6 +49,7 @@ impl Snapshots for Sqlite {
         let rows: Vec<Row> = sqlx::query_as(SNAPSHOT)
             .bind(account.as_str())
             .bind(NS_METADATA)
+            .bind(wish::NAME)
             .fetch_all(&self.readers)
             .await?;
         let mut snapshot = rows::snapshot::snapshot(rows)?;

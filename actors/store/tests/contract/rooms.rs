@@ -80,6 +80,7 @@ fn full() -> RoomRecord {
         public: true,
         members_only: true,
         moderated: true,
+        read_only: true,
         password: Some("cauldron".into()),
         non_anonymous: true,
         change_subject: false,

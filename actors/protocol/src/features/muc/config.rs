@@ -24,6 +24,8 @@ pub struct Config {
     pub members_only: bool,
     /// Who enters without affiliation has no voice.
     pub moderated: bool,
+    /// Nobody speaks but those who manage it: what it was for is over.
+    pub read_only: bool,
     /// What is asked of those who enter.
     pub password: Option<Box<str>>,
     /// Everybody sees everybody's address; else moderators alone do.
@@ -117,6 +119,7 @@ impl Default for Config {
             // Whoever was told the address may come in; to close it is the owner's choice.
             members_only: false,
             moderated: false,
+            read_only: false,
             password: None,
             // Addresses that were not shown can be shown later, not the other way round.
             // Conversations and Gajim ask for them themselves when they create groups, whose

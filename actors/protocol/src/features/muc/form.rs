@@ -25,6 +25,9 @@ pub(super) struct Filled {
     pub(super) affiliations: Vec<AffiliationChange>,
 }
 
+/// The field by which a room is closed for what is said.
+pub const READ_ONLY: &str = "klatsch#roomconfig_readonly";
+
 /// The fields that say yes or no: name, label, where it stands.
 type Switch = (&'static str, &'static str, fn(&mut Config) -> &mut bool);
 const SWITCHES: &[Switch] = &[
@@ -48,6 +51,10 @@ const SWITCHES: &[Switch] = &[
         "Make room moderated?",
         |it| &mut it.moderated,
     ),
+    // No form of XEP-0045 has it; clients show fields they do not know by their labels.
+    (READ_ONLY, "Let owners and admins alone speak?", |it| {
+        &mut it.read_only
+    }),
     (
         "muc#roomconfig_changesubject",
         "Allow participants to change subject?",

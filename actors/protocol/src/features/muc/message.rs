@@ -110,7 +110,9 @@ impl Room {
     fn speaker(&self, sender: &FullJid) -> Result<&Occupant, StanzaError> {
         let occupant = self.occupants.of_session(sender);
         let occupant = occupant.ok_or_else(StanzaError::not_acceptable)?;
-        match occupant.role >= Role::Participant {
+        let is_closed =
+            self.record.config.read_only && !self.record.affiliation(&sender.bare()).manages();
+        match occupant.role >= Role::Participant && !is_closed {
             true => Ok(occupant),
             false => Err(StanzaError::forbidden()),
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::wish;
 use crate::effect::Effect;
 use crate::facts::{AccountView, Facts, Resource, SessionFacts};
 use crate::features::blocking;
@@ -17,6 +18,7 @@ use crate::xml::Payloads;
 /// Who these resources are is found out on the way, after the presence was published: two
 /// resources that come at the same moment would not know of each other here.
 pub(crate) fn tell_everybody(presence: &Presence, facts: &Facts<'_>) -> Vec<Effect> {
+    let presence = &wish::laid_over(presence, facts.data.wish.as_ref());
     let partly = blocking::partly_blocked(facts);
     let contacts = facts
         .data
@@ -107,7 +109,9 @@ fn current(facts: &Facts<'_>) -> Vec<Presence> {
         return presences_of(&view);
     };
     // What the session knows of itself is newer than what everybody sees of it.
-    let own = session.presence.as_deref().cloned().map(|mut presence| {
+    let own = session.presence.as_deref();
+    let own = own.map(|presence| wish::laid_over(presence, facts.data.wish.as_ref()));
+    let own = own.map(|mut presence| {
         presence.head.from = Some(session.jid.clone().into());
         presence
     });
