@@ -3,7 +3,7 @@
 
 import { spawnSync } from "node:child_process";
 import { appendFileSync, chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -36,8 +36,25 @@ function freePort() {
   });
 }
 
-const [imap, http] = [await freePort(), await freePort()];
+const [imap, http, chat] = [await freePort(), await freePort(), await freePort()];
 export const MAIL = `http://127.0.0.1:${http}`;
+
+/** Where browsers find klatsch: of the webmail's site, for frames of another are refused their storage. */
+export const CHAT = `http://127.0.0.1:${chat}`;
+
+/** Hands that on to where klatsch listens, while it does. */
+const handOn = createServer();
+export function forward(host, port) {
+  handOn.on("connection", (socket) => {
+    const on = connect(port, host);
+    for (const [one, other] of [[socket, on], [on, socket]]) {
+      one.on("error", () => other.destroy());
+      one.on("close", () => other.destroy());
+      one.pipe(other);
+    }
+  });
+  return new Promise((done) => handOn.listen(chat, "127.0.0.1", done));
+}
 
 /** Starts it, with a klatsch at an origin. */
 export function startMail(origin) {
@@ -46,7 +63,7 @@ export function startMail(origin) {
     env: { ...process.env, IMAP_PORT: `${imap}`, HTTP_PORT: `${http}`, RC_PLUGINS: "'klatsch'" },
     stdio: "ignore",
   });
-  const settings = { klatsch_url: origin, klatsch_public_url: origin };
+  const settings = { klatsch_url: origin, klatsch_public_url: CHAT };
   for (const [name, value] of Object.entries(settings)) appendFileSync(join(home, "rc/config/config.inc.php"), `$config['${name}'] = '${value}';\n`);
 }
 
@@ -66,6 +83,9 @@ export async function settle(count) {
   const ask = () => run(["curl", "-sS", `imap://127.0.0.1:${imap}/INBOX`, "-u", `${JOHN.address}:${JOHN.password}`, "-X", "SEARCH ALL"]);
   await until(() => (/SEARCH(.*)/.exec(ask())?.[1] ?? "").trim().split(/\s+/).filter(Boolean).length === count, "the mails are there");
 }
+
+/** Sets the language that John's settings name from now on. */
+export const setLanguage = (language) => run([...asWebmail, "sqlite3", join(home, "rc/rc.db"), `UPDATE users SET language = '${language}'`]);
 
 /** What PHP complained of. */
 export function complaintsOfPhp() {
@@ -89,6 +109,7 @@ export async function stopMail() {
     signal(pid, "SIGTERM");
     await until(() => !signal(pid, 0), "the webmail ends");
   }
+  handOn.close();
   if (process.env.KLATSCH_WEB_KEEP !== "1") rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
 }
 mkdirSync(home, { recursive: true });

@@ -14,7 +14,7 @@ import {
   accessible, ADDRESS, command, complaints, configure, expect, finish, ORIGIN, picture, startServer, step, stopServer, until, visit, work,
 } from "../web/harness.mjs";
 import { composer, message } from "../web/talking.mjs";
-import { complaintsOfPhp, deliver, JANE, JOHN, MAIL, settle, startMail, stopMail } from "./mailbox.mjs";
+import { CHAT, complaintsOfPhp, deliver, forward, JANE, JOHN, MAIL, setLanguage, settle, startMail, stopMail } from "./mailbox.mjs";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 /** A page asks twice a minute. */
@@ -23,6 +23,7 @@ const POLL_MS = 45_000;
 configure({ listen: { c2s: `${ADDRESS}:5222` }, web: { embed_origins: [MAIL] } }, ["example.org"]);
 for (const { address, password } of [JOHN, JANE]) command("user", "add", address, "--password", password);
 await startServer();
+await forward(ADDRESS, 5280);
 startMail(ORIGIN);
 const morning = new Date("2026-11-23T08:00:00Z");
 const later = (minutes) => new Date(morning.getTime() + minutes * 60_000);
@@ -80,7 +81,7 @@ const button = (page) => page.locator("#klatsch-button");
 const dock = (page) => page.locator("#klatsch-dock");
 
 /** The frame with the chat, as far as it is loaded. */
-const inFrame = (page) => page.frames().find((it) => it.url().startsWith(ORIGIN));
+const inFrame = (page) => page.frames().find((it) => it.url().startsWith(CHAT));
 
 /** Tells, inside of the frame, whether its browser has written something down. */
 async function isKept(text) {
@@ -287,22 +288,23 @@ await step("whoever logs out leaves nothing of the chat in the browser", async (
   await john.locator("#taskmenu a.logout").click();
   await john.locator("#rcmloginuser").waitFor();
   // A frame of the same origin in the same place sees what was left.
-  await john.evaluate((origin) => document.body.append(Object.assign(document.createElement("iframe"), { src: `${origin}/chat/` })), ORIGIN);
+  await john.evaluate((origin) => document.body.append(Object.assign(document.createElement("iframe"), { src: `${origin}/chat/` })), CHAT);
   const left = await until(() => inFrame(john), "a frame");
   await left.waitForLoadState();
   const kept = await left.evaluate(whatIsKept);
   expect(kept.length === 0, `kept: ${kept.join(", ")}`);
 });
 
-for (const [name, options] of [["dark", { colorScheme: "dark" }], ["german", { locale: "de-DE" }]]) {
+for (const [name, language, options] of [["dark", "en_GB", { colorScheme: "dark" }], ["german", "de_DE", { locale: "de-DE" }]]) {
   await step(`it is looked at: ${name}`, async () => {
+    setLanguage(language);
     const page = await visit(name, { url: MAIL, ...options });
     await logIn(page);
     await read(page, "Minutes");
     await preview(page).locator("button.klatsch-dot:not([hidden])").first().click();
     await message(chat(page), "Good morning John").waitFor();
     const labels = await dock(page).locator(".klatsch-fold").getAttribute("aria-label");
-    expect(/Chat/.test(labels) && (name !== "german" || /verkleinern/.test(labels)), labels);
+    expect(/chat/i.test(labels) && (name !== "german" || /verkleinern/.test(labels)), labels);
     await button(page).click();
     await page.locator("#klatsch-show-away").waitFor();
     await picture(page, `webmail-${name}`);

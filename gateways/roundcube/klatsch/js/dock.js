@@ -26,6 +26,7 @@ klatsch.Dock = class Dock {
   #element;
   #tabs;
   #body;
+  #wait;
   #frame;
   #isReady = false;
   #beganAt = 0;
@@ -59,6 +60,8 @@ klatsch.Dock = class Dock {
   attend() {
     if (this.#isReady || Date.now() - this.#beganAt < Dock.LOAD_MS) return;
     this.#beganAt = Date.now();
+    this.#wait.textContent = this.#text("loading");
+    setTimeout(() => (this.#wait.textContent = this.#text("down")), Dock.LOAD_MS);
     const { current } = this.#state;
     this.#frame.src = `${this.#origin}/chat/?login=parent${current && `&with=${encodeURIComponent(current)}`}`;
   }
@@ -96,8 +99,8 @@ klatsch.Dock = class Dock {
       sandbox: "allow-scripts allow-same-origin allow-forms allow-popups allow-popups-to-escape-sandbox allow-downloads allow-modals",
       referrerpolicy: "no-referrer",
     });
-    const wait = element("p", { class: "klatsch-wait", role: "status" }, this.#text("loading"));
-    this.#body = element("div", { class: "klatsch-body" }, wait, this.#frame);
+    this.#wait = element("p", { class: "klatsch-wait", role: "status" }, this.#text("loading"));
+    this.#body = element("div", { class: "klatsch-body" }, this.#wait, this.#frame);
     this.#element = element("section", { id: "klatsch-dock", "aria-label": this.#text("chat") }, element("header", {}, this.#tabs, fold, close), this.#body);
     // Escape goes back to the page, as in a dialog.
     this.#element.addEventListener("keydown", (event) => {
