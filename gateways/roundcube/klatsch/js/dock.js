@@ -31,7 +31,7 @@ klatsch.Dock = class Dock {
   #isReady = false;
   #beganAt = 0;
   #left = () => {};
-  /** { isOpen, current, tabs: [{ jid, name }] } */
+  /** Whose talks are open, by their addresses. */
   #state = { isOpen: false, current: "", tabs: [] };
 
   /** askToken: promise of { token, jid }, however long it takes. */
@@ -45,10 +45,8 @@ klatsch.Dock = class Dock {
   }
 
   /** Shows a talk, or the list of all when there is no address. */
-  open(jid = "", name = jid) {
-    if (jid && !this.#state.tabs.some((tab) => tab.jid === jid)) {
-      this.#state.tabs = [...this.#state.tabs, { jid, name }].slice(-Dock.TABS_MAX);
-    }
+  open(jid = "") {
+    if (jid && !this.#state.tabs.includes(jid)) this.#state.tabs = [...this.#state.tabs, jid].slice(-Dock.TABS_MAX);
     this.#state.current = jid;
     this.#state.isOpen = true;
     this.#draw();
@@ -56,12 +54,16 @@ klatsch.Dock = class Dock {
     this.#frame.focus();
   }
 
+  /** Says why nothing is shown, while nothing is. */
+  tell(isUp) {
+    if (!this.#isReady) this.#wait.textContent = this.#text(isUp === false ? "down" : "loading");
+  }
+
   /** Begins to listen without being seen: somebody in the webmail is there for the others. */
   attend() {
     if (this.#isReady || Date.now() - this.#beganAt < Dock.LOAD_MS) return;
     this.#beganAt = Date.now();
-    this.#wait.textContent = this.#text("loading");
-    setTimeout(() => (this.#wait.textContent = this.#text("down")), Dock.LOAD_MS);
+    setTimeout(() => this.tell(false), Dock.LOAD_MS);
     const { current } = this.#state;
     this.#frame.src = `${this.#origin}/chat/?login=parent${current && `&with=${encodeURIComponent(current)}`}`;
   }
@@ -117,7 +119,7 @@ klatsch.Dock = class Dock {
     fold.setAttribute("aria-expanded", `${isOpen}`);
     fold.title = this.#text(isOpen ? "minimise" : "restore");
     fold.setAttribute("aria-label", fold.title);
-    this.#tabs.replaceChildren(...(tabs.length > 0 ? tabs.map((tab) => this.#tab(tab, tab.jid === current)) : [this.#heading()]));
+    this.#tabs.replaceChildren(...(tabs.length > 0 ? tabs.map((jid) => this.#tab(jid, jid === current)) : [this.#heading()]));
     this.#store();
   }
 
@@ -128,7 +130,9 @@ klatsch.Dock = class Dock {
     return heading;
   }
 
-  #tab({ jid, name }, isCurrent) {
+  #tab(jid, isCurrent) {
+    // By the address, as in the frame: what a mail calls its sender is only what its sender wrote.
+    const name = jid.split("@")[0];
     const tab = document.createElement("span");
     tab.className = isCurrent ? "klatsch-tab current" : "klatsch-tab";
     const show = document.createElement("button");
@@ -136,7 +140,7 @@ klatsch.Dock = class Dock {
     show.textContent = name;
     show.title = jid;
     show.setAttribute("aria-pressed", `${isCurrent && this.#state.isOpen}`);
-    show.addEventListener("click", () => (isCurrent && this.#state.isOpen ? this.#fold(false) : this.open(jid, name)));
+    show.addEventListener("click", () => (isCurrent && this.#state.isOpen ? this.#fold(false) : this.open(jid)));
     const close = document.createElement("button");
     close.type = "button";
     close.className = "klatsch-close";
@@ -155,10 +159,10 @@ klatsch.Dock = class Dock {
   }
 
   #close(jid) {
-    const tabs = this.#state.tabs.filter((tab) => tab.jid !== jid);
+    const tabs = this.#state.tabs.filter((tab) => tab !== jid);
     if (tabs.length === 0) return this.#closeAll();
     this.#state.tabs = tabs;
-    if (this.#state.current === jid) this.#state.current = tabs.at(-1).jid;
+    if (this.#state.current === jid) this.#state.current = tabs.at(-1);
     this.#draw();
     this.#show();
   }
@@ -221,7 +225,7 @@ klatsch.Dock = class Dock {
   #restore() {
     try {
       const { isOpen, current, tabs } = JSON.parse(sessionStorage.getItem(Dock.#KEY) ?? "{}");
-      const whole = (tabs ?? []).filter((tab) => typeof tab?.jid === "string" && typeof tab.name === "string");
+      const whole = (tabs ?? []).filter((tab) => typeof tab === "string");
       this.#state = { isOpen: isOpen === true, current: typeof current === "string" ? current : "", tabs: whole };
     } catch {
       // Of another version, or nothing.

@@ -48,13 +48,14 @@
     const open = async (address, name = address) => {
       if (address === undefined) return void dock.open();
       const { up, jid } = await ask("chat", { _with: address });
-      if (jid) dock.open(jid, name);
+      if (jid) dock.open(jid);
       else rcmail.display_message(up === true ? text("nobody", { name }) : text("down"), "notice");
     };
     document.addEventListener("visibilitychange", () => hub.refresh());
     // The frame comes when the mail is there, and only while there is a klatsch.
     const idle = window.requestIdleCallback ?? ((run) => setTimeout(run, 1_000));
     hub.listen(() => {
+      dock.tell(hub.isUp);
       if (hub.isUp && !rcmail.env.extwin) idle(() => dock.attend());
     });
     let hasLeft = false;
