@@ -53,6 +53,10 @@ interop:
 web:
     gateways/tests/web/run
 
+# Roundcube with the plugin, klatsch and a client: needs root.
+roundcube:
+    gateways/tests/roundcube/run
+
 # Five minutes of kills, cuts and a broken store on a cluster of real nodes; needs root.
 chaos *options:
     loadtest/chaos.sh {{options}}

@@ -42,12 +42,12 @@ const settings = {
 };
 
 /** Writes the settings: those of every suite, and these, by table and name. */
-export function configure(more = {}) {
+export function configure(more = {}, domains = ["localhost"]) {
   for (const [table, values] of Object.entries(more)) settings[table] = { ...settings[table], ...values };
   const lines = Object.entries(settings).map(([table, values]) =>
     [`[${table}]`, ...Object.entries(values).map(([name, value]) => `${name} = ${JSON.stringify(value)}`)].join("\n"),
   );
-  writeFileSync(config, ['domains = ["localhost"]', ...lines, ""].join("\n"));
+  writeFileSync(config, [`domains = ${JSON.stringify(domains)}`, ...lines, ""].join("\n"));
 }
 configure();
 

@@ -5,6 +5,7 @@ with `do` and what it takes; the answer is a line `{"done": …}` or `{"failed":
 a stanza that came or will come, and answers with what is in it.
 
     python slixmpp_person.py NAME        the account NAME@localhost with the password password-of-NAME
+    python slixmpp_person.py NAME@DOMAIN PASSWORD
 """
 
 import asyncio
@@ -54,8 +55,8 @@ def told(message):
 class Told:
     """One method for each thing to do."""
 
-    def __init__(self, name):
-        self.person = Person(f"{name}@localhost", "slixmpp", password=f"password-of-{name}")
+    def __init__(self, account, password):
+        self.person = Person(account, "slixmpp", password=password)
         for number in PLUGINS:
             self.person.register_plugin(f"xep_{number}")
 
@@ -70,6 +71,9 @@ class Told:
     async def login(self):
         await self.person.login()
         await self.person.plugin["xep_0280"].enable()
+
+    async def logout(self):
+        await self.person.logout()
 
     async def befriend(self, who):
         """Adds a contact, and grants what the contact asks for."""
@@ -147,6 +151,15 @@ class Told:
     async def subject(self, room, text):
         self.person.plugin["xep_0045"].set_subject(room, text)
 
+    async def sees(self, who, show):
+        """Waits until a contact is shown so: available without more is `online`."""
+
+        def is_so(presence):
+            kind = "offline" if presence.xml.get("type") == "unavailable" else presence["show"] or "online"
+            return presence["from"].bare == who and kind == show
+
+        await self.person.got("presence", is_so, SECONDS)
+
     async def wait(self, event, **wanted):
         """Takes the first such event whose stanza holds what is wanted."""
 
@@ -157,8 +170,9 @@ class Told:
         return told(await self.person.got(event, fits, SECONDS))
 
 
-async def main(name):
-    does = Told(name)
+async def main(account, password=None):
+    name, _, domain = account.partition("@")
+    does = Told(f"{name}@{domain or 'localhost'}", password or f"password-of-{name}")
     lines = asyncio.StreamReader(limit=1 << 20)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     while line := await lines.readline():
@@ -174,4 +188,4 @@ async def main(name):
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    asyncio.run(main(sys.argv[1]))
+    asyncio.run(main(*sys.argv[1:]))

@@ -9,11 +9,20 @@ import { apply } from "./look/theme";
 import App from "./ui/App.svelte";
 import { App as AppState } from "./ui/app.svelte";
 import { loadConfig } from "./ui/config";
+import { forgetPush } from "./ui/shell/push";
+import { isVouchedFor, listenToVoucher } from "./ui/shell/vouch";
 
-/** A link to a conversation that is a path becomes the part behind #, which the client goes by. */
+/** A link to a conversation, a path or a query (`?with=`, `?room=`), becomes the part behind #, which the client goes by. */
 function takeUpPath(isEmbedded: boolean): void {
-  const [, jid] = /^\/(?:c|chat)\/(.+)$/.exec(location.pathname) ?? [];
-  if (jid !== undefined && location.hash === "") history.replaceState(null, "", `${isEmbedded ? "/chat/" : "/"}#${jid}`);
+  const [, path] = /^\/(?:c|chat)\/(.+)$/.exec(location.pathname) ?? [];
+  const asked = new URLSearchParams(location.search);
+  const named = asked.get("with") ?? asked.get("room");
+  const jid = path ?? (named === null ? undefined : encodeURIComponent(named));
+  if (jid === undefined || location.hash !== "") return;
+  asked.delete("with");
+  asked.delete("room");
+  const rest = asked.size > 0 ? `?${asked}` : "";
+  history.replaceState(null, "", `${isEmbedded ? "/chat/" : "/"}${rest}#${jid}`);
 }
 
 async function begin(target: HTMLElement): Promise<void> {
@@ -28,7 +37,13 @@ async function begin(target: HTMLElement): Promise<void> {
   const { language } = settings.current;
   await setLanguage(language === "auto" ? preferred(navigator.languages) : language).catch(() => {});
   mount(App, { target, props: { app } });
-  await chat.restore();
+  if (isEmbedded && isVouchedFor(location.search)) {
+    const leave = async () => {
+      await chat.signOut();
+      await forgetPush();
+    };
+    await chat.enter(listenToVoucher([location.origin, ...config.embedOrigins], leave));
+  } else await chat.restore();
 }
 
 const target = document.getElementById("app");

@@ -32,6 +32,7 @@ import type {
   Show,
   Upload,
 } from "./model";
+import type { Voucher } from "./voucher";
 
 /** Takes a registration back. */
 export type Unsubscribe = () => void;
@@ -95,6 +96,8 @@ export interface Chat {
   /** Takes up what an earlier visit left; `signed-out` when there is nothing. */
   restore(): Promise<void>;
   signIn(how: SignIn): Promise<void>;
+  /** Signs in as whom the page around vouches for, as soon as it does. */
+  enter(ask: Voucher): Promise<void>;
   /** Ends the session and forgets everything that is stored here. */
   signOut(): Promise<void>;
   /** Makes an account; `undefined` when it is there and can sign in. */

@@ -30,6 +30,7 @@ import { Rooms } from "./rooms";
 import { OWN_PRESENCE, Session, type Setting } from "./session.svelte";
 import { Typing } from "./typing";
 import { Uploads } from "./uploads.svelte";
+import type { Voucher } from "./voucher";
 
 export type { Setting };
 
@@ -124,6 +125,9 @@ export class ChatState implements Chat {
 
   restore(): Promise<void> {
     return this.#session.restore();
+  }
+  enter(ask: Voucher): Promise<void> {
+    return this.#session.enter(ask);
   }
   async signIn(how: SignIn): Promise<void> {
     await this.#session.signIn(how);

@@ -344,12 +344,13 @@ export interface Me {
  * Where signing in stands.
  *
  * - `signed-out`: nobody; a sign-in form is due
+ * - `vouching`: the page around is asked who is in front of it
  * - `restoring`: cached state is shown, the socket is not up yet
  * - `connecting`: the first sign-in is on its way
  * - `online`
  * - `offline`: the connection is lost and comes back by itself, at `retryAt`
  */
-export type SessionState = "signed-out" | "restoring" | "connecting" | "online" | "offline";
+export type SessionState = "signed-out" | "vouching" | "restoring" | "connecting" | "online" | "offline";
 
 /** Why the last sign-in failed. */
 export type SessionError = "not-authorized" | "expired" | "unreachable" | "replaced" | "refused" | "insecure";

@@ -22,6 +22,7 @@ import type { Outbox } from "./outbox";
 import type { People } from "./people";
 import type { Reading } from "./reading";
 import type { Rooms } from "./rooms";
+import { bearerOf, type Voucher } from "./voucher";
 
 /** Where the session's chat is and what it is kept in. */
 export interface Setting {
@@ -44,6 +45,9 @@ export interface Parts {
 /** Where what we say of ourselves is kept. */
 export const OWN_PRESENCE = "own-presence";
 
+/** Whom a page around this one has vouched for last, in this browser. */
+const GUEST = "klatsch.guest";
+
 /** Who is there, over a reload. */
 const SNAPSHOT = "klatsch.presence";
 
@@ -55,6 +59,8 @@ export class Session {
   services = $state.raw<Services | undefined>(undefined);
   canSearch = $state(false);
   #isPublic = false;
+  /** The page around has vouched for us: who closes it takes along what a login leaves. */
+  #isGuest = false;
   /** What the last sign-in was made with, or has left. */
   #secret: Secret | undefined;
   /** The session that this page has begun, by its full JID. */
@@ -78,7 +84,7 @@ export class Session {
     this.#link.listen("failed", (error) => void this.#failed(error));
     this.#link.listen("secret", (secret) => {
       this.#secret = secret;
-      saveSession(setting.storages, { jid: core.account, ...secret, isPublic: this.#isPublic });
+      if (!this.#isGuest) saveSession(setting.storages, { jid: core.account, ...secret, isPublic: this.#isPublic });
     });
   }
 
@@ -101,6 +107,24 @@ export class Session {
     this.#link.connect(toCredentials(stored, storages, url)).catch(() => undefined);
   }
 
+  /** Signs in as whom the page around vouches for, as soon as it does. */
+  async enter(ask: Voucher): Promise<void> {
+    this.state = "vouching";
+    const vouched = await ask();
+    const { storages, databases, url } = this.setting;
+    // Whoever was here before and has not signed out leaves nothing behind.
+    const guest = storages.local.getItem(GUEST);
+    if (guest !== null && guest !== vouched.jid) await deleteCache(guest, databases);
+    storages.local.setItem(GUEST, vouched.jid);
+    this.#isPublic = false;
+    this.#isGuest = true;
+    await this.#open(vouched.jid);
+    this.state = "restoring";
+    const credentials = { jid: vouched.jid, bearer: bearerOf(vouched, ask), agent: agentOf(storages, true), url };
+    // What becomes of it is told by events; it goes on trying.
+    this.#link.connect(credentials).catch(() => undefined);
+  }
+
   /**
    * Signs in.
    *
@@ -114,6 +138,7 @@ export class Session {
     }
     this.error = undefined;
     this.#isPublic = isPublicComputer;
+    this.#isGuest = false;
     this.state = "connecting";
     await this.#open(jid);
     this.#secret = undefined;
@@ -249,6 +274,7 @@ export class Session {
     const { account } = this.core;
     clearSession(this.setting.storages);
     forgetAgent(this.setting.storages);
+    this.setting.storages.local.removeItem(GUEST);
     // Whoever has signed out elsewhere has had the token forgotten.
     await this.#link.disconnect({ forgets: !isElsewhere });
     this.core.cache.close();

@@ -31,6 +31,8 @@ export interface Credentials {
   readonly keys?: ScramKeys | undefined;
   /** This installation of the client, a UUID (XEP-0388 §2.3): its tokens are for it alone. */
   readonly agent: string;
+  /** Asks whoever vouches for the account for what is good for one login (RFC 7628). */
+  readonly bearer?: (() => Promise<string>) | undefined;
   /** The WebSocket's address, `wss:` or (on loopback) `ws:`. */
   readonly url: string;
 }

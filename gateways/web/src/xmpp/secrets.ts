@@ -2,6 +2,7 @@
 // it is sent, and how the server is told to forget it.
 
 import { Strophe } from "strophe.js";
+import { Bearer } from "./bearer";
 import { invalidate } from "./invalidation";
 import type { Credentials, ScramKeys, Secret } from "./link";
 
@@ -19,7 +20,8 @@ export async function forget(credentials: Credentials | undefined): Promise<void
 }
 
 /** With keys nothing but SCRAM; with a password, in the clear only where the socket hides it. */
-export function mechanisms({ url, keys }: Credentials): (typeof Strophe.SASLMechanism)[] {
+export function mechanisms({ url, keys, bearer }: Credentials): (typeof Strophe.SASLMechanism)[] {
+  if (bearer !== undefined) return [Bearer] as unknown as (typeof Strophe.SASLMechanism)[];
   const scram = [Strophe.SASLSHA512, Strophe.SASLSHA384, Strophe.SASLSHA256, Strophe.SASLSHA1];
   const all = keys === undefined && isHidden(url) ? [...scram, Strophe.SASLPlain] : scram;
   return all as (typeof Strophe.SASLMechanism)[];
@@ -31,7 +33,8 @@ export function isHidden(url: string): boolean {
 }
 
 function isLoopback(url: string): boolean {
-  return ["localhost", "127.0.0.1", "[::1]"].includes(new URL(url).hostname);
+  const { hostname } = new URL(url);
+  return hostname === "localhost" || hostname === "[::1]" || /^127(?:\.\d{1,3}){3}$/.test(hostname);
 }
 
 /** What a login has left for the next: of two secrets the one that is worth less elsewhere. */

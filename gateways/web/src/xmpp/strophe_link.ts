@@ -36,6 +36,8 @@ const ATTEMPT_MS = 20_000;
 const QUIET_MS = 60_000;
 /** The answer to that look. */
 const PROBE_MS = 10_000;
+/** A token may be too old when it is used; after as many refusals it is not the token. */
+const TOKENS_MAX = 3;
 
 /** Stream errors after which coming back would only be thrown out again. */
 const REPLACED = "conflict";
@@ -175,7 +177,7 @@ export class StropheLink implements XmppLink {
     this.#retryAt = undefined;
     const credentials = this.#credentials;
     if (credentials === undefined) return;
-    if (credentials.token !== undefined && !isHidden(credentials.url)) {
+    if ((credentials.token ?? credentials.bearer) !== undefined && !isHidden(credentials.url)) {
       this.#giveUp(new SignInError("insecure"));
       return;
     }
@@ -184,11 +186,20 @@ export class StropheLink implements XmppLink {
     this.#timer = setTimeout(() => this.#lost(connection), ATTEMPT_MS);
     // The library hears whatever comes; after authentication, so do we.
     connection.addHandler((stanza) => this.#receive(connection, stanza), null, null, null);
-    connection.connect(
-      credentials.jid,
-      credentials.keys ?? credentials.password ?? "",
-      (status, condition, element) => this.#heed(connection, status, condition ?? "", element),
-    );
+    const begin = (secret: NonNullable<Credentials["keys"] | string>) =>
+      connection.connect(credentials.jid, secret, (status, condition, element) =>
+        this.#heed(connection, status, condition ?? "", element),
+      );
+    if (credentials.bearer === undefined || credentials.token !== undefined) begin(credentials.keys ?? credentials.password ?? "");
+    else void this.#ask(connection, credentials.bearer, begin);
+  }
+
+  /** Begins with a token as soon as there is one, if that is still this attempt. */
+  async #ask(connection: Sasl2Connection, bearer: () => Promise<string>, begin: (token: string) => void): Promise<void> {
+    const token = await bearer().catch(() => undefined);
+    if (connection !== this.#connection) return;
+    if (token === undefined) this.#lost(connection);
+    else begin(token);
   }
 
   #newConnection(credentials: Credentials): Sasl2Connection {
@@ -251,11 +262,11 @@ export class StropheLink implements XmppLink {
   }
 
   /** From now on there is a token, or there are keys, and no password. */
-  #keep({ jid, url, agent }: Credentials, connection: Sasl2Connection): void {
+  #keep({ jid, url, agent, bearer }: Credentials, connection: Sasl2Connection): void {
     const secret = left(connection);
     // A login by token that has left no other goes on with the one it has.
     if (secret === undefined) return;
-    this.#credentials = { jid, url, agent, ...secret };
+    this.#credentials = { jid, url, agent, bearer, ...secret };
     this.#events.tell("secret", secret);
   }
 
@@ -271,6 +282,12 @@ export class StropheLink implements XmppLink {
     const names = Array.from(element?.children ?? [], (it) => it.localName);
     // RFC 6120 §6.5.11: try again later.
     if (names.includes("temporary-auth-failure") && this.#connection !== undefined) {
+      this.#lost(this.#connection);
+      return;
+    }
+    if (this.#credentials?.bearer !== undefined && this.#attempt < TOKENS_MAX && this.#connection !== undefined) {
+      // What an earlier login left is over, or what we were given: there is another.
+      this.#credentials = { ...this.#credentials, token: undefined, keys: undefined };
       this.#lost(this.#connection);
       return;
     }

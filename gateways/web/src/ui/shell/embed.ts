@@ -1,7 +1,7 @@
 // The embedded view and the page around it: what is new goes out, what to show comes in.
 //
 // Messages are objects `{ klatsch: 1, type, … }`. Out: `ready`, and `unread` with `count`. In:
-// `open` with `jid`, and `look` with `theme` and `accent`; only from the parent, only from origins
+// `open` with `jid` (or an empty one: the list of all), and `look` with `theme` and `accent`; only from the parent, only from origins
 // that the server names.
 
 import type { App } from "../app.svelte";
@@ -17,6 +17,7 @@ export function parseCommand(data: unknown): Command | undefined {
   const { klatsch, type, jid, theme, accent } = data as Record<string, unknown>;
   if (klatsch !== 1) return undefined;
   if (type === "open") {
+    if (jid === "") return { type, jid };
     const whole = typeof jid === "string" ? address(jid, "") : undefined;
     return whole === undefined ? undefined : { type, jid: whole };
   }
@@ -34,7 +35,7 @@ export function listen(app: App, look: (command: Command & { type: "look" }) => 
     const isAllowed = event.origin === location.origin || app.config.embedOrigins.includes(event.origin);
     if (event.source !== window.parent || !isAllowed) return;
     const command = parseCommand(event.data);
-    if (command?.type === "open") app.open(command.jid);
+    if (command?.type === "open") command.jid === "" ? app.home() : app.open(command.jid);
     else if (command) look(command);
   };
   addEventListener("message", heard);
