@@ -22,7 +22,7 @@ use client::Client;
 use klatsch_gateways::http::SignupLink;
 use klatsch_protocol::ns;
 use klatsch_protocol::sasl::scram::ClientBinding;
-use klatsch_protocol::sasl::{Hash, Secret, encoding, plain};
+use klatsch_protocol::sasl::{Hash, Secret, encoding, oauthbearer, plain};
 use server::{DOMAIN, PASSWORD, Server, Setup};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -81,6 +81,7 @@ async fn a18_no_secret_and_no_body_is_logged_at_any_level() {
     secrets.extend(log_in_with_passwords(&server).await);
     secrets.push(chat_and_come_back(&server).await);
     secrets.extend(log_in_by_token_and_invite(&server).await);
+    secrets.extend(use_the_api(&server).await);
     server.emptied().await;
 
     let text = log.text();
@@ -189,6 +190,46 @@ async fn log_in_by_token_and_invite(server: &Server) -> Vec<String> {
     let changed = anna.expect(|it| it.attr("id") == Some("r")).await;
     assert_eq!(changed.attr("type"), Some("result"));
     vec![token, encoding::encode(&proof), invitation]
+}
+
+/// Gets tokens of the API by a password, and logs in by one; answers what is secret of that.
+async fn use_the_api(server: &Server) -> Vec<String> {
+    let mut secrets = Vec::new();
+    for (password, audience) in [(WRONG, "xmpp"), (CHOSEN, "session"), (CHOSEN, "xmpp")] {
+        let proof = encoding::encode(format!("anna@{DOMAIN}:{password}").as_bytes());
+        let body = format!("{{\"audience\":\"{audience}\"}}");
+        let request = format!(
+            "POST /api/v1/token HTTP/1.1\r\nHost: {DOMAIN}\r\nConnection: close\r\n\
+             Authorization: Basic {proof}\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let mut tcp = TcpStream::connect(server.http).await.unwrap();
+        tcp.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        tcp.read_to_string(&mut answer).await.unwrap();
+        let given = answer.split_once("\"token\":\"").map(|(_, it)| it);
+        let token = given.and_then(|it| it.split('"').next());
+        assert_eq!(token.is_some(), password == CHOSEN, "{answer}");
+        secrets.push(proof);
+        secrets.extend(token.map(str::to_owned));
+    }
+    let token = Secret::new(secrets.last().cloned().unwrap());
+    let message = encoding::encode(&oauthbearer::bearer_message("", &token));
+    for expected in ["success", "challenge"] {
+        let mut client = Client::connect(server.c2s).await;
+        client.open().await;
+        client
+            .send(&format!(
+                "<auth xmlns='{}' mechanism='OAUTHBEARER'>{message}</auth>",
+                ns::SASL
+            ))
+            .await;
+        let answer = client.expect(|it| it.namespace() == ns::SASL).await;
+        assert_eq!(answer.name(), expected);
+    }
+    secrets.push(message);
+    secrets
 }
 
 /// The token of an invitation.

@@ -238,8 +238,9 @@ async fn two_processes_on_one_file_do_not_mix_up_a_rooms_log() {
 #[test]
 fn a_configuration_of_an_older_version_is_read() {
     let written = r#"{"name":"Coven","description":"d","lang":"en","persistent":false,
-        "public":true,"members_only":true,"moderated":true,"password":"p","non_anonymous":true,
-        "change_subject":false,"allow_invites":false,"private_messages":"Moderators",
+        "public":true,"members_only":true,"moderated":true,"read_only":false,"password":"p",
+        "non_anonymous":true,"change_subject":false,"allow_invites":false,
+        "private_messages":"Moderators",
         "presence_broadcast":["Moderator","Participant","Visitor"],"member_list":["None"],
         "occupants_max":13,"history_max":3,"archived":false,"registration":false}"#;
     let config = read_config(written).unwrap();
