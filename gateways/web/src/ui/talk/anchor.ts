@@ -20,11 +20,10 @@ export function anchorOf(viewport: HTMLElement, list: HTMLElement): Anchor | und
   return undefined;
 }
 
-/** Scrolls so that a row is where it was; false when it is not there any more. */
-export function putBack(viewport: HTMLElement, list: HTMLElement, { key, top }: Anchor): boolean {
+/** Scrolls so that a row is where it was, if it is still there. */
+export function putBack(viewport: HTMLElement, list: HTMLElement, { key, top }: Anchor): void {
   const row = findRow(list, key);
-  if (!row) return false;
+  if (!row) return;
   const now = row.getBoundingClientRect().top - viewport.getBoundingClientRect().top;
   if (Math.abs(now - top) >= 1) viewport.scrollTop += now - top;
-  return true;
 }
