@@ -5,7 +5,7 @@ default:
     @just --list
 
 # The whole gate.
-check: format lint test postgres differential docs tidy deny interop web
+check: format lint test postgres differential docs tidy deny interop web kolab
 
 # Formatting, unchanged files.
 format:
@@ -52,6 +52,10 @@ interop:
 # The web client: its tests, its build, and people in a browser.
 web:
     gateways/tests/web/run
+
+# People of a directory log in.
+kolab:
+    gateways/tests/kolab/run
 
 # Five minutes of kills, cuts and a broken store on a cluster of real nodes; needs root.
 chaos *options:
