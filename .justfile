@@ -5,7 +5,7 @@ default:
     @just --list
 
 # The whole gate.
-check: format lint test postgres differential docs tidy deny interop web
+check: format lint test postgres differential docs tidy deny interop web kolab
 
 # Formatting, unchanged files.
 format:
@@ -56,6 +56,10 @@ web:
 # Roundcube with the plugin, klatsch and a client: needs root.
 roundcube:
     gateways/tests/roundcube/run
+
+# People of a directory log in.
+kolab:
+    gateways/tests/kolab/run
 
 # Five minutes of kills, cuts and a broken store on a cluster of real nodes; needs root.
 chaos *options:

@@ -138,7 +138,7 @@ pub trait Backend: Send + Sync {
 /// keep the password off the wire. `keeps_scram` is for whose clients have pinned SCRAM, or all
 /// fall back.
 pub fn mechanisms(has_external: bool, keeps_scram: bool) -> Vec<Mechanism> {
-    let is_offered = |it: &Mechanism| *it == Mechanism::Plain || !has_external || keeps_scram;
+    let is_offered = |it: &Mechanism| it.hash().is_none() || !has_external || keeps_scram;
     Mechanism::ALL.into_iter().filter(is_offered).collect()
 }
 
@@ -387,7 +387,10 @@ impl Authenticator {
     /// Notes a login that failed; the line is for people and for fail2ban (row A12).
     pub fn failed(&self, peer: IpAddr, account: Option<&BareJid>) {
         metrics::login("refused");
-        let jid = account.map(BareJid::as_str);
+        self.note_failure(peer, account.map(BareJid::as_str));
+    }
+
+    fn note_failure(&self, peer: IpAddr, jid: Option<&str>) {
         tracing::info!(peer = %peer, jid, "login failed");
         self.throttle.failed(peer, jid, Instant::now());
     }
@@ -415,6 +418,8 @@ impl Authenticator {
             }
             Leave::TooFast | Leave::Banned => {
                 metrics::login("throttled");
+                // Whoever goes on guessing is nearer to a ban with each guess.
+                self.note_failure(peer, Some(account).filter(|it| !it.is_empty()));
                 false
             }
         }

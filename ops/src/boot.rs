@@ -84,10 +84,8 @@ pub fn serve(loaded: Loaded) -> Result<End, Error> {
         .build();
     let runtime =
         runtime.map_err(|error| Error::Refused(format!("cannot start threads: {error}")))?;
-    let outcome = runtime.block_on(async {
-        let config = with_kolab(loaded).await;
-        run(config).await
-    });
+    let config = runtime.block_on(with_kolab(loaded));
+    let outcome = runtime.block_on(run(config));
     // Threads that hang in a system call must not keep a server that was told to go.
     runtime.shutdown_timeout(Duration::from_secs(2));
     outcome

@@ -12,7 +12,7 @@ use std::time::Instant;
 use klatsch_actors::session::{Peer, Sink};
 use klatsch_actors::sessions::Resumed;
 use klatsch_protocol::jid::BareJid;
-use klatsch_protocol::sasl::{ChannelBindings, Login, Mechanism, Secret};
+use klatsch_protocol::sasl::{ChannelBindings, FailureCondition, Login, Mechanism, Secret};
 use klatsch_protocol::stanza::StanzaError;
 use klatsch_protocol::stream::fast::TokenLogin;
 use klatsch_protocol::stream::{self, Action, Event, NotResumed, Stream, StreamSettings, Wishes};
@@ -167,6 +167,12 @@ impl<T: Transport> Negotiation<T> {
                 self.transport.logged_in(is_restarted);
                 None
             }
+            // Nobody has guessed wrong while nobody can tell: an office whose directory is down
+            // would be banned together. What the throttle has refused, it has counted.
+            Action::LoginFailed {
+                reason: FailureCondition::TemporaryAuthFailure,
+                ..
+            } => None,
             Action::LoginFailed { account, .. } => {
                 self.gateway
                     .authenticator

@@ -18,7 +18,12 @@ from person import PLUGINS, Person
 
 WORK = os.environ["KOLAB_WORK"]
 LDAP = f"ldap://127.0.0.1:{os.environ['LDAP_PORT']}"
-MANAGER = ["-x", "-H", LDAP, "-D", "cn=Directory Manager,dc=example,dc=org", "-w", "dm-secret"]
+# Another directory than slapd-up.sh's says by these who manages it, and how it starts.
+MANAGER_DN = os.environ.get("LDAP_MANAGER", "cn=Directory Manager,dc=example,dc=org")
+MANAGER_PASSWORD = os.environ.get("LDAP_MANAGER_PASSWORD", "dm-secret")
+MANAGER = ["-x", "-H", LDAP, "-D", MANAGER_DN, "-w", MANAGER_PASSWORD]
+PID_FILE = os.environ.get("LDAP_PID_FILE", f"{WORK}/ld/slapd.pid")
+START = os.environ.get("LDAP_START")
 HEADER = (
     "<?xml version='1.0'?><stream:stream to='{}' version='1.0' xmlns='jabber:client' "
     "xmlns:stream='http://etherx.jabber.org/streams'>"
@@ -36,11 +41,14 @@ def set_status(uid, status):
 
 def slapd(start):
     """Stops the directory by its pid, or starts it as slapd-up.sh has."""
+    if start and START:
+        subprocess.run(START, shell=True, check=True)
+        return
     if start:
         urls = f"{LDAP} ldaps://127.0.0.1:{os.environ['LDAPS_PORT']}"
         subprocess.run(["slapd", "-f", f"{WORK}/ld/slapd.conf", "-h", urls], check=True)
         return
-    with open(f"{WORK}/ld/slapd.pid") as file:
+    with open(PID_FILE) as file:
         pid = int(file.read())
     os.kill(pid, 15)
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use klatsch_gateways::auth::Standing;
 use klatsch_gateways::auth::standing::Watch;
+use klatsch_gateways::listener::Limits;
 use klatsch_protocol::ns;
 use klatsch_protocol::sasl::{Hash, encoding};
 use klatsch_protocol::xml::Element;
@@ -137,6 +138,30 @@ async fn internal_accounts_go_on_and_a_directory_that_is_down_is_temporary() {
     assert!(identifier(&success).starts_with("anna@klatsch.test/"));
     let (_, failure) = plain(&server, "doe", BIND).await;
     assert_eq!(condition(&failure), "temporary-auth-failure");
+    book.is_down(false);
+    let (_, success) = plain(&server, "doe", BIND).await;
+    assert!(identifier(&success).starts_with("john.doe@klatsch.test/"));
+}
+
+#[tokio::test]
+async fn a12_directory_that_is_down_makes_nobody_a_guesser() {
+    let book = Book::default();
+    book.says(Standing::Good);
+    let server = Server::start_with(Setup {
+        book: Some(book.clone()),
+        limits: Limits {
+            login_failures_max: 2,
+            trusted: Vec::new(),
+            ..Setup::default().limits
+        },
+        ..Setup::default()
+    })
+    .await;
+    book.is_down(true);
+    for _ in 0..5 {
+        let (_, failure) = plain(&server, "doe", BIND).await;
+        assert_eq!(condition(&failure), "temporary-auth-failure");
+    }
     book.is_down(false);
     let (_, success) = plain(&server, "doe", BIND).await;
     assert!(identifier(&success).starts_with("john.doe@klatsch.test/"));

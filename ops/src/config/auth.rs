@@ -17,6 +17,7 @@ settings! {
     pub struct Auth {
         /// In the order asked: internal, ldap, http, saslauthd, token. Where one cannot tell now, those
         /// behind it are not asked: internal stands first, so that its accounts get in while a directory is down.
+        /// Where nothing is set here, http and token are asked behind it if their addresses are set.
         #[serde(deserialize_with = "one_or_many")]
         backends: Vec<Backend> = vec![Backend::Internal];
         /// Offers SCRAM beside backends that cannot do it, for clients of internal accounts that insist on
@@ -91,6 +92,19 @@ pub enum Backend {
 }
 
 impl Auth {
+    /// Asks services whose addresses are set, where nobody has said whom to ask.
+    pub(super) fn ask_who_is_named(&mut self) {
+        if self.backends != Self::default().backends {
+            return;
+        }
+        if self.http.url.is_some() {
+            self.backends.push(Backend::Http);
+        }
+        if self.token.userinfo_url.is_some() {
+            self.backends.push(Backend::Token);
+        }
+    }
+
     /// Whether accounts may be somebody else's.
     pub fn has_external(&self) -> bool {
         self.backends.iter().any(|it| *it != Backend::Internal)
@@ -258,6 +272,26 @@ mod tests {
     }
 
     #[test]
+    fn address_of_a_service_is_enough() {
+        let backends = |toml: &str| {
+            let mut config: Config = toml::from_str(toml).unwrap();
+            config.auth.ask_who_is_named();
+            config.auth.backends
+        };
+        let http = "[auth.http]\nurl = \"http://webapp:8000/api/webhooks/nginx-httpauth\"\n";
+        let token = "[auth.token]\nuserinfo_url = \"https://kolab.example/oauth/userinfo\"\n";
+        assert_eq!(backends(""), [Backend::Internal]);
+        assert_eq!(backends(http), [Backend::Internal, Backend::Http]);
+        let both = format!("{http}{token}");
+        assert_eq!(
+            backends(&both),
+            [Backend::Internal, Backend::Http, Backend::Token]
+        );
+        let chosen = format!("[auth]\nbackends = \"saslauthd\"\n{both}");
+        assert_eq!(backends(&chosen), [Backend::Saslauthd]);
+    }
+
+    #[test]
     fn strangers_do_not_take_the_addresses_of_a_directorys_people() {
         let open = "[auth]\nbackends = \"saslauthd\"\n[registration]\nopen = true\n";
         assert!(complaints(open)[0].starts_with("registration.open"));
@@ -274,7 +308,9 @@ mod tests {
         let tokens = "[auth]\nbackends = [\"internal\", \"token\"]\n";
         assert_eq!(mechanisms(tokens), Mechanism::ALL);
         let mixed = "[auth]\nbackends = [\"internal\", \"ldap\"]\n";
-        assert_eq!(mechanisms(mixed), [Mechanism::Plain]);
+        let offered = mechanisms(mixed);
+        assert!(offered.contains(&Mechanism::Plain));
+        assert!(offered.iter().all(|it| it.hash().is_none()));
         let kept = format!("{mixed}scram_beside_external = true\n");
         assert_eq!(mechanisms(&kept), Mechanism::ALL);
     }

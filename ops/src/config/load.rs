@@ -64,6 +64,7 @@ pub fn load(overrides: &Overrides) -> Result<Loaded, Error> {
         told.apply(&mut config);
     }
     let kolab = Kolab::apply(&mut config);
+    config.auth.ask_who_is_named();
     Ok(Loaded {
         config,
         file,
