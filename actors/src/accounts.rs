@@ -189,13 +189,17 @@ impl Accounts {
         };
         cell.raise_delivered(snapshot.cursor);
         let head = snapshot.head;
-        let data = Arc::new(data_of(snapshot));
+        let mut data = data_of(snapshot);
         let mut held = cell.data.write().expect("no holder panics");
+        let since = |data: &AccountData| data.wish.as_ref().map(|wish| wish.since);
+        if since(&held) > since(&data) {
+            data.wish.clone_from(&held.wish);
+        }
         // Whoever read last may have read earlier: versions only go up.
         if data.roster.version >= held.roster.version
             && data.blocklist.version >= held.blocklist.version
         {
-            *held = data;
+            *held = Arc::new(data);
         }
         Ok(head)
     }
@@ -275,6 +279,10 @@ impl Accounts {
     pub(crate) async fn wish(&self, account: &BareJid, wish: &Wish) -> Result<(), StoreError> {
         let value = Some(wish.to_bytes());
         self.store.keep(account, wish::NAME, value).await?;
+        // Sessions that show nothing yet hear of it by no mail.
+        if let Some(cell) = self.at_hand(account) {
+            cell.take_wish(wish);
+        }
         if let Some(peers) = &self.peers {
             peers.changed(account, Aspect::Data);
         }

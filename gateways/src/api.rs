@@ -114,6 +114,7 @@ pub fn router(gateway: Arc<ApiGateway>) -> Router {
     let nowhere = || async { Refusal::NotFound.into_response() };
     router
         .route(PREFIX, axum::routing::any(nowhere))
+        .route(&format!("{PREFIX}/"), axum::routing::any(nowhere))
         .route(&format!("{PREFIX}/{{*path}}"), axum::routing::any(nowhere))
         .layer(map_response(in_json))
         .with_state(gateway)

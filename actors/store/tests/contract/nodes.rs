@@ -1,5 +1,6 @@
 //! Nodes with their items, and what accounts keep under names.
 
+use klatsch_protocol::features::presence::wish;
 use klatsch_protocol::features::pubsub::config::Config;
 use klatsch_protocol::features::pubsub::node::{
     Action, Affiliation, Ask, Found, FoundNode, Item, NodeChange, ROW_BYTES, Subscription,
@@ -20,6 +21,7 @@ on_every_backend!(
     subscriptions_and_affiliations_are_found_from_both_sides,
     last_items_come_in_the_order_of_their_services_as_far_as_they_fit,
     a_snapshot_has_the_last_of_the_avatar,
+    a_snapshot_has_what_the_account_wishes_to_show,
     usage_is_counted_by_who_has_made_the_node,
     c15_nothing_of_a_removed_account_is_left_at_nodes,
     what_was_deleted_is_swept,
@@ -362,6 +364,22 @@ async fn a_snapshot_has_the_last_of_the_avatar(store: &Store) {
     done(store, shown(ROMEO, "<romeo/>")).await;
     done(store, shown(JULIET, "<juliet/>")).await;
     assert_eq!(avatar().await.as_deref(), Some(&b"<romeo/>"[..]));
+}
+
+async fn a_snapshot_has_what_the_account_wishes_to_show(store: &Store) {
+    couple(store).await;
+    let wish = || async { store.snapshot(&bare(ROMEO)).await.unwrap().wish };
+    assert_eq!(wish().await, None);
+    for (account, name, value) in [
+        (ROMEO, wish::NAME, "1 away "),
+        (ROMEO, wish::NAME, "2 dnd at work"),
+        (ROMEO, "another name", "no wish"),
+        (JULIET, wish::NAME, "3 chat "),
+    ] {
+        let value = Some(value.into());
+        store.keep(&bare(account), name, value).await.unwrap();
+    }
+    assert_eq!(wish().await.as_deref(), Some(&b"2 dnd at work"[..]));
 }
 
 async fn usage_is_counted_by_who_has_made_the_node(store: &Store) {

@@ -153,16 +153,27 @@ async fn wish_holds_for_who_comes_later_and_makes_nobody_available() {
     let server = server().await;
     befriend(&server, "anna", "bert").await;
     let mut bert = online(&server, "bert", "").await;
+    // Connected, and not available yet.
+    let mut anna = Client::connect(server.c2s).await;
+    anna.session("anna", "phone").await;
     let wish = r#"{"show":"dnd"}"#;
     call(&server, "anna", ("PUT", "/me/presence"), wish).await;
     seen(&server, "bert", "anna", r#"{"show":"offline"}"#).await;
-    let _anna = online(&server, "anna", "").await;
+    anna.send("<presence/>").await;
     bert.expect(shows("anna", Some("dnd"), None)).await;
+    let wish = r#"{"show":"xa"}"#;
+    call(&server, "anna", ("PUT", "/me/presence"), wish).await;
+    bert.expect(shows("anna", Some("xa"), None)).await;
+    drop(anna);
+    bert.expect(|it| it.attr("type") == Some("unavailable"))
+        .await;
+    let _anna = online(&server, "anna", "").await;
+    bert.expect(shows("anna", Some("xa"), None)).await;
     // Who comes even later looks them up.
     let mut again = Client::connect(server.c2s).await;
     again.session("bert", "desk").await;
     again.send("<presence/>").await;
-    again.expect(shows("anna", Some("dnd"), None)).await;
+    again.expect(shows("anna", Some("xa"), None)).await;
 }
 
 #[tokio::test]
