@@ -20,14 +20,14 @@ export function report(isWell, what) {
   console.log(`${isWell ? "PASS" : "FAIL"} ${suite}: ${what}`);
 }
 
-/** Runs a step; the first failure ends the suite. */
-export async function step(name, run) {
+/** Runs a step, which has so long; the first failure ends the suite. */
+export async function step(name, run, milliseconds = 4 * STEP_MS) {
   if (failed) return;
   const begin = performance.now();
   const seconds = () => `${((performance.now() - begin) / 1000).toFixed(1)} s`;
   let timer;
   const deadline = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`not done in ${(4 * STEP_MS) / 1000} s`)), 4 * STEP_MS);
+    timer = setTimeout(() => reject(new Error(`not done in ${milliseconds / 1000} s`)), milliseconds);
   });
   try {
     await Promise.race([run(), deadline]);

@@ -231,6 +231,18 @@ describe("the link", () => {
     expect(secrets.at(-1)).toEqual({ token: "token-1" });
   });
 
+  it("gives an account without keys, as those of a directory, a token all the same", async () => {
+    server.offers = "plain";
+    server.next = "token-1";
+    await link.connect(credentials({ password: "pencil" }));
+    expect(secrets).toEqual([{ token: "token-1" }]);
+    server.sockets.at(-1)?.lose();
+    server.next = undefined;
+    link.retry();
+    await until(() => link.state === "online");
+    expect(server.named("authenticate").map((it) => it.getAttribute("mechanism"))).toEqual(["PLAIN", "HT-SHA-256-NONE"]);
+  });
+
   it("without SASL2 logs in as before, and has no use for a token", async () => {
     server.offers = "rfc6120";
     await expect(link.connect(credentials({ password: "pencil" }))).rejects.toMatchObject({ reason: "not-authorized" });

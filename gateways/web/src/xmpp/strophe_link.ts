@@ -8,25 +8,22 @@
 
 import { type ConnectionOptions, Strophe } from "strophe.js";
 import { backoffMs } from "./backoff";
-import { Bearer } from "./bearer";
 import { Dispatcher, freshId } from "./dispatcher";
 import { SignInError } from "./errors";
 import { Events } from "./events";
-import { invalidate } from "./invalidation";
 import { bareJid, domainOf } from "./jid";
 import type {
   Credentials,
   LinkEvents,
   LinkState,
   RequestHandler,
-  ScramKeys,
-  Secret,
   StanzaFilter,
   StanzaHandler,
   Unsubscribe,
   XmppLink,
 } from "./link";
 import { Sasl2Connection, UNPROVEN } from "./sasl2_connection";
+import { forget, isHidden, left, mechanisms } from "./secrets";
 import type { SessionStore } from "./session_store";
 import { attr, el } from "./xml";
 
@@ -390,43 +387,4 @@ async function end(connection: Sasl2Connection | undefined): Promise<void> {
     };
     connection.disconnect("signed out");
   });
-}
-
-/** Has the server forget a token; where it cannot be reached, the token ends by itself some day. */
-async function forget(credentials: Credentials | undefined): Promise<void> {
-  if (credentials?.token === undefined) return;
-  const { jid, url, agent, token } = credentials;
-  await invalidate({ jid, url, agent, token }).catch(() => undefined);
-}
-
-/** With keys nothing but SCRAM; with a password, in the clear only where the socket hides it. */
-function mechanisms({ url, keys, bearer }: Credentials): (typeof Strophe.SASLMechanism)[] {
-  if (bearer !== undefined) return [Bearer] as unknown as (typeof Strophe.SASLMechanism)[];
-  const scram = [Strophe.SASLSHA512, Strophe.SASLSHA384, Strophe.SASLSHA256, Strophe.SASLSHA1];
-  const all = keys === undefined && isHidden(url) ? [...scram, Strophe.SASLPlain] : scram;
-  return all as (typeof Strophe.SASLMechanism)[];
-}
-
-/** Nobody reads along. */
-function isHidden(url: string): boolean {
-  return url.startsWith("wss:") || isLoopback(url);
-}
-
-function isLoopback(url: string): boolean {
-  const { hostname } = new URL(url);
-  return hostname === "localhost" || hostname === "[::1]" || /^127(?:\.\d{1,3}){3}$/.test(hostname);
-}
-
-/** What a login has left for the next: of two secrets the one that is worth less elsewhere. */
-function left({ token, scram_keys }: Sasl2Connection): Secret | undefined {
-  if (token !== undefined) return { token };
-  const keys = readKeys(scram_keys);
-  return keys && { keys };
-}
-
-function readKeys(found: Record<string, unknown> | null): ScramKeys | undefined {
-  if (found === null) return undefined;
-  const { name, salt, iter, ck, sk } = found;
-  const texts = [name, salt, ck, sk].every((it) => typeof it === "string");
-  return texts && typeof iter === "number" ? (found as unknown as ScramKeys) : undefined;
 }

@@ -18,8 +18,14 @@ export class Completer {
   candidates = $state.raw<readonly Candidate[]>([]);
   chosen = $state(0);
   #at: Token | undefined;
+  /** Looks so far: what an earlier one finds late is of a text that is not there any more. */
+  #looks = 0;
 
-  constructor(private readonly field: Field) {}
+  constructor(
+    private readonly field: Field,
+    /** Finds emoji, which are not loaded before somebody asks for one. */
+    private readonly emoji: (typed: string) => Promise<readonly Candidate[]> = emojiFor,
+  ) {}
 
   /** Looks at the word before the cursor. */
   async look(): Promise<void> {
@@ -27,7 +33,10 @@ export class Completer {
     const { at, isSelecting } = this.field.cursor() ?? { at: text.length, isSelecting: false };
     const found = token(text, at);
     if (!found || isSelecting) return this.#end();
-    const list = found.kind === "mention" ? mentionsFor(found.typed, this.field.names()) : await emojiFor(found.typed);
+    this.#looks += 1;
+    const look = this.#looks;
+    const list = found.kind === "mention" ? mentionsFor(found.typed, this.field.names()) : await this.emoji(found.typed);
+    if (look !== this.#looks) return;
     this.#at = found;
     this.candidates = list;
     this.chosen = 0;
@@ -35,6 +44,7 @@ export class Completer {
 
   /** Takes the list away; the next letter may bring it back. */
   hide(): void {
+    this.#looks += 1;
     this.candidates = [];
   }
 
@@ -62,6 +72,7 @@ export class Completer {
   }
 
   #end(): void {
+    this.#looks += 1;
     this.#at = undefined;
     this.candidates = [];
   }

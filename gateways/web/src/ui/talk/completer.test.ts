@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { Completer } from "./completer.svelte";
+import type { Candidate } from "./completion";
 
 /** A field with this text, the cursor at its end. */
 function field(text: string): { text: string; completer: Completer } {
@@ -42,6 +43,26 @@ describe("the list above the composer", () => {
     expect([press(it.completer, "x"), it.completer.candidates.length]).toEqual([false, 1]);
     expect([press(it.completer, "Escape"), it.completer.candidates.length]).toEqual([true, 0]);
     expect(it.text).toBe("Hello @b");
+  });
+
+  it("shows what fits the text as it is, whatever is found late", async () => {
+    const found = new Map<string, (list: Candidate[]) => void>();
+    const late = (typed: string): Promise<Candidate[]> => new Promise((resolve) => found.set(typed, resolve));
+    let text = ":co";
+    const completer = new Completer({ text: () => text, cursor: () => undefined, names: () => [], put: () => {} }, late);
+    const candidate = (label: string): Candidate[] => [{ label, insert: label, hint: "" }];
+    const looks = [completer.look()];
+    text = ":coff";
+    looks.push(completer.look());
+    found.get("coff")?.(candidate("☕"));
+    found.get("co")?.(candidate("🥶"));
+    await Promise.all(looks);
+    expect(completer.candidates).toEqual(candidate("☕"));
+    const last = completer.look();
+    completer.hide();
+    found.get("coff")?.(candidate("☕"));
+    await last;
+    expect(completer.candidates).toEqual([]);
   });
 
   it("finds emoji, and nothing while something is selected", async () => {
