@@ -187,6 +187,7 @@ await step("the chat, its draft and what was said go along to another page", asy
   await john.locator("#taskmenu a.mail").click();
   await row(john, "Minutes").waitFor();
   await message(chat(john), "Good morning Jane").waitFor();
+  await chat(john).locator("header .hint", { hasText: "Available" }).waitFor();
 });
 
 await step("contacts have dots, too, and writing to them stays a click", async () => {
