@@ -3,14 +3,13 @@
 
 mod common;
 
-use common::cluster::{Cluster, eventually};
+use common::cluster::{Cluster, eventually, handled};
 use common::room::{ROOM, configure, create, join, say, search, words};
 use common::{ALICE, BOB, CAROL, Client, bare, chat};
 use klatsch_actors::directory::Place;
 use klatsch_cluster::node_id::NodeId;
 use klatsch_cluster::placement;
 use klatsch_protocol::stanza::{StreamCondition, StreamError};
-use klatsch_protocol::xml::Element;
 
 /// Alice and Bob see each other.
 async fn friends(cluster: &Cluster) {
@@ -20,14 +19,6 @@ async fn friends(cluster: &Cluster) {
 /// Why the server has closed.
 async fn end_of(client: &Client) -> Option<StreamCondition> {
     client.closed().await.map(|error| error.condition)
-}
-
-/// How much of what a client has sent is handled.
-async fn handled(client: &Client) -> u32 {
-    client.send("<r xmlns='urn:xmpp:sm:3'/>").await;
-    let answer = Element::parse(client.expect("<a ").await.as_bytes()).expect("it is XML");
-    let h = answer.get("h").expect("it counts");
-    h.parse().expect("it is a number")
 }
 
 /// Every other node of three.
@@ -663,72 +654,6 @@ async fn presence_in_a_room_that_was_lost_between_nodes_is_shown_again() {
     bob.expect_all(&["/bo", "<show>away</show>"]).await;
     cluster.hub.end_silence(NodeId(a));
     alice.expect_all(&["/bo", "<show>away</show>"]).await;
-}
-
-/// Alice with a session in a room of the first node, where Bob is too, and that the second could
-/// go on with; they hear each other no longer.
-async fn behind_a_cut(cluster: &Cluster) -> (Client, String, Client) {
-    friends(cluster).await;
-    let bob = cluster.node(1).online(BOB, "b").await;
-    let alice = cluster.node(1).online(ALICE, "a").await;
-    bob.expect_all(&["<presence", "alice@example.org/a"]).await;
-    let id = alice.enable_sm().await;
-    create(&alice, "ann").await;
-    join(&bob, "bo").await;
-    alice.expect_all(&["<presence", "/bo"]).await;
-    let handled = handled(&alice).await;
-    cluster.knows_record(2, ALICE, &id, handled).await;
-    cluster.know_insiders(&[1, 2], ROOM, 2).await;
-    cluster.hub.cut(NodeId(1), NodeId(2));
-    (alice, id, bob)
-}
-
-#[tokio::test]
-async fn a_node_behind_a_cut_lets_a_session_go_that_goes_on_without_it() {
-    let cluster = Cluster::of(2).await;
-    let (alice, id, bob) = behind_a_cut(&cluster).await;
-    alice.lose();
-    let (again, _h) = cluster.node(2).resume(ALICE, &id, 0).await.unwrap();
-    bob.expect_each(&["from='alice@example.org/a'", "/ann'"], "unavailable")
-        .await;
-    again.close();
-    cluster.node(2).gone(ALICE).await;
-    cluster.hub.heal();
-    cluster.know_insiders(&[1, 2], ROOM, 1).await;
-}
-
-#[tokio::test]
-async fn a_client_that_crosses_a_cut_is_told_all_that_it_was_told_before() {
-    let cluster = Cluster::of(2).await;
-    let (alice, id, bob) = behind_a_cut(&cluster).await;
-    alice.send(&chat(BOB, "acknowledged")).await;
-    bob.expect("<body>acknowledged</body>").await;
-    let told = handled(&alice).await;
-    alice.lose();
-    let (again, h) = cluster.node(2).resume(ALICE, &id, 0).await.unwrap();
-    assert_eq!(h, told);
-    again.send(&chat(BOB, "on the other side")).await;
-    assert_eq!(handled(&again).await, told + 1);
-    again.lose();
-    // There it is not known any more, instead of known less of.
-    assert!(cluster.node(1).resume(ALICE, &id, 0).await.is_none());
-}
-
-#[tokio::test]
-async fn a_session_that_its_node_cannot_give_away_goes_on_and_is_let_go_when_it_can() {
-    let cluster = Cluster::of(2).await;
-    let (alice, id, bob) = behind_a_cut(&cluster).await;
-    cluster.hub.heal();
-    // Its node hears nothing, and has not noticed that.
-    cluster.hub.silence(NodeId(1));
-    alice.lose();
-    let (again, _h) = cluster.node(2).resume(ALICE, &id, 0).await.unwrap();
-    again.close();
-    let there = &cluster.node(2).sessions().world().directory;
-    eventually(|| there.slot(&again.jid).is_none()).await;
-    cluster.hub.cut(NodeId(1), NodeId(2));
-    bob.expect_each(&["from='alice@example.org/a'", "/ann'"], "unavailable")
-        .await;
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use klatsch_cluster::link::memory::Hub;
 use klatsch_cluster::link::{Channel, Link, Receive};
 use klatsch_cluster::node_id::{Incarnation, Life, NodeId};
 use klatsch_protocol::facts::Views;
+use klatsch_protocol::xml::Element;
 use klatsch_store::Store;
 use tokio::time::timeout;
 
@@ -145,4 +146,12 @@ pub(crate) async fn eventually(holds: impl Fn() -> bool) {
         }
     };
     timeout(PATIENCE, waiting).await.expect("it never holds");
+}
+
+/// How much of what a client has sent is handled.
+pub(crate) async fn handled(client: &Client) -> u32 {
+    client.send("<r xmlns='urn:xmpp:sm:3'/>").await;
+    let answer = Element::parse(client.expect("<a ").await.as_bytes()).expect("it is XML");
+    let h = answer.get("h").expect("it counts");
+    h.parse().expect("it is a number")
 }

@@ -14,7 +14,7 @@ import {
   accessible, ADDRESS, command, complaints, configure, expect, finish, ORIGIN, picture, startServer, step, stopServer, until, visit, work,
 } from "../web/harness.mjs";
 import { composer, message } from "../web/talking.mjs";
-import { CHAT, complaintsOfPhp, deliver, forward, JANE, JOHN, MAIL, setLanguage, settle, startMail, stopMail } from "./mailbox.mjs";
+import { addContact, CHAT, complaintsOfPhp, deliver, forward, JANE, JOHN, MAIL, setLanguage, settle, startMail, stopMail } from "./mailbox.mjs";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 /** A page asks twice a minute. */
@@ -187,6 +187,23 @@ await step("the chat, its draft and what was said go along to another page", asy
   await john.locator("#taskmenu a.mail").click();
   await row(john, "Minutes").waitFor();
   await message(chat(john), "Good morning Jane").waitFor();
+  await chat(john).locator("header .hint", { hasText: "Available" }).waitFor();
+});
+
+await step("contacts have dots, too, and writing to them stays a click", async () => {
+  addContact("Jane Poe", JANE.address);
+  addContact("Stranger", "stranger@elsewhere.example");
+  await john.locator("#taskmenu a.contacts").click();
+  const contact = (name) => john.locator("#contacts-table tr.contact", { hasText: name });
+  await contact("Jane Poe").locator(".klatsch-dot[data-show=online]").waitFor();
+  expect((await contact("Stranger").locator(".klatsch-dot:not([hidden])").count()) === 0, "a stranger is shown");
+  await contact("Jane Poe").locator(".klatsch-name").click();
+  const card = john.frameLocator("#contact-frame");
+  await card.locator("button.klatsch-dot[data-show=online]").waitFor();
+  expect((await card.locator(`a[href='mailto:${JANE.address}']`).count()) === 1, "the address is no link any more");
+  await picture(john, "webmail-contacts");
+  await john.locator("#taskmenu a.mail").click();
+  await row(john, "Minutes").waitFor();
 });
 
 await step("what comes while the dock is folded is counted at the button", async () => {

@@ -17,6 +17,8 @@ export interface Manners {
   password: string;
   /** The tokens that are good, and whose installation each is for. */
   readonly tokens: Map<string, string>;
+  /** What is good for one login each (RFC 7628); with any of it, the mechanism is offered. */
+  readonly bearers: Set<string> | undefined;
   /** The token it gives next. */
   next: string | undefined;
   /** SASL2 is offered, with tokens or without; or it is, and no mechanism but PLAIN. */
@@ -31,6 +33,7 @@ export interface Manners {
 export class FakeServer implements Manners {
   password = "pencil";
   readonly tokens = new Map<string, string>();
+  bearers: Set<string> | undefined;
   next: string | undefined;
   offers: Manners["offers"] = "all";
   resumable: string | undefined;
@@ -85,7 +88,8 @@ export class FakeServer implements Manners {
   }
 
   #features(): string {
-    const names = (this.offers === "plain" ? ["PLAIN"] : ["SCRAM-SHA-256", "PLAIN"]).map((name) => `<mechanism>${name}</mechanism>`).join("");
+    const known = this.offers === "plain" ? ["PLAIN"] : ["SCRAM-SHA-256", "PLAIN"];
+    const names = [...known, ...(this.bearers === undefined ? [] : ["OAUTHBEARER"])].map((name) => `<mechanism>${name}</mechanism>`).join("");
     const tokens = `<fast xmlns="urn:xmpp:fast:0"><mechanism>HT-SHA-256-NONE</mechanism></fast>`;
     const bind = `<bind xmlns="urn:xmpp:bind:0"><inline><feature var="urn:xmpp:carbons:2"/><feature var="urn:xmpp:sm:3"/></inline></bind>`;
     const inline = `<inline><sm xmlns="urn:xmpp:sm:3"/>${bind}${this.offers === "no-tokens" ? "" : tokens}</inline>`;
@@ -110,6 +114,13 @@ export class FakeServer implements Manners {
       this.#succeed("", agent, say);
       return;
     }
+    if (element.getAttribute("mechanism") === "OAUTHBEARER") {
+      const token = /^n,a=user@example\.org,\u0001auth=Bearer (.+)\u0001\u0001$/.exec(first)?.[1] ?? "";
+      // RFC 7628 §3.2.2: it says why, and fails when that has been taken note of.
+      if (this.bearers?.delete(token) === true) this.#succeed("", agent, say);
+      else say(`<challenge xmlns="urn:xmpp:sasl:2">${base64('{"status":"invalid_token"}')}</challenge>`);
+      return;
+    }
     const bare = first.slice("n,,".length);
     const nonce = `${/r=(.+)$/.exec(bare)?.[1] ?? ""}theirs`;
     const challenge = `r=${nonce},s=${base64(SALT)},i=${ROUNDS}`;
@@ -125,6 +136,7 @@ export class FakeServer implements Manners {
     const clientKey = hmac(salted, "Client Key");
     const signature = hmac(createHash("sha256").update(clientKey).digest(), message);
     const proof = Buffer.from(clientKey.map((byte, at) => byte ^ (signature[at] ?? 0)));
+    if (response === "\u0001") return fail(say);
     if (response !== `c=biws,r=${nonce},p=${base64(proof)}`) return fail(say);
     const server = hmac(hmac(salted, this.isImpostor ? "another key" : "Server Key"), message);
     const [, agent] = /id="([^"]+)"/.exec(this.#login?.querySelector("user-agent")?.outerHTML ?? "") ?? [];
