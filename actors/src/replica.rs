@@ -484,6 +484,9 @@ impl Watch {
             Some(Entry::Inside(occupancy)) => {
                 self.insiders
                     .put(room, session, change.node, Some(occupancy));
+                // Who is inside may be shown before who is there: rooms and accounts have
+                // shards of their own.
+                world.directory.presume(session, change.node);
                 if let Some(place) = place {
                     let is_back = change.why == Why::NodeBack;
                     let merge = RoomMsg::Merge(session.clone(), occupancy.clone(), is_back);

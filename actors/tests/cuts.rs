@@ -2,10 +2,13 @@
 
 mod common;
 
+use std::collections::BTreeSet;
+
 use common::cluster::{Cluster, eventually, handled};
-use common::room::{ROOM, create, join};
-use common::{ALICE, BOB, Client, chat};
+use common::room::{ROOM, SERVICE, create, join};
+use common::{ALICE, BOB, Client, PATIENCE, chat};
 use klatsch_cluster::node_id::NodeId;
+use tokio::time::timeout;
 
 /// Alice with a session in a room of the first node, where Bob is too, and that the second could
 /// go on with; they hear each other no longer.
@@ -71,4 +74,69 @@ async fn a_session_that_its_node_cannot_give_away_goes_on_and_is_let_go_when_it_
     cluster.hub.cut(NodeId(1), NodeId(2));
     bob.expect_each(&["from='alice@example.org/a'", "/ann'"], "unavailable")
         .await;
+}
+
+/// Rooms enough to have shards before and behind those of their occupants.
+const ROOMS: usize = 24;
+
+/// Enters a room, which is made with the default configuration if it is not there.
+async fn enter(client: &Client, room: &str, nick: &str) {
+    client
+        .send(&format!(
+            "<presence to='{room}/{nick}'><x xmlns='http://jabber.org/protocol/muc'/></presence>"
+        ))
+        .await;
+    let entered = client.expect_all(&[room, "code='110'"]).await;
+    if entered.contains("code='201'") {
+        client
+            .send(&format!(
+                "<iq type='set' id='form' to='{room}'>\
+                 <query xmlns='http://jabber.org/protocol/muc#owner'>\
+                 <x xmlns='jabber:x:data' type='submit'/></query></iq>"
+            ))
+            .await;
+        client.expect_all(&["id='form'", "type='result'"]).await;
+    }
+}
+
+/// Waits until a client sees a nick in all of these rooms, or in none.
+async fn sees(client: &Client, rooms: &[String], nick: &str, is_there: bool) {
+    let mut wrong: BTreeSet<&String> = rooms.iter().collect();
+    let seeing = async {
+        while !wrong.is_empty() {
+            for heard in client.sync().await {
+                let of = |room: &&String| heard.contains(&format!("from='{room}/{nick}'"));
+                if let Some(room) = rooms.iter().find(of) {
+                    match heard.contains("type='unavailable'") == is_there {
+                        true => wrong.insert(room),
+                        false => wrong.remove(room),
+                    };
+                }
+            }
+        }
+    };
+    timeout(PATIENCE, seeing)
+        .await
+        .expect("it is never seen so");
+}
+
+#[tokio::test]
+async fn whoever_was_behind_a_cut_is_in_all_rooms_again_after_it() {
+    let cluster = Cluster::of(2).await;
+    let alice = cluster.node(1).online(ALICE, "a").await;
+    let bob = cluster.node(2).online(BOB, "b").await;
+    cluster.see(&[1, 2], &alice).await;
+    cluster.see(&[1, 2], &bob).await;
+    let rooms: Vec<String> = (0..ROOMS).map(|it| format!("r{it}@{SERVICE}")).collect();
+    for room in &rooms {
+        enter(&alice, room, "ann").await;
+        enter(&bob, room, "bo").await;
+        cluster.know_insiders(&[1, 2], room, 2).await;
+    }
+    cluster.hub.cut(NodeId(1), NodeId(2));
+    sees(&alice, &rooms, "bo", false).await;
+    sees(&bob, &rooms, "ann", false).await;
+    cluster.hub.heal();
+    sees(&alice, &rooms, "bo", true).await;
+    sees(&bob, &rooms, "ann", true).await;
 }

@@ -1,5 +1,6 @@
-//! Sessions of other nodes that have said something before their node has shown them: what
-//! nodes show each other is a tenth of a second late, and an answer must not be lost for that.
+//! Sessions of other nodes that have said something, or are inside a room, before their node has
+//! shown them: what nodes show each other is a tenth of a second late and comes shard by shard,
+//! and an answer must not be lost for that.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,9 +14,10 @@ use tokio::time::Instant;
 /// By then a session is shown, or it is gone.
 const PRESUMED: Duration = Duration::from_secs(2);
 
-/// So many are remembered: more than come to a node in a tenth of a second. The others are
-/// found once they are shown.
-const PRESUMED_MAX: usize = 10_000;
+/// So many are remembered: more than come to a node in a tenth of a second, and about as many as
+/// are inside rooms on a node that is back from behind a cut. The others are found once they are
+/// shown.
+const PRESUMED_MAX: usize = 100_000;
 
 /// The sessions.
 #[derive(Default)]

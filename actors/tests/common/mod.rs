@@ -26,7 +26,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 /// Nothing here takes this long unless it is broken.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) const ALICE: &str = "alice@example.org";
 pub(crate) const BOB: &str = "bob@example.org";
