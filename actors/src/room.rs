@@ -109,6 +109,8 @@ enum Stage {
     Loading,
     /// There is no such room.
     Absent,
+    /// The store does not say whether there is.
+    Unread,
     /// It is there.
     Here(Box<Room>),
 }
@@ -405,6 +407,7 @@ impl Live {
             Stage::Here(_) => self.take_back(&session, &occupancy),
             // A new room that waited for its owner's form is remembered nowhere.
             Stage::Absent => self.tell(&[session], RoomMail::Remember(self.jid.clone(), None)),
+            Stage::Unread => {}
         }
     }
 

@@ -77,16 +77,22 @@ impl Live {
         self.stage = match record {
             Ok(Some(record)) => Stage::Here(Box::new(Room::open(self.jid.clone(), *record))),
             Ok(None) => Stage::Absent,
-            Err(error) => {
-                tracing::warn!(room = %self.jid, %error, "a room cannot be read");
-                self.refuse_all(&error);
-                Stage::Absent
-            }
+            Err(error) => return self.unread(&error),
         };
         for (session, occupancy) in std::mem::take(&mut self.rejoining) {
             self.rejoin(session, occupancy);
         }
         self.gather();
+        self.drive();
+    }
+
+    /// The store does not answer: nobody knows what the room is like, so nobody is told that they
+    /// are not inside. It is read again when somebody asks, or when the nodes are looked at.
+    fn unread(&mut self, error: &StoreError) {
+        tracing::warn!(room = %self.jid, %error, "a room cannot be read");
+        self.stage = Stage::Unread;
+        self.rejoining.clear();
+        self.refuse_all(error);
         self.drive();
     }
 
@@ -180,7 +186,7 @@ impl Live {
         match self.stage {
             _ if !self.is_quiet() || self.is_closing => {}
             Stage::Loading => {}
-            Stage::Absent => self.close(),
+            Stage::Absent | Stage::Unread => self.close(),
             Stage::Here(_) => {
                 let activity = self.activity;
                 self.me.send_after(IDLE, move || RoomMsg::Rest(activity));
