@@ -75,13 +75,18 @@ impl Sessions {
     ) -> Option<ActorRef<SessionMsg>> {
         let peers = self.world.directory.peers()?;
         let replica = peers.replica()?;
-        let silent = match self.ask_for_it(peers, account, previd).await {
+        let (silent, refused) = match self.ask_for_it(peers, account, previd).await {
             Asked::Found(actor) => return actor,
-            Asked::Unfound(silent) => silent,
+            Asked::Unfound { silent, refused } => (silent, refused),
         };
         let Some(holder) = replica.holder(account, previd) else {
             return self.take_up_put_away(account, previd).await;
         };
+        if refused.contains(&holder.node) && !holder.is_over {
+            // It has it still, and cannot give it away: what its client has sent waits for the
+            // store. Two would not agree how far the session is.
+            return None;
+        }
         // First what is known: it goes with its node, which may begin another life meanwhile.
         let revived = replica.revive(&self.world, account, previd, h);
         let claimed = match silent.contains(&holder.node) {
@@ -110,7 +115,7 @@ impl Sessions {
     /// Asks the nodes that may have a session for it. One that has it no longer has given it to
     /// another, which shows it soon.
     async fn ask_for_it(&self, peers: &Arc<Peers>, account: &BareJid, previd: &str) -> Asked {
-        let (mut asked, mut silent) = (Vec::new(), Vec::new());
+        let (mut asked, mut silent, mut refused) = (Vec::new(), Vec::new(), Vec::new());
         let deadline = Instant::now() + SHOWN_SOON;
         loop {
             let holder = peers.replica().and_then(|it| it.holder(account, previd));
@@ -121,14 +126,14 @@ impl Sessions {
                 asked.push(node);
                 match self.ask_node(peers, node, account, previd).await {
                     Some(Some(waiting)) => return Asked::Found(self.begin_taken(waiting).await),
-                    Some(None) => {}
+                    Some(None) => refused.push(node),
                     None if may_live(peers, node) => silent.push(node),
                     None => {}
                 }
             }
             let is_moving = |it: Holder| !it.is_over && !silent.contains(&it.node);
             if !holder.is_some_and(is_moving) || Instant::now() >= deadline {
-                return Asked::Unfound(silent);
+                return Asked::Unfound { silent, refused };
             }
             sleep(BETWEEN_LOOKS).await;
         }
@@ -340,8 +345,13 @@ impl Sessions {
 enum Asked {
     /// Another node had it; nothing: it cannot go on here.
     Found(Option<ActorRef<SessionMsg>>),
-    /// These do not answer, and may live.
-    Unfound(Vec<NodeId>),
+    /// Nobody gives it away.
+    Unfound {
+        /// These do not answer, and may live.
+        silent: Vec<NodeId>,
+        /// These say no.
+        refused: Vec<NodeId>,
+    },
 }
 
 /// Whether a node that does not answer may still have its sessions: one that has hung up is gone.
