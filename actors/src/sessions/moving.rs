@@ -131,7 +131,7 @@ impl Sessions {
                     None => {}
                 }
             }
-            let is_moving = |it: Holder| !it.is_over && !silent.contains(&it.node);
+            let is_moving = |it: Holder| !it.is_over && refused.contains(&it.node);
             if !holder.is_some_and(is_moving) || Instant::now() >= deadline {
                 return Asked::Unfound { silent, refused };
             }
