@@ -7,6 +7,7 @@ pub mod account;
 pub mod archive;
 pub mod calendar;
 pub mod channels;
+pub mod colleagues;
 pub mod effect;
 pub mod facts;
 pub mod features;
