@@ -104,21 +104,23 @@ async fn put_away(
 }
 
 /// Answers the claims on sessions of this node: they are put away in the store, where whoever
-/// claims them finds them.
-pub(crate) async fn answer(sessions: &Sessions) {
+/// claims them finds them. False: the store does not say in time which there are; they are asked
+/// for again.
+pub(crate) async fn answer(sessions: &Sessions) -> bool {
     let world = sessions.world();
     let Some(peers) = world.directory.peers() else {
-        return;
+        return true;
     };
     let me = peers.members().me.node;
-    let open = timeout(PATIENCE, world.store.claims_on(me.0, world.now())).await;
-    // What is not answered now is asked for again.
-    let open = open.unwrap_or(Ok(Vec::new())).unwrap_or_default();
+    let Ok(Ok(open)) = timeout(PATIENCE, world.store.claims_on(me.0, world.now())).await else {
+        return false;
+    };
     let mut claimed = Vec::new();
     for claim in open {
         claimed.extend(answer_one(sessions, &claim).await);
     }
     hand_over(sessions, claimed).await;
+    true
 }
 
 /// The session that is to be handed over.

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use klatsch_cluster::node_id::NodeId;
 use klatsch_protocol::jid::{BareJid, FullJid};
 use klatsch_store::StoreError;
 use tokio::time::{MissedTickBehavior, interval};
@@ -15,6 +16,8 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::claims;
 use crate::directory::Published;
 use crate::mail::RoomMail;
+use crate::peers::Peers;
+use crate::replica::Replica;
 use crate::router::patiently;
 use crate::session::SessionMsg;
 use crate::sessions::Sessions;
@@ -34,18 +37,40 @@ const ACCOUNTS_MAX: usize = 1000;
 /// again what it has sent in that time. As long as what is shown takes to leave this node.
 const RECORD_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Shows the other nodes how far sessions are.
+/// Shows the other nodes how far sessions are, and tells the clients once they know.
 pub(crate) async fn show_records(world: Arc<World>) {
     let mut ticks = interval(RECORD_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while world.directory.peers().is_some() {
+    let sessions = Sessions::new(world.clone());
+    loop {
         ticks.tick().await;
-        if let Some(replica) = world.directory.replica() {
-            for (slot, ack) in replica.show_records() {
-                let slots = &world.directory.slots;
-                slots.send(slot, SessionMsg::Known(ack));
+        let Some(peers) = world.directory.peers() else {
+            return;
+        };
+        if let Some(replica) = peers.replica() {
+            if let Some(round) = replica.show_records() {
+                peers.send_back(round);
             }
+            acknowledge(&sessions, peers, replica).await;
         }
+    }
+}
+
+/// Tells the clients what all others know. While a node may live behind a cut, it can claim a
+/// session and go on with what it knows, unless it is answered: then it is looked first whether
+/// it has, and without the store nobody is told anything.
+async fn acknowledge(sessions: &Sessions, peers: &Peers, replica: &Replica) {
+    let members = peers.members();
+    let nodes: Vec<NodeId> = members.reachable().map(|it| it.life.node).collect();
+    let Some(round) = replica.known_by(&nodes) else {
+        return;
+    };
+    if members.may_claim() && !claims::answer(sessions).await {
+        return;
+    }
+    for (slot, ack) in replica.acks_until(round) {
+        let slots = &sessions.world().directory.slots;
+        slots.send(slot, SessionMsg::Known(ack));
     }
 }
 

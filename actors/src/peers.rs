@@ -31,7 +31,7 @@ use crate::files::Contents;
 use crate::mail::{Address, Mail, RoomMail};
 use crate::metrics;
 use crate::peers::envelope::{Aspect, Envelope, Question, Reply};
-use crate::replica::Replica;
+use crate::replica::{Replica, Round};
 use crate::room::Settled;
 
 /// The other nodes.
@@ -307,6 +307,21 @@ impl Peers {
     /// Tells whether a node has been asked something and has not answered yet.
     pub fn is_asking(&self, node: NodeId) -> bool {
         self.questions.is_any_for(node)
+    }
+
+    /// Has all nodes that are not given up send a number back.
+    pub(crate) fn send_back(&self, round: Round) {
+        let Some(encoded) = encoded(&Envelope::SendBack(round.0)) else {
+            return;
+        };
+        for member in self.members().reachable() {
+            // In the lane of presence, so that it arrives behind it.
+            self.hand(member.life.node, Lane::Control, encoded.clone());
+        }
+    }
+
+    fn sent_back(&self, node: NodeId, round: u64) {
+        self.say(node, Lane::Control, &Envelope::SentBack(round));
     }
 
     /// Tells a node that something it has said may be lost here.

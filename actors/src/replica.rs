@@ -25,9 +25,11 @@ use klatsch_protocol::jid::{BareJid, FullJid};
 use klatsch_protocol::stanza::Presence;
 use ractor::SpawnErr;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 pub use self::acks::Ack;
 use self::acks::Acks;
+pub(crate) use self::acks::Round;
 use self::insiders::Insiders;
 use self::records::Records;
 pub use self::records::{Holder, Record, Revived};
@@ -112,7 +114,7 @@ pub struct Replica {
 }
 
 /// Entries of sessions that have gone to another node.
-type Lingering = Mutex<HashMap<Key, tokio::time::Instant>>;
+type Lingering = Mutex<HashMap<Key, Instant>>;
 
 impl Replica {
     /// Starts to show and to watch.
@@ -216,16 +218,32 @@ impl Replica {
         self.acks.ask(slot, ack);
     }
 
-    /// Shows the records that have changed; answers who can be acknowledged.
-    pub(crate) fn show_records(&self) -> HashMap<Slot, Ack> {
+    /// Shows the records that have changed; answers what is to be sent back by those who know
+    /// what was shown before.
+    pub(crate) fn show_records(&self) -> Option<Round> {
         // In this order: a record is there before anybody waits for it.
-        let known = self.acks.shown();
+        let sent = self.acks.shown(Instant::now());
         let changed = std::mem::take(&mut *self.unshown.lock().expect("no holder panics"));
         for (key, record) in changed {
             let entry = Entry::Resumption(Box::new(record));
             self.set(key, Some(entry), since_now());
         }
-        known
+        sent
+    }
+
+    /// A node knows what was shown before this round.
+    pub(crate) fn sent_back(&self, from: NodeId, round: Round) {
+        self.acks.came_back(from, round);
+    }
+
+    /// The last round that all these nodes know, if anybody waits for it.
+    pub(crate) fn known_by(&self, nodes: &[NodeId]) -> Option<Round> {
+        self.acks.known_by(nodes, Instant::now())
+    }
+
+    /// Who can be acknowledged once a round is known.
+    pub(crate) fn acks_until(&self, round: Round) -> HashMap<Slot, Ack> {
+        self.acks.take(round)
     }
 
     /// A session here can be resumed no longer, or is another node's.
@@ -275,7 +293,7 @@ impl Replica {
         rooms: impl Iterator<Item = BareJid>,
         time: Duration,
     ) {
-        let until = tokio::time::Instant::now() + time;
+        let until = Instant::now() + time;
         let inside = rooms.map(|room| Key::Inside(room, session.clone()));
         let keys = inside.chain([Key::Session(session.clone())]);
         let mut lingering = self.lingering();
@@ -284,10 +302,9 @@ impl Replica {
 
     /// Stops showing what nobody has taken over in time.
     pub(crate) fn sweep(&self, world: &Arc<World>, kept: Duration) {
-        let now = tokio::time::Instant::now();
+        let now = Instant::now();
         self.records.sweep(now, kept);
-        let due =
-            |(key, until): (&Key, &tokio::time::Instant)| (*until <= now).then(|| key.clone());
+        let due = |(key, until): (&Key, &Instant)| (*until <= now).then(|| key.clone());
         let over: Vec<Key> = self.lingering().iter().filter_map(due).collect();
         for key in over {
             self.lingering().remove(&key);
@@ -352,7 +369,7 @@ impl Replica {
         self.insiders.rooms()
     }
 
-    fn lingering(&self) -> std::sync::MutexGuard<'_, HashMap<Key, tokio::time::Instant>> {
+    fn lingering(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Instant>> {
         self.lingering.lock().expect("no holder panics")
     }
 

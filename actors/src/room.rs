@@ -37,6 +37,7 @@ use klatsch_protocol::jid::{BareJid, FullJid};
 use klatsch_protocol::stanza::{Presence, PresenceKind, Stanza};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
+use tokio::time::sleep;
 
 use self::departed::Departed;
 use self::lately::Lately;
@@ -50,6 +51,14 @@ const IDLE: Duration = Duration::from_secs(60);
 
 /// A room that is started again decides nothing for so long, while the sessions inside say so.
 const REGATHERING: Duration = Duration::from_millis(200);
+
+/// When another half of the room is told whom this one has taken for gone: by the last time all
+/// nodes know of each other.
+const SAID_AGAIN_AFTER: [Duration; 3] = [
+    Duration::ZERO,
+    Duration::from_secs(1),
+    Duration::from_secs(4),
+];
 
 /// Sessions that were slow to say so are believed for so long.
 const REJOINING: Duration = Duration::from_secs(30);
@@ -236,6 +245,12 @@ impl Live {
         self.activity = self.activity.wrapping_add(1);
         loop {
             self.carry_out();
+            if self.is_closing {
+                // Whoever waits asks again. What this node thought of the others it need not say
+                // any more: they are back.
+                self.inbox.clear();
+                break;
+            }
             if !self.may_decide() {
                 break;
             }
@@ -488,15 +503,15 @@ impl Live {
     /// half took whoever was beyond the cut for gone, and has told so also those whose node
     /// heard both. The other half knows whom it has.
     fn take_back_farewells(&self) {
-        let (Some(room), Some(peers)) = (self.room(), self.world.directory.peers()) else {
-            return;
-        };
-        let Some(home) = peers.home(&self.jid) else {
-            return;
-        };
         let nicks = self.lately.gone();
-        if !nicks.is_empty() {
-            peers.show_again(home, self.jid.clone(), keep::everybody(room), &nicks);
+        if let (Some(room), false) = (self.room(), nicks.is_empty()) {
+            let sessions = keep::everybody(room);
+            tokio::spawn(have_shown(
+                self.world.clone(),
+                self.jid.clone(),
+                sessions,
+                nicks,
+            ));
         }
     }
 
@@ -546,6 +561,24 @@ impl Live {
 impl Drop for Live {
     fn drop(&mut self) {
         metrics::room_ended(i64::from(self.inside.swap(0, Ordering::Relaxed)));
+    }
+}
+
+/// Has the room show what is true of these nicks, wherever it is. Nodes that come back one after
+/// the other do not agree at once where that is, so it is said some times.
+async fn have_shown(world: Arc<World>, room: BareJid, sessions: Vec<FullJid>, nicks: Vec<Nick>) {
+    for pause in SAID_AGAIN_AFTER {
+        sleep(pause).await;
+        let Some(peers) = world.directory.peers() else {
+            return;
+        };
+        if let Some(home) = peers.home(&room) {
+            peers.show_again(home, room.clone(), sessions.clone(), &nicks);
+        } else if let Some(place) = world.directory.room(room.as_str()) {
+            // A room that begins shows everybody to its occupants.
+            let shown = RoomMsg::ShowAgain(sessions.clone(), nicks.clone());
+            let _ = place.actor.cast(shown);
+        }
     }
 }
 

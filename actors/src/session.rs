@@ -147,6 +147,12 @@ pub struct Live {
     /// When its client had everything, for the last time.
     caught_up: Instant,
     pushes: u32,
+    /// What the client has been told to be handled.
+    told: u32,
+    /// What other nodes know to be handled.
+    known: Option<u32>,
+    /// What a client that comes back is told once they know it.
+    asked: Option<u32>,
     /// It has become available and not everybody sees it yet.
     is_appearing: bool,
     /// A client that has come back and waits for its answer.
@@ -233,7 +239,7 @@ impl Actor for SessionActor {
             SessionMsg::Detach(how, connection) => live.detach(how, connection),
             SessionMsg::ResumeExpired(connection) => live.expire(connection),
             SessionMsg::Replace(ended) => live.replace(ended),
-            SessionMsg::Known(ack) => live.acknowledge(ack),
+            SessionMsg::Known(ack) => live.be_known(ack),
             SessionMsg::GoesOn { since, has_gone } => live.go_on(since, has_gone),
             SessionMsg::Superseded => live.be_superseded(),
             SessionMsg::WentOn => live.went_on(),

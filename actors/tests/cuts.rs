@@ -76,6 +76,66 @@ async fn a_session_that_its_node_cannot_give_away_goes_on_and_is_let_go_when_it_
         .await;
 }
 
+/// Says something that is handled, and waits until a node knows of that.
+async fn go_on(cluster: &Cluster, client: &Client, id: &str, number: u16, handled: u32) {
+    client.send("<presence/>").await;
+    let account = client.jid.bare();
+    cluster
+        .knows_record(number, account.as_str(), id, handled)
+        .await;
+}
+
+#[tokio::test]
+async fn nothing_is_acknowledged_that_a_node_might_not_know_which_goes_on_with_the_session() {
+    let cluster = Cluster::of(3).await;
+    let alice = cluster.node(1).online(ALICE, "a").await;
+    let id = alice.enable_sm().await;
+    let told = handled(&alice).await;
+    cluster.knows_record(3, ALICE, &id, told).await;
+    cluster.hub.silence(NodeId(3));
+    go_on(&cluster, &alice, &id, 2, told + 1).await;
+    alice.send("<r xmlns='urn:xmpp:sm:3'/>").await;
+    // What is shown is shown in turns, and this takes some of them.
+    for further in 2..=5 {
+        go_on(&cluster, &alice, &id, 2, told + further).await;
+    }
+    let heard = alice.sync().await;
+    assert!(!heard.iter().any(|it| it.contains("<a ")), "{heard:?}");
+    cluster.hub.end_silence(NodeId(3));
+    let answer = alice.expect("<a ").await;
+    assert!(answer.contains(&format!("h='{}'", told + 1)), "{answer}");
+}
+
+#[tokio::test]
+async fn a_client_that_comes_back_is_told_no_more_than_others_know() {
+    let cluster = Cluster::of(3).await;
+    let alice = cluster.node(1).online(ALICE, "a").await;
+    let id = alice.enable_sm().await;
+    let told = handled(&alice).await;
+    let bob = cluster.node(1).online(BOB, "b").await;
+    let his = bob.enable_sm().await;
+    let begun = handled(&bob).await;
+    cluster.knows_record(3, ALICE, &id, told).await;
+    cluster.hub.silence(NodeId(3));
+    go_on(&cluster, &alice, &id, 2, told + 1).await;
+    alice.lose();
+    let resuming = cluster.node(1).resume(ALICE, &id, 0);
+    let mut resuming = std::pin::pin!(resuming);
+    // What is shown is shown in turns, and this takes some of them.
+    let waiting = async {
+        for further in 1..=4 {
+            go_on(&cluster, &bob, &his, 2, begun + further).await;
+        }
+    };
+    tokio::select! {
+        _ = &mut resuming => panic!("it was told what node 3 does not know"),
+        () = waiting => {}
+    }
+    cluster.hub.cut(NodeId(1), NodeId(3));
+    let (_again, h) = resuming.await.unwrap();
+    assert_eq!(h, told + 1);
+}
+
 /// Rooms enough to have shards before and behind those of their occupants.
 const ROOMS: usize = 24;
 

@@ -97,6 +97,12 @@ impl Members {
         self.others.iter().any(|other| !other.is_reachable())
     }
 
+    /// Tells whether a node that is given up may live behind a cut, where clients come to it.
+    pub fn may_claim(&self) -> bool {
+        let lives = |other: &Member| other.is_silent && !other.is_reachable();
+        self.others.iter().any(lives)
+    }
+
     /// The nodes rooms may live on, by number: all that can be reached and do not stop.
     pub fn homes(&self) -> Vec<NodeId> {
         let others = self.others.iter();

@@ -26,6 +26,7 @@ use crate::mail::{Mail, RoomMail};
 use crate::metrics;
 use crate::peers::Peers;
 use crate::peers::envelope::{Aspect, Envelope, Question, Reply};
+use crate::replica::Round;
 use crate::room::{RoomMsg, ask};
 use crate::rooms;
 use crate::session::{Heir, SessionMsg, Waiting};
@@ -124,6 +125,12 @@ fn take(world: &Arc<World>, peers: &Arc<Peers>, from: NodeId, envelope: Envelope
                     // A room that has just ended has nobody inside.
                     let _ = place.actor.cast(RoomMsg::Gone(session));
                 }
+            }
+        }
+        Envelope::SendBack(round) => peers.sent_back(from, round),
+        Envelope::SentBack(round) => {
+            if let Some(replica) = peers.replica() {
+                replica.sent_back(from, Round(round));
             }
         }
         Envelope::CatchUp(room, sessions, time) => {

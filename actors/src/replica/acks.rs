@@ -2,13 +2,26 @@
 //! (XEP-0198 §4, D1): a client that is told so much does not send it again, so whoever goes on
 //! must not know of less.
 //!
-//! It costs a client two tenths of a second, and a cluster nothing else: what is committed is
-//! delivered meanwhile.
+//! What sessions have recorded is shown ten times a second. When it is on its way, a word goes
+//! after it to every node that is not given up, and is sent back; once it is back from all of
+//! them, the clients are told. It costs a client two tenths of a second, and what is committed is
+//! delivered meanwhile. A node that is silent makes all wait until it is heard or given up.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
+use std::time::Duration;
+
+use klatsch_cluster::node_id::NodeId;
+use tokio::time::Instant;
 
 use crate::slot::Slot;
+
+/// A node that is heard and does not send back what it is sent keeps nobody waiting for longer:
+/// it is a defect of that node. Silence is over earlier.
+const ECHO_MAX: Duration = Duration::from_secs(12);
+
+/// What does not come back for so long is asked for again.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What a session tells its client once it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +32,10 @@ pub struct Ack {
     pub h: u32,
 }
 
+/// Those of one round are told at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) struct Round(pub(crate) u64);
+
 /// Of each session the latest, in the order of what becomes of them.
 #[derive(Default)]
 pub(super) struct Acks(Mutex<Waiting>);
@@ -27,20 +44,78 @@ pub(super) struct Acks(Mutex<Waiting>);
 struct Waiting {
     unshown: HashMap<Slot, Ack>,
     on_its_way: HashMap<Slot, Ack>,
+    last: Round,
+    /// When it was asked for.
+    asked: Option<Instant>,
+    rounds: VecDeque<(Round, Instant, HashMap<Slot, Ack>)>,
+    echoes: HashMap<NodeId, Round>,
 }
 
 impl Acks {
     /// A session's client has asked.
     pub(super) fn ask(&self, slot: Slot, ack: Ack) {
-        let mut waiting = self.0.lock().expect("no holder panics");
-        waiting.unshown.insert(slot, ack);
+        self.waiting().unshown.insert(slot, ack);
     }
 
-    /// What has been asked for is being shown now; answers what was the time before.
-    pub(super) fn shown(&self) -> HashMap<Slot, Ack> {
-        let mut waiting = self.0.lock().expect("no holder panics");
+    /// What has been asked for is being shown now; what was the time before makes a round, whose
+    /// number is to come back from the others.
+    pub(super) fn shown(&self, now: Instant) -> Option<Round> {
+        let mut waiting = self.waiting();
         let unshown = std::mem::take(&mut waiting.unshown);
-        std::mem::replace(&mut waiting.on_its_way, unshown)
+        let sent = std::mem::replace(&mut waiting.on_its_way, unshown);
+        if !sent.is_empty() {
+            waiting.last.0 += 1;
+            let round = waiting.last;
+            waiting.rounds.push_back((round, now, sent));
+        } else if !waiting.is_to_ask_again(now) {
+            return None;
+        }
+        waiting.asked = Some(now);
+        Some(waiting.last)
+    }
+
+    /// A node has sent a number back: everything shown before is there.
+    pub(super) fn came_back(&self, from: NodeId, round: Round) {
+        let mut waiting = self.waiting();
+        let known = waiting.echoes.entry(from).or_default();
+        *known = round.max(*known);
+    }
+
+    /// The last round whose number is back from all these nodes; `None` when none waits for
+    /// being told.
+    pub(super) fn known_by(&self, nodes: &[NodeId], now: Instant) -> Option<Round> {
+        let mut waiting = self.waiting();
+        waiting.echoes.retain(|node, _| nodes.contains(node));
+        let echo = |node| waiting.echoes.get(node).copied().unwrap_or_default();
+        let known = nodes.iter().map(echo).min().unwrap_or(waiting.last);
+        let is_known = |(round, since, _): &&(Round, Instant, _)| {
+            *round <= known || now.duration_since(*since) >= ECHO_MAX
+        };
+        let known = waiting.rounds.iter().take_while(is_known).last();
+        known.map(|(round, _, _)| *round)
+    }
+
+    /// Those who are told up to this round, of each the latest.
+    pub(super) fn take(&self, until: Round) -> HashMap<Slot, Ack> {
+        let mut waiting = self.waiting();
+        let mut told = HashMap::new();
+        while let Some((_, _, acks)) = waiting.rounds.pop_front_if(|(round, _, _)| *round <= until)
+        {
+            told.extend(acks);
+        }
+        told
+    }
+
+    fn waiting(&self) -> std::sync::MutexGuard<'_, Waiting> {
+        self.0.lock().expect("no holder panics")
+    }
+}
+
+impl Waiting {
+    /// What was sent or came back may be lost.
+    fn is_to_ask_again(&self, now: Instant) -> bool {
+        let is_long_ago = |asked: Instant| now.duration_since(asked) >= ASK_AGAIN;
+        !self.rounds.is_empty() && self.asked.is_none_or(is_long_ago)
     }
 }
 
@@ -49,17 +124,91 @@ mod tests {
     use super::*;
     use crate::slot::Slots;
 
+    const ONE: NodeId = NodeId(1);
+    const TWO: NodeId = NodeId(2);
+
+    fn ack(h: u32) -> Ack {
+        Ack { connection: 1, h }
+    }
+
+    fn told(acks: &Acks, nodes: &[NodeId], now: Instant) -> Vec<u32> {
+        let round = acks.known_by(nodes, now);
+        let told = round.map(|round| acks.take(round)).unwrap_or_default();
+        told.into_values().map(|ack| ack.h).collect()
+    }
+
     #[test]
-    fn a_client_is_answered_when_what_it_asked_for_has_had_time_to_arrive() {
-        let acks = Acks::default();
+    fn a_client_is_answered_when_what_it_asked_for_is_where_others_are() {
+        let (acks, now) = (Acks::default(), Instant::now());
         let slot = Slots::default().reserve(1);
-        let ack = |h| Ack { connection: 1, h };
         acks.ask(slot, ack(1));
         acks.ask(slot, ack(2));
-        assert!(acks.shown().is_empty(), "it is only being said");
+        assert_eq!(acks.shown(now), None, "it is only being said");
         acks.ask(slot, ack(3));
-        assert_eq!(acks.shown(), HashMap::from([(slot, ack(2))]));
-        assert_eq!(acks.shown(), HashMap::from([(slot, ack(3))]));
-        assert!(acks.shown().is_empty());
+        let first = acks.shown(now).expect("it is on its way");
+        acks.came_back(ONE, first);
+        assert!(told(&acks, &[ONE, TWO], now).is_empty());
+        acks.came_back(TWO, first);
+        assert_eq!(told(&acks, &[ONE, TWO], now), [2]);
+        assert!(told(&acks, &[ONE, TWO], now).is_empty(), "once");
+        let second = acks.shown(now).expect("there was more");
+        assert!(second > first);
+        assert!(told(&acks, &[ONE, TWO], now).is_empty());
+    }
+
+    #[test]
+    fn nobody_waits_for_a_node_that_is_given_up_and_everybody_for_one_that_is_silent() {
+        let (acks, now) = (Acks::default(), Instant::now());
+        let slot = Slots::default().reserve(1);
+        for h in 1..=3 {
+            acks.ask(slot, ack(h));
+            if let Some(round) = acks.shown(now) {
+                acks.came_back(ONE, round);
+            }
+        }
+        assert!(told(&acks, &[ONE, TWO], now).is_empty());
+        assert_eq!(told(&acks, &[ONE], now), [2], "the latest alone");
+        acks.shown(now);
+        assert_eq!(told(&acks, &[], now), [3], "there is nobody else");
+    }
+
+    #[test]
+    fn a_node_that_comes_back_knows_nothing_of_what_it_knew() {
+        let (acks, now) = (Acks::default(), Instant::now());
+        let slot = Slots::default().reserve(1);
+        acks.ask(slot, ack(1));
+        acks.shown(now);
+        let round = acks.shown(now).expect("it is on its way");
+        acks.came_back(ONE, Round(round.0 + 5));
+        assert_eq!(told(&acks, &[], now), [1], "it is given up");
+        acks.ask(slot, ack(2));
+        acks.shown(now);
+        acks.shown(now);
+        assert!(told(&acks, &[ONE], now).is_empty());
+    }
+
+    #[test]
+    fn a_number_that_was_lost_is_asked_for_again() {
+        let (acks, now) = (Acks::default(), Instant::now());
+        acks.ask(Slots::default().reserve(1), ack(1));
+        acks.shown(now);
+        let round = acks.shown(now);
+        assert!(round.is_some());
+        assert_eq!(acks.shown(now), None);
+        let later = now + ASK_AGAIN;
+        assert_eq!(acks.shown(later), round);
+        assert_eq!(acks.shown(later), None);
+        assert_eq!(told(&acks, &[], later), [1]);
+        assert_eq!(acks.shown(later + ASK_AGAIN), None, "nobody waits");
+    }
+
+    #[test]
+    fn a_node_that_is_heard_and_never_answers_keeps_nobody_waiting_for_ever() {
+        let (acks, now) = (Acks::default(), Instant::now());
+        acks.ask(Slots::default().reserve(1), ack(1));
+        acks.shown(now);
+        acks.shown(now);
+        assert!(told(&acks, &[ONE], now).is_empty());
+        assert_eq!(told(&acks, &[ONE], now + ECHO_MAX), [1]);
     }
 }

@@ -15,6 +15,7 @@ use super::{Arguments, Beginning, Connection, LAG_AFTER_RESTART, LAG_MAX, Live, 
 use crate::farewell::farewell;
 use crate::metrics;
 use crate::push;
+use crate::replica::Ack;
 use crate::sessions::random_id;
 use crate::slot::Slot;
 use crate::strain::{Charge, Queue};
@@ -43,6 +44,7 @@ impl Live {
             Connection::Away => now.checked_sub(LAG_MAX - LAG_AFTER_RESTART).unwrap_or(now),
             Connection::Arriving(_) | Connection::Here(_) => now,
         };
+        let told = session.sm.as_ref().map_or(0, Sm::handled);
         let mut live = Self {
             world,
             slot,
@@ -53,6 +55,9 @@ impl Live {
             tail_checks: 0,
             caught_up,
             pushes: 0,
+            told,
+            known: None,
+            asked: None,
             is_appearing: false,
             resumption: None,
             inbox: Default::default(),
@@ -191,6 +196,9 @@ impl Live {
         if self.resumption.is_none() || !self.is_quiet() || self.has_ended {
             return;
         }
+        if self.waits_until_known() {
+            return;
+        }
         let Some(resumption) = self.resumption.take() else {
             return;
         };
@@ -204,8 +212,9 @@ impl Live {
             // An h beyond what was sent resumes nothing; the session goes with its time.
             Err(too_high) => Err(Some(too_high)),
         };
-        let is_resumed = answer.is_ok();
-        if reply.send(answer).is_ok() && is_resumed {
+        let told = answer.as_ref().ok().map(|answer| answer.h);
+        if let (Some(told), Ok(())) = (told, reply.send(answer)) {
+            self.told = told;
             self.connection = Connection::Arriving(sink);
             self.know_refusals();
             // XEP-0352 §5: a resumed stream begins active.
@@ -218,6 +227,33 @@ impl Live {
             // It may try once more, with another h or over another connection.
             self.wait_for_client();
         }
+    }
+
+    /// Whether what a client would be told has to be known to other nodes first, as with every
+    /// acknowledgement. Not so while it may not know of refusals, which others must not learn of
+    /// before it does; nor while a node may live behind a cut, which could take too long.
+    fn waits_until_known(&mut self) -> bool {
+        let (Some(sm), Some(peers)) = (&self.session.sm, self.world.directory.peers()) else {
+            return false;
+        };
+        let (Some(replica), handled) = (peers.replica(), sm.handled()) else {
+            return false;
+        };
+        let is_known = self.known == Some(handled);
+        let has_refusals = self.refused.handled_for_sure(handled) != handled;
+        if is_known || has_refusals || peers.members().may_claim() {
+            return false;
+        }
+        if self.asked != Some(handled) {
+            self.asked = Some(handled);
+            self.show_record();
+            let ack = Ack {
+                connection: self.connections,
+                h: handled,
+            };
+            replica.acknowledge_when_known(self.slot, ack);
+        }
+        true
     }
 
     /// What was written and may never have arrived is pushed to the device (XEP-0357), once:

@@ -433,31 +433,41 @@ impl Live {
     }
 
     /// Answers `<r/>`: everything the client sent before it has been dealt with.
-    pub(super) fn answer_ack_request(&self) {
+    pub(super) fn answer_ack_request(&mut self) {
         let Some(sm) = &self.session.sm else {
             return;
         };
         self.show_record();
-        let ack = |h| Ack {
-            connection: self.connections,
-            h,
-        };
+        let (connection, handled) = (self.connections, sm.handled());
         match self.world.directory.replica() {
             Some(replica) if sm.is_resumable() => {
-                let known = self.refused.handled_for_sure(sm.handled());
-                replica.acknowledge_when_known(self.slot, ack(known));
+                let h = self.refused.handled_for_sure(handled);
+                replica.acknowledge_when_known(self.slot, Ack { connection, h });
             }
-            _ => self.acknowledge(ack(sm.handled())),
+            _ => {
+                let h = handled;
+                self.acknowledge(Ack { connection, h });
+            }
         }
     }
 
-    /// Tells the client what is handled.
-    pub(super) fn acknowledge(&self, ack: Ack) {
-        // Over a later connection it has been told more.
-        if let (Connection::Here(sink), true) =
-            (&self.connection, ack.connection == self.connections)
-        {
+    /// Other nodes know what is handled: now the client may.
+    pub(super) fn be_known(&mut self, ack: Ack) {
+        self.known = Some(ack.h);
+        self.acknowledge(ack);
+        self.finish_resumption();
+    }
+
+    /// Tells the client what is handled. Over a later connection, or at its resumption, it has
+    /// been told more.
+    fn acknowledge(&mut self, ack: Ack) {
+        let is_more = !sm::is_before(ack.h, self.told);
+        if let (Connection::Here(sink), true) = (
+            &self.connection,
+            is_more && ack.connection == self.connections,
+        ) {
             sink.nonza(&sm::answer(ack.h));
+            self.told = ack.h;
         }
     }
 

@@ -172,6 +172,7 @@ impl Live {
         }
         let mut unacked = self.session.sm.iter().flat_map(|sm| sm.unacked());
         let is_written = unacked.any(Unacked::is_message_error);
+        drop(unacked);
         if !is_written && !self.held.any(Stanza::is_message_error) {
             self.refused.be_known();
             // What was handled behind them could not be acknowledged before.

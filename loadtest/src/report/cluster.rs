@@ -26,9 +26,9 @@ pub(super) fn render(lines: &[Value]) -> String {
         return String::new();
     }
     let titles = COLUMNS.map(|(title, _)| title).join(" | ");
-    let rule = vec!["---:"; COLUMNS.len()].join(" | ") + " |";
+    let rule = vec!["---:"; COLUMNS.len()].join(" | ");
     let mut text = format!(
-        "{HEAD}| row | nodes | {titles} |\n| --- | ---: | {}|\n",
+        "{HEAD}| row | nodes | {titles} |\n| --- | ---: | {} |\n",
         rule
     );
     for ((row, nodes), line) in newest {

@@ -256,6 +256,11 @@ pub fn parse_h(text: &str) -> Option<u32> {
     if is_number { text.parse().ok() } else { None }
 }
 
+/// Tells whether a counter is behind another (§4: they wrap).
+pub fn is_before(h: u32, other: u32) -> bool {
+    h != other && other.wrapping_sub(h) < 1 << 31
+}
+
 /// §6: the application-specific condition for an `h` beyond what was sent.
 fn handled_count_too_high(h: u32, sent: u32) -> StreamError {
     StreamError::new(StreamCondition::UndefinedCondition)
@@ -266,6 +271,12 @@ fn handled_count_too_high(h: u32, sent: u32) -> StreamError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn counters_are_compared_across_their_end() {
+        assert!(is_before(1, 2) && !is_before(2, 1) && !is_before(2, 2));
+        assert!(is_before(u32::MAX, 0) && !is_before(0, u32::MAX));
+    }
 
     fn entry(id: u64) -> Unacked {
         Unacked::Entry {
