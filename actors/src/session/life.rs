@@ -45,6 +45,8 @@ impl Live {
             Connection::Arriving(_) | Connection::Here(_) => now,
         };
         let told = session.sm.as_ref().map_or(0, Sm::handled);
+        // What has come from elsewhere is known there, or was.
+        let known = matches!(connection, Connection::Away).then_some(told);
         let mut live = Self {
             world,
             slot,
@@ -56,7 +58,7 @@ impl Live {
             caught_up,
             pushes: 0,
             told,
-            known: None,
+            known,
             asked: None,
             is_appearing: false,
             resumption: None,
