@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::cluster::Cluster;
+use common::cluster::{Cluster, handled};
 use common::room::{ROOM, create, join, words};
 use common::{ALICE, BOB, CAROL, Client, Scene, chat};
 use klatsch_actors::directory::Wire;
@@ -219,4 +219,20 @@ async fn d5_a_refusal_that_is_lost_with_its_node_is_no_acknowledgement() {
     alice.sync().await;
     assert_eq!(bodies(cluster.node(2), BOB).await, ["1"]);
     assert_eq!(bodies(cluster.node(2), CAROL).await, ["first", "other"]);
+}
+
+#[tokio::test]
+async fn after_its_resumption_a_client_is_told_no_less_than_at_it() {
+    let cluster = Cluster::of(2).await;
+    let alice = cluster.node(1).bind(ALICE, "a").await;
+    let id = alice.enable_sm().await;
+    let told = handled(&alice).await;
+    cluster.node(1).sessions().strain().set_disk_is_low(true);
+    // All of it is received before the client is back, and dealt with after.
+    alice.send(&chat(BOB, "refused")).await;
+    alice.send("<r xmlns='urn:xmpp:sm:3'/>").await;
+    alice.lose();
+    let (again, h) = cluster.node(1).resume(ALICE, &id, 0).await.unwrap();
+    assert_eq!(h, told + 1);
+    assert_eq!(handled(&again).await, h);
 }

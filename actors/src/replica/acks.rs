@@ -7,7 +7,7 @@
 //! them, the clients are told. It costs a client two tenths of a second, and what is committed is
 //! delivered meanwhile. A node that is silent makes all wait until it is heard or given up.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ use tokio::time::Instant;
 
 use crate::slot::Slot;
 
-/// A node that is heard and does not send back what it is sent keeps nobody waiting for longer:
-/// it is a defect of that node. Silence is over earlier.
+/// A node that is heard and does not send back what it is sent keeps nobody waiting for longer,
+/// and nobody a second time: it is of a version that does not know how. Silence is over earlier.
 const ECHO_MAX: Duration = Duration::from_secs(12);
 
 /// What does not come back for so long is asked for again.
@@ -49,6 +49,8 @@ struct Waiting {
     asked: Option<Instant>,
     rounds: VecDeque<(Round, Instant, HashMap<Slot, Ack>)>,
     echoes: HashMap<NodeId, Round>,
+    /// Those who send nothing back.
+    mute: HashSet<NodeId>,
 }
 
 impl Acks {
@@ -77,6 +79,7 @@ impl Acks {
     /// A node has sent a number back: everything shown before is there.
     pub(super) fn came_back(&self, from: NodeId, round: Round) {
         let mut waiting = self.waiting();
+        waiting.mute.remove(&from);
         let known = waiting.echoes.entry(from).or_default();
         *known = round.max(*known);
     }
@@ -86,13 +89,12 @@ impl Acks {
     pub(super) fn known_by(&self, nodes: &[NodeId], now: Instant) -> Option<Round> {
         let mut waiting = self.waiting();
         waiting.echoes.retain(|node, _| nodes.contains(node));
-        let echo = |node| waiting.echoes.get(node).copied().unwrap_or_default();
-        let known = nodes.iter().map(echo).min().unwrap_or(waiting.last);
-        let is_known = |(round, since, _): &&(Round, Instant, _)| {
-            *round <= known || now.duration_since(*since) >= ECHO_MAX
-        };
-        let known = waiting.rounds.iter().take_while(is_known).last();
-        known.map(|(round, _, _)| *round)
+        waiting.mute.retain(|node| nodes.contains(node));
+        waiting.give_up(nodes, now);
+        let known = waiting.known_by(nodes);
+        let rounds = waiting.rounds.iter();
+        let known = rounds.take_while(|(round, ..)| *round <= known).last();
+        known.map(|(round, ..)| *round)
     }
 
     /// Those who are told up to this round, of each the latest.
@@ -112,6 +114,30 @@ impl Acks {
 }
 
 impl Waiting {
+    /// What all these nodes have sent back that send anything back.
+    fn known_by(&self, nodes: &[NodeId]) -> Round {
+        let speaking = nodes.iter().filter(|node| !self.mute.contains(*node));
+        let known = speaking.map(|node| self.echo_of(*node)).min();
+        known.unwrap_or(self.last)
+    }
+
+    fn echo_of(&self, node: NodeId) -> Round {
+        self.echoes.get(&node).copied().unwrap_or_default()
+    }
+
+    /// Nodes that have not sent back what they were asked for long ago.
+    fn give_up(&mut self, nodes: &[NodeId], now: Instant) {
+        let is_old = |since: Instant| now.duration_since(since) >= ECHO_MAX;
+        let Some((oldest, since, _)) = self.rounds.front() else {
+            return;
+        };
+        if is_old(*since) {
+            let owes = |node: &&NodeId| self.echo_of(**node) < *oldest;
+            let mute: Vec<NodeId> = nodes.iter().filter(owes).copied().collect();
+            self.mute.extend(mute);
+        }
+    }
+
     /// What was sent or came back may be lost.
     fn is_to_ask_again(&self, now: Instant) -> bool {
         let is_long_ago = |asked: Instant| now.duration_since(asked) >= ASK_AGAIN;
@@ -203,12 +229,22 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_is_heard_and_never_answers_keeps_nobody_waiting_for_ever() {
+    fn a_node_that_is_heard_and_never_answers_keeps_nobody_waiting_twice() {
         let (acks, now) = (Acks::default(), Instant::now());
-        acks.ask(Slots::default().reserve(1), ack(1));
-        acks.shown(now);
-        acks.shown(now);
+        let slot = Slots::default().reserve(1);
+        let asked = |h, now| {
+            acks.ask(slot, ack(h));
+            acks.shown(now);
+            acks.shown(now)
+        };
+        asked(1, now);
         assert!(told(&acks, &[ONE], now).is_empty());
-        assert_eq!(told(&acks, &[ONE], now + ECHO_MAX), [1]);
+        let later = now + ECHO_MAX;
+        assert_eq!(told(&acks, &[ONE], later), [1]);
+        let round = asked(2, later).expect("it is on its way");
+        assert_eq!(told(&acks, &[ONE], later), [2]);
+        acks.came_back(ONE, round);
+        asked(3, later);
+        assert!(told(&acks, &[ONE], later).is_empty(), "it has spoken");
     }
 }
