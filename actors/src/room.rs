@@ -525,9 +525,13 @@ impl Live {
     }
 
     /// A session that another node shows as an occupant is one. That is news when the room was
-    /// in two halves: then it hears who else is there, and they of it.
+    /// in two halves: then it hears who else is there, and they of it. So it is when this half
+    /// still has its name inside, from before it began anew in the other.
     fn merge(&mut self, session: &FullJid, occupancy: &Occupancy, is_back: bool) {
-        let is_inside = |room: &Room| room.occupants().of_session(session).is_some();
+        let is_inside = |room: &Room| match room.joined_by(session) {
+            Some(joined) => !is_back || joined == occupancy.joined,
+            None => false,
+        };
         // Whoever was cut off has not left.
         let is_late = !is_back && self.departed.is_late(session, occupancy);
         if is_late || self.room().is_none_or(is_inside) {

@@ -199,3 +199,21 @@ async fn whoever_was_behind_a_cut_is_in_all_rooms_again_after_it() {
     sees(&alice, &rooms, "bo", true).await;
     sees(&bob, &rooms, "ann", true).await;
 }
+
+#[tokio::test]
+async fn whoever_began_anew_behind_a_cut_sees_after_it_who_came_on_the_other_side() {
+    let cluster = Cluster::of(2).await;
+    let home = cluster.home(ROOM);
+    let (here, there) = (cluster.node(home), cluster.node(3 - home));
+    let alice = here.online(ALICE, "a").await;
+    create(&alice, "ann").await;
+    cluster.see(&[1, 2], &alice).await;
+    cluster.know_insiders(&[1, 2], ROOM, 1).await;
+    cluster.hub.cut(NodeId(1), NodeId(2));
+    let again = there.online(ALICE, "a").await;
+    join(&again, "ann").await;
+    let bob = here.online(BOB, "b").await;
+    join(&bob, "bo").await;
+    cluster.hub.heal();
+    again.expect_all(&["<presence", "/bo"]).await;
+}

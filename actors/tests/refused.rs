@@ -227,6 +227,8 @@ async fn after_its_resumption_a_client_is_told_no_less_than_at_it() {
     let alice = cluster.node(1).bind(ALICE, "a").await;
     let id = alice.enable_sm().await;
     let told = handled(&alice).await;
+    let bob = cluster.node(1).bind(BOB, "b").await;
+    bob.enable_sm().await;
     cluster.node(1).sessions().strain().set_disk_is_low(true);
     // All of it is received before the client is back, and dealt with after.
     alice.send(&chat(BOB, "refused")).await;
@@ -234,5 +236,8 @@ async fn after_its_resumption_a_client_is_told_no_less_than_at_it() {
     alice.lose();
     let (again, h) = cluster.node(1).resume(ALICE, &id, 0).await.unwrap();
     assert_eq!(h, told + 1);
+    // Until then everybody has been told who waited.
+    handled(&bob).await;
+    handled(&bob).await;
     assert_eq!(handled(&again).await, h);
 }
