@@ -24,7 +24,7 @@ use klatsch_protocol::features::muc::nick::Nick;
 use klatsch_protocol::jid::{BareJid, FullJid};
 use klatsch_protocol::stanza::Stanza;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 pub use self::receive::Inbox;
 use crate::files::Contents;
@@ -42,7 +42,12 @@ pub struct Peers {
     /// The contents of files of this node.
     pub(crate) contents: OnceLock<Arc<dyn Contents>>,
     questions: Questions,
+    /// When a node was reached again that had been cut off.
+    healed: Mutex<Option<Instant>>,
 }
+
+/// Two halves of a cluster have settled what they know of each other within this time.
+const SETTLED: Duration = Duration::from_secs(60);
 
 /// What a node needs to have others: the way to them, and where what they say comes in.
 pub type Others = (Arc<dyn Link>, Arc<Inbox>);
@@ -109,6 +114,7 @@ impl Peers {
             replica: OnceLock::new(),
             contents: OnceLock::new(),
             questions: Questions::default(),
+            healed: Mutex::default(),
         }
     }
 
@@ -125,6 +131,17 @@ impl Peers {
     /// The nodes as this one sees them now.
     pub fn members(&self) -> Arc<Members> {
         self.link.members().borrow().clone()
+    }
+
+    /// A node is reached again that was cut off.
+    pub(crate) fn note_healed(&self) {
+        *self.healed.lock().expect("no holder panics") = Some(Instant::now());
+    }
+
+    /// Tells whether a cut has ended a moment ago.
+    pub(crate) fn were_cut_lately(&self) -> bool {
+        let healed = self.healed.lock().expect("no holder panics");
+        healed.is_some_and(|healed| healed.elapsed() < SETTLED)
     }
 
     /// The node a room lives on; `None`: this one.

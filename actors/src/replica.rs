@@ -505,8 +505,8 @@ impl Watch {
                 // shards of their own.
                 world.directory.presume(session, change.node);
                 if let Some(place) = place {
-                    let is_back = change.why == Why::NodeBack;
-                    let merge = RoomMsg::Merge(session.clone(), occupancy.clone(), is_back);
+                    let word = change.why.into();
+                    let merge = RoomMsg::Merge(session.clone(), occupancy.clone(), word);
                     // A room that has just ended looks at all of them when it begins.
                     let _ = place.actor.cast(merge);
                 }

@@ -41,7 +41,8 @@ use tokio::time::sleep;
 
 use self::departed::Departed;
 use self::lately::Lately;
-pub use self::message::{Answered, RoomAsk, RoomEnd, RoomKept, RoomMsg, Settled};
+pub use self::message::{Answered, RoomAsk, RoomEnd, RoomKept, RoomMsg, Settled, Word};
+use crate::absence::SHOWN_BY;
 use crate::mail::RoomMail;
 use crate::metrics;
 use crate::world::World;
@@ -135,8 +136,8 @@ enum Received {
     Stanza(Stanza),
     /// A session is gone.
     Gone(FullJid),
-    /// Another node shows a session as an occupant; true: it was cut off before.
-    Merge(FullJid, Box<Occupancy>, bool),
+    /// Another node shows a session as an occupant.
+    Merge(FullJid, Box<Occupancy>, Word),
     /// These sessions may have missed presence for such a time.
     CatchUp(Vec<FullJid>, Duration),
     /// These sessions may have been told something wrong of these nicks.
@@ -201,9 +202,7 @@ impl Actor for RoomActor {
         match message {
             RoomMsg::Ask(ask) => live.receive(Received::Ask(ask)),
             RoomMsg::Rejoin(session, occupancy) => live.rejoin(session, occupancy),
-            RoomMsg::Merge(session, occupancy, is_back) => {
-                live.hear_of(session, occupancy, is_back);
-            }
+            RoomMsg::Merge(session, occupancy, word) => live.hear_of(session, occupancy, word),
             RoomMsg::Gone(session) => live.receive(Received::Gone(session)),
             RoomMsg::CatchUp(sessions, time) => live.receive(Received::CatchUp(sessions, time)),
             RoomMsg::ShowAgain(sessions, nicks) => {
@@ -216,6 +215,7 @@ impl Actor for RoomActor {
             RoomMsg::Kept(ticket, kept) => live.kept(ticket, kept),
             RoomMsg::Regathered => live.regathered(),
             RoomMsg::Rejoined => live.is_rejoining = false,
+            RoomMsg::ShowAll(session) => live.show_all(&session),
             RoomMsg::ShowLatest => live.show_latest(),
             RoomMsg::Tick => live.receive(Received::Tick),
             RoomMsg::Beat(id, is_last) => live.say_again(id, is_last),
@@ -306,9 +306,7 @@ impl Live {
                 self.stay_while_cut_off(&mut effects);
                 self.plan(effects, false, None);
             }
-            Received::Merge(session, occupancy, is_back) => {
-                self.merge(&session, &occupancy, is_back);
-            }
+            Received::Merge(session, occupancy, word) => self.merge(&session, &occupancy, word),
             Received::CatchUp(sessions, time) => {
                 let nicks = self.lately.within(time);
                 self.show_again(&sessions, &nicks);
@@ -338,7 +336,7 @@ impl Live {
         let session = ask.stanza.from().and_then(|from| from.to_full());
         if let (Some(session), Some(occupancy)) = (session, &ask.occupancy) {
             match self.world.directory.replica() {
-                Some(_) => self.merge(&session, occupancy, false),
+                Some(_) => self.merge(&session, occupancy, Word::Said),
                 None => self.take_back(&session, occupancy),
             }
         }
@@ -517,29 +515,46 @@ impl Live {
 
     /// Another node shows a session as an occupant: in its turn, for one that has gone from a
     /// node may be on another by now.
-    fn hear_of(&mut self, session: FullJid, occupancy: Box<Occupancy>, is_back: bool) {
+    fn hear_of(&mut self, session: FullJid, occupancy: Box<Occupancy>, word: Word) {
         match self.stage {
             Stage::Loading => self.rejoining.push((session, occupancy)),
-            _ => self.receive(Received::Merge(session, occupancy, is_back)),
+            _ => self.receive(Received::Merge(session, occupancy, word)),
         }
     }
 
     /// A session that another node shows as an occupant is one. That is news when the room was
-    /// in two halves: then it hears who else is there, and they of it. So it is when this half
-    /// still has its name inside, from before it began anew in the other.
-    fn merge(&mut self, session: &FullJid, occupancy: &Occupancy, is_back: bool) {
-        let is_inside = |room: &Room| match room.joined_by(session) {
-            Some(joined) => !is_back || joined == occupancy.joined,
-            None => false,
-        };
+    /// in two halves: then it hears who else is there, and they of it.
+    fn merge(&mut self, session: &FullJid, occupancy: &Occupancy, word: Word) {
+        let is_inside = |room: &Room| room.occupants().of_session(session).is_some();
+        if word == Word::Conflict && self.room().is_some_and(is_inside) {
+            self.hear_of_stranger(session);
+        }
         // Whoever was cut off has not left.
-        let is_late = !is_back && self.departed.is_late(session, occupancy);
+        let is_late = word != Word::Back && self.departed.is_late(session, occupancy);
         if is_late || self.room().is_none_or(is_inside) {
             return;
         }
         let is_news = !self.is_rejoining;
         let effects = self.with_room(|room, facts| room.rejoin(session, occupancy, is_news, facts));
         self.plan(effects, false, None);
+    }
+
+    /// Another node has a session of this name, which may have begun anew in another half of the
+    /// room. Until that node shows where it is, what it is shown goes where it was.
+    fn hear_of_stranger(&self, session: &FullJid) {
+        let peers = self.world.directory.peers();
+        if peers.is_some_and(|peers| peers.were_cut_lately()) {
+            let session = session.clone();
+            self.me.send_after(SHOWN_BY, || RoomMsg::ShowAll(session));
+        }
+    }
+
+    /// A session may have seen another half of the room alone.
+    fn show_all(&mut self, session: &FullJid) {
+        let occupants = self.room().map(Room::occupants);
+        let nicks = occupants.into_iter().flat_map(|it| it.iter());
+        let nicks = nicks.map(|occupant| occupant.nick.clone()).collect();
+        self.receive(Received::ShowAgain(vec![session.clone()], nicks));
     }
 
     /// Says how many are inside.

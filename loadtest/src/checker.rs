@@ -184,6 +184,7 @@ impl Checker {
             Event::Ok { op } => self.decide(op, Fate::Acked)?,
             Event::Fail { op, .. } => self.decide(op, Fate::Failed)?,
             Event::Info { op } => self.decide(op, Fate::Unknown)?,
+            Event::Resent { op } => self.ask_again(op),
             Event::Received {
                 account,
                 session,
@@ -276,6 +277,15 @@ impl Checker {
             _ => return Err(broken(op, "answered twice")),
         }
         Ok(())
+    }
+
+    /// A refusal of the type `wait` asks to try again (RFC 6120 §8.3.2). A client does when a node
+    /// goes on with its session that was told of no refusal: what it sends again is kept or not.
+    fn ask_again(&mut self, op: Operation) {
+        let sent = self.sent.get_mut(&op);
+        if let Some(sent) = sent.filter(|sent| sent.fate == Fate::Failed) {
+            sent.fate = Fate::Open;
+        }
     }
 
     /// The message that a line of a log is of, if it is of this run.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use klatsch_cluster::presence::Why;
 use klatsch_protocol::features::muc::effect::{Occupancy, RoomAnswer};
 use klatsch_protocol::features::muc::facts::Creator;
 use klatsch_protocol::features::muc::nick::Nick;
@@ -22,8 +23,10 @@ pub enum RoomMsg {
     Ask(Box<RoomAsk>),
     /// A session was inside before the room failed.
     Rejoin(FullJid, Box<Occupancy>),
-    /// A session of another node is inside, as that node says; true: the node is back.
-    Merge(FullJid, Box<Occupancy>, bool),
+    /// A session of another node is inside, as that node says.
+    Merge(FullJid, Box<Occupancy>, Word),
+    /// This session is shown who is inside.
+    ShowAll(FullJid),
     /// Whoever came in shortly before the room began here is shown to everybody.
     ShowLatest,
     /// These sessions may have missed presence of others for such a time.
@@ -83,6 +86,27 @@ pub struct RoomEnd {
     pub reason: Option<String>,
     /// Heard as a [`RoomAsk`]'s.
     pub reply: oneshot::Sender<Settled>,
+}
+
+/// Why a node says of a session that it is inside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    /// It came in, or has sent something.
+    Said,
+    /// The node was not reached, and is back.
+    Back,
+    /// Another node said the same of a session of this name.
+    Conflict,
+}
+
+impl From<Why> for Word {
+    fn from(why: Why) -> Self {
+        match why {
+            Why::NodeBack => Self::Back,
+            Why::Conflict => Self::Conflict,
+            Why::Said | Why::NodeDown | Why::Moved => Self::Said,
+        }
+    }
 }
 
 /// What became of a stanza.

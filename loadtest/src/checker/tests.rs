@@ -194,6 +194,17 @@ fn a_refused_message_must_not_be_kept() {
 }
 
 #[test]
+fn a_refused_message_that_was_sent_again_may_be_kept() {
+    let mut events = without(|event| *event == Event::Ok { op: op(2, 1) });
+    events.push(Event::Fail {
+        op: op(2, 1),
+        why: "wait".into(),
+    });
+    events.push(Event::Resent { op: op(2, 1) });
+    assert!(check(events).is_clean());
+}
+
+#[test]
 fn a_refusal_behind_the_acknowledgement_counts_as_one() {
     let mut events = sound();
     events.push(Event::Fail {

@@ -144,12 +144,6 @@ impl Room {
         ]
     }
 
-    /// When a session has come in, if it is inside.
-    pub fn joined_by(&self, session: &FullJid) -> Option<Timestamp> {
-        let occupant = self.occupants.of_session(session)?;
-        occupant.session(session).map(|inside| inside.joined)
-    }
-
     /// When the earliest of a nick's sessions came in.
     pub fn joined(&self, nick: &str) -> Option<Timestamp> {
         Some(self.occupants.get(nick)?.joined())
