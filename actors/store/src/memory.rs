@@ -1,12 +1,14 @@
 //! The store in memory, for tests: the same promises, until the process ends.
 
 mod claims;
+mod colleagues;
 mod invitations;
 mod lives;
 mod log;
 mod moving;
 mod nodes;
 mod push;
+mod renaming;
 mod rooms;
 mod spent;
 mod tokens;
@@ -69,6 +71,7 @@ struct State {
     /// Nodes, in the order of their numbers.
     lives: Vec<KnownNode>,
     claims: Vec<claims::Held>,
+    colleagues: colleagues::Held,
 }
 
 /// One life of an account.
@@ -124,7 +127,9 @@ impl Upkeep for Memory {
     }
 
     async fn sweep(&self, now: Timestamp) -> Result<bool> {
-        self.state().sweep_items(now);
+        let mut state = self.state();
+        state.sweep_items(now);
+        state.sweep_photos(now);
         Ok(false)
     }
 
