@@ -56,6 +56,8 @@ struct State {
     accounts: BTreeMap<BareJid, Life>,
     /// The versions of the roster and the block list that removed accounts had.
     past: HashMap<BareJid, (u64, u64)>,
+    /// Addresses that accounts had, with those they have.
+    former: BTreeMap<BareJid, BareJid>,
     epoch: u64,
     /// By service and name.
     nodes: BTreeMap<(BareJid, String), nodes::Held>,
@@ -237,6 +239,7 @@ impl Accounts for Memory {
             .invitations
             .retain(|_, invitation| is_others(invitation));
         state.forget_in_rooms(account);
+        state.former.retain(|_, now| now != account);
         state.forget_waiting(account);
         let files = state.uploads.values_mut();
         files.for_each(|file| file.disown(account));
@@ -328,6 +331,7 @@ impl State {
             tokens: Vec::new(),
         };
         life.set_keys(credentials);
+        self.former.remove(account);
         self.accounts.insert(account.clone(), life);
         Ok(())
     }

@@ -5,9 +5,9 @@ use klatsch_protocol::time::Timestamp;
 use sqlx::PgConnection;
 
 use super::names::{self, NameOf};
-use super::{Postgres, accounts, log, nodes, roster, tokens, waiting};
+use super::{Postgres, accounts, bare, log, nodes, roster, tokens, waiting};
 use crate::error::{Result, StoreError};
-use crate::renaming::Renaming;
+use crate::renaming::{FORMER, Renaming};
 
 impl Renaming for Postgres {
     async fn rename_account(&self, from: &BareJid, to: &BareJid, now: Timestamp) -> Result<()> {
@@ -16,6 +16,13 @@ impl Renaming for Postgres {
             Box::pin(async move { rename(connection, &from, &to, now).await })
         })
         .await
+    }
+
+    async fn former_addresses(&self) -> Result<Vec<(BareJid, BareJid)>> {
+        let rows: Vec<(String, String)> = sqlx::query_as(FORMER).fetch_all(&self.pool).await?;
+        rows.iter()
+            .map(|(former, now)| Ok((bare(former)?, bare(now)?)))
+            .collect()
     }
 }
 
@@ -96,8 +103,8 @@ async fn rename_life(
     .await?;
     sqlx::query(
         "INSERT INTO account (id, jid, domain, created, removed, swept,
-            roster_version, blocklist_version)
-         SELECT $1, $2, $3, $4, $4, true, roster_version, blocklist_version
+            roster_version, blocklist_version, became)
+         SELECT $1, $2, $3, $4, $4, true, roster_version, blocklist_version, id
          FROM account WHERE id = $5",
     )
     .bind(epoch)

@@ -31,6 +31,7 @@ on_every_backend![
     what_is_there_of_the_new_address_gives_way,
     nothing_of_the_old_name_is_good_any_more,
     name_may_come_back,
+    former_addresses_are_known_until_somebody_else_has_them,
 ];
 
 const OLD: &str = "jane.roe@example.org";
@@ -341,4 +342,32 @@ async fn name_may_come_back(store: &Store) {
     store.remove_account(&new, at(300)).await.unwrap();
     while store.sweep(at(1000)).await.unwrap() {}
     assert_eq!(store.count_accounts().await, Ok(1));
+}
+
+async fn former_addresses_are_known_until_somebody_else_has_them(store: &Store) {
+    people(store).await;
+    let third = bare("jane@example.org");
+    let former = |all: &[(&str, &str)]| -> Vec<(BareJid, BareJid)> {
+        all.iter().map(|(it, now)| (bare(it), bare(now))).collect()
+    };
+    assert_eq!(store.former_addresses().await, Ok(Vec::new()));
+    rename(store).await;
+    let expected = former(&[(OLD, NEW)]);
+    assert_eq!(store.former_addresses().await, Ok(expected));
+    store.rename_account(&bare(NEW), &third, at(200)).await.unwrap();
+    let third = third.as_str();
+    let expected = former(&[(NEW, third), (OLD, third)]);
+    assert_eq!(store.former_addresses().await, Ok(expected));
+    // One of them is somebody else's, and is nobody's after them.
+    create(store, &[NEW]).await;
+    let expected = former(&[(OLD, third)]);
+    assert_eq!(store.former_addresses().await, Ok(expected.clone()));
+    store.remove_account(&bare(NEW), at(300)).await.unwrap();
+    assert_eq!(store.former_addresses().await, Ok(expected));
+    // And back: what an account is called is no former address.
+    store.rename_account(&bare(third), &bare(OLD), at(400)).await.unwrap();
+    let expected = former(&[(third, OLD)]);
+    assert_eq!(store.former_addresses().await, Ok(expected));
+    store.remove_account(&bare(OLD), at(500)).await.unwrap();
+    assert_eq!(store.former_addresses().await, Ok(Vec::new()));
 }
