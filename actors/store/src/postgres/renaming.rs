@@ -253,7 +253,8 @@ const ROOMS: [&str; 6] = [
     "DELETE FROM room_hat_worn WHERE room = ANY($1) AND jid = $2",
 ];
 
-/// Every statement gets the numbers and both addresses.
+/// Every statement gets the numbers, and of both addresses those it has a place for: one that is
+/// prepared takes no more.
 async fn run(
     connection: &mut PgConnection,
     statements: &[&'static str],
@@ -262,12 +263,14 @@ async fn run(
     to: &BareJid,
 ) -> Result<()> {
     for sql in statements {
-        sqlx::query(*sql)
-            .bind(numbers)
-            .bind(from.as_str())
-            .bind(to.as_str())
-            .execute(&mut *connection)
-            .await?;
+        let mut query = sqlx::query(*sql).bind(numbers);
+        if sql.contains("$2") || sql.contains("$3") {
+            query = query.bind(from.as_str());
+        }
+        if sql.contains("$3") {
+            query = query.bind(to.as_str());
+        }
+        query.execute(&mut *connection).await?;
     }
     Ok(())
 }
