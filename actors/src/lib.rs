@@ -45,6 +45,7 @@ pub mod node;
 pub mod peers;
 pub mod people;
 pub mod presence_shard;
+mod provision;
 pub mod push;
 pub mod replica;
 pub mod room;

@@ -7,6 +7,7 @@
 pub mod api;
 pub mod auth;
 pub mod channels;
+pub mod colleagues;
 pub mod doors;
 mod hold;
 pub mod http;

@@ -50,7 +50,6 @@ pub(super) type Former = HashMap<BareJid, Vec<BareJid>>;
 /// Somebody who may be in the book.
 struct Candidate<'a> {
     id: &'a EntryId,
-    tenant: &'a Tenant,
     name: &'a str,
     person: Person,
 }
@@ -188,7 +187,6 @@ fn candidate<'a>(
     };
     Some(Candidate {
         id,
-        tenant,
         name: &known.name,
         person,
     })
