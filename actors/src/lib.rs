@@ -5,6 +5,7 @@
 //! - [`presence_shard`]: a slice of who is bound and available
 //! - [`room`]: one room; its keeper starts and ends it; [`rooms`]: the handle for operators
 //! - [`people`]: what gateways see of accounts without a session
+//! - [`colleagues`]: the people and groups of the organisation's directory
 //! - [`components`]: programs that serve hosts of their own
 //! - [`log_writer`]: group commit
 //! - [`directory`]: address → session; [`slot`]: where sessions are; [`mail`]: what travels
@@ -27,6 +28,7 @@ pub mod administration;
 mod broken;
 pub mod capabilities;
 mod claims;
+pub mod colleagues;
 mod comparison;
 pub mod components;
 pub mod derivation;

@@ -18,6 +18,7 @@ use crate::absence::{self, Told};
 use crate::accounts::Accounts;
 use crate::administration::notices;
 use crate::administration::stop::Ending;
+use crate::colleagues::Colleagues;
 use crate::comparison::{self, tell_tails};
 use crate::derivation::Derivations;
 use crate::directory::{Directory, Wire};
@@ -46,6 +47,8 @@ pub struct Node {
     pub sessions: Sessions,
     /// The handle for operators.
     pub rooms: Rooms,
+    /// The handle for whoever reads the organisation's directory.
+    pub colleagues: Colleagues,
     root: ActorRef<RootMsg>,
     tree: JoinHandle<()>,
     failure: watch::Receiver<bool>,
@@ -142,6 +145,7 @@ impl Node {
         let taking_up = sessions.clone();
         errands.push(tokio::spawn(async move { taking_up.take_up_left().await }));
         Ok(Self {
+            colleagues: Colleagues::new(world.clone()),
             rooms: Rooms::new(world),
             sessions,
             root,
