@@ -640,6 +640,10 @@ impl Views for Directory {
     fn capabilities(&self, key: &caps::Key) -> Option<Arc<caps::Capabilities>> {
         self.capabilities.get(key)
     }
+
+    fn book(&self) -> Arc<Book> {
+        Self::book(self)
+    }
 }
 
 /// The sessions whose presence is not what it was.

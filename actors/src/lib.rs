@@ -33,6 +33,7 @@ mod comparison;
 pub mod components;
 pub mod derivation;
 pub mod directory;
+mod faces;
 pub mod farewell;
 pub mod files;
 pub mod invitations;

@@ -15,6 +15,7 @@ pub mod ldap;
 pub mod listener;
 pub mod metrics;
 mod pace;
+pub mod photo;
 pub mod tls;
 pub mod turn;
 pub mod web_push;

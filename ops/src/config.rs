@@ -60,6 +60,9 @@ settings! {
         /// The domains served. None: the host's full name, or else localhost.
         #[serde(deserialize_with = "one_or_many")]
         domains: Vec<String> = Vec::new();
+        /// Keeps domains apart, as if each were on a server of its own. Domains that a directory has put into
+        /// organisations are kept apart by organisation, whatever this says.
+        isolated: bool = false;
         /// Where the store, the certificate and the secrets are kept; made at the first start.
         data: PathBuf = PathBuf::from("klatsch-data");
     }

@@ -232,6 +232,8 @@ fn host(config: &Config, upload_key: [u8; 32], turn: Option<&TurnServer>) -> Res
         contacts: config.contacts.addresses(),
         web_push: config.web_pushes(),
         components: config.components.secrets().into_keys().collect(),
+        isolated: config.isolated,
+        people: !config.ldap.servers.is_empty(),
     })
 }
 
