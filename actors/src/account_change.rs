@@ -121,6 +121,7 @@ pub(crate) async fn admit(world: &Arc<World>, account: &BareJid) -> Result<bool,
         Ok(()) => {
             tracing::info!(jid = %account, "account made at its first login");
             notices::welcome(world, account).await;
+            Box::pin(rooms::groups::greet_or_warn(world, account)).await;
             Ok(true)
         }
         // By another connection of the same person, just now.
@@ -143,6 +144,10 @@ async fn create(
     password: Secret,
     is_admin: bool,
 ) -> Result<(), AccountError> {
+    if world.directory.book().is_group(account.as_str()) {
+        // It owns the group's room.
+        return Err(StoreError::Conflict.into());
+    }
     let credentials = credentials(world, password).await?;
     let now = world.now();
     patiently(

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use klatsch_cluster::codec;
 use klatsch_cluster::node_id::NodeId;
+use klatsch_protocol::colleagues::Book;
 use klatsch_protocol::facts::{AccountView, Resource, Views};
 use klatsch_protocol::features::caps;
 use klatsch_protocol::jid::{BareJid, FullJid, Jid};
@@ -19,6 +20,7 @@ use klatsch_protocol::routing::{self, Share};
 use klatsch_protocol::stanza::{Stanza, StreamError};
 
 use ractor::ActorRef;
+use tokio::sync::watch;
 
 use self::presumed::Presumed;
 use crate::capabilities::Known;
@@ -58,6 +60,7 @@ pub struct Directory {
     pub(crate) news: News,
     nobody: Arc<AccountView>,
     capabilities: Known,
+    book: watch::Sender<Arc<Book>>,
 }
 
 /// Where a session is.
@@ -166,7 +169,23 @@ impl Directory {
             news: News::default(),
             nobody: Arc::default(),
             capabilities: Known::default(),
+            book: watch::Sender::default(),
         }
+    }
+
+    /// The people and groups of the organisation, as this node knows them.
+    pub fn book(&self) -> Arc<Book> {
+        self.book.borrow().clone()
+    }
+
+    /// The same, for whoever wants to hear of every new one.
+    pub fn books(&self) -> watch::Receiver<Arc<Book>> {
+        self.book.subscribe()
+    }
+
+    /// Everybody goes by this book from now on. Called by [`crate::colleagues`] alone.
+    pub(crate) fn lay_open(&self, book: Arc<Book>) {
+        self.book.send_replace(book);
     }
 
     /// The other nodes, if there may be any.
@@ -620,6 +639,10 @@ impl Views for Directory {
 
     fn capabilities(&self, key: &caps::Key) -> Option<Arc<caps::Capabilities>> {
         self.capabilities.get(key)
+    }
+
+    fn book(&self) -> Arc<Book> {
+        Self::book(self)
     }
 }
 

@@ -5,6 +5,7 @@
 //! - [`presence_shard`]: a slice of who is bound and available
 //! - [`room`]: one room; its keeper starts and ends it; [`rooms`]: the handle for operators
 //! - [`people`]: what gateways see of accounts without a session
+//! - [`colleagues`]: the people and groups of the organisation's directory
 //! - [`components`]: programs that serve hosts of their own
 //! - [`log_writer`]: group commit
 //! - [`directory`]: address → session; [`slot`]: where sessions are; [`mail`]: what travels
@@ -27,10 +28,12 @@ pub mod administration;
 mod broken;
 pub mod capabilities;
 mod claims;
+pub mod colleagues;
 mod comparison;
 pub mod components;
 pub mod derivation;
 pub mod directory;
+mod faces;
 pub mod farewell;
 pub mod files;
 pub mod invitations;
@@ -43,6 +46,7 @@ pub mod node;
 pub mod peers;
 pub mod people;
 pub mod presence_shard;
+mod provision;
 pub mod push;
 pub mod replica;
 pub mod room;

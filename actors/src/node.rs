@@ -18,15 +18,17 @@ use crate::absence::{self, Told};
 use crate::accounts::Accounts;
 use crate::administration::notices;
 use crate::administration::stop::Ending;
+use crate::colleagues::Colleagues;
 use crate::comparison::{self, tell_tails};
 use crate::derivation::Derivations;
 use crate::directory::{Directory, Wire};
+use crate::faces;
 use crate::moving;
 use crate::peers::{Inbox, Others, Peers};
 use crate::push::{self, Push};
 use crate::replica::Replica;
 use crate::room::left_behind;
-use crate::rooms::Rooms;
+use crate::rooms::{Rooms, groups};
 use crate::session::SessionMsg;
 use crate::sessions::Sessions;
 use crate::slot::Slot;
@@ -46,6 +48,8 @@ pub struct Node {
     pub sessions: Sessions,
     /// The handle for operators.
     pub rooms: Rooms,
+    /// The handle for whoever reads the organisation's directory.
+    pub colleagues: Colleagues,
     root: ActorRef<RootMsg>,
     tree: JoinHandle<()>,
     failure: watch::Receiver<bool>,
@@ -133,6 +137,8 @@ impl Node {
             tokio::spawn(comparison::show_records(world.clone())),
             tokio::spawn(moving::run(world.clone())),
             tokio::spawn(left_behind::run(world.clone())),
+            tokio::spawn(faces::run(world.clone())),
+            tokio::spawn(groups::run(world.clone())),
         ];
         let sessions = Sessions::new(world.clone());
         if let Err(error) = sessions.take_up().await {
@@ -142,6 +148,7 @@ impl Node {
         let taking_up = sessions.clone();
         errands.push(tokio::spawn(async move { taking_up.take_up_left().await }));
         Ok(Self {
+            colleagues: Colleagues::new(world.clone()),
             rooms: Rooms::new(world),
             sessions,
             root,

@@ -8,12 +8,16 @@
 //! Records are JSON with names, so that a node of another version reads what it knows of them.
 
 mod book;
+mod derived;
+mod organisations;
+pub mod rooms;
 
 use serde::{Deserialize, Serialize};
 
 use crate::jid::BareJid;
 
 pub use book::Book;
+pub use derived::RoomName;
 
 /// What stays of an entry when everything else changes: `nsUniqueId`, `entryUUID`, or where a
 /// directory has neither, the distinguished name.

@@ -11,6 +11,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::colleagues::Book;
 use crate::effect::{Change, Effect, Flag, Interest};
 use crate::facts::{AccountData, AccountView, Facts, Host, Resource, SessionFacts, Views};
 use crate::features::blocking::BlocklistChange;
@@ -41,6 +42,7 @@ pub(crate) struct Given {
 pub(crate) struct Online(
     BTreeMap<BareJid, AccountView>,
     BTreeMap<Box<str>, Arc<caps::Capabilities>>,
+    pub(crate) Arc<Book>,
 );
 
 impl Views for Online {
@@ -50,6 +52,10 @@ impl Views for Online {
 
     fn capabilities(&self, key: &caps::Key) -> Option<Arc<caps::Capabilities>> {
         self.1.get(&key.ver).cloned()
+    }
+
+    fn book(&self) -> Arc<Book> {
+        self.2.clone()
     }
 }
 
@@ -73,6 +79,8 @@ pub(crate) fn facts_of(session: &str) -> Given {
         registration: Default::default(),
         web_push: None,
         components: vec![bare("bot.example.org"), bare("irc.example.net")],
+        isolated: false,
+        people: false,
     };
     let given = Given {
         now: Timestamp(1_000_000),

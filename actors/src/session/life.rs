@@ -16,6 +16,7 @@ use crate::farewell::farewell;
 use crate::metrics;
 use crate::push;
 use crate::replica::Ack;
+use crate::rooms::groups;
 use crate::sessions::random_id;
 use crate::slot::Slot;
 use crate::strain::{Charge, Queue};
@@ -81,6 +82,7 @@ impl Live {
             live.go_on_waiting(held);
         }
         live.show_record();
+        groups::greet_soon(&live.world, &live.cell.jid);
         live
     }
 

@@ -1,4 +1,5 @@
-//! What klatsch remembers: accounts, rosters, block lists, rooms, logs, nodes and what people keep.
+//! What klatsch remembers: accounts, rosters, block lists, rooms, logs, nodes, what people keep, and
+//! whom a directory has.
 //!
 //! [`Store`] is the handle everybody uses; one file per subject says what it can do and how
 //! that fails. `sqlite` keeps it on disk, `postgres` for several nodes, `memory` in tests. The
@@ -14,6 +15,7 @@ mod sqlite;
 pub mod accounts;
 pub mod blocklist;
 pub mod claims;
+pub mod colleagues;
 pub mod error;
 pub mod invitations;
 pub mod kept;
@@ -23,6 +25,7 @@ pub mod moving;
 pub mod preferences;
 pub mod pubsub;
 pub mod push;
+pub mod renaming;
 pub mod rooms;
 pub mod roster;
 pub mod snapshot;
@@ -35,6 +38,7 @@ pub mod web_push;
 
 pub use accounts::{Account, Credentials};
 pub use claims::Claim;
+pub use colleagues::Colleagues;
 pub use error::{Result, StoreError};
 pub use lives::{KnownNode, Life};
 pub use log::{

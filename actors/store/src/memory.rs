@@ -1,12 +1,14 @@
 //! The store in memory, for tests: the same promises, until the process ends.
 
 mod claims;
+mod colleagues;
 mod invitations;
 mod lives;
 mod log;
 mod moving;
 mod nodes;
 mod push;
+mod renaming;
 mod rooms;
 mod spent;
 mod tokens;
@@ -54,6 +56,8 @@ struct State {
     accounts: BTreeMap<BareJid, Life>,
     /// The versions of the roster and the block list that removed accounts had.
     past: HashMap<BareJid, (u64, u64)>,
+    /// Addresses that accounts had, with those they have.
+    former: BTreeMap<BareJid, BareJid>,
     epoch: u64,
     /// By service and name.
     nodes: BTreeMap<(BareJid, String), nodes::Held>,
@@ -69,6 +73,7 @@ struct State {
     /// Nodes, in the order of their numbers.
     lives: Vec<KnownNode>,
     claims: Vec<claims::Held>,
+    colleagues: colleagues::Held,
 }
 
 /// One life of an account.
@@ -124,7 +129,9 @@ impl Upkeep for Memory {
     }
 
     async fn sweep(&self, now: Timestamp) -> Result<bool> {
-        self.state().sweep_items(now);
+        let mut state = self.state();
+        state.sweep_items(now);
+        state.sweep_photos(now);
         Ok(false)
     }
 
@@ -232,6 +239,7 @@ impl Accounts for Memory {
             .invitations
             .retain(|_, invitation| is_others(invitation));
         state.forget_in_rooms(account);
+        state.former.retain(|_, now| now != account);
         state.forget_waiting(account);
         let files = state.uploads.values_mut();
         files.for_each(|file| file.disown(account));
@@ -323,6 +331,7 @@ impl State {
             tokens: Vec::new(),
         };
         life.set_keys(credentials);
+        self.former.remove(account);
         self.accounts.insert(account.clone(), life);
         Ok(())
     }

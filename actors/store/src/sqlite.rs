@@ -8,6 +8,7 @@ mod accounts;
 mod append;
 mod blocklist;
 mod claims;
+mod colleagues;
 #[cfg(test)]
 mod faults;
 mod invitations;
@@ -23,6 +24,7 @@ mod purge;
 mod push;
 mod query;
 mod recent;
+mod renaming;
 mod rooms;
 mod roster;
 mod search;
@@ -113,7 +115,10 @@ impl Upkeep for Sqlite {
         let items = self
             .write(move |writer| Box::pin(nodes::sweep_items(writer, now)))
             .await?;
-        Ok(accounts || nodes || items)
+        let photos = self
+            .write(move |writer| Box::pin(colleagues::sweep(writer, now)))
+            .await?;
+        Ok(accounts || nodes || items || photos)
     }
 
     async fn purge_hidden(&self, before: Timestamp) -> Result<u64> {

@@ -98,8 +98,8 @@ subject! {
         /// # Errors
         /// `Unavailable` when it cannot be done now; nothing is lost.
         fn checkpoint(&self) -> ();
-        /// Deletes some of what removed accounts have left behind, and items whose time is over
-        /// `now`; true: there is more. Call it again then, at leisure.
+        /// Deletes some of what removed accounts have left behind, items whose time is over `now`,
+        /// and pictures of nobody; true: there is more. Call it again then, at leisure.
         ///
         /// # Errors
         /// `Unavailable`, `Uncertain`.

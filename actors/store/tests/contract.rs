@@ -15,6 +15,8 @@ mod arrivals;
 mod blocklist;
 #[path = "contract/claims.rs"]
 mod claims;
+#[path = "contract/colleagues.rs"]
+mod colleagues;
 #[path = "contract/invitations.rs"]
 mod invitations;
 #[path = "contract/lives.rs"]
@@ -29,6 +31,8 @@ mod nodes;
 mod preferences;
 #[path = "contract/push.rs"]
 mod push;
+#[path = "contract/renaming.rs"]
+mod renaming;
 #[path = "contract/replay.rs"]
 mod replay;
 #[path = "contract/room_list.rs"]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::derived::Derived;
 use super::{Change, Entry, EntryId, Person};
 use crate::jid::BareJid;
 
@@ -16,6 +17,8 @@ pub struct Book {
     entries: BTreeMap<EntryId, (u64, Arc<Entry>)>,
     /// Whose address this is; a primary one is before an alias.
     addresses: HashMap<BareJid, EntryId>,
+    /// What else follows from all of it.
+    pub(super) derived: Arc<Derived>,
 }
 
 impl Book {
@@ -31,6 +34,7 @@ impl Book {
             };
         }
         next.addresses = next.find_addresses();
+        next.derived = Arc::new(Derived::of(&next));
         next
     }
 

@@ -9,10 +9,12 @@ use klatsch_protocol::features::pubsub::node::{
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::time::Timestamp;
 
+use super::renaming::replace;
 use super::{Memory, State};
 use crate::error::{Result, StoreError};
 use crate::kept::Keeping;
 use crate::pubsub::{LIST_MAX, Nodes};
+use crate::renaming::renamed;
 
 /// A node with its items, in the order in which they were published.
 pub(super) struct Held {
@@ -73,6 +75,28 @@ impl Held {
             subscriptions: Vec::new(),
             ..self.node.clone()
         }
+    }
+
+    /// Somebody has got another address.
+    pub(super) fn rename(&mut self, from: &BareJid, to: &BareJid) {
+        let node = &mut self.node;
+        replace(&mut node.creator, from, to);
+        let affiliation = node.affiliations.remove(from);
+        let mut is_renamed = affiliation.is_some();
+        node.affiliations
+            .extend(affiliation.map(|it| (to.clone(), it)));
+        let subscriptions = &mut node.subscriptions;
+        if subscriptions.iter().any(|it| it.jid.bare_str() == from.as_str()) {
+            is_renamed = true;
+            subscriptions.retain(|it| it.jid.bare_str() != to.as_str());
+            for subscription in subscriptions.iter_mut() {
+                if let Some(jid) = renamed(&subscription.jid, from, to) {
+                    subscription.jid = jid;
+                }
+            }
+            subscriptions.sort_by(|one, other| one.jid.as_str().cmp(other.jid.as_str()));
+        }
+        node.version += u64::from(is_renamed);
     }
 
     fn place(&self, id: &str) -> Result<usize> {

@@ -8,6 +8,7 @@ use klatsch_protocol::features::muc::service::{RoomPage, RoomSummary};
 use klatsch_protocol::jid::BareJid;
 
 use super::log::Log;
+use super::renaming::replace;
 use super::{Memory, State};
 use crate::error::{Result, StoreError};
 use crate::log::COUNT_MAX;
@@ -90,6 +91,24 @@ impl State {
                 let next = record.affiliations.values_mut();
                 next.filter(|it| it.affiliation == Affiliation::Admin)
                     .for_each(|it| it.affiliation = Affiliation::Owner);
+            }
+        }
+    }
+
+    /// Somebody has got another address.
+    pub(super) fn rename_in_rooms(&mut self, from: &BareJid, to: &BareJid) {
+        for Held { record, .. } in self.rooms.values_mut() {
+            replace(&mut record.creator, from, to);
+            let standing = record.affiliations.remove(from);
+            let hats = record.hats.worn.remove(from);
+            if standing.is_none() && hats.is_none() {
+                continue;
+            }
+            record.version += 1;
+            let standing = standing.map(|it| (to.clone(), it));
+            record.affiliations.extend(standing);
+            if let Some(hats) = hats {
+                record.hats.worn.entry(to.clone()).or_default().extend(hats);
             }
         }
     }

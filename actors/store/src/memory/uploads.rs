@@ -39,6 +39,13 @@ impl Held {
         })
     }
 
+    /// Its account has got another address.
+    pub(super) fn rename_owner(&mut self, from: &BareJid, to: &BareJid) {
+        if self.owner.as_ref() == Some(from) {
+            self.owner = Some(to.clone());
+        }
+    }
+
     /// Its account is removed.
     pub(super) fn disown(&mut self, account: &BareJid) {
         if self.owner.as_ref() == Some(account) {

@@ -83,14 +83,14 @@ impl Accounts for Postgres {
             .bind(account.as_str())
             .fetch_all(&self.pool)
             .await?;
-        let Some((number, disabled, admin, ..)) = rows.first() else {
+        let Some((epoch, disabled, admin, ..)) = rows.first() else {
             return Ok(None);
         };
         let mut credentials = Credentials {
             scram: Vec::with_capacity(rows.len()),
             disabled: *disabled,
             admin: *admin,
-            epoch: unsigned(*number)?,
+            epoch: unsigned(*epoch)?,
         };
         for row in rows {
             credentials.scram.extend(key(row)?);
@@ -117,7 +117,7 @@ impl Accounts for Postgres {
         // Compared as a pair: the plan of a prepared statement, which knows no domain, might
         // otherwise go along the addresses of all domains.
         let rows: Vec<Row> = sqlx::query_as(
-            "SELECT jid, admin, disabled, created, id FROM account
+            "SELECT jid, admin, disabled, created, coalesce(epoch, id) FROM account
              WHERE (domain, jid) > ($1, $2) AND domain <= $1 AND removed IS NULL
              ORDER BY domain, jid LIMIT $3",
         )
@@ -126,8 +126,8 @@ impl Accounts for Postgres {
         .bind(i64::from(max.min(LIST_MAX)))
         .fetch_all(&self.pool)
         .await?;
-        let account = |(text, admin, disabled, created, number): Row| {
-            let (jid, epoch) = (bare(&text)?, unsigned(number)?);
+        let account = |(text, admin, disabled, created, epoch): Row| {
+            let (jid, epoch) = (bare(&text)?, unsigned(epoch)?);
             Ok(Account {
                 jid,
                 admin,
@@ -196,7 +196,7 @@ type CredentialsRow = (
 );
 
 const CREDENTIALS: &str = "
-    SELECT a.id, a.disabled, a.admin, s.hash, s.salt, s.iterations, s.stored_key, s.server_key
+    SELECT coalesce(a.epoch, a.id), a.disabled, a.admin, s.hash, s.salt, s.iterations, s.stored_key, s.server_key
     FROM account a LEFT JOIN scram s ON s.account = a.id
     WHERE a.jid = $1 AND a.removed IS NULL";
 

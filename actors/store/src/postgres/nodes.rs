@@ -2,7 +2,7 @@
 
 mod change;
 
-pub(super) use change::{forget_account, sweep, sweep_items};
+pub(super) use change::{count, forget_account, sweep, sweep_items};
 
 use std::collections::{BTreeMap, HashMap};
 

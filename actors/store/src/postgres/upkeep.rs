@@ -3,7 +3,7 @@
 use klatsch_protocol::time::Timestamp;
 use sqlx::Connection;
 
-use super::{Postgres, nodes, patiently, purge};
+use super::{Postgres, colleagues, nodes, patiently, purge};
 use crate::error::{Result, StoreError};
 use crate::store::Upkeep;
 
@@ -32,7 +32,10 @@ impl Upkeep for Postgres {
         let items = self
             .write(move |connection| Box::pin(nodes::sweep_items(connection, now)))
             .await?;
-        Ok(logs || nodes || items)
+        let photos = self
+            .write(move |connection| Box::pin(colleagues::sweep(connection, now)))
+            .await?;
+        Ok(logs || nodes || items || photos)
     }
 
     async fn purge_hidden(&self, before: Timestamp) -> Result<u64> {

@@ -70,14 +70,14 @@ impl Accounts for Sqlite {
             .bind(account.as_str())
             .fetch_all(&self.readers)
             .await?;
-        let Some((number, disabled, admin, ..)) = rows.first() else {
+        let Some((epoch, disabled, admin, ..)) = rows.first() else {
             return Ok(None);
         };
         let mut credentials = Credentials {
             scram: Vec::with_capacity(rows.len()),
             disabled: *disabled,
             admin: *admin,
-            epoch: unsigned(*number)?,
+            epoch: unsigned(*epoch)?,
         };
         for row in rows {
             credentials.scram.extend(key(row)?);
@@ -100,7 +100,7 @@ impl Accounts for Sqlite {
     ) -> Result<Vec<Account>> {
         type Row = (String, bool, bool, i64, i64);
         let rows: Vec<Row> = sqlx::query_as(
-            "SELECT jid, admin, disabled, created, id FROM account
+            "SELECT jid, admin, disabled, created, coalesce(epoch, id) FROM account
              WHERE domain = ? AND jid > ? AND removed IS NULL ORDER BY jid LIMIT ?",
         )
         .bind(domain)
@@ -108,8 +108,8 @@ impl Accounts for Sqlite {
         .bind(max.min(LIST_MAX))
         .fetch_all(&self.readers)
         .await?;
-        let account = |(text, admin, disabled, created, number): Row| {
-            let (jid, epoch) = (bare(&text)?, unsigned(number)?);
+        let account = |(text, admin, disabled, created, epoch): Row| {
+            let (jid, epoch) = (bare(&text)?, unsigned(epoch)?);
             Ok(Account {
                 jid,
                 admin,
@@ -179,7 +179,7 @@ type CredentialsRow = (
 );
 
 pub(super) const CREDENTIALS: &str = "
-    SELECT a.id, a.disabled, a.admin, s.hash, s.salt, s.iterations, s.stored_key, s.server_key
+    SELECT coalesce(a.epoch, a.id), a.disabled, a.admin, s.hash, s.salt, s.iterations, s.stored_key, s.server_key
     FROM account a LEFT JOIN scram s ON s.account = a.id
     WHERE a.jid = ? AND a.removed IS NULL";
 

@@ -149,7 +149,7 @@ async fn remove(
     Ok(())
 }
 
-async fn forget_removed(connection: &mut SqliteConnection, number: i64) -> Result<()> {
+pub(super) async fn forget_removed(connection: &mut SqliteConnection, number: i64) -> Result<()> {
     sqlx::query(
         "DELETE FROM roster_removed WHERE account = ?1 AND jid IN
             (SELECT jid FROM roster_removed WHERE account = ?1

@@ -28,6 +28,8 @@ pub fn seen(of: &BareJid, showing: &[BareJid], facts: &Facts<'_>) -> Option<Seen
     let item = facts.data.roster.items.get(of);
     let is_seen = item.is_some_and(|item| item.subscription.sees()) && showing.contains(of);
     let is_own = of == facts.account;
+    // Row R14: whoever has become a stranger is one, whatever the rosters say.
+    let is_seen = is_seen && !facts.is_apart(of.as_jid());
     if !is_own && (!is_seen || blocking::is_blocked(&Jid::from(of.clone()), facts)) {
         return None;
     }
@@ -42,7 +44,8 @@ pub fn seen(of: &BareJid, showing: &[BareJid], facts: &Facts<'_>) -> Option<Seen
 pub fn knows(of: &BareJid, showing: &[BareJid], facts: &Facts<'_>) -> bool {
     let item = facts.data.roster.items.get(of);
     let has = item.is_some_and(|item| item.subscription.sees() || item.subscription.shows());
-    of == facts.account || has || showing.contains(of)
+    let is_near = !facts.is_apart(of.as_jid());
+    of == facts.account || (is_near && (has || showing.contains(of)))
 }
 
 fn summary(view: &AccountView, is_shown: impl Fn(&Jid) -> bool) -> Seen {

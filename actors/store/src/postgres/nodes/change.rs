@@ -270,7 +270,7 @@ async fn publish(
 }
 
 /// What the node holds now.
-async fn count(connection: &mut PgConnection, node: i64) -> Result<()> {
+pub(in crate::postgres) async fn count(connection: &mut PgConnection, node: i64) -> Result<()> {
     sqlx::query(
         "UPDATE pubsub_node SET
             items = (SELECT count(*) FROM pubsub_item WHERE node = $1),

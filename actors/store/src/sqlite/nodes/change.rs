@@ -254,7 +254,7 @@ async fn publish(
 }
 
 /// What the node holds now.
-async fn count(connection: &mut SqliteConnection, node: i64) -> Result<()> {
+pub(in crate::sqlite) async fn count(connection: &mut SqliteConnection, node: i64) -> Result<()> {
     sqlx::query(
         "UPDATE pubsub_node SET
             items = (SELECT count(*) FROM pubsub_item WHERE node = ?1),
