@@ -81,6 +81,14 @@ async fn claim_or_press(sessions: &Sessions, claim: &Claim) -> Result<Claimed, S
         if let Some(actor) = put_away(sessions, &account, &claim.previd).await {
             return Ok(Claimed::Here(actor));
         }
+        if let Some(actor) = sessions
+            .ask_again(NodeId(claim.node), &account, &claim.previd)
+            .await
+        {
+            // It is not to be answered any more.
+            patiently(world.store.answer_claim(&claim.previd, world.now())).await?;
+            return Ok(Claimed::Here(actor));
+        }
     }
     if patiently(world.store.press_claim(&claim.previd)).await? {
         return Ok(Claimed::Unanswered);

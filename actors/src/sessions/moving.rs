@@ -139,6 +139,20 @@ impl Sessions {
         }
     }
 
+    /// Asks a node for a session that was not heard when it was asked for it first, if it is now.
+    pub(crate) async fn ask_again(
+        &self,
+        node: NodeId,
+        account: &BareJid,
+        previd: &str,
+    ) -> Option<ActorRef<SessionMsg>> {
+        let peers = self.world.directory.peers()?;
+        let members = peers.members();
+        members.member(node).filter(|it| it.state == State::Up)?;
+        let waiting = self.ask_node(peers, node, account, previd).await??;
+        self.begin_taken(waiting).await
+    }
+
     /// Asks a node for a session; nothing: it does not answer.
     async fn ask_node(
         &self,
