@@ -10,6 +10,7 @@ pub mod check;
 pub mod cluster;
 mod components;
 mod contacts;
+mod documents;
 mod ini;
 pub(crate) mod kolab;
 mod ldap;
@@ -32,6 +33,7 @@ pub use channels::Channels;
 pub use cluster::Cluster;
 pub use components::Components;
 pub use contacts::Contacts;
+pub use documents::Documents;
 pub use kolab::Kolab;
 pub use ldap::Ldap;
 pub use limits::Limits;
@@ -96,6 +98,8 @@ settings! {
         calls: Calls;
         /// JSON channels for integrators.
         channels: Channels;
+        /// Documents of offices.
+        documents: Documents;
         /// STUN and TURN built in.
         turn: Turn;
         /// Programs that serve hosts of their own.
