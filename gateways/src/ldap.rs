@@ -7,8 +7,8 @@
 //!
 //! The messages are those of `ldap3_proto`. The client library `ldap3` was not taken: it panics
 //! at answers it does not expect, has no limit for what it reads, and nests as deep as it is told
-//! to; a directory's entries are written by many people. Leaves out SASL binds, `ldapi://`, and
-//! changes of any kind.
+//! to; a directory's entries are written by many people. Leaves out SASL binds (EXTERNAL over a
+//! Unix socket, too), and changes of any kind.
 
 mod address;
 mod breaker;
@@ -18,6 +18,7 @@ pub mod dn;
 mod domains;
 pub mod filter;
 mod paged;
+mod password;
 mod person;
 #[cfg(test)]
 pub(crate) mod testkit;
@@ -40,8 +41,8 @@ use tokio::time::timeout;
 
 pub use address::{LdapServer, NoServer};
 pub use domains::{DomainSearch, Organisation};
-pub(crate) use person::account_of;
 pub(crate) use paged::{Reading, Scope};
+pub(crate) use person::account_of;
 pub use person::{NoPerson, Person};
 
 use crate::tls::trust::{self, TrustError};
@@ -299,6 +300,7 @@ impl Directory {
         let mail = &self.settings.mail_attribute;
         let mut attrs = vec![mail.clone()];
         attrs.extend(person::ATTRIBUTES.map(str::to_owned));
+        attrs.extend(password::ATTRIBUTES.map(str::to_owned));
         let request = LdapSearchRequest {
             base: base.dn.clone(),
             scope: LdapSearchScope::Subtree,

@@ -11,6 +11,7 @@ pub mod cluster;
 mod components;
 mod contacts;
 mod directory;
+mod documents;
 mod ini;
 pub(crate) mod kolab;
 mod ldap;
@@ -34,6 +35,7 @@ pub use cluster::Cluster;
 pub use components::Components;
 pub use contacts::Contacts;
 pub use directory::Directory;
+pub use documents::Documents;
 pub use kolab::Kolab;
 pub use ldap::Ldap;
 pub use limits::Limits;
@@ -103,6 +105,8 @@ settings! {
         calls: Calls;
         /// JSON channels for integrators.
         channels: Channels;
+        /// Documents of offices.
+        documents: Documents;
         /// STUN and TURN built in.
         turn: Turn;
         /// Programs that serve hosts of their own.

@@ -17,7 +17,7 @@ use ldap3_proto::proto::{
 };
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio_rustls::TlsConnector;
 use tokio_util::codec::Framed;
 
@@ -25,7 +25,6 @@ use super::{LdapError, LdapServer};
 
 /// RFC 4511 §4.14.
 const START_TLS: &str = "1.3.6.1.4.1.1466.20037";
-
 
 /// What a search asks for fits by far.
 const ENTRIES_MAX: usize = 1000;
@@ -79,10 +78,20 @@ pub(super) struct Page {
 impl Way {
     /// Connects, with TLS unless the server is on this machine (row L05).
     pub(super) async fn open(&self, server: &LdapServer) -> Result<Connection, LdapError> {
-        let (tcp, address) = connect(server).await?;
-        if server.has_tls {
-            let wire = self.shake_hands(server, tcp).await?;
-            return Ok(self.over(wire));
+        let (host, port, has_tls) = match server {
+            LdapServer::Host {
+                host,
+                port,
+                has_tls,
+            } => (host, *port, *has_tls),
+            // Nobody else reads along, and there is no name for a certificate to have.
+            LdapServer::Socket(path) => {
+                return Ok(self.over(Box::new(UnixStream::connect(path).await?)));
+            }
+        };
+        let (tcp, address) = connect(host, port).await?;
+        if has_tls {
+            return Ok(self.over(self.shake_hands(host, tcp).await?));
         }
         // The address that was connected to counts, not the name.
         if address.ip().is_loopback() && !self.starttls {
@@ -95,7 +104,7 @@ impl Way {
         if !parts.read_buf.is_empty() {
             return Err(LdapError::Nonsense("bytes behind its answer to StartTLS"));
         }
-        let wire = self.shake_hands(server, parts.io).await?;
+        let wire = self.shake_hands(host, parts.io).await?;
         Ok(self.over(wire))
     }
 
@@ -109,17 +118,17 @@ impl Way {
 
     async fn shake_hands(
         &self,
-        server: &LdapServer,
+        host: &str,
         wire: impl Wire + 'static,
     ) -> Result<Box<dyn Wire>, LdapError> {
-        let name = ServerName::try_from(server.host.clone())
+        let name = ServerName::try_from(host.to_owned())
             .map_err(|_| LdapError::Nonsense("its name cannot stand in a certificate"))?;
         Ok(Box::new(self.tls.connect(name, wire).await?))
     }
 }
 
-async fn connect(server: &LdapServer) -> Result<(TcpStream, SocketAddr), LdapError> {
-    let found = lookup_host((server.host.as_str(), server.port)).await?;
+async fn connect(host: &str, port: u16) -> Result<(TcpStream, SocketAddr), LdapError> {
+    let found = lookup_host((host, port)).await?;
     let mut failure = io::Error::new(io::ErrorKind::NotFound, "its name has no address");
     for address in found.take(ADDRESSES_MAX) {
         match TcpStream::connect(address).await {
@@ -225,11 +234,7 @@ impl Connection {
         Ok(self.ask_with(op, Vec::new()).await?.op)
     }
 
-    async fn ask_with(
-        &mut self,
-        op: LdapOp,
-        ctrl: Vec<LdapControl>,
-    ) -> Result<LdapMsg, LdapError> {
+    async fn ask_with(&mut self, op: LdapOp, ctrl: Vec<LdapControl>) -> Result<LdapMsg, LdapError> {
         self.last_id = self.last_id.checked_add(1).unwrap_or(1);
         let message = LdapMsg {
             msgid: self.last_id,
