@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use klatsch_protocol::features::muc::effect::Occupancy;
 use klatsch_protocol::jid::BareJid;
-use klatsch_protocol::stanza::{Stanza, StanzaError};
+use klatsch_protocol::ns;
+use klatsch_protocol::stanza::{ErrorKind, Stanza, StanzaError};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -20,6 +21,9 @@ const ATTEMPTS: u8 = 4;
 
 /// A room that was put away or failed is asked again after this.
 const PAUSE: Duration = Duration::from_millis(20);
+
+/// A store that refuses is asked again after this what nobody knows.
+const UNTIL_KNOWN: Duration = Duration::from_secs(1);
 
 /// A commit has its end within 30 s, known or not; nothing else takes as long.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -119,7 +123,8 @@ impl Asked {
     }
 }
 
-/// Asks a room, where it lives, until it is settled.
+/// Asks a room, where it lives, until it is settled. A node whose answer is lost may have kept what
+/// it was asked: then a refusal for now is none, and the room is asked until it knows (D5).
 async fn settle(
     world: &World,
     room: &BareJid,
@@ -127,18 +132,26 @@ async fn settle(
     hand: impl Fn(oneshot::Sender<Settled>),
 ) -> Settled {
     let deadline = Instant::now() + PATIENCE;
-    let mut failures = 0;
+    let (mut failures, mut may_be_kept) = (0, false);
     while Instant::now() < deadline {
         let there = world.directory.peers();
         let there = there.and_then(|peers| Some((peers, peers.home(room)?)));
         let settled = match there {
-            Some((peers, node)) => settled(peers.ask(node, question(), PATIENCE).await),
+            Some((peers, node)) => {
+                let reply = peers.ask(node, question(), PATIENCE).await;
+                may_be_kept |= reply.is_none();
+                settled(reply)
+            }
             None => {
                 failures += 1;
                 settle_here(&hand).await
             }
         };
         match settled {
+            Some(settled) if may_be_kept && is_for_now(&settled) => {
+                failures = 0;
+                sleep(UNTIL_KNOWN).await;
+            }
             Some(settled) => return settled,
             None if failures >= ATTEMPTS => {
                 tracing::error!(%room, "a room ends each time it is asked this");
@@ -148,6 +161,18 @@ async fn settle(
         }
     }
     Settled::Uncertain
+}
+
+/// Whether it is a refusal that may be none a little later.
+fn is_for_now(settled: &Settled) -> bool {
+    match settled {
+        Settled::Refused(error) => error.kind == ErrorKind::Wait,
+        Settled::Replied(reply) => {
+            let error = reply.payloads().element("error", ns::CLIENT);
+            error.is_some_and(|it| it.get("type") == Some("wait"))
+        }
+        Settled::Done | Settled::Uncertain => false,
+    }
 }
 
 /// Asks a room here once; nothing: it has ended meanwhile.

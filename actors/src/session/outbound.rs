@@ -1,7 +1,10 @@
 //! What the client gets: mail, entries of its account's log, acknowledgements.
 
+use std::sync::Arc;
+
 use klatsch_protocol::archive::{Direction, Entry};
 use klatsch_protocol::effect::{Effect, HoldKey};
+use klatsch_protocol::facts::{Resource, Views};
 use klatsch_protocol::features::presence::wish::Wish;
 use klatsch_protocol::features::{avatar, csi, muc, presence};
 use klatsch_protocol::jid::BareJid;
@@ -347,8 +350,13 @@ impl Live {
         self.deliver_entry(&committed, share);
     }
 
-    /// The session alone knows in which rooms it is: what goes to occupants of these.
+    /// The session alone knows in which rooms it is: what goes to occupants of these. And what it
+    /// shows, before others see it where it has just come to.
     fn share_for_me(&self, committed: &Committed, share: Share) -> Share {
+        let share = match share {
+            Share::Nothing => self.share_of_unseen(committed),
+            share => share,
+        };
         let Committed {
             message, direction, ..
         } = committed;
@@ -358,6 +366,27 @@ impl Live {
             .world
             .facts(&self.cell.jid, &data, Some(&self.session.facts));
         muc::share_of_private(message, *direction, is_inside, &facts).unwrap_or(share)
+    }
+
+    /// What a session gets that is not seen yet as what it is.
+    fn share_of_unseen(&self, committed: &Committed) -> Share {
+        let facts = &self.session.facts;
+        let view = self.world.directory.view(&self.cell.jid);
+        let seen = view.resource(&facts.jid);
+        let is_seen = seen.is_some_and(|it| it.presence.is_some());
+        let (Some(presence), false) = (&facts.presence, is_seen) else {
+            return Share::Nothing;
+        };
+        let me = Resource {
+            jid: facts.jid.clone(),
+            priority: presence.priority(),
+            presence: Some(Arc::new((**presence).clone())),
+            carbons: facts.carbons,
+            roster_interest: facts.roster_interest,
+            blocklist_interest: facts.blocklist_interest,
+            is_away: false,
+        };
+        routing::share(&committed.message, committed.direction, &me, &view)
     }
 
     fn deliver_entry(&mut self, committed: &Committed, share: Share) {
