@@ -8,7 +8,6 @@ use super::settings::settings;
 use crate::error::Error;
 use klatsch_gateways::api::wopi::DocumentHosts;
 use klatsch_protocol::jid::BareJid;
-use serde::{Deserialize, Serialize};
 
 settings! {
     /// Documents whose hosts say by WOPI who may open them: whoever may belongs to the document's room.
