@@ -143,6 +143,10 @@ async fn create(
     password: Secret,
     is_admin: bool,
 ) -> Result<(), AccountError> {
+    if world.directory.book().owner(account).is_some() {
+        // An alias of somebody: what is sent there is theirs, and stays theirs.
+        return Err(AccountError::Exists);
+    }
     let credentials = credentials(world, password).await?;
     let now = world.now();
     patiently(

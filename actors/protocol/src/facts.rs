@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::colleagues::Book;
 use crate::features::blocking::Blocklist;
 use crate::features::presence::wish::Wish;
 use crate::features::roster::Roster;
@@ -216,4 +217,10 @@ pub trait Views {
     fn view(&self, account: &BareJid) -> Arc<AccountView>;
     /// What software with this hash can do, if that is known (XEP-0115).
     fn capabilities(&self, key: &caps::Key) -> Option<Arc<caps::Capabilities>>;
+    /// The people and groups of the organisation.
+    fn book(&self) -> Arc<Book>;
+    /// Tells whether an account has a session anywhere.
+    fn is_there(&self, account: &BareJid) -> bool {
+        !self.view(account).resources.is_empty()
+    }
 }

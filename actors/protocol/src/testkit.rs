@@ -11,6 +11,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::colleagues::{self, Book};
 use crate::effect::{Change, Effect, Flag, Interest};
 use crate::facts::{AccountData, AccountView, Facts, Host, Resource, SessionFacts, Views};
 use crate::features::blocking::BlocklistChange;
@@ -41,6 +42,7 @@ pub(crate) struct Given {
 pub(crate) struct Online(
     BTreeMap<BareJid, AccountView>,
     BTreeMap<Box<str>, Arc<caps::Capabilities>>,
+    Arc<Book>,
 );
 
 impl Views for Online {
@@ -50,6 +52,10 @@ impl Views for Online {
 
     fn capabilities(&self, key: &caps::Key) -> Option<Arc<caps::Capabilities>> {
         self.1.get(&key.ver).cloned()
+    }
+
+    fn book(&self) -> Arc<Book> {
+        self.2.clone()
     }
 }
 
@@ -148,6 +154,21 @@ impl Given {
         self.data.roster.version = self.data.roster.version.max(item.version);
         self.data.roster.items.insert(item.jid.clone(), item);
         self
+    }
+
+    /// A group of the directory: its name, and who is in it by localpart.
+    pub(crate) fn group(mut self, name: &str, members: &[&str]) -> Self {
+        use colleagues::testkit::{group, person, put};
+        let people = members.iter().map(|name| put(name, person(name)));
+        let changes = people.chain([put(name, group(name, members))]).collect();
+        let book = &self.online.2;
+        self.online.2 = Arc::new(book.after(book.version + 1, changes));
+        self
+    }
+
+    /// What the directory shows the account, in a number.
+    pub(crate) fn digest(&self) -> u64 {
+        self.online.2.digest(&self.account)
     }
 
     /// What software with this hash can do is known.
