@@ -121,6 +121,7 @@ pub(crate) async fn admit(world: &Arc<World>, account: &BareJid) -> Result<bool,
         Ok(()) => {
             tracing::info!(jid = %account, "account made at its first login");
             notices::welcome(world, account).await;
+            Box::pin(rooms::groups::greet_or_warn(world, account)).await;
             Ok(true)
         }
         // By another connection of the same person, just now.
@@ -143,7 +144,12 @@ async fn create(
     password: Secret,
     is_admin: bool,
 ) -> Result<(), AccountError> {
-    if world.directory.book().owner(account).is_some() {
+    let book = world.directory.book();
+    if book.is_group(account.as_str()) {
+        // It owns the group's room.
+        return Err(StoreError::Conflict.into());
+    }
+    if book.owner(account).is_some() {
         // An alias of somebody: what is sent there is theirs, and stays theirs.
         return Err(AccountError::Exists);
     }

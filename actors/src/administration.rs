@@ -7,7 +7,7 @@ use klatsch_protocol::features::admin::{Census, Group, Person};
 use klatsch_protocol::features::last_activity;
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::stanza::Message;
-use klatsch_store::{Account, StoreError};
+use klatsch_store::{Account, Credentials, StoreError};
 
 use crate::mail::{Address, Mail};
 use crate::router::patiently;
@@ -26,8 +26,16 @@ const PAGE: u32 = 500;
 /// Whether an account may administer its domain now.
 pub(crate) async fn is_admin(world: &World, account: &BareJid) -> Result<Answer, StoreError> {
     let credentials = patiently(world.store.credentials(account)).await?;
-    let is_admin = credentials.is_some_and(|it| it.admin && !it.disabled);
-    Ok(Answer::IsAdmin(is_admin))
+    let is_admin = |it: Credentials| !it.disabled && (it.admin || has_role(world, account));
+    Ok(Answer::IsAdmin(credentials.is_some_and(is_admin)))
+}
+
+/// The directory says that the holder of this account administrates: for as long as it says so, and
+/// beside whom an operator has made an administrator. Row R13: it is the whole address that counts,
+/// and no alias.
+pub(crate) fn has_role(world: &World, account: &BareJid) -> bool {
+    let book = world.directory.book();
+    book.holder(account).is_some_and(|person| person.is_admin)
 }
 
 /// Counts accounts, and names some.

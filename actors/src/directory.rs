@@ -173,7 +173,12 @@ impl Directory {
         }
     }
 
-    /// The people and groups of the organisation, for whoever wants to hear of every new book.
+    /// The people and groups of the organisation, as this node knows them.
+    pub fn book(&self) -> Arc<Book> {
+        self.book.borrow().clone()
+    }
+
+    /// The same, for whoever wants to hear of every new one.
     pub fn books(&self) -> watch::Receiver<Arc<Book>> {
         self.book.subscribe()
     }
@@ -637,7 +642,7 @@ impl Views for Directory {
     }
 
     fn book(&self) -> Arc<Book> {
-        self.book.borrow().clone()
+        Self::book(self)
     }
 
     fn is_there(&self, account: &BareJid) -> bool {

@@ -51,6 +51,11 @@ pub(crate) async fn register(world: &Arc<World>, new: NewAccount) -> Result<(), 
         password,
         token,
     } = new;
+    // Row R13: whoever the directory knows logs in by it; nobody else takes their place.
+    let book = world.directory.book();
+    if book.person(&account).is_some() || book.is_group(account.as_str()) {
+        return Err(AccountError::Exists);
+    }
     let hash = token.map(|token| hash_of(token.expose()));
     let credentials = credentials(world, password).await?;
     let now = world.now();

@@ -22,12 +22,13 @@ use crate::colleagues::{self, Colleagues};
 use crate::comparison::{self, tell_tails};
 use crate::derivation::Derivations;
 use crate::directory::{Directory, Wire};
+use crate::faces;
 use crate::moving;
 use crate::peers::{Inbox, Others, Peers};
 use crate::push::{self, Push};
 use crate::replica::Replica;
 use crate::room::left_behind;
-use crate::rooms::Rooms;
+use crate::rooms::{Rooms, groups};
 use crate::session::SessionMsg;
 use crate::sessions::Sessions;
 use crate::slot::Slot;
@@ -138,6 +139,8 @@ impl Node {
             tokio::spawn(moving::run(world.clone())),
             tokio::spawn(left_behind::run(world.clone())),
             tokio::spawn(colleagues::run(world.clone())),
+            tokio::spawn(faces::run(world.clone())),
+            tokio::spawn(groups::run(world.clone())),
         ];
         let sessions = Sessions::new(world.clone());
         if let Err(error) = sessions.take_up().await {

@@ -2,6 +2,7 @@
 //! those that are at hand; rooms that come with something else are made in [`found`].
 
 pub mod found;
+pub(crate) mod groups;
 
 use std::sync::Arc;
 

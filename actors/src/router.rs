@@ -22,13 +22,15 @@ use klatsch_protocol::features::upload::SlotRequest;
 use klatsch_protocol::jid::{BareJid, FullJid, Jid};
 use klatsch_protocol::pipeline;
 use klatsch_protocol::routing::{self, Routed};
-use klatsch_protocol::stanza::{Presence, PresenceKind, Stanza, StanzaError};
+use klatsch_protocol::stanza::{IqKind, Presence, PresenceKind, Stanza, StanzaError};
+use klatsch_protocol::tenancy;
 use klatsch_store::{Reserved, StoreError};
 use tokio::time::{Instant, timeout};
 
 use crate::accounts::AccountCell;
 use crate::administration;
 use crate::directory::Forwarded;
+use crate::faces;
 use crate::invitations;
 use crate::mail::{Address, Mail};
 use crate::metrics;
@@ -63,7 +65,12 @@ pub fn route(world: &World, stanza: &Stanza) -> Way {
     let Some(to) = stanza.to() else {
         return Way::Done;
     };
-    if let Some(owner) = world.directory.book().readdressed(to) {
+    let book = world.directory.book();
+    // Row R14: to each other, organisations are servers that do not exist.
+    if tenancy::keeps_back(stanza, &world.host, &book) {
+        return Way::Refused(StanzaError::remote_server_not_found());
+    }
+    if let Some(owner) = book.readdressed(to) {
         return route_to_owner(world, stanza, owner);
     }
     if let Some((service, _)) = world.host.service(to.domain()) {
@@ -106,11 +113,15 @@ pub fn route(world: &World, stanza: &Stanza) -> Way {
 /// A stanza to an alias goes to whose alias it is. What the server answers for an account keeps the
 /// address it came with, so that the answer is from the one that was asked.
 fn route_to_owner(world: &World, stanza: &Stanza, owner: Jid) -> Way {
-    if matches!(stanza, Stanza::Iq(_)) && owner.resource().is_none() {
-        return Way::Account(owner.bare());
-    }
+    let (account, is_bare) = (owner.bare(), owner.resource().is_none());
     let mut stanza = stanza.clone();
     stanza.head_mut().to = Some(owner);
+    if tenancy::keeps_back(&stanza, &world.host, &world.directory.book()) {
+        return Way::Refused(StanzaError::remote_server_not_found());
+    }
+    if matches!(stanza, Stanza::Iq(_)) && is_bare {
+        return Way::Account(account);
+    }
     // An owner is no alias, so that this ends.
     route(world, &stanza)
 }
@@ -146,12 +157,14 @@ fn route_to_host(stanza: &Stanza) -> Way {
 fn route_to_service(service: Service, to: &Jid) -> Way {
     match service {
         Service::Rooms => Way::Room,
-        Service::Pubsub | Service::Upload | Service::Push
+        Service::Pubsub | Service::Upload | Service::Push | Service::People
             if to.localpart().is_some() || to.resource().is_some() =>
         {
             Way::Refused(StanzaError::service_unavailable())
         }
-        Service::Pubsub | Service::Upload | Service::Push => Way::Service(service, to.bare()),
+        Service::Pubsub | Service::Upload | Service::Push | Service::People => {
+            Way::Service(service, to.bare())
+        }
     }
 }
 
@@ -216,7 +229,7 @@ pub async fn decide_for_account(world: &Arc<World>, account: &BareJid, stanza: &
             Ok(()) => return,
             Err(StoreError::Conflict) => {}
             Err(StoreError::NoSuchAccount) => {
-                for reply in answers_for_nobody(world, account, stanza) {
+                for reply in answers_for_nobody(world, account, stanza).await {
                     boxed_route(world, reply, depth + 1).await;
                 }
                 return;
@@ -237,8 +250,9 @@ pub async fn decide_for_account(world: &Arc<World>, account: &BareJid, stanza: &
 }
 
 /// What is said for an account that does not exist: the word for word answers of one that the
-/// asker is a stranger to, so that nobody learns which names are taken (row A11).
-fn answers_for_nobody(world: &World, account: &BareJid, stanza: &Stanza) -> Vec<Stanza> {
+/// asker is a stranger to, so that nobody learns which names are taken (row A11). Of people in the
+/// directory who have never been here it is said what the directory shows.
+async fn answers_for_nobody(world: &World, account: &BareJid, stanza: &Stanza) -> Vec<Stanza> {
     let is_question = match stanza {
         Stanza::Presence(presence) => presence.kind == PresenceKind::Probe,
         Stanza::Iq(_) => true,
@@ -249,8 +263,8 @@ fn answers_for_nobody(world: &World, account: &BareJid, stanza: &Stanza) -> Vec<
         return Vec::new();
     }
     let strangers = AccountData::default();
-    let facts = world.facts(account, &strangers, None);
-    let mut effects: VecDeque<Effect> = pipeline::decide_account(stanza, &facts).into();
+    let decided = pipeline::decide_account(stanza, &world.facts(account, &strangers, None));
+    let mut effects: VecDeque<Effect> = decided.into();
     let mut replies = Vec::new();
     while let Some(effect) = effects.pop_front() {
         match effect {
@@ -258,13 +272,35 @@ fn answers_for_nobody(world: &World, account: &BareJid, stanza: &Stanza) -> Vec<
             // An account that is not there has what one has that has nothing.
             Effect::Load(query, go_on) => {
                 if let Some(nothing) = query.nothing() {
-                    effects.extend(go_on(stanza, nothing, &facts));
+                    let answer = shown_for_nobody(world, account, &query, nothing).await;
+                    let facts = world.facts(account, &strangers, None);
+                    effects.extend(go_on(stanza, answer, &facts));
                 }
             }
             _ => {}
         }
     }
     replies
+}
+
+async fn shown_for_nobody(
+    world: &World,
+    account: &BareJid,
+    query: &Query,
+    mut nothing: Answer,
+) -> Answer {
+    let (ask, found) = match (query, &mut nothing) {
+        (Query::Shown(_, ask), Answer::Pubsub(found)) => (ask, Some(&mut **found)),
+        (Query::KeptAndShown(_, ask), Answer::Kept(kept)) => (ask, kept.found.as_mut()),
+        _ => return nothing,
+    };
+    let Some(found) = found else {
+        return nothing;
+    };
+    match patiently(faces::add(world, None, account, ask, found)).await {
+        Ok(()) => nothing,
+        Err(error) => Answer::Failed(refusal_of(&error)),
+    }
 }
 
 /// Answers for a service of a domain, on whichever node the sender is: what it changes goes
@@ -276,6 +312,12 @@ pub async fn decide_for_service(
     stanza: &Stanza,
     depth: u8,
 ) {
+    if let Some(error) = refuse_search(world, service, stanza) {
+        if let Some(reply) = stanza.error_reply(&error) {
+            boxed_route(world, reply, depth + 1).await;
+        }
+        return;
+    }
     for _ in 0..STALE_MAX {
         match decide_service_once(world, service, host, stanza, depth).await {
             Ok(()) => return,
@@ -289,6 +331,17 @@ pub async fn decide_for_service(
     if let Some(reply) = stanza.error_reply(&StanzaError::resource_constraint()) {
         boxed_route(world, reply, depth + 1).await;
     }
+}
+
+/// Row C08: who looks for people reads a directory, and is counted like who searches archives.
+fn refuse_search(world: &World, service: Service, stanza: &Stanza) -> Option<StanzaError> {
+    let is_search = matches!(stanza, Stanza::Iq(iq) if iq.kind == IqKind::Set);
+    if service != Service::People || !is_search {
+        return None;
+    }
+    let asker = stanza.from()?.bare();
+    let settings = world.settings.searches;
+    world.searches.take(&asker, settings, Instant::now()).err()
 }
 
 async fn decide_service_once(
@@ -325,7 +378,7 @@ async fn decide_service_once(
 /// Asks the store for a service.
 async fn ask_for_service(world: &World, host: &BareJid, query: &Query) -> Answer {
     match query {
-        Query::Pubsub(of, nodes) => {
+        Query::Pubsub(of, nodes) | Query::Shown(of, nodes) => {
             answer_of(patiently(ask_nodes(world, of, host.as_jid(), nodes)).await)
         }
         Query::Slot(request) => reserve_upload(world, request).await,
@@ -451,6 +504,15 @@ pub async fn ask(world: &World, cell: &AccountCell, asker: &Jid, query: &Query) 
         Query::Pubsub(of, nodes) => patiently(ask_nodes(world, of, asker, nodes))
             .await
             .map(|found| Answer::Pubsub(Box::new(found))),
+        Query::Shown(of, nodes) => patiently(ask_shown(world, cell, of, asker, nodes))
+            .await
+            .map(|found| Answer::Pubsub(Box::new(found))),
+        Query::KeptAndShown(name, nodes) => {
+            let asking = ask_kept_and_shown(world, cell, asker, name, nodes);
+            patiently(asking)
+                .await
+                .map(|kept| Answer::Kept(Box::new(kept)))
+        }
         Query::Kept(name, nodes) => patiently(ask_kept(world, cell, asker, name, nodes.as_deref()))
             .await
             .map(|kept| Answer::Kept(Box::new(kept))),
@@ -524,6 +586,31 @@ async fn add_groups(world: &World, asker: &Jid, last: &mut LastItem) -> Result<(
     let facts = world.facts(&last.service, &data, None);
     last.groups = facts.groups_of(&asker.bare());
     Ok(())
+}
+
+/// Asks about nodes for who reads them.
+async fn ask_shown(
+    world: &World,
+    cell: &AccountCell,
+    of: &BareJid,
+    asker: &Jid,
+    ask: &Ask,
+) -> Result<Found, StoreError> {
+    let mut found = ask_nodes(world, of, asker, ask).await?;
+    faces::add(world, Some(cell), of, ask, &mut found).await?;
+    Ok(found)
+}
+
+async fn ask_kept_and_shown(
+    world: &World,
+    cell: &AccountCell,
+    asker: &Jid,
+    name: &str,
+    nodes: &Ask,
+) -> Result<Kept, StoreError> {
+    let mut kept = world.store.kept(&cell.jid, name).await?;
+    kept.found = Some(ask_shown(world, cell, &cell.jid, asker, nodes).await?);
+    Ok(kept)
 }
 
 async fn ask_kept(

@@ -22,6 +22,28 @@ use crate::peers::Peers;
 use crate::presence_shard::shard_of;
 use crate::world::now;
 
+/// What topics of apps begin with; in front of it stands whose they are, if they are not
+/// everybody's.
+const APP: &str = "app:";
+
+/// By what a topic is known here: topics of organisations that are kept apart are not the same
+/// topic (row R14).
+#[must_use]
+pub fn key(organisation: Option<&str>, topic: &str) -> String {
+    match organisation {
+        Some(organisation) => format!("{organisation}\n{topic}"),
+        None => topic.to_owned(),
+    }
+}
+
+/// What the clients on a topic call it.
+fn name_of(key: &str) -> &str {
+    match key.split_once('\n') {
+        Some((_, topic)) if !key.starts_with(APP) => topic,
+        _ => key,
+    }
+}
+
 /// Topics are looked up under so many locks.
 const SHELVES: usize = 64;
 
@@ -148,7 +170,7 @@ impl Topics {
             self.count.fetch_add(1, Ordering::Relaxed);
         }
         let state = wish.shown.is_some().then(|| known.crowd.state());
-        subscriber.entered(topic, state);
+        subscriber.entered(name_of(topic), state);
         let seat = Seat {
             subscriber,
             sees: wish.shown.is_some(),
@@ -240,7 +262,7 @@ impl Topics {
         let hears = |(id, seat): &(&SubscriberId, &Seat)| seat.hears_itself || Some(**id) != from;
         let mut count = 0;
         for (_, seat) in known.seats.iter().filter(hears) {
-            seat.subscriber.said(topic, frame);
+            seat.subscriber.said(name_of(topic), frame);
             count += 1;
         }
         metrics::topic_deliveries(count);
@@ -264,7 +286,7 @@ impl Topic {
     fn new(topic: &str) -> Self {
         Self {
             seats: BTreeMap::new(),
-            crowd: Crowd::new(topic),
+            crowd: Crowd::new(name_of(topic)),
             present: HashMap::new(),
         }
     }
@@ -316,7 +338,7 @@ impl Topic {
         };
         let Some(news) = news else { return };
         for seat in self.seats.values().filter(|seat| seat.sees) {
-            seat.subscriber.said(topic, &news);
+            seat.subscriber.said(name_of(topic), &news);
         }
     }
 }

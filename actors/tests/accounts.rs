@@ -7,15 +7,19 @@ mod common;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use common::people::{group, person};
 use common::{ALICE, BOB, Client, Scene, bare};
+use klatsch_actors::account_change::AccountError;
 use klatsch_actors::directory::Wire;
 use klatsch_actors::session::{Pressure, Sink};
 use klatsch_actors::sessions::random_id;
 use klatsch_actors::world::random;
 use klatsch_protocol::account::{AccountAct, AccountChange};
+use klatsch_protocol::colleagues::Person;
 use klatsch_protocol::features::invitation;
 use klatsch_protocol::sasl::Secret;
 use klatsch_protocol::stanza::{Stanza, StreamCondition, StreamError};
+use klatsch_protocol::stream::register::NewAccount;
 use klatsch_protocol::xml::Element;
 
 async fn change(scene: &Scene, account: &str, act: AccountAct) {
@@ -148,5 +152,57 @@ fn a13_what_nobody_may_guess_is_long_and_never_the_same() {
             let is_even = |count: &usize| count.abs_diff(COUNT / 16) < 600;
             assert!(counts.iter().all(is_even), "place {place}: {counts:?}");
         }
+    }
+}
+
+/// Tells whether somebody may do what administrators do.
+async fn administrates(client: &Client) -> bool {
+    client
+        .send(
+            "<iq type='set' id='command' to='example.org'>\
+             <command xmlns='http://jabber.org/protocol/commands' action='execute' \
+             node='http://jabber.org/protocol/admin#get-registered-users-num'/></iq>",
+        )
+        .await;
+    let answer = client.expect("id='command'").await;
+    answer.contains("type='result'")
+}
+
+#[tokio::test]
+async fn r13_role_in_the_directory_makes_an_administrator_of_that_account_as_long_as_it_is_there() {
+    let scene = Scene::new(Wire::Direct).await;
+    let (alice, bob) = (scene.online(ALICE, "a").await, scene.online(BOB, "b").await);
+    let boss = Person {
+        is_admin: true,
+        aliases: vec![bare(BOB)],
+        ..person(ALICE, "example.org")
+    };
+    assert!(!administrates(&alice).await);
+    scene.has([boss.clone()]).await;
+    assert!(administrates(&alice).await);
+    assert!(!administrates(&bob).await, "it is an alias");
+    scene.has([person(ALICE, "example.org")]).await;
+    assert!(!administrates(&alice).await);
+    // What an operator has done by hand stays.
+    scene.has([boss]).await;
+    change(&scene, ALICE, AccountAct::Administrator(true)).await;
+    scene.has([person(ALICE, "example.org")]).await;
+    assert!(administrates(&alice).await);
+}
+
+#[tokio::test]
+async fn r13_nobody_registers_whom_the_directory_knows_or_a_groups_address() {
+    let scene = Scene::new(Wire::Direct).await;
+    scene.has([person("boss@example.org", "example.org")]).await;
+    let staff = group("Staff", "staff@example.org", &[]);
+    scene.has_group("g", Some(staff)).await;
+    for taken in ["boss@example.org", "staff@example.org"] {
+        let new = NewAccount {
+            account: bare(taken),
+            password: Secret::new("password of somebody"),
+            token: None,
+        };
+        let refused = scene.sessions().register(new).await;
+        assert!(matches!(refused, Err(AccountError::Exists)), "{taken}");
     }
 }

@@ -3,6 +3,7 @@
 //! Leaves out, for now: the API. HTTP/2 is left out for good: a WebSocket over it saves nothing
 //! here and costs a second protocol.
 
+pub mod avatar;
 mod form;
 mod headers;
 pub mod host_meta;

@@ -7,6 +7,7 @@
 pub mod api;
 pub mod auth;
 pub mod channels;
+pub mod colleagues;
 pub mod doors;
 mod hold;
 pub mod http;
@@ -14,6 +15,7 @@ pub mod ldap;
 pub mod listener;
 pub mod metrics;
 mod pace;
+pub mod photo;
 pub mod tls;
 pub mod turn;
 pub mod web_push;

@@ -4,6 +4,8 @@
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
 
+use crate::colleagues::Outcome;
+
 /// Connections open now, by transport.
 pub const CONNECTIONS: &str = "klatsch_connections";
 /// Connections accepted, by listener.
@@ -44,6 +46,18 @@ pub const TURN_IS_DOWN: &str = "klatsch_turn_is_down";
 pub const WEB_PUSHES: &str = "klatsch_web_push_notifications_total";
 /// HTTP answers, by status class.
 pub const HTTP_ANSWERS: &str = "klatsch_http_answers_total";
+/// When the directory was read last, or this node began to follow it, in seconds since 1970.
+pub const DIRECTORY_READ: &str = "klatsch_directory_read_timestamp_seconds";
+/// Readings of the directory, by outcome.
+pub const DIRECTORY_READINGS: &str = "klatsch_directory_readings_total";
+/// What the book has of the directory, by kind.
+pub const DIRECTORY_ENTRIES: &str = "klatsch_directory_entries";
+/// Entries of the directory that were passed over at the last reading.
+pub const DIRECTORY_SKIPPED: &str = "klatsch_directory_skipped_entries";
+/// Entries of the book that have changed.
+pub const DIRECTORY_CHANGES: &str = "klatsch_directory_changes_total";
+/// How long the last reading took.
+pub const DIRECTORY_SECONDS: &str = "klatsch_directory_reading_seconds";
 
 /// Every name.
 pub const NAMES: &[&str] = &[
@@ -67,6 +81,12 @@ pub const NAMES: &[&str] = &[
     TURN_IS_DOWN,
     WEB_PUSHES,
     HTTP_ANSWERS,
+    DIRECTORY_READ,
+    DIRECTORY_READINGS,
+    DIRECTORY_ENTRIES,
+    DIRECTORY_SKIPPED,
+    DIRECTORY_CHANGES,
+    DIRECTORY_SECONDS,
 ];
 
 /// Tells the exporter what the metrics mean; called once at start.
@@ -117,6 +137,54 @@ pub fn describe() {
         "1 while STUN and TURN are meant to be served and are not"
     );
     describe_counter!(HTTP_ANSWERS, "HTTP answers, by class of status");
+    describe_directory();
+}
+
+fn describe_directory() {
+    describe_gauge!(
+        DIRECTORY_READ,
+        Unit::Seconds,
+        "When the directory was read last, or this node began to follow it, since 1970"
+    );
+    describe_counter!(
+        DIRECTORY_READINGS,
+        "Readings of the directory, by outcome: done, failed, refused"
+    );
+    describe_gauge!(
+        DIRECTORY_ENTRIES,
+        "People and groups that are known of the directory, by kind"
+    );
+    describe_gauge!(
+        DIRECTORY_SKIPPED,
+        "Entries of the directory that were passed over at the last reading"
+    );
+    describe_counter!(
+        DIRECTORY_CHANGES,
+        "People and groups that have changed with the directory"
+    );
+    describe_gauge!(
+        DIRECTORY_SECONDS,
+        Unit::Seconds,
+        "How long the last reading of the directory took"
+    );
+}
+
+/// The directory was read at this time, in seconds since 1970.
+pub(crate) fn directory_read(at: u64) {
+    gauge!(DIRECTORY_READ).set(at as f64);
+}
+
+pub(crate) fn directory_synced(outcome: &'static str) {
+    counter!(DIRECTORY_READINGS, "outcome" => outcome).increment(1);
+}
+
+/// What a reading of the directory has come to.
+pub(crate) fn directory(outcome: &Outcome) {
+    gauge!(DIRECTORY_ENTRIES, "kind" => "people").set(outcome.people as f64);
+    gauge!(DIRECTORY_ENTRIES, "kind" => "groups").set(outcome.groups as f64);
+    gauge!(DIRECTORY_SKIPPED).set(outcome.skipped.len() as f64);
+    gauge!(DIRECTORY_SECONDS).set(outcome.took.as_secs_f64());
+    counter!(DIRECTORY_CHANGES).increment(outcome.changes as u64);
 }
 
 pub(crate) fn upload_stored(bytes: u64) {

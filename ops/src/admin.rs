@@ -11,6 +11,7 @@ pub use server::{bind, serve};
 
 use crate::cluster::drain::DrainStatus;
 use crate::cluster::status::ClusterStatus;
+use crate::directory::DirectoryStatus;
 use crate::error::Error;
 use crate::password::Password;
 use crate::transfer::{Piece, Position, Taken};
@@ -197,6 +198,13 @@ pub enum Request {
         /// Does the server stop then?
         stop: bool,
     },
+    /// Asks how it stands with the directory.
+    DirectoryStatus,
+    /// Has the directory read now.
+    DirectorySync {
+        /// Also where that takes most people away?
+        force: bool,
+    },
     /// Asks whether anybody is there.
     Ping,
 }
@@ -241,6 +249,8 @@ pub enum Answer {
     Cluster(Box<ClusterStatus>),
     /// A join token: a secret.
     JoinToken(String),
+    /// How it stands with the directory.
+    Directory(Box<DirectoryStatus>),
     /// How far this node has left.
     Drain(DrainStatus),
     /// It is not done, for this reason.

@@ -9,6 +9,7 @@ mod cluster;
 mod commands;
 mod compose;
 pub mod data_dir;
+mod directory;
 mod disk_watch;
 mod gates;
 pub(crate) mod kolab;

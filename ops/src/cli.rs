@@ -4,6 +4,7 @@
 
 mod cluster;
 mod config;
+mod directory;
 mod doctor;
 mod invite;
 mod room;
@@ -61,6 +62,9 @@ enum Command {
     /// Nodes
     #[command(subcommand)]
     Cluster(cluster::Cluster),
+    /// People and groups of the organisation's directory
+    #[command(subcommand)]
+    Directory(directory::Directory),
     /// A link with which somebody makes an account, once
     Invite(invite::Invite),
     /// Tokens of programs
@@ -83,6 +87,7 @@ pub fn run(cli: Cli) -> Result<String, Error> {
         Command::Config(config) => config.run(common),
         Command::Doctor => doctor::run(common),
         Command::Cluster(cluster) => cluster.run(common),
+        Command::Directory(directory) => directory.run(common),
         Command::Invite(invite) => invite.run(common),
         Command::Token(token) => token.run(common),
         Command::Export(export) => export.run(common),

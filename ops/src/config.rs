@@ -10,6 +10,7 @@ pub mod check;
 pub mod cluster;
 mod components;
 mod contacts;
+mod directory;
 mod ini;
 pub(crate) mod kolab;
 mod ldap;
@@ -32,6 +33,7 @@ pub use channels::Channels;
 pub use cluster::Cluster;
 pub use components::Components;
 pub use contacts::Contacts;
+pub use directory::Directory;
 pub use kolab::Kolab;
 pub use ldap::Ldap;
 pub use limits::Limits;
@@ -58,6 +60,9 @@ settings! {
         /// The domains served. None: the host's full name, or else localhost.
         #[serde(deserialize_with = "one_or_many")]
         domains: Vec<String> = Vec::new();
+        /// Keeps domains apart, as if each were on a server of its own. Domains that a directory has put into
+        /// organisations are kept apart by organisation, whatever this says.
+        isolated: bool = false;
         /// Where the store, the certificate and the secrets are kept; made at the first start.
         data: PathBuf = PathBuf::from("klatsch-data");
     }
@@ -78,6 +83,8 @@ settings! {
         auth: Auth;
         /// A directory with people.
         ldap: Ldap;
+        /// People and groups of the directory.
+        directory: Directory;
         /// Kolab on this host.
         kolab: Kolab;
         /// Other nodes.
@@ -273,6 +280,7 @@ pub fn example() -> String {
     write_example::<AuthSaslauthd>(&mut out, "auth.saslauthd");
     write_example::<AuthToken>(&mut out, "auth.token");
     write_example::<Ldap>(&mut out, "ldap");
+    write_example::<Directory>(&mut out, "directory");
     write_example::<Kolab>(&mut out, "kolab");
     write_example::<Registration>(&mut out, "registration");
     write_example::<Cluster>(&mut out, "cluster");

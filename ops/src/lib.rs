@@ -7,6 +7,7 @@ pub mod boot;
 pub mod cli;
 pub mod cluster;
 pub mod config;
+pub mod directory;
 pub mod disk;
 pub mod error;
 pub mod health;

@@ -8,8 +8,11 @@
 //! Records are JSON with names, so that a node of another version reads what it knows of them.
 
 mod book;
+mod derived;
 mod digest;
 mod index;
+mod organisations;
+pub mod rooms;
 mod shards;
 #[cfg(test)]
 pub(crate) mod testkit;
@@ -22,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use crate::jid::BareJid;
 
 pub use book::{Book, Step};
+pub use derived::RoomName;
 
 /// What stays of an entry when everything else changes: `nsUniqueId`, `entryUUID`, or where a
 /// directory has neither, the distinguished name.

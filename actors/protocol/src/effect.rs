@@ -130,6 +130,11 @@ pub enum Query {
     Pubsub(BareJid, Box<Ask>),
     /// What this account keeps under a name, and some of its nodes besides.
     Kept(String, Option<Box<Ask>>),
+    /// Nodes of this account for who wants to read them: with what the directory shows of its
+    /// owner ([`crate::features::avatar::directory`]), which is in no node.
+    Shown(BareJid, Box<Ask>),
+    /// [`Query::Kept`] with nodes like that.
+    KeptAndShown(String, Box<Ask>),
     /// A place for an invitation among those of its inviter.
     Invite(Box<Invite>),
     /// Use an invitation of this account, by the hash of its token: for a contact.
@@ -151,9 +156,15 @@ impl Query {
     /// such an account is not asked this.
     pub fn nothing(&self) -> Option<Answer> {
         match self {
-            Self::Pubsub(_, ask) => Some(Answer::Pubsub(Box::new(ask.nothing()))),
+            Self::Pubsub(_, ask) | Self::Shown(_, ask) => {
+                Some(Answer::Pubsub(Box::new(ask.nothing())))
+            }
             Self::Kept(_, ask) => Some(Answer::Kept(Box::new(Kept {
                 found: ask.as_ref().map(|ask| ask.nothing()),
+                ..Kept::default()
+            }))),
+            Self::KeptAndShown(_, ask) => Some(Answer::Kept(Box::new(Kept {
+                found: Some(ask.nothing()),
                 ..Kept::default()
             }))),
             Self::Archive(_)

@@ -13,6 +13,7 @@ use crate::features::{
 };
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::stanza::Presence;
+use crate::tenancy;
 use crate::time::Timestamp;
 
 /// What one decision may know.
@@ -37,6 +38,33 @@ impl Facts<'_> {
     /// The resources of the deciding account.
     pub fn resources(&self) -> Arc<AccountView> {
         self.views.view(self.account)
+    }
+
+    /// The people and groups of the directory.
+    pub fn book(&self) -> Arc<Book> {
+        self.views.book()
+    }
+
+    /// The hash of the deciding account's avatar: the one it shows, or else the directory's picture
+    /// of its owner. Empty: it shows none; `None`: there has never been one.
+    pub fn avatar(&self) -> Option<Box<str>> {
+        let own = self.data.avatar.clone();
+        own.or_else(|| {
+            Some(
+                self.book()
+                    .holder(self.account)?
+                    .photo
+                    .as_ref()?
+                    .hash
+                    .clone(),
+            )
+        })
+    }
+
+    /// Tells whether the deciding account and another address have nothing to do with each other
+    /// (row R14).
+    pub fn is_apart(&self, other: &Jid) -> bool {
+        tenancy::are_apart(self.account.as_jid(), other, self.host, &self.book())
     }
 }
 
@@ -67,6 +95,10 @@ pub struct Host {
     pub web_push: Option<web_push::Settings>,
     /// The hosts of external components (XEP-0114), whether they are connected or not.
     pub components: Vec<BareJid>,
+    /// Domains that no directory puts into an organisation are one each ([`crate::tenancy`]).
+    pub isolated: bool,
+    /// There is a directory whose people can be searched for (XEP-0055).
+    pub people: bool,
 }
 
 impl Host {
@@ -81,6 +113,7 @@ impl Host {
             Service::Rooms | Service::Pubsub => true,
             Service::Upload => self.upload.url.is_some(),
             Service::Push => self.web_push.is_some(),
+            Service::People => self.people,
         }
     }
 
@@ -91,13 +124,30 @@ impl Host {
 
     /// The domain a component is shown at: the one it is below, or else the main one.
     pub fn domain_of(&self, component: &BareJid) -> Option<&BareJid> {
+        self.domain_above(component).or(self.domains.first())
+    }
+
+    /// The domain a component is below, if it is below one.
+    fn domain_above(&self, component: &BareJid) -> Option<&BareJid> {
         let is_below = |domain: &&BareJid| {
             let above = component.as_str().strip_suffix(domain.as_str());
             above.is_some_and(|above| above.ends_with('.'))
         };
         let all = self.domains.iter().filter(is_below);
-        let nearest = all.max_by_key(|domain| domain.as_str().len());
-        nearest.or(self.domains.first())
+        all.max_by_key(|domain| domain.as_str().len())
+    }
+
+    /// The domain that stands behind a host: the domain itself, the one of a service, or the one
+    /// a component is below; `None` for what is everybody's, or elsewhere.
+    pub fn domain_behind<'a>(&'a self, host: &'a str) -> Option<&'a str> {
+        if self.serves(host) {
+            return Some(host);
+        }
+        if let Some((_, domain)) = self.service(host) {
+            return Some(domain);
+        }
+        let component = self.component(host)?;
+        self.domain_above(component).map(BareJid::as_str)
     }
 
     /// The service at this host, and the domain it belongs to.
@@ -108,8 +158,10 @@ impl Host {
         let (label, domain) = host.split_once('.')?;
         let mut all = Service::ALL.iter();
         let service = all.find(|service| service.label() == label)?;
-        // Where nothing of ours tells browsers, the host is free for a component.
-        let is_ours = *service != Service::Push || self.offers(Service::Push);
+        // Where nothing of ours tells browsers, or there is no directory, the host is free for a
+        // component.
+        let is_always = !matches!(service, Service::Push | Service::People);
+        let is_ours = is_always || self.offers(*service);
         (is_ours && self.serves(domain)).then_some((*service, domain))
     }
 }

@@ -29,6 +29,7 @@ pub mod mds;
 pub mod muc;
 pub mod notification_settings;
 pub mod offline;
+pub mod people_search;
 pub mod ping;
 pub mod presence;
 pub mod private_xml;
@@ -164,11 +165,19 @@ pub enum Service {
     Upload,
     /// What tells browsers (XEP-0357).
     Push,
+    /// People of the directory, to be searched for (XEP-0055).
+    People,
 }
 
 impl Service {
     /// All of them.
-    pub const ALL: &[Self] = &[Self::Rooms, Self::Pubsub, Self::Upload, Self::Push];
+    pub const ALL: &[Self] = &[
+        Self::Rooms,
+        Self::Pubsub,
+        Self::Upload,
+        Self::Push,
+        Self::People,
+    ];
 
     /// The first label of its host.
     pub fn label(self) -> &'static str {
@@ -177,6 +186,7 @@ impl Service {
             Self::Pubsub => "pubsub",
             Self::Upload => "upload",
             Self::Push => "push",
+            Self::People => "people",
         }
     }
 
@@ -193,6 +203,7 @@ impl Service {
             Self::Upload => ("store", "file", "HTTP File Upload"),
             // XEP-0357 §3 wants a service of pubsub that can push.
             Self::Push => ("pubsub", "push", "Web Push"),
+            Self::People => ("directory", "user", "People"),
         }
     }
 }
@@ -289,6 +300,7 @@ pub const ALL: &[&Feature] = &[
     &bookmarks::legacy::FEATURE,
     &private_xml::FEATURE,
     &vcard::FEATURE,
+    &people_search::FEATURE,
     &avatar::FEATURE,
     &avatar::user_avatar::FEATURE,
     &avatar::vcard_avatar::FEATURE,

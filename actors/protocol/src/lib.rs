@@ -18,6 +18,7 @@ pub mod routing;
 pub mod sasl;
 pub mod stanza;
 pub mod stream;
+pub mod tenancy;
 #[cfg(test)]
 mod testkit;
 pub mod time;

@@ -3,6 +3,7 @@
 //! Five entrances, one for each place a stanza can come from. The order of the lines is the
 //! order of the decisions; each says why it stands where it stands.
 
+use crate::colleagues::rooms;
 use crate::effect::{Effect, Keep};
 use crate::facts::Facts;
 use crate::features::{
@@ -14,6 +15,7 @@ use crate::routing::Share;
 use crate::stanza::{
     Iq, IqKind, Message, MessageKind, Presence, PresenceKind, Stanza, StanzaError,
 };
+use crate::tenancy;
 use crate::time::Timestamp;
 
 /// Decides a stanza that the client of this session has sent. Its `from` has been set to
@@ -25,6 +27,10 @@ pub fn decide_sent(stanza: &Stanza, facts: &Facts<'_>) -> Vec<Effect> {
     }
     if let Some(stanza) = to_owner(stanza, facts) {
         return decide_sent(&stanza, facts);
+    }
+    // Nobody has the address of a group, so nobody else would answer for it.
+    if let Some(error) = rooms::redirect(stanza, facts) {
+        return reply_error(stanza, &error);
     }
     match stanza {
         Stanza::Message(message) => decide_sent_message(message, facts),
@@ -92,6 +98,10 @@ fn decide_sent_message(message: &Message, facts: &Facts<'_>) -> Vec<Effect> {
 fn keep(message: Message, facts: &Facts<'_>) -> Option<Keep> {
     let to = message.head.to.as_ref()?;
     let is_account = is_account(to, facts);
+    // Row R14: what does not get there is kept nowhere either.
+    if facts.is_apart(to) {
+        return None;
+    }
     if !is_account && facts.host.component(to.domain()).is_none() {
         return None;
     }
@@ -129,7 +139,13 @@ fn decide_arrived_message(message: &Message, facts: &Facts<'_>) -> Vec<Effect> {
     let message = carbons::strip_forged(message);
     let message = mam::strip_forged(message);
     let to = message.head.to.as_ref();
-    let recipient = to.filter(|to| is_account(to, facts)).map(Jid::bare);
+    // Row R14: what does not get there is not kept there; the router refuses it.
+    let from = message.head.from.as_ref();
+    let reaches = |to: &&Jid| {
+        let is_apart = |from| tenancy::are_apart(from, to, facts.host, &facts.book());
+        is_account(to, facts) && !from.is_some_and(is_apart)
+    };
+    let recipient = to.filter(reaches).map(Jid::bare);
     if let Some(recipient) = recipient.filter(|_| facts.host.archive && hints::is_kept(&message)) {
         let dedup = stanza_id::dedup_key(&message);
         return vec![Effect::Keep(Keep {
@@ -144,8 +160,10 @@ fn decide_arrived_message(message: &Message, facts: &Facts<'_>) -> Vec<Effect> {
 }
 
 fn is_for_server(stanza: &Stanza, facts: &Facts<'_>) -> bool {
+    let is_apart = || tenancy::keeps_back(stanza, facts.host, &facts.book());
     stanza.to().is_some_and(|to| {
-        to.localpart().is_none() && to.resource().is_none() && facts.host.serves(to.domain())
+        let is_host = to.localpart().is_none() && to.resource().is_none();
+        is_host && facts.host.serves(to.domain()) && !is_apart()
     })
 }
 
@@ -202,7 +220,9 @@ fn scope_of(iq: &Iq, facts: &Facts<'_>) -> Option<Scope> {
         return Some(Scope::Own);
     }
     let is_host = to.localpart().is_none() && to.resource().is_none();
-    (is_host && facts.host.serves(to.domain())).then_some(Scope::Server)
+    // Row R14: what it is told by a domain that is kept apart from it the router says.
+    let is_ours = facts.host.serves(to.domain()) && !facts.is_apart(to);
+    (is_host && is_ours).then_some(Scope::Server)
 }
 
 /// Decides a stanza addressed to this account's bare JID that the server answers for it:
@@ -234,7 +254,7 @@ pub fn decide_service(stanza: &Stanza, service: Service, facts: &Facts<'_>) -> V
             let decided = match service {
                 Service::Pubsub => pubsub::decide_message(message, facts),
                 // Rooms have actors, which decide for themselves; the others are asked.
-                Service::Rooms | Service::Upload | Service::Push => None,
+                Service::Rooms | Service::Upload | Service::Push | Service::People => None,
             };
             decided.unwrap_or_else(|| vec![Effect::Trace("service", "a message it cannot read")])
         }

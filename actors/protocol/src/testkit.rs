@@ -42,7 +42,7 @@ pub(crate) struct Given {
 pub(crate) struct Online(
     BTreeMap<BareJid, AccountView>,
     BTreeMap<Box<str>, Arc<caps::Capabilities>>,
-    Arc<Book>,
+    pub(crate) Arc<Book>,
 );
 
 impl Views for Online {
@@ -79,6 +79,8 @@ pub(crate) fn facts_of(session: &str) -> Given {
         registration: Default::default(),
         web_push: None,
         components: vec![bare("bot.example.org"), bare("irc.example.net")],
+        isolated: false,
+        people: false,
     };
     let given = Given {
         now: Timestamp(1_000_000),

@@ -6,9 +6,9 @@ use klatsch_protocol::archive::{ArchiveQuery, Entry};
 use klatsch_protocol::features::reporting::{self, Report};
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::stanza::StanzaError;
-use klatsch_store::StoreError;
+use klatsch_store::{Account, StoreError};
 
-use super::{PAGE, letters};
+use super::{PAGE, has_role, letters};
 use crate::metrics;
 use crate::router::{patiently, refusal_of};
 use crate::world::World;
@@ -62,7 +62,8 @@ async fn administrators(world: &World, domain: &str) -> Result<Vec<BareJid>, Sto
             return Ok(administrators);
         };
         last = Some(end.jid.clone());
-        let found = page.into_iter().filter(|it| it.admin && !it.disabled);
+        let is_admin = |it: &Account| it.admin || has_role(world, &it.jid);
+        let found = page.into_iter().filter(|it| !it.disabled && is_admin(it));
         administrators.extend(found.map(|account| account.jid));
         if administrators.len() >= TOLD_MAX {
             administrators.truncate(TOLD_MAX);

@@ -17,6 +17,7 @@ use super::{
     Step, Wait, facts,
 };
 use crate::absence::SHOWN_BY;
+use crate::administration::has_role;
 use crate::mail::RoomMail;
 use crate::metrics;
 use crate::router::{patiently, refusal_of};
@@ -239,6 +240,6 @@ async fn creator(world: &World, account: &BareJid) -> Result<Creator, StoreError
     let credentials = world.store.credentials(account).await?;
     Ok(Creator {
         rooms: usize::try_from(rooms).unwrap_or(usize::MAX),
-        is_operator: credentials.is_some_and(|credentials| credentials.admin),
+        is_operator: credentials.is_some_and(|it| it.admin || has_role(world, account)),
     })
 }

@@ -7,6 +7,7 @@ use klatsch_protocol::effect::DedupKey;
 use klatsch_protocol::features::muc::post::{Letter, Post};
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::stanza::{Stanza, StanzaError};
+use klatsch_protocol::tenancy;
 use klatsch_store::{Arrived, Dedup};
 use tokio::sync::oneshot;
 use xxhash_rust::xxh3::xxh3_128;
@@ -23,7 +24,10 @@ impl Live {
         let host = &self.world.host;
         let is_kept = post.is_kept;
         let has_log = |letter: &Letter| {
-            is_kept && letter.account.localpart().is_some() && host.serves(letter.account.domain())
+            let is_account = letter.account.localpart().is_some();
+            // Row R14: who is kept apart is as far away as an account elsewhere.
+            let is_near = || !self.is_apart(&letter.account);
+            is_kept && is_account && host.serves(letter.account.domain()) && is_near()
         };
         let (kept, unkept) = std::mem::take(&mut post.letters)
             .into_iter()
@@ -36,6 +40,11 @@ impl Live {
         if !post.letters.is_empty() {
             self.keep_letters(post);
         }
+    }
+
+    fn is_apart(&self, account: &BareJid) -> bool {
+        let (host, book) = (&self.world.host, self.world.directory.book());
+        tenancy::are_apart(self.jid.as_jid(), account.as_jid(), host, &book)
     }
 
     fn keep_letters(&mut self, post: Box<Post>) {

@@ -16,6 +16,7 @@ use klatsch_protocol::xml::Element;
 use klatsch_store::StoreError;
 
 use super::Rooms;
+use crate::administration::has_role;
 use crate::room::{Settled, ask};
 use crate::router::patiently;
 use crate::sessions::random_id;
@@ -59,19 +60,7 @@ impl Rooms {
     /// [`FoundError`].
     pub async fn found(&self, new: &NewRoom) -> Result<bool, FoundError> {
         self.check_may_found(&new.owner).await?;
-        let world = &self.world;
-        let mut secret = [0; 32];
-        getrandom::fill(&mut secret).expect("the system has randomness");
-        let mut record = RoomRecord::new(&new.owner, secret, world.now());
-        record.config = Config {
-            name: new.name.as_str().into(),
-            persistent: true,
-            public: false,
-            members_only: true,
-            // Colleagues know each other by their addresses.
-            non_anonymous: true,
-            ..world.settings.rooms.new_rooms.clone()
-        };
+        let mut record = self.private_record(&new.owner, &new.name);
         for member in &new.members {
             let affiliate = Affiliate {
                 affiliation: Affiliation::Member,
@@ -83,14 +72,42 @@ impl Rooms {
                 .entry(member.clone())
                 .or_insert(affiliate);
         }
+        let is_new = self.save_new(&new.jid, record).await?;
+        if is_new {
+            tracing::info!(room = %new.jid, owner = %new.owner, "room made by the API");
+        }
+        Ok(is_new)
+    }
+
+    /// A room for members only, which nobody finds who does not know it, and which stays.
+    pub(super) fn private_record(&self, owner: &BareJid, name: &str) -> RoomRecord {
+        let world = &self.world;
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret).expect("the system has randomness");
+        let mut record = RoomRecord::new(owner, secret, world.now());
+        record.config = Config {
+            name: name.into(),
+            persistent: true,
+            public: false,
+            members_only: true,
+            // Colleagues know each other by their addresses.
+            non_anonymous: true,
+            ..world.settings.rooms.new_rooms.clone()
+        };
+        record
+    }
+
+    /// Keeps a room that nobody is in yet. False: there is one already, and it stays as it is.
+    pub(super) async fn save_new(
+        &self,
+        room: &BareJid,
+        record: RoomRecord,
+    ) -> Result<bool, StoreError> {
         let create = vec![RoomChange::Create(Box::new(record))];
-        match patiently(world.store.save_room(&new.jid, 0, create)).await {
-            Ok(_) => {
-                tracing::info!(room = %new.jid, owner = %new.owner, "room made by the API");
-                Ok(true)
-            }
+        match patiently(self.world.store.save_room(room, 0, create)).await {
+            Ok(_) => Ok(true),
             Err(StoreError::Conflict) => Ok(false),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(error),
         }
     }
 
@@ -99,7 +116,7 @@ impl Rooms {
         let (store, settings) = (&self.world.store, &self.world.settings.rooms);
         let credentials = patiently(store.credentials(owner)).await?;
         let owner_is_operator = credentials.ok_or(StoreError::NoSuchAccount)?.admin;
-        if owner_is_operator {
+        if owner_is_operator || has_role(&self.world, owner) {
             return Ok(());
         }
         let rooms = patiently(store.rooms_created(owner)).await?;
@@ -121,10 +138,23 @@ impl Rooms {
         accounts: &[BareJid],
         affiliation: Affiliation,
     ) -> Result<(), FoundError> {
+        self.affiliate_because(room, owner, accounts, affiliation, BELONGS)
+            .await
+    }
+
+    /// The same for this reason.
+    pub(super) async fn affiliate_because(
+        &self,
+        room: &BareJid,
+        owner: &BareJid,
+        accounts: &[BareJid],
+        affiliation: Affiliation,
+        reason: &str,
+    ) -> Result<(), FoundError> {
         let at_once = self.world.settings.rooms.items_max.max(1);
         for some in accounts.chunks(at_once) {
             let items = some.iter().map(|account| {
-                let reason = Element::new("reason", NS_ADMIN).text(BELONGS);
+                let reason = Element::new("reason", NS_ADMIN).text(reason);
                 Element::new("item", NS_ADMIN)
                     .attr("affiliation", affiliation.as_str())
                     .attr("jid", account.as_str())

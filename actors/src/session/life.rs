@@ -15,6 +15,7 @@ use super::{Arguments, Beginning, Connection, LAG_AFTER_RESTART, LAG_MAX, Live, 
 use crate::farewell::farewell;
 use crate::metrics;
 use crate::push;
+use crate::rooms::groups;
 use crate::sessions::random_id;
 use crate::slot::Slot;
 use crate::strain::{Charge, Queue};
@@ -75,6 +76,7 @@ impl Live {
             live.go_on_waiting(held);
         }
         live.show_record();
+        groups::greet_soon(&live.world, &live.cell.jid);
         live
     }
 

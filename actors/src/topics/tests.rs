@@ -181,3 +181,23 @@ fn full_node_and_full_topic_say_so() {
     clients[0].leave();
     assert_eq!(last.try_enter(TOPIC, None), Ok(()));
 }
+
+#[test]
+fn r14_topics_of_organisations_are_not_the_same_topic_and_are_called_the_same() {
+    let topics = Topics::new(None);
+    let clients = [Some("one"), Some("two")].map(|organisation| {
+        let client = Client::new(&topics, "desk");
+        client.try_enter(&key(organisation, TOPIC), None).unwrap();
+        assert_eq!(client.ear.take(), [format!("{TOPIC} false")]);
+        client
+    });
+    let frame = Outgoing::Text(b"hi".to_vec().into());
+    topics.say(&key(Some("one"), TOPIC), clients[0].id, &frame);
+    assert_eq!(clients[0].ear.take(), ["hi"]);
+    assert_eq!(clients[1].ear.take(), [""; 0]);
+    // Nobody gets there by a name of their own.
+    assert_eq!(
+        name_of("app:shop:one\napp:shop:door"),
+        "app:shop:one\napp:shop:door"
+    );
+}

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 pub(crate) mod cluster;
+pub(crate) mod people;
 pub(crate) mod room;
 
 use std::collections::VecDeque;
@@ -54,8 +55,13 @@ impl Scene {
     }
 
     pub(crate) async fn with(wire: Wire, settings: Settings) -> Self {
+        Self::at(host(), wire, settings).await
+    }
+
+    /// On a server that is like this.
+    pub(crate) async fn at(host: Host, wire: Wire, settings: Settings) -> Self {
         let store = peopled_store().await;
-        let node = Node::start(host(), settings, store.clone(), wire)
+        let node = Node::start(host, settings, store.clone(), wire)
             .await
             .unwrap();
         Self { node, store }
@@ -217,6 +223,8 @@ pub(crate) fn host() -> Host {
         registration: Default::default(),
         web_push: None,
         components: vec![bare(BOT)],
+        isolated: false,
+        people: true,
     }
 }
 

@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use klatsch_actors::metrics;
-use klatsch_actors::topics::{Limits, Subscriber, SubscriberId, Wish};
+use klatsch_actors::topics::{self, Limits, Subscriber, SubscriberId, Wish};
 use klatsch_actors::world::World;
 use klatsch_protocol::channels::{AppRefusal, Outgoing};
 use klatsch_protocol::jid::FullJid;
+use klatsch_protocol::tenancy;
 
 use crate::listener::{Bucket, Rate};
 
@@ -17,6 +18,8 @@ pub(super) struct Membership {
     world: Arc<World>,
     id: SubscriberId,
     jid: FullJid,
+    /// Whose topics these are (row R14).
+    organisation: Option<Box<str>>,
     limits: Limits,
     rate: Rate,
     state: Mutex<State>,
@@ -31,8 +34,11 @@ struct State {
 impl Membership {
     /// A connection that is on no topic yet.
     pub(super) fn new(world: Arc<World>, jid: FullJid, limits: Limits, rate: Rate) -> Self {
+        let book = world.directory.book();
+        let organisation = tenancy::side_of(jid.domain(), &world.host, &book);
         Self {
             id: world.topics.next_id(),
+            organisation: organisation.map(Into::into),
             world,
             jid,
             limits,
@@ -66,12 +72,14 @@ impl Membership {
             hears_itself,
         };
         let who = (self.id, &self.jid);
+        let topic = &*self.key(topic);
         self.world.topics.enter(topic, who, me, wish, self.limits)?;
         state.topics.insert(topic.into());
         Ok(())
     }
 
     pub(super) fn leave(&self, topic: &str) {
+        let topic = &*self.key(topic);
         if self.lock().topics.remove(topic) {
             self.world.topics.leave(topic, (self.id, &self.jid));
         }
@@ -81,13 +89,13 @@ impl Membership {
     pub(super) fn show(&self, topic: &str, fields: Box<str>) -> Result<(), AppRefusal> {
         self.keep_pace(&mut self.lock())?;
         let who = (self.id, &self.jid);
-        self.world.topics.show(topic, who, fields)
+        self.world.topics.show(&self.key(topic), who, fields)
     }
 
     /// Says something to everybody on a topic.
     pub(super) fn say(&self, topic: &str, frame: &Outgoing) -> Result<(), AppRefusal> {
         self.keep_pace(&mut self.lock())?;
-        self.world.topics.say(topic, self.id, frame);
+        self.world.topics.say(&self.key(topic), self.id, frame);
         Ok(())
     }
 
@@ -101,6 +109,10 @@ impl Membership {
         for topic in topics {
             self.world.topics.leave(&topic, (self.id, &self.jid));
         }
+    }
+
+    fn key(&self, topic: &str) -> String {
+        topics::key(self.organisation.as_deref(), topic)
     }
 
     fn keep_pace(&self, state: &mut State) -> Result<(), AppRefusal> {

@@ -6,8 +6,7 @@
 use std::collections::HashMap;
 
 use klatsch_protocol::colleagues::{EntryId, Photo};
-use klatsch_protocol::jid::BareJid;
-use ldap3_proto::proto::{LdapFilter, LdapSearchResultEntry, LdapSearchScope};
+use ldap3_proto::proto::{LdapFilter, LdapResultCode, LdapSearchResultEntry, LdapSearchScope};
 
 use super::Tenant;
 use crate::ldap::colleague::{
@@ -245,9 +244,7 @@ async fn list_groups(
     match reading.list(&scope, &LISTED, ENTRIES_MAX).await {
         Ok(entries) => Ok(listed(entries, true, seen)),
         // Not every organisation has a place for groups.
-        Err(LdapError::Refused(ldap3_proto::proto::LdapResultCode::NoSuchObject)) => {
-            Ok(Vec::new())
-        }
+        Err(LdapError::Refused(LdapResultCode::NoSuchObject)) => Ok(Vec::new()),
         Err(error) => Err(error),
     }
 }
@@ -290,10 +287,15 @@ async fn search_members(
     tenant: &Tenant,
     seen: &mut Seen,
 ) -> Result<(), LdapError> {
-    let dynamic = seen.entries.iter().filter_map(|(id, known)| match &known.read {
-        Read::Group(team) if !team.searches.is_empty() => Some((id.clone(), team.searches.clone())),
-        _ => None,
-    });
+    let dynamic = seen
+        .entries
+        .iter()
+        .filter_map(|(id, known)| match &known.read {
+            Read::Group(team) if !team.searches.is_empty() => {
+                Some((id.clone(), team.searches.clone()))
+            }
+            _ => None,
+        });
     let dynamic: Vec<(EntryId, Vec<LdapUrl>)> = dynamic.collect();
     for (id, searches) in dynamic {
         let mut members = Vec::new();
@@ -315,7 +317,7 @@ fn blemish(seen: &mut Seen, id: &EntryId, why: Unfit) {
 }
 
 async fn find(reading: &mut Reading<'_>, scope: &Scope) -> Result<Vec<Dn>, LdapError> {
-    use ldap3_proto::proto::LdapResultCode as Code;
+    use LdapResultCode as Code;
     match reading.list(scope, &LISTED, ENTRIES_MAX).await {
         Ok(entries) => Ok(entries.iter().filter_map(|it| Dn::parse(&it.dn)).collect()),
         // Whoever has written it has the group they deserve.
@@ -350,12 +352,4 @@ fn newest<'a>(listed: impl Iterator<Item = &'a Listed>) -> Option<i64> {
 /// The digits of a time, without fractions (RFC 4517 §3.3.13).
 fn number(stamp: &str) -> Option<i64> {
     stamp.get(..14)?.parse().ok()
-}
-
-/// Addresses of the people that are known.
-pub(super) fn accounts(seen: &Seen) -> impl Iterator<Item = &BareJid> {
-    seen.entries.values().filter_map(|known| match &known.read {
-        Read::Person(worker, _) => Some(&worker.account),
-        _ => None,
-    })
 }

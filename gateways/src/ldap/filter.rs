@@ -6,6 +6,7 @@
 
 use std::fmt::Write;
 
+pub use ldap3_proto::proto::LdapFilter as Filter;
 use ldap3_proto::proto::{LdapFilter, LdapMatchingRuleAssertion, LdapSubstringFilter};
 
 /// An operator's filter is a line; the recursion ends here.

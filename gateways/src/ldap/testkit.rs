@@ -9,10 +9,11 @@ use futures_util::{SinkExt, StreamExt};
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::sasl::{Login, Secret};
 use ldap3_proto::LdapCodec;
+use ldap3_proto::control::LdapControl;
 use ldap3_proto::proto::{
     LdapBindCred, LdapBindResponse, LdapExtendedResponse, LdapFilter, LdapMsg, LdapOp,
     LdapPartialAttribute, LdapResult, LdapResultCode, LdapSearchRequest, LdapSearchResultEntry,
-    LdapSearchResultReference,
+    LdapSearchResultReference, LdapSearchScope,
 };
 use rustls::crypto::ring;
 use rustls::pki_types::PrivatePkcs8KeyDer;
@@ -48,6 +49,12 @@ pub(crate) enum Manner {
     Floods,
     /// It answers every search with nesting without end.
     Nests,
+    /// It gives the same part of every list again and again.
+    Loops,
+    /// It says of every list that there is more, and gives nothing.
+    Promises,
+    /// It cannot give entries whole: they are too large.
+    Swells,
     /// It answers every bind with this.
     Binds(i32),
     /// It answers StartTLS and goes on in the clear, in one packet.
@@ -277,7 +284,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
                 send(&mut messages, id, response).await?;
             }
             LdapOp::SearchRequest(request) => {
-                answer_search(&mut messages, id, &shared, request, manner).await?;
+                answer_search(&mut messages, id, &shared, request, &message.ctrl, manner).await?;
             }
             LdapOp::ExtendedRequest(_) => {
                 let code = match (may_start_tls, manner) {
@@ -313,10 +320,20 @@ async fn answer_search<S: AsyncRead + AsyncWrite + Unpin>(
     id: i32,
     shared: &Shared,
     request: LdapSearchRequest,
+    controls: &[LdapControl],
     manner: Manner,
 ) -> Option<()> {
     shared.searches.lock().unwrap().push(request.clone());
     let mut found = find(shared, &request);
+    if manner == Manner::Swells && request.scope == LdapSearchScope::Base {
+        let value = vec![b'x'; 5 * 1024 * 1024];
+        for entry in &mut found {
+            entry.attributes.push(LdapPartialAttribute {
+                atype: "description".to_owned(),
+                vals: vec![value.clone()],
+            });
+        }
+    }
     if manner == Manner::Refers {
         let uris = vec!["ldap://127.0.0.1:1/dc=elsewhere".to_owned()];
         let reference = LdapOp::SearchResultReference(LdapSearchResultReference { uris });
@@ -333,6 +350,9 @@ async fn answer_search<S: AsyncRead + AsyncWrite + Unpin>(
         let nested = [0x30, 0x84, 0, 0, 0xff, 0xff].repeat(10_000);
         messages.get_mut().write_all(&nested).await.ok()?;
     }
+    if let Some(LdapControl::SimplePagedResults { cookie, .. }) = controls.first() {
+        return answer_page(messages, id, found, cookie, manner).await;
+    }
     let max = usize::try_from(request.sizelimit).unwrap_or(0);
     let has_more = max > 0 && found.len() > max;
     if has_more {
@@ -346,6 +366,34 @@ async fn answer_search<S: AsyncRead + AsyncWrite + Unpin>(
         false => LdapResultCode::Success,
     };
     send(messages, id, LdapOp::SearchResultDone(result(code))).await
+}
+
+/// Two entries at a time, however many are asked for.
+async fn answer_page<S: AsyncRead + AsyncWrite + Unpin>(
+    messages: &mut Framed<S, LdapCodec>,
+    id: i32,
+    found: Vec<LdapSearchResultEntry>,
+    cookie: &[u8],
+    manner: Manner,
+) -> Option<()> {
+    let from: usize = str::from_utf8(cookie).ok()?.parse().unwrap_or(0);
+    let (from, next) = match manner {
+        Manner::Loops => (0, Some(2)),
+        Manner::Promises => (found.len(), Some(0)),
+        _ => (from, Some(from + 2).filter(|next| *next < found.len())),
+    };
+    for entry in found.into_iter().skip(from).take(2) {
+        send(messages, id, LdapOp::SearchResultEntry(entry)).await?;
+    }
+    let cookie = next.map_or_else(Vec::new, |next| next.to_string().into_bytes());
+    let done = LdapMsg {
+        ctrl: vec![LdapControl::SimplePagedResults { size: 0, cookie }],
+        ..reply(
+            id,
+            LdapOp::SearchResultDone(result(LdapResultCode::Success)),
+        )
+    };
+    messages.send(done).await.ok()
 }
 
 fn judge(shared: &Shared, dn: &str, password: &str) -> LdapResultCode {
@@ -366,7 +414,11 @@ fn judge(shared: &Shared, dn: &str, password: &str) -> LdapResultCode {
 fn find(shared: &Shared, request: &LdapSearchRequest) -> Vec<LdapSearchResultEntry> {
     let entries = shared.entries.lock().unwrap();
     let is_found = |entry: &&Entry| {
-        entry.dn.ends_with(&request.base) && matches(&request.filter, &entry.attributes)
+        let is_there = match request.scope {
+            LdapSearchScope::Base => entry.dn == request.base,
+            _ => entry.dn.ends_with(&request.base),
+        };
+        is_there && matches(&request.filter, &entry.attributes)
     };
     let show = |entry: &Entry| LdapSearchResultEntry {
         dn: entry.dn.clone(),

@@ -208,3 +208,35 @@ async fn https_tells_browsers_about_the_secure_websocket() {
         "{answer}"
     );
 }
+
+#[tokio::test]
+async fn picture_of_the_directory_is_given_out_by_its_hash_to_be_kept_and_run_nowhere() {
+    let server = Server::start().await;
+    let hash = "0e76292794888d4f1fa75fb3aff4ca27c58f56a6";
+    let now = klatsch_actors::world::now();
+    let kept = server.store.keep_photo(hash, b"image".to_vec(), now);
+    kept.await.unwrap();
+    let answer = get(server.http, &format!("/avatar/{hash}"))
+        .await
+        .to_lowercase();
+    assert_eq!(status(&answer), "200", "{answer}");
+    for header in [
+        "content-type: image/jpeg",
+        "x-content-type-options: nosniff",
+        "content-security-policy: default-src 'none'",
+        "immutable",
+    ] {
+        assert!(answer.contains(header), "{header} in {answer}");
+    }
+    assert!(answer.ends_with("\r\n\r\nimage"), "{answer}");
+    let unknown = hash.replace('0', "1");
+    for path in [
+        &*unknown,
+        "0E76292794888D4F1FA75FB3AFF4CA27C58F56A6",
+        "",
+        "..%2f..",
+    ] {
+        let answer = get(server.http, &format!("/avatar/{path}")).await;
+        assert_eq!(status(&answer), "404", "{path}");
+    }
+}

@@ -15,6 +15,7 @@ use klatsch_gateways::auth::{
 };
 use klatsch_gateways::channels::{self, ChannelsGateway, ChannelsSettings};
 use klatsch_gateways::doors::{Door, Gateways};
+use klatsch_gateways::http::avatar;
 use klatsch_gateways::http::upload::{self, Contents, Uploads};
 use klatsch_gateways::http::{
     HttpServer, HttpSettings, HttpState, SignupLink, WebClient, WebSettings, router,
@@ -83,6 +84,8 @@ pub(crate) struct Setup {
     pub(crate) book: Option<Book>,
     /// The other nodes, and the store all have.
     pub(crate) cluster: Option<(Others, Store)>,
+    /// The domains are kept apart.
+    pub(crate) isolated: bool,
 }
 
 impl Default for Setup {
@@ -105,6 +108,7 @@ impl Default for Setup {
             accounts: ["anna", "bert"].map(str::to_owned).to_vec(),
             book: None,
             cluster: None,
+            isolated: false,
         }
     }
 }
@@ -184,6 +188,8 @@ impl Server {
                 ..web_push::Settings::default()
             }),
             components: secrets().into_keys().collect(),
+            isolated: setup.isolated,
+            people: true,
         };
         let node = Node::start_with(host, setup.settings, store.clone(), Wire::Direct, others)
             .await
@@ -256,6 +262,7 @@ impl Server {
         let http = HttpServer {
             router: router(Arc::new(state))
                 .merge(api::router(Arc::new(interface)))
+                .merge(avatar::router(store.clone()))
                 .merge(websocket::router(Arc::new(sockets)))
                 .merge(bosh::router(Arc::new(requests)))
                 .merge(channels::router(Arc::new(integrators)))

@@ -5,9 +5,11 @@ use crate::accounts::Accounts;
 use crate::admin::{AdminHandler, Answer, PAGE_MAX, Pending, Request, Session};
 use crate::api_tokens::ApiTokens;
 use crate::cluster::commands::ClusterCommands;
+use crate::directory;
 use crate::invitations::Invitations;
 use crate::rooms::RoomCommands;
 use klatsch_actors::sessions::Sessions;
+use klatsch_gateways::colleagues::Follower;
 use klatsch_protocol::jid::{BareJid, FullJid, Jid};
 use klatsch_protocol::stanza::{StreamCondition, StreamError};
 
@@ -19,6 +21,8 @@ pub(super) struct ServerCommands {
     sessions: Sessions,
     rooms: RoomCommands,
     cluster: ClusterCommands,
+    /// Whoever reads the directory, if there is one.
+    follower: Option<Follower>,
 }
 
 /// A store at rest.
@@ -71,6 +75,7 @@ impl ServerCommands {
         sessions: Sessions,
         rooms: RoomCommands,
         cluster: ClusterCommands,
+        follower: Option<Follower>,
     ) -> Self {
         Self {
             accounts,
@@ -79,6 +84,7 @@ impl ServerCommands {
             sessions,
             rooms,
             cluster,
+            follower,
         }
     }
 
@@ -91,6 +97,10 @@ impl ServerCommands {
             } if self.is_connected(&jid) => Answer::Refused(format!(
                 "{jid} is connected: what is added would be sent to it as new"
             )),
+            Request::DirectoryStatus => directory::status(self.follower.as_ref()),
+            Request::DirectorySync { force } => {
+                directory::sync(self.follower.as_ref(), force).await
+            }
             Request::SessionKick { jid } => self.kick(&jid).unwrap_or_else(Answer::Refused),
             request => match self.rooms.handle(request).await {
                 Ok(answer) => answer,

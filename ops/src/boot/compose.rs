@@ -7,7 +7,7 @@ use super::certificate::Certificate;
 use super::cluster::{self, Linked};
 use super::commands::{OfflineCommands, ServerCommands};
 use super::gates::{self, Gates, Ground};
-use super::{disk_watch, memory_watch, relay, store_watch};
+use super::{directory, disk_watch, memory_watch, relay, store_watch};
 use crate::accounts::Accounts;
 use crate::admin::AdminHandler;
 use crate::api_tokens::ApiTokens;
@@ -107,6 +107,7 @@ pub(super) async fn compose(foundation: &Foundation) -> Result<Running, Error> {
         config.registrations().invitations,
     );
     let tokens = Tokens::new(store.clone(), foundation.secrets.token_key);
+    let following = directory::follow_directory(config, domains(config)?, &node)?;
     let rooms = Source::Server(node.rooms.clone(), store.clone());
     let (end, drained) = watch::channel(false);
     let commands = match &linked {
@@ -120,11 +121,13 @@ pub(super) async fn compose(foundation: &Foundation) -> Result<Running, Error> {
         node.sessions.clone(),
         RoomCommands::new(domains(config)?, rooms),
         commands,
+        following.as_ref().map(|(follower, _)| follower.clone()),
     ));
     let reload =
         Box::new(move |certificate: &Certificate| gates::reload(&certificates, certificate));
     let (failed, ending) = (node.failure(), node.ending());
-    let watches = watch(foundation, store, &node.sessions);
+    let mut watches = watch(foundation, store, &node.sessions);
+    watches.extend(following.map(|(_, task)| task));
     let stop = async move {
         watches.iter().for_each(JoinHandle::abort);
         if let Some(linked) = &linked {
@@ -229,6 +232,8 @@ fn host(config: &Config, upload_key: [u8; 32], turn: Option<&TurnServer>) -> Res
         contacts: config.contacts.addresses(),
         web_push: config.web_pushes(),
         components: config.components.secrets().into_keys().collect(),
+        isolated: config.isolated,
+        people: !config.ldap.servers.is_empty(),
     })
 }
 

@@ -14,6 +14,7 @@ use klatsch_gateways::auth::standing::Watch;
 use klatsch_gateways::auth::{Authenticator, Registrar, Throttle, Tokens};
 use klatsch_gateways::channels::{self, ChannelsGateway};
 use klatsch_gateways::doors::{Door, Gateways};
+use klatsch_gateways::http::avatar;
 use klatsch_gateways::http::signup::{Create, CreateError, NewAdministrator};
 use klatsch_gateways::http::upload::{self, Contents, Uploads};
 use klatsch_gateways::http::web::PushFeature;
@@ -285,7 +286,8 @@ fn http(
         .merge(api::router(Arc::new(interface)))
         .merge(channels::router(Arc::new(channels)))
         .merge(websocket::router(Arc::new(sockets)))
-        .merge(bosh::router(Arc::new(requests)));
+        .merge(bosh::router(Arc::new(requests)))
+        .merge(avatar::router(ground.store.clone()));
     Ok(Arc::new(HttpServer {
         router: match uploads {
             Some(uploads) => pages.merge(upload::router(uploads)),

@@ -120,7 +120,11 @@ fn refuse_bad_components(config: &Config, found: &mut Vec<Finding>) {
     let domains = config.domains();
     let is_service = |host: &str| {
         let service = host.split_once('.').is_some_and(|(label, domain)| {
-            let is_ours = |it: &&Service| **it != Service::Push || config.web_push.enabled;
+            let is_ours = |it: &&Service| match **it {
+                Service::Push => config.web_push.enabled,
+                Service::People => !config.ldap.servers.is_empty(),
+                _ => true,
+            };
             let mut ours = Service::ALL.iter().filter(is_ours);
             let is_label = ours.any(|it| it.label() == label);
             is_label && domains.iter().any(|it| it == domain)

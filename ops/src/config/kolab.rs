@@ -85,6 +85,7 @@ impl Listing {
         people(&section).map(|base_dn| LdapDomain {
             base_dn,
             user_filter: None,
+            group_base_dn: groups(&section),
         })
     }
 }
@@ -175,6 +176,10 @@ fn directory(ini: &Ini) -> Result<Ldap, String> {
     if let Some(filter) = people_filter(&ldap) {
         taken.user_filter = filter;
     }
+    taken.group_base_dn = groups(&ldap).unwrap_or_default();
+    if let Some(filter) = group_filter(&ldap) {
+        taken.group_filter = filter;
+    }
     if let Some(names) = value(&ldap, "auth_attributes") {
         taken.login_attributes = words(&names);
     }
@@ -191,6 +196,7 @@ fn directory(ini: &Ini) -> Result<Ldap, String> {
             let tenant = LdapDomain {
                 base_dn,
                 user_filter,
+                group_base_dn: groups(&own),
             };
             taken.domains.insert(domain.to_lowercase(), tenant);
         }
@@ -209,9 +215,22 @@ fn people(section: &Section) -> Option<String> {
 }
 
 fn people_filter(section: &Section) -> Option<String> {
-    let found = ["kolab_user_filter", "user_filter"]
+    first_filter(section, ["kolab_user_filter", "user_filter"])
+}
+
+/// Where groups are: nowhere, unless it is said.
+fn groups(section: &Section) -> Option<String> {
+    ["kolab_group_base_dn", "group_base_dn"]
         .iter()
-        .find_map(|key| value(section, key))?;
+        .find_map(|key| value(section, key))
+}
+
+fn group_filter(section: &Section) -> Option<String> {
+    first_filter(section, ["kolab_group_filter", "group_filter"])
+}
+
+fn first_filter(section: &Section, keys: [&str; 2]) -> Option<String> {
+    let found = keys.iter().find_map(|key| value(section, key))?;
     // Long ones go over several lines.
     Some(found.lines().collect())
 }
@@ -244,6 +263,9 @@ user_base_dn = ou=People,%(base_dn)s
 user_filter = (objectclass=inetorgperson)
 kolab_user_base_dn = ou=People,%(base_dn)s
 kolab_user_filter = (objectclass=kolabinetorgperson)
+group_base_dn = ou=Groups,%(base_dn)s
+group_filter = (|(objectclass=groupofuniquenames)(objectclass=groupofurls))
+kolab_group_filter = (|(objectclass=kolabgroupofuniquenames)(objectclass=kolabgroupofurls))
 mail_attributes = mail, alias
 auth_attributes = mail, alias, uid
 [example.org]
@@ -278,6 +300,10 @@ uri = imaps://localhost:993
         assert_eq!(ldap.password.expose(), "service-canary");
         let tenant = &ldap.domains["example.net"];
         assert_eq!(tenant.base_dn, "ou=People,dc=example,dc=net");
+        let groups = tenant.group_base_dn.as_deref();
+        assert_eq!(groups, Some("ou=Groups,dc=example,dc=net"));
+        assert_eq!(ldap.group_base_dn, "ou=Groups,dc=example,dc=org");
+        assert!(ldap.group_filter.contains("kolabgroupofurls"));
         assert!(ldap.settings().is_ok());
         let found = found.unwrap();
         assert_eq!((found.taken.len(), found.wrong.len()), (3, 0), "{found:?}");

@@ -9,7 +9,8 @@ use super::components::Hidden;
 use super::one_or_many;
 use super::settings::settings;
 use crate::error::Error;
-use klatsch_gateways::ldap::{Base, LdapServer, LdapSettings, filter};
+use klatsch_gateways::ldap::filter::Filter;
+use klatsch_gateways::ldap::{Base, Groups, LdapServer, LdapSettings, filter};
 use klatsch_protocol::sasl::Secret;
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +39,11 @@ settings! {
         base_dn: String = String::new();
         /// What entries are people.
         user_filter: String = "(objectClass=kolabInetOrgPerson)".to_owned();
+        /// The entry that groups are below, as in "ou=Groups,dc=example,dc=org". "": there are none.
+        group_base_dn: String = String::new();
+        /// What entries are groups.
+        group_filter: String = "(|(objectClass=kolabGroupOfUniqueNames)(objectClass=groupOfUniqueNames)\
+            (objectClass=groupOfNames)(objectClass=groupOfURLs))".to_owned();
         /// Domains whose people are elsewhere, as in { "example.net" = { base_dn = "ou=People,dc=example,dc=net" } }.
         domains: BTreeMap<String, LdapDomain> = BTreeMap::new();
         /// The attributes that people log in by.
@@ -58,6 +64,9 @@ pub struct LdapDomain {
     /// What entries are people; none: as everywhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_filter: Option<String>,
+    /// The entry that their groups are below; none: they have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group_base_dn: Option<String>,
 }
 
 impl Ldap {
@@ -72,10 +81,9 @@ impl Ldap {
         }
         let bases = self.domains.iter().map(|(domain, it)| {
             let filter = it.user_filter.as_deref().unwrap_or(&self.user_filter);
-            Ok((
-                domain.to_lowercase(),
-                base("ldap.domains", &it.base_dn, filter)?,
-            ))
+            let groups = self.groups(it.group_base_dn.as_deref())?;
+            let base = base("ldap.domains", &it.base_dn, filter, groups)?;
+            Ok((domain.to_lowercase(), base))
         });
         Ok(LdapSettings {
             servers: self.parsed_servers()?,
@@ -83,12 +91,27 @@ impl Ldap {
             authorities: read_authorities(self.authorities.as_deref())?,
             bind_dn: self.bind_dn.clone(),
             password: self.secret()?,
-            base: base("ldap.user_filter", &self.base_dn, &self.user_filter)?,
+            base: base(
+                "ldap.user_filter",
+                &self.base_dn,
+                &self.user_filter,
+                self.groups(Some(&self.group_base_dn))?,
+            )?,
             bases: bases.collect::<Result<_, Error>>()?,
             login_attributes: self.login_attributes.clone(),
             mail_attribute: self.mail_attribute.clone(),
             patience: Duration::from_secs(self.timeout_seconds.max(1)),
         })
+    }
+
+    fn groups(&self, dn: Option<&str>) -> Result<Option<Groups>, Error> {
+        let Some(dn) = dn.filter(|dn| !dn.is_empty()) else {
+            return Ok(None);
+        };
+        Ok(Some(Groups {
+            dn: dn.to_owned(),
+            filter: parsed("ldap.group_filter", &self.group_filter)?,
+        }))
     }
 
     fn parsed_servers(&self) -> Result<Vec<LdapServer>, Error> {
@@ -134,6 +157,10 @@ impl Ldap {
                 found.push(format!("ldap.user_filter: \"{text}\" is {error}"));
             }
         }
+        if let Err(error) = filter::parse(&self.group_filter) {
+            let text = &self.group_filter;
+            found.push(format!("ldap.group_filter: \"{text}\" is {error}"));
+        }
         let is_external = |name: &&String| name.eq_ignore_ascii_case(EXTERNAL_ADDRESS);
         let mut names = self.login_attributes.iter().chain([&self.mail_attribute]);
         if names.any(|name| is_external(&name)) {
@@ -157,13 +184,16 @@ impl Ldap {
     }
 }
 
-fn base(key: &str, dn: &str, people: &str) -> Result<Base, Error> {
-    let people = filter::parse(people)
-        .map_err(|error| Error::Config(format!("{key}: \"{people}\" is {error}")))?;
+fn base(key: &str, dn: &str, people: &str, groups: Option<Groups>) -> Result<Base, Error> {
     Ok(Base {
         dn: dn.to_owned(),
-        people,
+        people: parsed(key, people)?,
+        groups,
     })
+}
+
+fn parsed(key: &str, text: &str) -> Result<Filter, Error> {
+    filter::parse(text).map_err(|error| Error::Config(format!("{key}: \"{text}\" is {error}")))
 }
 
 #[cfg(test)]
@@ -185,6 +215,7 @@ mod tests {
         assert!(ldap(WHOLE).settings().is_ok());
         for bad in [
             "user_filter = \"objectClass=*\"\n",
+            "group_filter = \"objectClass=*\"\n",
             "login_attributes = [\"mail\", \"mailalternateaddress\"]\n",
             "mail_attribute = \"mailAlternateAddress\"\n",
             "domains = { \"x.example\" = { base_dn = \"dc=x\", user_filter = \"(\" } }\n",

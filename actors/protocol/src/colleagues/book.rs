@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use super::derived::Derived;
 use super::index::Index;
 use super::touched::Touched;
 use super::{Change, Colleague, Entry, EntryId, Group, Person, Shift};
@@ -25,6 +26,8 @@ pub struct Book {
     past: VecDeque<Arc<Past>>,
     /// Addresses that are an alias here and an account's all the same.
     taken: Arc<BTreeSet<BareJid>>,
+    /// What else follows from all of it.
+    pub(super) derived: Arc<Derived>,
 }
 
 /// A change.
@@ -57,6 +60,7 @@ impl Book {
             now: Arc::new(index),
             past: self.past.clone(),
             taken: self.taken.clone(),
+            derived: Arc::default(),
         };
         if touched.weight() > 0 {
             next.remember(Past {
@@ -65,6 +69,7 @@ impl Book {
                 touched,
             });
         }
+        next.derived = Arc::new(Derived::of(&next));
         next
     }
 

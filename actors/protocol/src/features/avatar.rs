@@ -5,6 +5,8 @@
 //! somebody asks ([`super::vcard`]), a photo set there is published here, and the server puts
 //! the hash into every available presence the account sends.
 
+pub mod directory;
+
 use sha1::{Digest, Sha1};
 
 use super::pubsub::config::{AccessModel, Config, SendLast};
@@ -130,8 +132,11 @@ pub(super) fn config_of_image() -> Config {
 
 /// XEP-0398 §4: available presence carries the hash, directed presence too.
 pub(crate) fn inject(presence: &Presence, facts: &Facts<'_>) -> Presence {
-    match (&facts.data.avatar, presence.kind) {
-        (Some(hash), PresenceKind::Available) => with_hash(presence, hash),
+    match presence.kind {
+        PresenceKind::Available => match facts.avatar() {
+            Some(hash) => with_hash(presence, &hash),
+            None => presence.clone(),
+        },
         _ => presence.clone(),
     }
 }

@@ -31,6 +31,7 @@ pub const FEATURE: Feature = Feature {
         (Service::Pubsub, &[NS_INFO, NS_ITEMS]),
         (Service::Upload, &[NS_INFO, NS_ITEMS]),
         (Service::Push, &[NS_INFO, NS_ITEMS]),
+        (Service::People, &[NS_INFO, NS_ITEMS]),
     ],
     iq: &[
         get(Scope::Server, NS_INFO, "query", server_info),
@@ -61,6 +62,18 @@ pub const FEATURE: Feature = Feature {
         ),
         get(Scope::Service(Service::Push), NS_INFO, "query", push_info),
         get(Scope::Service(Service::Push), NS_ITEMS, "query", push_items),
+        get(
+            Scope::Service(Service::People),
+            NS_INFO,
+            "query",
+            people_info,
+        ),
+        get(
+            Scope::Service(Service::People),
+            NS_ITEMS,
+            "query",
+            people_items,
+        ),
         get(Scope::Account, NS_INFO, "query", account_info),
         get(Scope::Account, NS_ITEMS, "query", account_items),
     ],
@@ -190,14 +203,32 @@ fn upload_items(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
 }
 
 fn push_info(iq: &Iq, _facts: &Facts<'_>) -> Vec<Effect> {
+    info_of(iq, Service::Push)
+}
+
+fn people_info(iq: &Iq, _facts: &Facts<'_>) -> Vec<Effect> {
+    info_of(iq, Service::People)
+}
+
+/// What a service is that has no nodes to describe.
+fn info_of(iq: &Iq, service: Service) -> Vec<Effect> {
     match node_of(iq) {
-        None => answer(iq, service_description(Service::Push), None),
+        None => answer(iq, service_description(service), None),
         Some(_) => refuse(iq, StanzaError::item_not_found()),
     }
 }
 
 /// Nodes are known to those who have made them.
 fn push_items(iq: &Iq, _facts: &Facts<'_>) -> Vec<Effect> {
+    nothing(iq)
+}
+
+/// People are found by searching.
+fn people_items(iq: &Iq, _facts: &Facts<'_>) -> Vec<Effect> {
+    nothing(iq)
+}
+
+fn nothing(iq: &Iq) -> Vec<Effect> {
     match node_of(iq) {
         None => answer(iq, Element::new("query", NS_ITEMS), None),
         Some(_) => refuse(iq, StanzaError::item_not_found()),

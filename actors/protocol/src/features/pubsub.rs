@@ -50,7 +50,8 @@ pub const NS_EVENT: &str = "http://jabber.org/protocol/pubsub#event";
 pub const NS_ERRORS: &str = "http://jabber.org/protocol/pubsub#errors";
 const NS_CONFIG: &str = "http://jabber.org/protocol/pubsub#node_config";
 const NS_OPTIONS: &str = "http://jabber.org/protocol/pubsub#subscribe_options";
-const NS_PUBLISH_OPTIONS: &str = "http://jabber.org/protocol/pubsub#publish-options";
+/// What a publisher wants of a node (§7.1.5).
+pub const NS_PUBLISH_OPTIONS: &str = "http://jabber.org/protocol/pubsub#publish-options";
 
 /// What accounts and services can do alike (§10), and what one of them can do besides.
 macro_rules! features {
@@ -160,6 +161,7 @@ pub(crate) fn decide(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
         return effects;
     }
     match ask(&request, who) {
+        Some(ask) if matches!(request, Request::Items(..)) => vec![load_shown(ask, facts, go_on)],
         Some(ask) => vec![load(ask, facts, go_on)],
         None => settle(iq, answer_without_node(iq, &request, facts)),
     }
@@ -168,6 +170,11 @@ pub(crate) fn decide(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
 /// A question about the nodes of the deciding account or service.
 pub(crate) fn load(ask: Ask, facts: &Facts<'_>, go_on: crate::effect::Continue) -> Effect {
     Effect::Load(Query::Pubsub(facts.account.clone(), Box::new(ask)), go_on)
+}
+
+/// The same for who reads: with what the directory shows of the account's owner.
+pub(crate) fn load_shown(ask: Ask, facts: &Facts<'_>, go_on: crate::effect::Continue) -> Effect {
+    Effect::Load(Query::Shown(facts.account.clone(), Box::new(ask)), go_on)
 }
 
 fn ask(request: &Request, who: &Jid) -> Option<Ask> {

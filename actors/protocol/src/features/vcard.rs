@@ -4,6 +4,11 @@
 //! Everybody may read a vCard. Its photo is the account's avatar, when there is one that the
 //! asker may see (XEP-0398 §6.2); a photo that is set becomes the avatar. A vCard that is set
 //! without `<PHOTO/>` leaves the avatar as it is, an empty `<PHOTO/>` takes it away.
+//!
+//! Of people in a directory it says what the directory says of them ([`person`]); their picture
+//! there is their avatar until they have another, or none.
+
+pub(crate) mod person;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -43,20 +48,17 @@ pub const FEATURE: Feature = Feature {
 /// The name under which it is kept.
 const NAME: &str = "vcard";
 
-fn ask(facts: &Facts<'_>, go_on: crate::effect::Continue) -> Vec<Effect> {
-    let ask = Ask::LastItems {
+fn nodes(facts: &Facts<'_>) -> Box<Ask> {
+    Box::new(Ask::LastItems {
         services: vec![facts.account.clone()],
         nodes: vec![avatar::NS_METADATA.to_owned(), avatar::NS_DATA.to_owned()],
         bytes_max: usize::MAX,
-    };
-    vec![Effect::Load(
-        Query::Kept(NAME.to_owned(), Some(Box::new(ask))),
-        go_on,
-    )]
+    })
 }
 
 fn read(_iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
-    ask(facts, answer)
+    let query = Query::KeptAndShown(NAME.to_owned(), nodes(facts));
+    vec![Effect::Load(query, answer)]
 }
 
 fn answer(stanza: &Stanza, answer: Answer, facts: &Facts<'_>) -> Vec<Effect> {
@@ -70,6 +72,10 @@ fn answer(stanza: &Stanza, answer: Answer, facts: &Facts<'_>) -> Vec<Effect> {
     };
     let photo = photo_from_nodes(iq, &kept, facts);
     let card = kept.value.and_then(|bytes| Element::parse(&bytes).ok());
+    let card = match facts.book().holder(facts.account) {
+        Some(person) => Some(person::card(person, card.as_ref())),
+        None => card,
+    };
     let is_own = iq.head.from.as_ref().map(|from| from.bare_str()) == Some(facts.account.as_str());
     let card = match card {
         Some(card) => card,
@@ -162,7 +168,8 @@ fn photo_in(card: &Element) -> Photo {
 }
 
 fn write(_iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
-    ask(facts, put)
+    let query = Query::Kept(NAME.to_owned(), Some(nodes(facts)));
+    vec![Effect::Load(query, put)]
 }
 
 fn put(stanza: &Stanza, answer: Answer, facts: &Facts<'_>) -> Vec<Effect> {
@@ -186,6 +193,10 @@ fn changes(iq: &Iq, answer: Answer, facts: &Facts<'_>) -> Result<Vec<Effect>, St
     let card = match photo {
         Photo::Image(..) | Photo::None => without_photo(&card),
         Photo::Unsaid | Photo::Other => card,
+    };
+    let card = match facts.book().holder(facts.account) {
+        Some(person) => person::writable(person, &card),
+        None => card,
     };
     let Answer::Kept(kept) = &answer else {
         return Err(match answer {
@@ -243,7 +254,7 @@ fn publish_photo(
 
 fn remove_photo(kept: &Kept, facts: &Facts<'_>) -> Vec<Effect> {
     // Nothing was shown, so nothing is taken away.
-    if facts.data.avatar.as_deref().is_none_or(str::is_empty) {
+    if facts.avatar().is_none_or(|hash| hash.is_empty()) {
         return Vec::new();
     }
     let item = Item {

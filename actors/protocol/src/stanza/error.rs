@@ -159,6 +159,12 @@ impl StanzaError {
         self
     }
 
+    /// §8.3.3.14: what is looked for is there, as this URI says.
+    pub fn redirected_to(uri: &str) -> Self {
+        let redirect = Element::new(Condition::Redirect.as_str(), ns::STANZAS);
+        Self::redirect().with_application(redirect.text(uri))
+    }
+
     /// With another type than the usual one.
     pub fn with_kind(mut self, kind: ErrorKind) -> Self {
         self.kind = kind;
@@ -173,13 +179,19 @@ impl StanzaError {
 
     /// The `<error/>` (§8.3.2): the defined condition, text, the application's condition.
     pub fn to_element(&self) -> Element {
+        let application = self.application.as_deref().cloned();
+        // A condition that says more than its name stands there itself.
+        let (defined, application) = match application {
+            Some(it) if it.namespace() == ns::STANZAS => (it, None),
+            other => (Element::new(self.condition.as_str(), ns::STANZAS), other),
+        };
         let mut error = Element::new("error", ns::CLIENT)
             .attr("type", self.kind.as_str())
-            .child(Element::new(self.condition.as_str(), ns::STANZAS));
+            .child(defined);
         if let Some(text) = &self.text {
             error = error.child(Element::new("text", ns::STANZAS).text(text.clone()));
         }
-        error.children_from(self.application.as_deref().cloned())
+        error.children_from(application)
     }
 
     /// Reads an `<error/>`; what is unknown in it becomes `undefined-condition`.

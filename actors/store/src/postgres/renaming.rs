@@ -190,7 +190,11 @@ const PREFERENCES: [&str; 2] = [
         AND (jid = $2 OR jid > $2 || '/' AND jid < $2 || '0')",
 ];
 
-async fn rename_in_nodes(connection: &mut PgConnection, from: &BareJid, to: &BareJid) -> Result<()> {
+async fn rename_in_nodes(
+    connection: &mut PgConnection,
+    from: &BareJid,
+    to: &BareJid,
+) -> Result<()> {
     let whose: Vec<i64> = sqlx::query_scalar(
         "SELECT id FROM pubsub_node WHERE service IS NOT NULL AND id = ANY(ARRAY(
             SELECT id FROM pubsub_node WHERE service = $1
@@ -225,7 +229,11 @@ const NODES: [&str; 7] = [
      WHERE node = ANY($1) AND account = $2",
 ];
 
-async fn rename_in_rooms(connection: &mut PgConnection, from: &BareJid, to: &BareJid) -> Result<()> {
+async fn rename_in_rooms(
+    connection: &mut PgConnection,
+    from: &BareJid,
+    to: &BareJid,
+) -> Result<()> {
     let whose: Vec<i64> = sqlx::query_scalar(
         "SELECT id FROM room WHERE NOT removed AND id = ANY(ARRAY(
             SELECT id FROM room WHERE creator = $1 AND NOT removed
@@ -253,7 +261,8 @@ const ROOMS: [&str; 6] = [
     "DELETE FROM room_hat_worn WHERE room = ANY($1) AND jid = $2",
 ];
 
-/// Every statement gets the numbers and both addresses.
+/// Every statement gets the numbers, and of both addresses those it has a place for: one that is
+/// prepared takes no more.
 async fn run(
     connection: &mut PgConnection,
     statements: &[&'static str],
@@ -262,12 +271,14 @@ async fn run(
     to: &BareJid,
 ) -> Result<()> {
     for sql in statements {
-        sqlx::query(*sql)
-            .bind(numbers)
-            .bind(from.as_str())
-            .bind(to.as_str())
-            .execute(&mut *connection)
-            .await?;
+        let mut query = sqlx::query(*sql).bind(numbers);
+        if sql.contains("$2") || sql.contains("$3") {
+            query = query.bind(from.as_str());
+        }
+        if sql.contains("$3") {
+            query = query.bind(to.as_str());
+        }
+        query.execute(&mut *connection).await?;
     }
     Ok(())
 }

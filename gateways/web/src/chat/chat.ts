@@ -16,6 +16,7 @@ import type {
   ContactRequest,
   Conversation,
   Draft,
+  FoundPerson,
   ListedRoom,
   Me,
   Member,
@@ -64,6 +65,8 @@ export interface Abilities {
   readonly canPush: boolean;
   /** The service that makes rooms, `undefined` where there is none. */
   readonly roomService: string | undefined;
+  /** There is a directory of people. */
+  readonly canFindPeople: boolean;
 }
 
 /** Everything that there is, and everything one can do. */
@@ -172,6 +175,9 @@ export interface Chat {
   unblock(jid: BareJid): Promise<void>;
   /** A link that makes a contact of whom it is given to (XEP-0401). */
   inviteLink(): Promise<string>;
+
+  /** People of the directory whose names or addresses begin so; none where there is no directory. */
+  findPeople(text: string): Promise<readonly FoundPerson[]>;
 
   // --- rooms ---
 

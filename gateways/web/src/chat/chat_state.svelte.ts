@@ -6,6 +6,7 @@ import { fetchInvitation } from "../xmpp/invitation";
 import type { XmppLink } from "../xmpp/link";
 import { buildSubject } from "../xmpp/muc";
 import { buildAffiliation, buildConfig, buildDestroy, buildRole, fetchConfig, fetchRooms } from "../xmpp/muc_admin";
+import { searchPeople } from "../xmpp/people_search";
 import { buildModerate } from "../xmpp/retraction";
 import { Avatars } from "./avatars";
 import type { Abilities, Chat, OutgoingFile, SignIn, Unsubscribe } from "./chat";
@@ -17,8 +18,8 @@ import { decline, invite } from "./invitations";
 import { listed, shown, sum } from "./lists";
 import { Messages } from "./messages";
 import type {
-  Affiliation, BareJid, CallEntry, Contact, ContactRequest, Conversation, Draft, ListedRoom, Me, Member,
-  Message, Notice, Notify, Registration, RegistrationError, Role, RoomOptions, SearchHit, Show, Upload,
+  Affiliation, BareJid, CallEntry, Contact, ContactRequest, Conversation, Draft, FoundPerson, ListedRoom, Me,
+  Member, Message, Notice, Notify, Registration, RegistrationError, Role, RoomOptions, SearchHit, Show, Upload,
 } from "./model";
 import { Outbox } from "./outbox";
 import { able, self } from "./own";
@@ -316,6 +317,11 @@ export class ChatState implements Chat {
   }
   inviteLink(): Promise<string> {
     return fetchInvitation(this.link);
+  }
+
+  async findPeople(text: string): Promise<readonly FoundPerson[]> {
+    const service = this.#session.services?.people;
+    return service === undefined ? [] : searchPeople(this.link, service, text);
   }
 
   // --- rooms ---

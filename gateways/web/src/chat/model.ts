@@ -271,6 +271,12 @@ export interface RoomOptions {
   readonly password: string;
 }
 
+/** Somebody of the directory of people. */
+export interface FoundPerson {
+  readonly jid: BareJid;
+  readonly name: string;
+}
+
 /** A room as the directory lists it. */
 export interface ListedRoom {
   readonly jid: BareJid;

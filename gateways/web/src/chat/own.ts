@@ -15,6 +15,7 @@ export function able({ services, canSearch }: Session): Abilities {
     canSearch,
     canPush: services?.push !== undefined,
     roomService: services?.rooms,
+    canFindPeople: services?.people !== undefined,
   };
 }
 

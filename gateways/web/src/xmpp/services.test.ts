@@ -16,6 +16,7 @@ import { buildDisplayedUpTo, parseDisplayedUpTo } from "./mds";
 import { isJoined, joinError, parseOccupant } from "./muc";
 import { fetchConfig } from "./muc_admin";
 import { buildEnable, parseRegistered, readSubscription } from "./push";
+import { parseFound, searchPeople } from "./people_search";
 import { registrationError } from "./registration";
 import { restrictParser } from "./trusted";
 import { maxOfError, parseSlot } from "./upload";
@@ -335,5 +336,26 @@ describe("the parser", () => {
     expect(parser.parseFromString("<a/>", "text/xml").documentElement.localName).toBe("a");
     expect(() => parser.parseFromString("<b>", "text/html")).toThrow(TypeError);
     expect(() => parser.parseFromString("<svg/>", "image/svg+xml")).toThrow(TypeError);
+  });
+});
+
+describe("people of a directory (XEP-0055)", () => {
+  const field = (name: string, value: string): string => `<field var="${name}"><value>${value}</value></field>`;
+  const found = (items: string): string =>
+    `<query xmlns="jabber:iq:search"><x xmlns="jabber:x:data" type="result">${items}</x></query>`;
+
+  it("are asked for in the field that takes names and addresses", async () => {
+    const link = online();
+    link.script(() => found(`<item>${field("jid", "jane@x.example")}${field("nick", "Poe, Jane")}</item>`));
+    expect(await searchPeople(link, "people.x.example", "po")).toEqual([{ jid: "jane@x.example", name: "Poe, Jane" }]);
+    const asked = link.sent.at(-1);
+    expect([asked?.getAttribute("type"), asked?.getAttribute("to")]).toEqual(["set", "people.x.example"]);
+    expect(asked && serialize(asked)).toContain(`<field var="any"><value>po</value></field>`);
+  });
+
+  it("without an address are nobody, and without a name their address", () => {
+    const items = `<item>${field("nick", "Nobody")}</item><item>${field("jid", "a@x.example")}</item>`;
+    const answer = parseXml(`<iq xmlns="jabber:client" type="result">${found(items)}</iq>`);
+    expect(parseFound(answer)).toEqual([{ jid: "a@x.example", name: "a@x.example" }]);
   });
 });

@@ -3,6 +3,7 @@
 import { fetchInfo, fetchItems, infoValue } from "./disco";
 import { StanzaError } from "./errors";
 import type { XmppLink } from "./link";
+import { NS_PEOPLE } from "./people_search";
 import { NS_WEB_PUSH } from "./push";
 import { attr, child, children, el, iq, textOf, wholeNumber } from "./xml";
 
@@ -68,6 +69,7 @@ export interface Services {
   readonly upload: UploadService | undefined;
   readonly rooms: string | undefined;
   readonly push: string | undefined;
+  readonly people: string | undefined;
 }
 
 /** Services that are asked what they are. */
@@ -88,5 +90,6 @@ export async function findServices(link: XmppLink): Promise<Services> {
     upload: upload && { jid: upload.jid, bytesMax: max },
     rooms: known.find(isRooms)?.jid,
     push: known.find((it) => it.info.features.has(NS_WEB_PUSH))?.jid,
+    people: known.find((it) => it.info.features.has(NS_PEOPLE))?.jid,
   };
 }

@@ -7,10 +7,14 @@ use crate::boot::kolab;
 use crate::config::{Backend, Config, Loaded};
 use crate::error::Error;
 use klatsch_gateways::auth::Service;
+use klatsch_gateways::colleagues::{survey, tenants};
 use klatsch_gateways::ldap::{Directory, LdapSettings, filter};
 use klatsch_protocol::jid::BareJid;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+
+/// Entries of the directory that are named at most of those that are passed over.
+const SKIPPED_MAX: usize = 20;
 
 /// Kolab and the backends.
 pub(super) fn look(loaded: &Loaded) -> Vec<Look> {
@@ -104,7 +108,34 @@ async fn look_at_directory(config: &Config) -> Vec<Look> {
             Ok(directory) => directory,
             Err(error) => return vec![Wrong(format!("directory: ldap.authorities: {error}"))],
         };
-        looks.extend(look_at_server(&format!("directory {server}"), &directory, &domains).await);
+        let name = format!("directory {server}");
+        let seen = look_at_server(&name, &directory, &domains).await;
+        let is_well = seen.iter().all(|look| matches!(look, Fine(_)));
+        looks.extend(seen);
+        if is_well && config.follows_directory() {
+            looks.extend(look_at_colleagues(&name, &directory, config).await);
+        }
+    }
+    looks
+}
+
+/// Whom chat would find there, and what it would pass over.
+async fn look_at_colleagues(name: &str, directory: &Directory, config: &Config) -> Vec<Look> {
+    let domains = config.domains();
+    let domains: Vec<BareJid> = domains.iter().filter_map(|it| it.parse().ok()).collect();
+    let tenants = tenants(directory, &domains);
+    let found = match survey(directory, &tenants, &config.directory.measures()).await {
+        Ok(found) => found,
+        Err(error) => return vec![Wrong(format!("{name}: people and groups: {error}"))],
+    };
+    let mut looks = vec![Fine(format!(
+        "{name}: {} people and {} groups",
+        found.people, found.groups
+    ))];
+    let named = found.skipped.iter().take(SKIPPED_MAX);
+    looks.extend(named.map(|(dn, why)| Note(format!("{name}: passed over {dn}: {why}"))));
+    if let Some(more) = found.skipped.len().checked_sub(SKIPPED_MAX + 1) {
+        looks.push(Note(format!("{name}: and {} more", more + 1)));
     }
     looks
 }

@@ -41,7 +41,8 @@ pub fn seen(of: &BareJid, showing: &Showing, facts: &Facts<'_>) -> Option<Seen> 
 #[must_use]
 pub fn knows(of: &BareJid, showing: &Showing, facts: &Facts<'_>) -> bool {
     let is_own = of == facts.account;
-    is_own || facts.is_acquainted(of.as_str()) || showing.by_roster.contains(of)
+    let is_known = facts.is_acquainted(of.as_str()) || showing.by_roster.contains(of);
+    is_own || (is_known && !facts.is_apart(of.as_jid()))
 }
 
 fn summary(view: &AccountView, is_shown: impl Fn(&Jid) -> bool) -> Seen {

@@ -621,7 +621,7 @@ fn presence_goes_to_colleagues_who_are_there_and_to_nobody_else() {
     assert_eq!(told(&given), [JULIET], "Mercutio has no session");
     let alone = facts().sends("<presence/>");
     assert!(
-        !alone.iter().any(|it| spread(it)),
+        !alone.iter().any(spread),
         "who has no colleagues tells none"
     );
 }

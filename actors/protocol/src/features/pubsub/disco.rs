@@ -2,7 +2,7 @@
 
 use super::access::{Operation, Relation, affiliation, allow};
 use super::node::{Affiliation, Ask, Found, Node, Wanted};
-use super::{NS, items, load, request};
+use super::{NS, items, load, load_shown, request};
 use crate::effect::{Answer, Effect};
 use crate::facts::Facts;
 use crate::features::data_forms::{NS as NS_FORMS, field, form};
@@ -47,7 +47,7 @@ fn ask_for_node(
         items,
         creator,
     };
-    vec![load(ask, facts, go_on)]
+    vec![load_shown(ask, facts, go_on)]
 }
 
 /// §5.2: asks for the nodes there are.

@@ -13,7 +13,7 @@ use super::access::{Operation, Relation, allow};
 use super::config::{AccessModel, Config, SendLast};
 use super::node::{Affiliation, Ask, Found, Item, LastItem, Node};
 use super::request::{NewItem, Request};
-use super::{load, notify};
+use super::{load_shown, notify};
 use crate::effect::{Answer, Effect, Query};
 use crate::facts::{Facts, Resource, SessionFacts};
 use crate::features::{Feature, Spec, avatar, bookmarks, caps};
@@ -121,7 +121,11 @@ pub(super) fn retracted(node: &Node, facts: &Facts<'_>) -> Vec<Effect> {
 pub(super) fn emptied(node: &Node, facts: &Facts<'_>) -> Vec<Effect> {
     match node.name.as_str() {
         avatar::NS_METADATA if facts.account.localpart().is_some() => {
-            vec![Effect::ShowAvatar(Box::default())]
+            // What the directory has is to be seen again.
+            let book = facts.book();
+            let photo = book.holder(facts.account).and_then(|it| it.photo.as_ref());
+            let hash = photo.map_or_else(Box::default, |photo| photo.hash.clone());
+            vec![Effect::ShowAvatar(hash)]
         }
         _ => retracted(node, facts),
     }
@@ -154,7 +158,7 @@ fn ask_for_last_items(_stanza: &Stanza, answer: Answer, facts: &Facts<'_>) -> Ve
         nodes,
         bytes_max,
     };
-    vec![load(ask, facts, deliver_last_items)]
+    vec![load_shown(ask, facts, deliver_last_items)]
 }
 
 /// The nodes a session wants to hear of.
@@ -218,7 +222,7 @@ pub(crate) fn introduce(contact: &BareJid, facts: &Facts<'_>) -> Vec<Effect> {
         nodes: nodes.into_iter().collect(),
         bytes_max: LAST_ITEMS_BYTES_MAX,
     };
-    vec![load(ask, facts, deliver_introduction)]
+    vec![load_shown(ask, facts, deliver_introduction)]
 }
 
 fn capabilities_of(resource: &Resource, facts: &Facts<'_>) -> Option<Arc<caps::Capabilities>> {

@@ -59,7 +59,7 @@ fn asks(given: &Given, kind: &str, payload: &str, found: FoundNode) -> Vec<Effec
     let stanza = parse(&iq);
     let Stanza::Iq(asked) = &stanza else { panic!() };
     match decide(asked, &given.account_facts()).as_slice() {
-        [Effect::Load(Query::Pubsub(..), go_on)] => {
+        [Effect::Load(Query::Pubsub(..) | Query::Shown(..), go_on)] => {
             let found = Answer::Pubsub(Box::new(Found::Node(found)));
             go_on(&stanza, found, &given.account_facts())
         }
