@@ -644,6 +644,10 @@ impl Views for Directory {
     fn book(&self) -> Arc<Book> {
         Self::book(self)
     }
+
+    fn is_there(&self, account: &BareJid) -> bool {
+        self.accounts.pin().contains_key(account)
+    }
 }
 
 /// The sessions whose presence is not what it was.

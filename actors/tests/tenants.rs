@@ -168,9 +168,8 @@ async fn r14_whoever_is_moved_to_another_organisation_is_seen_no_more() {
         .await;
     alice.sync().await;
     assert!(!carol.sync().await.iter().any(|it| it.contains("here")));
-    let seen = scene
-        .sessions()
-        .people()
-        .seen_by(&common::bare(ALICE), &[common::bare(CAROL)]);
+    let (people, alice) = (scene.sessions().people(), common::bare(ALICE));
+    let carol = [common::bare(CAROL)];
+    let seen = people.seen_by(&alice, &carol);
     assert_eq!(seen.await.unwrap(), [None]);
 }

@@ -67,6 +67,8 @@ pub enum Envelope {
     SendBack(u64),
     /// A number comes back.
     SentBack(u64),
+    /// The store has the organisation's people and groups in this version.
+    Colleagues(u64),
 }
 
 /// What has changed of an account.

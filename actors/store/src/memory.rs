@@ -288,6 +288,14 @@ impl Accounts for Memory {
             .values()
             .any(|life| life.account.admin))
     }
+
+    async fn accounts_among(&self, addresses: &[BareJid]) -> Result<Vec<BareJid>> {
+        let state = self.state();
+        let are_there = addresses
+            .iter()
+            .filter(|jid| state.accounts.contains_key(*jid));
+        Ok(are_there.cloned().collect())
+    }
 }
 
 impl State {
@@ -446,5 +454,14 @@ impl Blocklists for Memory {
             }
             Ok(list.version)
         })
+    }
+
+    async fn who_blocks(&self, jid: &Jid) -> Result<Vec<BareJid>> {
+        let state = self.state();
+        let blocking = state
+            .accounts
+            .iter()
+            .filter(|(_, life)| log::is_blocked(&life.blocklist.jids, jid));
+        Ok(blocking.map(|(account, _)| account.clone()).collect())
     }
 }

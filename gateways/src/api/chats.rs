@@ -60,6 +60,7 @@ pub(super) async fn begin(
     if !gateway.people.may_write(&account, &with).await? {
         return Err(Refusal::NotFound);
     }
+    let with = gateway.people.owner(&with);
     let stands = gateway.people.conversation(&account, &with).await?;
     Ok(Json(Chat {
         jid: with.to_string(),

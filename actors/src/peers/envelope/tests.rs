@@ -230,6 +230,7 @@ fn envelopes() -> Vec<(&'static str, Envelope)> {
         ("missed", Envelope::Missed),
         ("send_back", Envelope::SendBack(5)),
         ("sent_back", Envelope::SentBack(5)),
+        ("colleagues", Envelope::Colleagues(7)),
         ("wanted", Envelope::Wanted(software())),
         (
             "learned",
@@ -410,6 +411,7 @@ fn the_next_versions_words_are_no_words_of_this_one() {
         Known12,
         Known13,
         Known14,
+        Known15,
         Added,
     }
     // Its contents are those of the last word that is known: only the number is not.
@@ -419,7 +421,7 @@ fn the_next_versions_words_are_no_words_of_this_one() {
     added[1] -= 1;
     let last = codec::decode::<Envelope>(&added);
     assert!(
-        matches!(last, Ok(Envelope::SentBack(5))),
+        matches!(last, Ok(Envelope::Colleagues(5))),
         "a variant was added: have the next one follow it"
     );
 }
