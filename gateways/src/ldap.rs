@@ -40,8 +40,8 @@ use tokio::time::timeout;
 
 pub use address::{LdapServer, NoServer};
 pub use domains::{DomainSearch, Organisation};
-pub(crate) use person::account_of;
 pub(crate) use paged::{Reading, Scope};
+pub(crate) use person::account_of;
 pub use person::{NoPerson, Person};
 
 use crate::tls::trust::{self, TrustError};

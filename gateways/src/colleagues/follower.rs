@@ -90,7 +90,9 @@ impl Follower {
         let ask = Ask { is_forced, done };
         let full = || "others wait for it already".to_owned();
         self.asks.try_send(ask).map_err(|_| full())?;
-        answer.await.unwrap_or_else(|_| Err("the server ends".to_owned()))
+        answer
+            .await
+            .unwrap_or_else(|_| Err("the server ends".to_owned()))
     }
 
     fn held(&self) -> MutexGuard<'_, Status> {
@@ -196,13 +198,19 @@ impl Running {
         match error {
             SyncError::Loss(_) => {
                 metrics::directory_synced("refused");
-                tracing::error!(why = text, "the directory has lost most people: nothing changes");
+                tracing::error!(
+                    why = text,
+                    "the directory has lost most people: nothing changes"
+                );
                 self.failures = 0;
             }
             _ => {
                 metrics::directory_synced("failed");
                 if self.failures == 0 {
-                    tracing::warn!(why = text, "the directory is not read: what is known of it stays");
+                    tracing::warn!(
+                        why = text,
+                        "the directory is not read: what is known of it stays"
+                    );
                 }
                 self.failures = self.failures.saturating_add(1);
             }

@@ -287,10 +287,15 @@ async fn search_members(
     tenant: &Tenant,
     seen: &mut Seen,
 ) -> Result<(), LdapError> {
-    let dynamic = seen.entries.iter().filter_map(|(id, known)| match &known.read {
-        Read::Group(team) if !team.searches.is_empty() => Some((id.clone(), team.searches.clone())),
-        _ => None,
-    });
+    let dynamic = seen
+        .entries
+        .iter()
+        .filter_map(|(id, known)| match &known.read {
+            Read::Group(team) if !team.searches.is_empty() => {
+                Some((id.clone(), team.searches.clone()))
+            }
+            _ => None,
+        });
     let dynamic: Vec<(EntryId, Vec<LdapUrl>)> = dynamic.collect();
     for (id, searches) in dynamic {
         let mut members = Vec::new();

@@ -15,11 +15,11 @@ use klatsch_protocol::jid::BareJid;
 use klatsch_store::{Store, StoreError};
 use tokio::time::timeout;
 
+use super::Tenant;
 use super::guard::{Guard, Loss};
 use super::pictures::Album;
 use super::reader::{ReadError, Reader, Seen};
 use super::wanted::{Former, Measures, Skipped, wanted};
-use super::Tenant;
 use crate::ldap::colleague::Unfit;
 use crate::ldap::{Directory, LdapError};
 
@@ -118,8 +118,13 @@ impl Sync {
             Err(_) => return Err(ReadError::from(LdapError::Slow).into()),
         };
         let read = seen.iter().map(|(_, seen)| seen.read).sum();
-        let tenants: Vec<Tenant> = self.organisations.iter().map(|(it, _)| it.clone()).collect();
-        let seen: Vec<(&Tenant, Seen)> = tenants.iter().zip(seen).map(|(t, (_, s))| (t, s)).collect();
+        let tenants: Vec<Tenant> = self
+            .organisations
+            .iter()
+            .map(|(it, _)| it.clone())
+            .collect();
+        let seen: Vec<(&Tenant, Seen)> =
+            tenants.iter().zip(seen).map(|(t, (_, s))| (t, s)).collect();
         let mut wanted = wanted(&seen, &book, &former, &self.measures);
         let mut changes = wanted.changes(&book);
         match self.guard.judge(&book, &changes) {
@@ -204,7 +209,12 @@ impl Sync {
     /// before the directory was read.
     async fn clear(&self, account: &BareJid) -> Result<bool, StoreError> {
         let is_somebodys = |person: &Person| person.account == *account;
-        if self.colleagues.book().person(account).is_some_and(is_somebodys) {
+        if self
+            .colleagues
+            .book()
+            .person(account)
+            .is_some_and(is_somebodys)
+        {
             return Ok(false);
         }
         let Some(credentials) = self.store().credentials(account).await? else {

@@ -60,7 +60,9 @@ fn person(uid: &str, attributes: &[(&str, &str)]) -> testkit::Entry {
 fn group(name: &str, attributes: &[(&str, &str)]) -> testkit::Entry {
     let mut group = entry(&format!("cn={name},{GROUPS}"), "", attributes);
     group.attributes.retain(|(name, _)| name != "objectClass");
-    group.attributes.push(("objectClass".into(), "group".into()));
+    group
+        .attributes
+        .push(("objectClass".into(), "group".into()));
     group.attributes.push(("cn".into(), name.into()));
     group
 }
@@ -125,12 +127,17 @@ fn group_of<'a>(wanted: &'a Wanted, name: &str) -> &'a Group {
 /// Who is in a group, by the first parts of their names.
 fn members(wanted: &Wanted, name: &str) -> Vec<String> {
     let ids = group_of(wanted, name).members.iter();
-    ids.map(|id| id.split(',').next().unwrap().to_owned()).collect()
+    ids.map(|id| id.split(',').next().unwrap().to_owned())
+        .collect()
 }
 
 fn reasons(wanted: &Wanted) -> HashMap<String, Unfit> {
     let short = |name: &String| name.split(',').next().unwrap().to_owned();
-    wanted.skipped.iter().map(|(it, why)| (short(it), *why)).collect()
+    wanted
+        .skipped
+        .iter()
+        .map(|(it, why)| (short(it), *why))
+        .collect()
 }
 
 async fn wanted_of(entries: Vec<testkit::Entry>) -> Wanted {
@@ -141,13 +148,27 @@ async fn wanted_of(entries: Vec<testkit::Entry>) -> Wanted {
 #[tokio::test]
 async fn people_of_the_directory_are_read_in_parts_with_what_is_theirs() {
     let fake = serve(vec![
-        person("a", &[("mail", "A@example.org"), ("alias", "a.a@example.net"), ("cn", "A A")]),
+        person(
+            "a",
+            &[
+                ("mail", "A@example.org"),
+                ("alias", "a.a@example.net"),
+                ("cn", "A A"),
+            ],
+        ),
         person("b", &[("mail", "b@example.org"), ("jpegPhoto", "face")]),
         person("c", &[("mail", "c@example.net"), ("nsAccountLock", "true")]),
         person("d", &[("mail", "d@elsewhere.example")]),
-        person("e", &[("mail", "e@example.org"), ("alias", "e@elsewhere.example")]),
+        person(
+            "e",
+            &[("mail", "e@example.org"), ("alias", "e@elsewhere.example")],
+        ),
         person("f", &[]),
-        entry("uid=s,ou=Special Users,ou=People,dc=example,dc=org", "", &[("mail", "s@example.org")]),
+        entry(
+            "uid=s,ou=Special Users,ou=People,dc=example,dc=org",
+            "",
+            &[("mail", "s@example.org")],
+        ),
     ])
     .await;
     let wanted = judge(read(&fake).await, &Book::default(), &Former::new());
@@ -164,7 +185,10 @@ async fn people_of_the_directory_are_read_in_parts_with_what_is_theirs() {
     assert_eq!(&*photo.unwrap().hash, "face");
     assert!(book.person(&jid("c@example.net")).unwrap().is_disabled);
     // Not everybody has an address, and that is no fault; one of elsewhere is.
-    assert_eq!(reasons(&wanted), [("uid=d".into(), Unfit::OtherDomain)].into());
+    assert_eq!(
+        reasons(&wanted),
+        [("uid=d".into(), Unfit::OtherDomain)].into()
+    );
 }
 
 #[tokio::test]
@@ -173,7 +197,13 @@ async fn whole_entries_are_read_only_where_something_has_changed() {
     let fake = serve(vec![
         person("a", &[("mail", "a@example.org"), old]),
         person("b", &[("mail", "b@example.org"), old]),
-        person("new", &[("mail", "n@example.org"), ("modifyTimestamp", "20260101000000Z")]),
+        person(
+            "new",
+            &[
+                ("mail", "n@example.org"),
+                ("modifyTimestamp", "20260101000000Z"),
+            ],
+        ),
     ])
     .await;
     let mut reader = Reader::default();
@@ -204,7 +234,12 @@ async fn l07_list_that_does_not_end_or_repeats_itself_is_given_up() {
     let fake = serve(some.collect()).await;
     let directory = directory(&fake);
     let tenant = &tenants(&directory, &domains())[0];
-    for manner in [Manner::Loops, Manner::Promises, Manner::Floods, Manner::Nests] {
+    for manner in [
+        Manner::Loops,
+        Manner::Promises,
+        Manner::Floods,
+        Manner::Nests,
+    ] {
         fake.behaves(manner);
         let read = Reader::default().read(&directory, tenant, &Names).await;
         assert!(read.is_err(), "{manner:?}");
@@ -220,7 +255,10 @@ async fn l07_entry_that_is_too_large_is_left_as_it_was_and_stops_nothing() {
     let book = book_of(&judge(read(&fake).await, &Book::default(), &Former::new()));
     fake.behaves(Manner::Swells);
     let wanted = judge(read(&fake).await, &book, &Former::new());
-    assert_eq!(reasons(&wanted), [("uid=a".into(), Unfit::Unreadable)].into());
+    assert_eq!(
+        reasons(&wanted),
+        [("uid=a".into(), Unfit::Unreadable)].into()
+    );
     let gone: Vec<Change> = wanted.changes(&book);
     let is_person = |it: &Change| &*it.id == "uid=a,ou=People,dc=example,dc=org";
     assert!(!gone.iter().any(is_person), "{gone:?}");
@@ -239,14 +277,23 @@ async fn directory_that_is_gone_is_an_error_and_no_empty_one() {
 
 #[tokio::test]
 async fn picture_that_is_none_is_named_and_one_that_cannot_be_kept_is_tried_again() {
-    let fake = serve(vec![person("a", &[("mail", "a@example.org"), ("jpegPhoto", "broken")])]).await;
+    let fake = serve(vec![person(
+        "a",
+        &[("mail", "a@example.org"), ("jpegPhoto", "broken")],
+    )])
+    .await;
     let wanted = judge(read(&fake).await, &Book::default(), &Former::new());
     assert_eq!(reasons(&wanted), [("uid=a".into(), Unfit::BadPhoto)].into());
     assert_eq!(people(&wanted), ["a@example.org"]);
     fake.shared.entries.lock().unwrap()[1].attributes[1].1 = "no room".to_owned();
     let directory = directory(&fake);
     let tenant = &tenants(&directory, &domains())[0];
-    assert!(Reader::default().read(&directory, tenant, &Names).await.is_err());
+    assert!(
+        Reader::default()
+            .read(&directory, tenant, &Names)
+            .await
+            .is_err()
+    );
 }
 
 #[tokio::test]
@@ -256,15 +303,32 @@ async fn l04_address_of_two_people_is_whose_it_was() {
     let alone = wanted_of(vec![other.clone()]).await;
     let fake = serve(vec![one, other]).await;
     let wanted = judge(read(&fake).await, &book_of(&alone), &Former::new());
-    assert_eq!(reasons(&wanted), [("uid=a".into(), Unfit::DoubleAddress)].into());
-    assert!(wanted.entries.contains_key("uid=b,ou=People,dc=example,dc=org"));
+    assert_eq!(
+        reasons(&wanted),
+        [("uid=a".into(), Unfit::DoubleAddress)].into()
+    );
+    assert!(
+        wanted
+            .entries
+            .contains_key("uid=b,ou=People,dc=example,dc=org")
+    );
     assert_eq!(people(&wanted), ["same@example.org"]);
 }
 
 #[tokio::test]
 async fn l04_further_address_leads_to_one_person_or_to_nobody() {
-    let a = person("a", &[("mail", "a@example.org"), ("alias", "x@example.org")]);
-    let b = person("b", &[("mail", "b@example.org"), ("alias", "x@example.org"), ("alias", "a@example.org")]);
+    let a = person(
+        "a",
+        &[("mail", "a@example.org"), ("alias", "x@example.org")],
+    );
+    let b = person(
+        "b",
+        &[
+            ("mail", "b@example.org"),
+            ("alias", "x@example.org"),
+            ("alias", "a@example.org"),
+        ],
+    );
     let alone = wanted_of(vec![a.clone()]).await;
     let both = wanted_of(vec![a.clone(), b.clone()]).await;
     assert_eq!(people(&both), ["a@example.org", "b@example.org"]);
@@ -272,7 +336,10 @@ async fn l04_further_address_leads_to_one_person_or_to_nobody() {
     let wanted = judge(read(&fake).await, &book_of(&alone), &Former::new());
     let expected = ["a@example.org x@example.org", "b@example.org"];
     assert_eq!(people(&wanted), expected);
-    assert_eq!(reasons(&wanted), [("uid=b".into(), Unfit::DoubleAlias)].into());
+    assert_eq!(
+        reasons(&wanted),
+        [("uid=b".into(), Unfit::DoubleAlias)].into()
+    );
 }
 
 #[tokio::test]
@@ -306,7 +373,10 @@ async fn nobody_has_more_addresses_than_anybody_needs() {
         panic!("nobody")
     };
     assert_eq!(person.aliases.len(), ALIASES_MAX);
-    assert_eq!(reasons(&wanted), [("uid=a".into(), Unfit::ManyAliases)].into());
+    assert_eq!(
+        reasons(&wanted),
+        [("uid=a".into(), Unfit::ManyAliases)].into()
+    );
 }
 
 fn abc() -> Vec<testkit::Entry> {
@@ -330,13 +400,19 @@ async fn groups_have_the_people_of_groups_inside_them() {
             ("member", "uid=gone,ou=People,dc=example,dc=org"),
         ],
     ));
-    entries.push(group("inner", &[("member", "uid=b,ou=People,dc=example,dc=org")]));
+    entries.push(group(
+        "inner",
+        &[("member", "uid=b,ou=People,dc=example,dc=org")],
+    ));
     entries.push(group("elsewhere", &[("mail", "g@elsewhere.example")]));
     entries.push(group("taken", &[("mail", "a@example.org")]));
     let wanted = wanted_of(entries).await;
     assert_eq!(members(&wanted, "all"), ["uid=a", "uid=b"]);
     assert_eq!(members(&wanted, "inner"), ["uid=b"]);
-    assert_eq!(group_of(&wanted, "all").address, Some(jid("all@example.org")));
+    assert_eq!(
+        group_of(&wanted, "all").address,
+        Some(jid("all@example.org"))
+    );
     assert_eq!(group_of(&wanted, "elsewhere").address, None);
     assert_eq!(group_of(&wanted, "taken").address, None);
     assert!(wanted.skipped.is_empty(), "{:?}", wanted.skipped);
@@ -347,16 +423,37 @@ async fn l07_group_in_itself_ends_and_is_named() {
     let inside = |name: &str| format!("cn={name},{GROUPS}");
     let mut entries = abc();
     let (one, two) = (inside("one"), inside("two"));
-    entries.push(group("one", &[("member", two.as_str()), ("member", "uid=a,ou=People,dc=example,dc=org")]));
-    entries.push(group("two", &[("member", one.as_str()), ("member", "uid=b,ou=People,dc=example,dc=org")]));
+    entries.push(group(
+        "one",
+        &[
+            ("member", two.as_str()),
+            ("member", "uid=a,ou=People,dc=example,dc=org"),
+        ],
+    ));
+    entries.push(group(
+        "two",
+        &[
+            ("member", one.as_str()),
+            ("member", "uid=b,ou=People,dc=example,dc=org"),
+        ],
+    ));
     let mut chain = Vec::new();
     for depth in 0..20 {
-        let (name, next) = (format!("d{depth:02}"), inside(&format!("d{:02}", depth + 1)));
+        let (name, next) = (
+            format!("d{depth:02}"),
+            inside(&format!("d{:02}", depth + 1)),
+        );
         chain.push(group(&name, &[("member", next.as_str())]));
     }
-    chain.push(group("d20", &[("member", "uid=c,ou=People,dc=example,dc=org")]));
+    chain.push(group(
+        "d20",
+        &[("member", "uid=c,ou=People,dc=example,dc=org")],
+    ));
     entries.extend(chain);
-    entries.push(group("bad", &[("member", "nonsense"), ("memberURL", "http://x/")]));
+    entries.push(group(
+        "bad",
+        &[("member", "nonsense"), ("memberURL", "http://x/")],
+    ));
     let wanted = wanted_of(entries).await;
     for name in ["one", "two"] {
         assert_eq!(members(&wanted, name), ["uid=a", "uid=b"]);
@@ -372,11 +469,18 @@ async fn l07_group_in_itself_ends_and_is_named() {
 #[tokio::test]
 async fn dynamic_group_is_whom_its_search_finds_among_its_own_people() {
     let mut entries = abc();
-    let stranger = entry("uid=x,ou=People,dc=other", "", &[("mail", "x@example.org"), ("ou", "a")]);
+    let stranger = entry(
+        "uid=x,ou=People,dc=other",
+        "",
+        &[("mail", "x@example.org"), ("ou", "a")],
+    );
     entries.push(stranger);
     for (name, url) in [
         ("below", "ldap:///ou=People,dc=example,dc=org??sub?(ou=a)"),
-        ("above", "ldap://elsewhere.example/dc=example,dc=org??sub?(ou=b)"),
+        (
+            "above",
+            "ldap://elsewhere.example/dc=example,dc=org??sub?(ou=b)",
+        ),
         ("beside", "ldap:///ou=People,dc=other??sub?(ou=a)"),
         ("all", "ldap:///??sub?(objectClass=*)"),
     ] {
@@ -387,7 +491,10 @@ async fn dynamic_group_is_whom_its_search_finds_among_its_own_people() {
     assert_eq!(members(&wanted, "above"), ["uid=b"]);
     assert_eq!(members(&wanted, "all"), ["uid=a", "uid=b", "uid=c"]);
     assert!(members(&wanted, "beside").is_empty());
-    assert_eq!(reasons(&wanted), [("cn=beside".into(), Unfit::SearchesElsewhere)].into());
+    assert_eq!(
+        reasons(&wanted),
+        [("cn=beside".into(), Unfit::SearchesElsewhere)].into()
+    );
 }
 
 #[tokio::test]
@@ -406,14 +513,19 @@ async fn organisation_without_groups_is_one_unless_it_is_large() {
     let large = wanted(&seen, &book, &Former::new(), &measures(3));
     assert_eq!(large.entries.len(), 3);
     let mut entries = abc();
-    let all: Vec<String> = ["a", "b", "c"].map(|it| format!("uid={it},{BASE}")).to_vec();
+    let all: Vec<String> = ["a", "b", "c"]
+        .map(|it| format!("uid={it},{BASE}"))
+        .to_vec();
     let all: Vec<_> = all.iter().map(|it| ("member", it.as_str())).collect();
     entries.push(group("staff", &all));
     let fake = serve(entries).await;
     let seen = [(&tenant, read(&fake).await)];
     let wanted = wanted(&seen, &book, &Former::new(), &measures(4));
     assert_eq!(wanted.entries.len(), 4, "it has a group");
-    assert!(!group_of(&wanted, "staff").is_shown, "too large for a roster");
+    assert!(
+        !group_of(&wanted, "staff").is_shown,
+        "too large for a roster"
+    );
     assert_eq!(group_of(&wanted, "staff").members.len(), 3);
 }
 
@@ -421,9 +533,16 @@ async fn organisation_without_groups_is_one_unless_it_is_large() {
 async fn r14_organisations_have_their_own_people_only() {
     let theirs = "ou=People,dc=other,dc=example";
     let fake = serve(vec![
-        person("a", &[("mail", "a@example.org"), ("alias", "a@other.example")]),
+        person(
+            "a",
+            &[("mail", "a@example.org"), ("alias", "a@other.example")],
+        ),
         entry(&format!("uid=m,{theirs}"), "", &[("mail", "a@example.org")]),
-        entry(&format!("uid=o,{theirs}"), "", &[("mail", "o@other.example")]),
+        entry(
+            &format!("uid=o,{theirs}"),
+            "",
+            &[("mail", "o@other.example")],
+        ),
     ])
     .await;
     let settings = LdapSettings {
@@ -491,7 +610,13 @@ fn directory_that_has_lost_most_people_is_believed_when_it_insists() {
 
 #[test]
 fn few_may_leave_and_not_all() {
-    for (of, lost, is_believed) in [(1, 1, true), (3, 2, true), (3, 3, false), (6, 4, true), (6, 5, false)] {
+    for (of, lost, is_believed) in [
+        (1, 1, true),
+        (3, 2, true),
+        (3, 3, false),
+        (6, 4, true),
+        (6, 5, false),
+    ] {
         let judged = Guard::default().judge(&many(of), &gone(0..lost));
         assert_eq!(judged.is_ok(), is_believed, "{lost} of {of}");
     }

@@ -87,10 +87,14 @@ impl Wanted {
         let is_new = |(id, entry): &(&EntryId, &Entry)| {
             book.entry(id).is_none_or(|known| **known != **entry)
         };
-        let put = self.entries.iter().filter(is_new).map(|(id, entry)| Change {
-            id: id.clone(),
-            entry: Some(entry.clone()),
-        });
+        let put = self
+            .entries
+            .iter()
+            .filter(is_new)
+            .map(|(id, entry)| Change {
+                id: id.clone(),
+                entry: Some(entry.clone()),
+            });
         let is_gone = |id: &&EntryId| !self.entries.contains_key(*id) && !self.kept.contains(*id);
         let gone = book.entries().map(|(id, _)| id).filter(is_gone);
         let gone = gone.map(|id| Change {
@@ -131,7 +135,9 @@ fn candidates<'a>(
     for (tenant, seen) in seen {
         wanted.skipped.extend(seen.nameless.iter().cloned());
         for (id, known) in &seen.entries {
-            wanted.skipped.extend(known.blemish.map(|why| (known.name.clone(), why)));
+            wanted
+                .skipped
+                .extend(known.blemish.map(|why| (known.name.clone(), why)));
             match &known.read {
                 Read::Person(..) => all.extend(candidate(id, known, tenant, book, former, wanted)),
                 Read::Unreadable => {
@@ -159,7 +165,9 @@ fn candidate<'a>(
         return None;
     };
     if !tenant.serves(&worker.account) {
-        wanted.skipped.push((known.name.clone(), Unfit::OtherDomain));
+        wanted
+            .skipped
+            .push((known.name.clone(), Unfit::OtherDomain));
         return None;
     }
     let mut aliases = worker.aliases.clone();
@@ -172,7 +180,9 @@ fn candidate<'a>(
     aliases.sort_unstable();
     aliases.dedup();
     if aliases.len() > ALIASES_MAX {
-        wanted.skipped.push((known.name.clone(), Unfit::ManyAliases));
+        wanted
+            .skipped
+            .push((known.name.clone(), Unfit::ManyAliases));
         aliases.truncate(ALIASES_MAX);
     }
     let person = Person {
@@ -262,7 +272,9 @@ fn add_groups(
         let found = membership::members(id, &nodes);
         let unread = (team.unreadable > 0).then_some(Unfit::BadMembers);
         let reasons = found.blemish.into_iter().chain(unread);
-        wanted.skipped.extend(reasons.map(|why| (known.name.clone(), why)));
+        wanted
+            .skipped
+            .extend(reasons.map(|why| (known.name.clone(), why)));
         let group = Group {
             name: team.name.clone(),
             address: team.address.clone().filter(|it| tenant.serves(it)),
@@ -283,7 +295,9 @@ fn add_groups(
             members: everybody,
             is_shown: true,
         };
-        wanted.entries.insert(everybody_of(tenant), Entry::Group(group));
+        wanted
+            .entries
+            .insert(everybody_of(tenant), Entry::Group(group));
     }
 }
 

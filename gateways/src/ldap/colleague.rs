@@ -265,11 +265,14 @@ fn read_card(entry: &LdapSearchResultEntry) -> Card {
 /// A value that may stand in XML (XML 1.0 §2.2) and is no longer than what people are called.
 fn text(entry: &LdapSearchResultEntry, name: &str) -> Option<Box<str>> {
     let fits = |value: &&str| {
-        let is_allowed =
-            |it: char| !it.is_control() && !matches!(it, '\u{fffe}' | '\u{ffff}');
+        let is_allowed = |it: char| !it.is_control() && !matches!(it, '\u{fffe}' | '\u{ffff}');
         value.chars().count() <= TEXT_CHARS_MAX && value.chars().all(is_allowed)
     };
-    values(entry, name).map(str::trim).filter(fits).min().map(Into::into)
+    values(entry, name)
+        .map(str::trim)
+        .filter(fits)
+        .min()
+        .map(Into::into)
 }
 
 /// Directories write `de_DE`, and lists of languages with weights (RFC 2798 §2.7).
@@ -338,7 +341,14 @@ mod tests {
     #[test]
     fn hostile_texts_are_passed_over() {
         let long = "x".repeat(300);
-        for bad in [&b"a\0b"[..], b"\x1b[31m", b"\xff\xfe", b" ", "\u{ffff}".as_bytes(), long.as_bytes()] {
+        for bad in [
+            &b"a\0b"[..],
+            b"\x1b[31m",
+            b"\xff\xfe",
+            b" ",
+            "\u{ffff}".as_bytes(),
+            long.as_bytes(),
+        ] {
             let john = worker(&[
                 ("mail", b"doe@example.org"),
                 ("displayName", bad),
@@ -373,7 +383,10 @@ mod tests {
             ("cn", b"staff"),
             ("mail", b"Staff@example.org"),
             ("uniqueMember", b"UID=Doe, ou=people,dc=example,dc=org"),
-            ("uniquemember", b"uid=poe,ou=People,dc=example,dc=org#'0101'B"),
+            (
+                "uniquemember",
+                b"uid=poe,ou=People,dc=example,dc=org#'0101'B",
+            ),
             ("member", b"uid=doe,ou=People,dc=example,dc=org"),
             ("member", b"nobody"),
             ("uniqueMember", b""),

@@ -26,7 +26,6 @@ use super::{LdapError, LdapServer};
 /// RFC 4511 §4.14.
 const START_TLS: &str = "1.3.6.1.4.1.1466.20037";
 
-
 /// What a search asks for fits by far.
 const ENTRIES_MAX: usize = 1000;
 
@@ -225,11 +224,7 @@ impl Connection {
         Ok(self.ask_with(op, Vec::new()).await?.op)
     }
 
-    async fn ask_with(
-        &mut self,
-        op: LdapOp,
-        ctrl: Vec<LdapControl>,
-    ) -> Result<LdapMsg, LdapError> {
+    async fn ask_with(&mut self, op: LdapOp, ctrl: Vec<LdapControl>) -> Result<LdapMsg, LdapError> {
         self.last_id = self.last_id.checked_add(1).unwrap_or(1);
         let message = LdapMsg {
             msgid: self.last_id,

@@ -195,8 +195,16 @@ mod tests {
     fn what_is_no_name_is_none() {
         let long = "dc=x,".repeat(100) + "dc=x";
         for bad in [
-            "doe", "=doe", "uid=doe,", "uid=doe\\", "uid=\"doe", "u d=x", "uid=\\ff,dc=x", ",",
-            "uid=doe,,dc=x", &long,
+            "doe",
+            "=doe",
+            "uid=doe,",
+            "uid=doe\\",
+            "uid=\"doe",
+            "u d=x",
+            "uid=\\ff,dc=x",
+            ",",
+            "uid=doe,,dc=x",
+            &long,
         ] {
             assert_eq!(Dn::parse(bad), None, "{bad}");
         }

@@ -81,7 +81,9 @@ impl Reading<'_> {
                 false => 0,
             };
             if empty > EMPTY_PAGES_MAX {
-                return Err(LdapError::Nonsense("parts of a list without anything in them"));
+                return Err(LdapError::Nonsense(
+                    "parts of a list without anything in them",
+                ));
             }
             for entry in page.entries {
                 if !names.insert(entry.dn.clone()) {

@@ -388,7 +388,10 @@ async fn answer_page<S: AsyncRead + AsyncWrite + Unpin>(
     let cookie = next.map_or_else(Vec::new, |next| next.to_string().into_bytes());
     let done = LdapMsg {
         ctrl: vec![LdapControl::SimplePagedResults { size: 0, cookie }],
-        ..reply(id, LdapOp::SearchResultDone(result(LdapResultCode::Success)))
+        ..reply(
+            id,
+            LdapOp::SearchResultDone(result(LdapResultCode::Success)),
+        )
     };
     messages.send(done).await.ok()
 }

@@ -27,7 +27,9 @@ impl Directory {
         };
         match Talk::with_server(common)?.ask(request)? {
             Answer::Directory(status) => Ok(status.to_text()),
-            _ => Err(Error::Refused("the server has answered something else".to_owned())),
+            _ => Err(Error::Refused(
+                "the server has answered something else".to_owned(),
+            )),
         }
     }
 }

@@ -57,6 +57,8 @@ mod tests {
         assert!(!follows(""));
         let by_ldap = "[auth]\nbackends = [\"internal\", \"ldap\"]\n";
         assert!(follows(by_ldap));
-        assert!(!follows(&format!("{by_ldap}[directory]\nenabled = false\n")));
+        assert!(!follows(&format!(
+            "{by_ldap}[directory]\nenabled = false\n"
+        )));
     }
 }

@@ -190,7 +190,11 @@ const PREFERENCES: [&str; 2] = [
         AND (jid = $2 OR jid > $2 || '/' AND jid < $2 || '0')",
 ];
 
-async fn rename_in_nodes(connection: &mut PgConnection, from: &BareJid, to: &BareJid) -> Result<()> {
+async fn rename_in_nodes(
+    connection: &mut PgConnection,
+    from: &BareJid,
+    to: &BareJid,
+) -> Result<()> {
     let whose: Vec<i64> = sqlx::query_scalar(
         "SELECT id FROM pubsub_node WHERE service IS NOT NULL AND id = ANY(ARRAY(
             SELECT id FROM pubsub_node WHERE service = $1
@@ -225,7 +229,11 @@ const NODES: [&str; 7] = [
      WHERE node = ANY($1) AND account = $2",
 ];
 
-async fn rename_in_rooms(connection: &mut PgConnection, from: &BareJid, to: &BareJid) -> Result<()> {
+async fn rename_in_rooms(
+    connection: &mut PgConnection,
+    from: &BareJid,
+    to: &BareJid,
+) -> Result<()> {
     let whose: Vec<i64> = sqlx::query_scalar(
         "SELECT id FROM room WHERE NOT removed AND id = ANY(ARRAY(
             SELECT id FROM room WHERE creator = $1 AND NOT removed
