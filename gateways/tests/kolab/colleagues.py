@@ -120,7 +120,7 @@ async def addresses(checks, doe):
         sync()
         await jane.got("disconnected")
         await jane.logout()
-        jane = await Person(JANE, password="poe-secret").login()
+        jane = await Person("jane.doe@example.org", password="poe-secret").login()
         expect(jane.boundjid.bare == "jane.doe@example.org", jane.boundjid.bare)
         expect("by another name" in await archived(jane), "the archive is gone")
         doe.send_message(JANE, "by the old name")
