@@ -84,6 +84,10 @@ async def roster(checks, doe):
         jane = await Person(JANE, password="poe-secret").login()
         await doe.got("presence", lambda it: it["from"].bare == JANE and it["type"] == "available")
         await jane.logout()
+    async with checks.step("picture of the directory is on the vCard, made anew"):
+        vcard = await doe.plugin["xep_0054"].get_vcard(JANE)
+        photo = vcard["vcard_temp"]["PHOTO"]
+        expect(photo["TYPE"] == "image/jpeg" and len(photo["BINVAL"]) > 100, f"{photo}")
     async with checks.step("change of a group is pushed to who is online"):
         modify(f"cn=staff,{GROUPS}", f"delete: uniqueMember\nuniqueMember: uid=poe,{PEOPLE}")
         sync()
@@ -116,7 +120,7 @@ async def addresses(checks, doe):
         sync()
         await jane.got("disconnected")
         await jane.logout()
-        jane = await Person(JANE, password="poe-secret").login()
+        jane = await Person("jane.doe@example.org", password="poe-secret").login()
         expect(jane.boundjid.bare == "jane.doe@example.org", jane.boundjid.bare)
         expect("by another name" in await archived(jane), "the archive is gone")
         doe.send_message(JANE, "by the old name")
@@ -193,4 +197,5 @@ async def main():
 
 
 PLUGINS.pop("xep_0092", None)
+PLUGINS["xep_0054"] = None
 asyncio.run(main())

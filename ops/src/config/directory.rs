@@ -6,7 +6,7 @@ use klatsch_gateways::colleagues::{Measures, Pace};
 use std::time::Duration;
 
 settings! {
-    /// People and groups of the directory (see [ldap]): colleagues in each other's contact list, further
+    /// People and groups of the directory, see ldap: colleagues in each other's contact list, further
     /// addresses, pictures, and accounts before anybody has logged in.
     pub struct Directory {
         /// Read it, where auth.backends has ldap. false: logins alone ask it.
