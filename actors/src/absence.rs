@@ -2,18 +2,19 @@
 //! may have missed: XEP-0198 and RFC 6121 §4 say nothing of it, D6 does.
 //!
 //! Each node tells the people it has itself, so both sides of a split hear of the other. Whether
-//! they may see the sessions is read off their own rosters: the rosters of those who are lost
-//! are not at hand.
+//! they may see the sessions is read off their own rosters and the organisation's directory: the
+//! rosters of those who are lost are not at hand.
 //! Leaves out: whom a lost session had sent directed presence.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use klatsch_cluster::node_id::NodeId;
-use klatsch_protocol::facts::Views;
+use klatsch_protocol::facts::{AccountData, Views};
 use klatsch_protocol::jid::{BareJid, FullJid, Jid};
 use klatsch_protocol::stanza::{Head, Presence, PresenceKind};
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
 
 use crate::mail::{Address, Mail};
@@ -128,13 +129,12 @@ pub(crate) async fn catch_up(world: Arc<World>, session: FullJid, since: Instant
         return;
     };
     let data = cell.data();
-    let contacts = data.roster.items.iter();
-    let seen = contacts.filter(|(_, item)| item.subscription.sees());
-    let accounts = seen.map(|(contact, _)| contact).chain([&viewer]);
-    for account in accounts {
+    let has_news = |account: &BareJid| !world.directory.news.of(account, since).is_empty();
+    let seen = world.facts(&viewer, &data, None).seen_if(has_news);
+    for account in seen.iter().chain([&viewer]) {
         let mut changed = world.directory.news.of(account, since);
         changed.retain(|it| *it != session);
-        if changed.is_empty() || !may_see(&world, account, &viewer).await {
+        if changed.is_empty() || !is_shown_to(&world, account, &viewer).await {
             continue;
         }
         world.told.note(changed.iter());
@@ -201,39 +201,64 @@ async fn tell_all(world: &World, mut untold: HashMap<FullJid, Option<Arc<Presenc
         let sessions = shown.entry(session.bare()).or_default();
         sessions.push(Shown { session, presence });
     }
-    for (account, viewers) in viewers(world, &shown) {
+    for (account, viewers) in viewers(world, &shown).await {
         tell_viewers(world, &account, &shown[&account], &viewers).await;
     }
 }
 
-/// The accounts here that see the presence of any of these, by their own rosters.
-fn viewers(world: &World, shown: &HashMap<BareJid, Vec<Shown>>) -> HashMap<BareJid, Vec<BareJid>> {
-    let mut viewers: HashMap<BareJid, Vec<BareJid>> = HashMap::new();
+/// The accounts here that see the presence of any of these, by their own rosters and by the
+/// organisation's directory.
+async fn viewers(
+    world: &World,
+    shown: &HashMap<BareJid, Vec<Shown>>,
+) -> HashMap<BareJid, BTreeSet<BareJid>> {
+    let mut viewers: HashMap<BareJid, BTreeSet<BareJid>> = HashMap::new();
     for cell in world.accounts.all() {
         let data = cell.data();
-        let items = data.roster.items.iter();
-        let seen = items.filter(|(_, item)| item.subscription.sees());
-        let accounts = seen.map(|(contact, _)| contact).chain([&cell.jid]);
+        let accounts = data.roster.seen().chain([&cell.jid]);
         for account in accounts.filter(|account| shown.contains_key(*account)) {
             let of_account = viewers.entry(account.clone()).or_default();
-            of_account.push(cell.jid.clone());
+            of_account.insert(cell.jid.clone());
+        }
+    }
+    let book = world.directory.book();
+    for account in shown.keys() {
+        // Asked of each of the lost: mostly that is one.
+        let colleagues = book.colleagues_of(account, |it| world.directory.is_there(it));
+        if !colleagues.is_empty() {
+            let of_account = viewers.entry(account.clone()).or_default();
+            of_account.extend(colleagues);
+            yield_now().await;
         }
     }
     viewers
 }
 
 /// Whether an account does not block who wants to see it.
-async fn may_see(world: &World, account: &BareJid, viewer: &BareJid) -> bool {
+async fn is_shown_to(world: &World, account: &BareJid, viewer: &BareJid) -> bool {
     let cell = patiently(world.accounts.get(account)).await;
-    let viewer = Jid::from(viewer.clone());
-    cell.is_ok_and(|cell| !cell.data().blocklist.covers(&viewer))
+    cell.is_ok_and(|cell| may_see(&cell.data(), viewer))
 }
 
-async fn tell_viewers(world: &World, account: &BareJid, sessions: &[Shown], viewers: &[BareJid]) {
-    let are_any_there = sessions.iter().any(|it| it.presence.is_some());
+fn may_see(data: &AccountData, viewer: &BareJid) -> bool {
+    !data.blocklist.covers(&Jid::from(viewer.clone()))
+}
+
+async fn tell_viewers(
+    world: &World,
+    account: &BareJid,
+    sessions: &[Shown],
+    viewers: &BTreeSet<BareJid>,
+) {
+    // Read once, however many see it.
+    let cell = match sessions.iter().any(|it| it.presence.is_some()) {
+        true => patiently(world.accounts.get(account)).await.ok(),
+        false => None,
+    };
+    let data = cell.map(|cell| cell.data());
     for viewer in viewers {
         // Whom the account blocks sees it go, as they did when they were blocked, and never come.
-        let may_see = are_any_there && may_see(world, account, viewer).await;
+        let may_see = data.as_ref().is_some_and(|data| may_see(data, viewer));
         for shown in sessions {
             if shown.presence.is_none() || may_see {
                 tell(world, viewer, shown);

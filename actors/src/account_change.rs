@@ -148,6 +148,10 @@ async fn create(
         // It owns the group's room.
         return Err(StoreError::Conflict.into());
     }
+    if world.directory.book().owner(account).is_some() {
+        // An alias of somebody: what is sent there is theirs, and stays theirs.
+        return Err(AccountError::Exists);
+    }
     let credentials = credentials(world, password).await?;
     let now = world.now();
     patiently(

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use klatsch_protocol::effect::{DedupKey, Effect, Keep};
-use klatsch_protocol::facts::AccountData;
+use klatsch_protocol::facts::{AccountData, Views};
 use klatsch_protocol::features::component;
 use klatsch_protocol::jid::{BareJid, Jid};
 use klatsch_protocol::pipeline;
@@ -141,6 +141,8 @@ impl Component {
         let Some(to) = stanza.to().map(Jid::bare) else {
             return Ok(());
         };
+        let book = self.world.directory.book();
+        let to = book.owner(&to).unwrap_or(&to).clone();
         if to.domain() == self.host.as_str() {
             // Row R20: what a component says to itself would come back to it for ever.
             self.answer(stanza.error_reply(&StanzaError::not_allowed()))

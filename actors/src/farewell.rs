@@ -31,17 +31,8 @@ pub async fn farewell(
     // First the name: whoever looks from now on does not see the session, so nobody is told
     // that it is there after having been told that it has gone.
     unbind(&world, slot, &facts).await;
-    let data = cell.data();
     let mut left: BTreeSet<Jid> = rooms.into_iter().collect();
-    let effects = presence::decide_gone(&world.facts(&cell.jid, &data, Some(&facts)));
-    for effect in effects {
-        if let Effect::Route(stanza) = effect
-            && router::route(&world, &stanza) == Way::Room
-        {
-            // Rooms it was about to enter, and those below.
-            left.extend(stanza.to().cloned());
-        }
-    }
+    left.extend(tell_contacts(&world, &cell, &facts));
     leave_rooms(&world, &facts, left).await;
     note_last_activity(&world, &cell, &facts).await;
     world.directory.slots.release(slot);
@@ -50,6 +41,24 @@ pub async fn farewell(
         // The successor may have stopped waiting.
         let _ = successor.send(());
     }
+}
+
+/// Tells all who have seen the session; answers the rooms it was about to enter, which hear of it
+/// as those do that it was in.
+fn tell_contacts(world: &Arc<World>, cell: &AccountCell, facts: &SessionFacts) -> Vec<Jid> {
+    let data = cell.data();
+    let facts = world.facts(&cell.jid, &data, Some(facts));
+    let mut rooms = Vec::new();
+    for effect in presence::decide_gone(&facts) {
+        match effect {
+            Effect::Spread(presence) => router::spread(world, &presence, &facts),
+            Effect::Route(stanza) if router::route(world, &stanza) == Way::Room => {
+                rooms.extend(stanza.to().cloned());
+            }
+            _ => {}
+        }
+    }
+    rooms
 }
 
 /// A room must not keep an occupant whose session has ended (XEP-0045 §7.14).

@@ -18,7 +18,7 @@ use crate::absence::{self, Told};
 use crate::accounts::Accounts;
 use crate::administration::notices;
 use crate::administration::stop::Ending;
-use crate::colleagues::Colleagues;
+use crate::colleagues::{self, Colleagues};
 use crate::comparison::{self, tell_tails};
 use crate::derivation::Derivations;
 use crate::directory::{Directory, Wire};
@@ -96,6 +96,7 @@ impl Node {
             accounts: Accounts::new(store.clone(), peers.clone()),
             store,
             changed: Default::default(),
+            shelf: Default::default(),
             told: Told::default(),
             timers: Timers::default(),
             push,
@@ -139,6 +140,7 @@ impl Node {
             tokio::spawn(left_behind::run(world.clone())),
             tokio::spawn(faces::run(world.clone())),
             tokio::spawn(groups::run(world.clone())),
+            tokio::spawn(colleagues::run(world.clone())),
         ];
         let sessions = Sessions::new(world.clone());
         if let Err(error) = sessions.take_up().await {

@@ -252,6 +252,16 @@ impl Peers {
         }
     }
 
+    /// Tells all nodes that the organisation's people and groups have this version in the store.
+    pub(crate) fn say_colleagues(&self, version: u64) {
+        let Some(encoded) = encoded(&Envelope::Colleagues(version)) else {
+            return;
+        };
+        for member in self.members().reachable() {
+            self.hand(member.life.node, Lane::Bulk, encoded.clone());
+        }
+    }
+
     fn teach(&self, node: NodeId, key: caps::Key, capabilities: Arc<caps::Capabilities>) {
         self.say(node, Lane::Bulk, &Envelope::Learned(key, capabilities));
     }

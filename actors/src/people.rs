@@ -7,15 +7,18 @@
 use std::sync::Arc;
 
 use klatsch_protocol::archive::Direction;
+use klatsch_protocol::facts::Views;
 use klatsch_protocol::features::hints;
 use klatsch_protocol::features::presence::summary::{self, Seen};
 use klatsch_protocol::features::presence::wish::{Wish, Wished};
+use klatsch_protocol::features::roster::sight::Showing;
 use klatsch_protocol::jid::{BareJid, Jid};
 use klatsch_protocol::stanza::Stanza;
 use klatsch_store::StoreError;
 
+use crate::accounts::AccountCell;
 use crate::mail::{Address, Mail};
-use crate::router::patiently;
+use crate::router::{patiently, who_shows};
 use crate::world::World;
 
 /// More than so many unread messages are as good as so many: a badge has two digits.
@@ -56,8 +59,12 @@ impl People {
         let (cell, showing) = self.standing(asker).await?;
         let data = cell.data();
         let facts = self.world.facts(asker, &data, None);
-        let seen = others.iter().map(|of| summary::seen(of, &showing, &facts));
-        Ok(seen.collect())
+        let book = self.world.directory.book();
+        // Of an alias what its owner shows.
+        let owners = others.iter().map(|of| book.owner(of).unwrap_or(of));
+        Ok(owners
+            .map(|of| summary::seen(of, &showing, &facts))
+            .collect())
     }
 
     /// Tells whether an account knows another, or is known to it.
@@ -68,15 +75,21 @@ impl People {
         let (cell, showing) = self.standing(asker).await?;
         let data = cell.data();
         let facts = self.world.facts(asker, &data, None);
+        let book = self.world.directory.book();
+        let of = book.owner(of).unwrap_or(of);
         Ok(summary::knows(of, &showing, &facts))
     }
 
-    async fn standing(
-        &self,
-        asker: &BareJid,
-    ) -> Result<(Arc<crate::accounts::AccountCell>, Vec<BareJid>), StoreError> {
+    /// The account that an address leads to: the owner of an alias, or itself.
+    #[must_use]
+    pub fn owner(&self, address: &BareJid) -> BareJid {
+        let book = self.world.directory.book();
+        book.owner(address).unwrap_or(address).clone()
+    }
+
+    async fn standing(&self, asker: &BareJid) -> Result<(Arc<AccountCell>, Showing), StoreError> {
         let cell = patiently(self.world.accounts.get(asker)).await?;
-        let showing = patiently(self.world.store.who_shows(&Jid::from(asker.clone()))).await?;
+        let showing = who_shows(&self.world, &Jid::from(asker.clone())).await?;
         Ok((cell, showing))
     }
 
@@ -89,7 +102,7 @@ impl People {
         let data = cell.data();
         let seen = {
             let facts = self.world.facts(account, &data, None);
-            summary::seen(account, &[], &facts).unwrap_or_default()
+            summary::seen(account, &Showing::default(), &facts).unwrap_or_default()
         };
         let waiting = self
             .world

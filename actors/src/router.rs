@@ -12,15 +12,17 @@ use std::sync::Arc;
 
 use klatsch_protocol::archive::ArchiveQuery;
 use klatsch_protocol::effect::{Answer, Change, Effect, Interest, Kept, Query};
-use klatsch_protocol::facts::{AccountData, Views};
+use klatsch_protocol::facts::{AccountData, Facts, Views};
 use klatsch_protocol::features::Service;
+use klatsch_protocol::features::presence::announce;
 use klatsch_protocol::features::pubsub::config::AccessModel;
 use klatsch_protocol::features::pubsub::node::{Ask, Found, LastItem};
+use klatsch_protocol::features::roster::sight::Showing;
 use klatsch_protocol::features::upload::SlotRequest;
 use klatsch_protocol::jid::{BareJid, FullJid, Jid};
 use klatsch_protocol::pipeline;
 use klatsch_protocol::routing::{self, Routed};
-use klatsch_protocol::stanza::{IqKind, PresenceKind, Stanza, StanzaError};
+use klatsch_protocol::stanza::{IqKind, Presence, PresenceKind, Stanza, StanzaError};
 use klatsch_protocol::tenancy;
 use klatsch_store::{Reserved, StoreError};
 use tokio::time::{Instant, timeout};
@@ -67,6 +69,9 @@ pub fn route(world: &World, stanza: &Stanza) -> Way {
     if tenancy::keeps_back(stanza, &world.host, &world.directory.book()) {
         return Way::Refused(StanzaError::remote_server_not_found());
     }
+    if let Some(owner) = world.directory.book().readdressed(to) {
+        return route_to_owner(world, stanza, owner);
+    }
     if let Some((service, _)) = world.host.service(to.domain()) {
         return route_to_service(service, to);
     }
@@ -102,6 +107,18 @@ pub fn route(world: &World, stanza: &Stanza) -> Way {
             Way::Done
         }
     }
+}
+
+/// A stanza to an alias goes to whose alias it is. What the server answers for an account keeps the
+/// address it came with, so that the answer is from the one that was asked.
+fn route_to_owner(world: &World, stanza: &Stanza, owner: Jid) -> Way {
+    if matches!(stanza, Stanza::Iq(_)) && owner.resource().is_none() {
+        return Way::Account(owner.bare());
+    }
+    let mut stanza = stanza.clone();
+    stanza.head_mut().to = Some(owner);
+    // An owner is no alias, so that this ends.
+    route(world, &stanza)
 }
 
 /// A session of another node that has spoken and is not shown yet.
@@ -432,6 +449,13 @@ async fn decide_once(
     Ok(())
 }
 
+/// Carries out [`Effect::Spread`]: a presence to the colleagues who are there now.
+pub(crate) fn spread(world: &Arc<World>, presence: &Presence, facts: &Facts<'_>) {
+    for stanza in announce::to_colleagues(presence, facts) {
+        send_off(world, stanza);
+    }
+}
+
 /// Tells every resource of an account that asked for such pushes.
 pub fn push(
     world: &World,
@@ -471,9 +495,7 @@ pub async fn ask(world: &World, cell: &AccountCell, asker: &Jid, query: &Query) 
         Query::Bounds => patiently(world.store.bounds(&cell.jid))
             .await
             .map(Answer::Bounds),
-        Query::Viewers => patiently(world.store.who_shows(asker))
-            .await
-            .map(Answer::Viewers),
+        Query::Viewers => who_shows(world, asker).await.map(Answer::Viewers),
         Query::Pubsub(of, nodes) => patiently(ask_nodes(world, of, asker, nodes))
             .await
             .map(|found| Answer::Pubsub(Box::new(found))),
@@ -500,6 +522,22 @@ pub async fn ask(world: &World, cell: &AccountCell, asker: &Jid, query: &Query) 
         Query::Person(account) => administration::person(world, account).await,
     };
     failed_or(answered)
+}
+
+/// Who lets an account, or one of its resources, see their presence.
+pub(crate) async fn who_shows(world: &World, asker: &Jid) -> Result<Showing, StoreError> {
+    let by_roster = patiently(world.store.who_shows(asker)).await?;
+    let book = world.directory.book();
+    // Colleagues show themselves unless they block who asks: one question, however many they are.
+    let has_colleagues = book.groups(&asker.bare()).next().is_some();
+    let blocked_by = match has_colleagues {
+        true => patiently(world.store.who_blocks(asker)).await?,
+        false => Vec::new(),
+    };
+    Ok(Showing {
+        by_roster,
+        blocked_by,
+    })
 }
 
 fn answer_of(found: Result<Found, StoreError>) -> Answer {
@@ -540,9 +578,8 @@ async fn add_groups(world: &World, asker: &Jid, last: &mut LastItem) -> Result<(
         Err(StoreError::NoSuchAccount) => return Ok(()),
         Err(error) => return Err(error),
     };
-    if let Some(contact) = data.roster.items.get(asker.bare_str()) {
-        last.groups = contact.groups.iter().map(ToString::to_string).collect();
-    }
+    let facts = world.facts(&last.service, &data, None);
+    last.groups = facts.groups_of(&asker.bare());
     Ok(())
 }
 

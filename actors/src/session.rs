@@ -9,6 +9,7 @@
 //! follow each other are committed together. What waits (a commit, a query, a change) holds
 //! back what the client sent behind it, and nothing else: mail is delivered meanwhile.
 
+mod contacts;
 mod cursor;
 mod doze;
 mod handover;
@@ -43,6 +44,7 @@ pub use self::message::{
 };
 pub use self::rooms::Membership;
 use crate::accounts::AccountCell;
+use crate::session::contacts::Contacts;
 use crate::session::doze::Doze;
 use crate::session::handover::Parting;
 use crate::session::held::Held;
@@ -163,6 +165,7 @@ pub struct Live {
     refused: Refused,
     held: Held,
     doze: Doze,
+    contacts: Contacts,
     /// The bytes of what is unacknowledged or held back.
     kept: Charge,
     pull: Pull,
@@ -221,6 +224,7 @@ impl Actor for SessionActor {
             SessionMsg::Mail(mail) => live.take_mail(*mail),
             SessionMsg::Committed(committed, share) => live.take_hint(&committed, share),
             SessionMsg::Room(mail) => live.take_room_mail(&mail),
+            SessionMsg::Shifted(shifts, book) => live.take_shifts(&shifts, book),
             SessionMsg::RoomPulled(room, page) => live.room_pulled(&room, page),
             SessionMsg::Announce(room) => live.announce(room.as_ref()),
             SessionMsg::Appended(batch, outcomes) => live.appended(batch, outcomes),

@@ -16,6 +16,7 @@ use crate::account_change::Changed;
 use crate::accounts::Accounts;
 use crate::administration::notices::Notices;
 use crate::administration::stop::Stopping;
+use crate::colleagues::Shelf;
 use crate::derivation::{self, Derivations};
 use crate::directory::Directory;
 use crate::log_writer::LogWriterMsg;
@@ -111,6 +112,8 @@ pub struct World {
     pub derivations: Arc<Derivations>,
     /// Whose password has changed lately.
     pub changed: Changed,
+    /// How the people and groups of the organisation come here.
+    pub(crate) shelf: Shelf,
     /// What contacts are told for sessions of other nodes.
     pub(crate) told: Told,
     /// Who is on which topic of an app.

@@ -3,7 +3,7 @@
 //! Somebody is searched for by what they have typed, as a service account; then a bind as the
 //! entry that was found says whether the password is right. `filter.rs` is what is searched for,
 //! `person.rs` what is found, `connection.rs` how a server is spoken to, `breaker.rs` when it is
-//! left alone.
+//! left alone. `paged.rs` reads all people and groups, `colleague.rs` says what they are.
 //!
 //! The messages are those of `ldap3_proto`. The client library `ldap3` was not taken: it panics
 //! at answers it does not expect, has no limit for what it reads, and nests as deep as it is told
@@ -12,14 +12,18 @@
 
 mod address;
 mod breaker;
+pub mod colleague;
 mod connection;
+pub mod dn;
 mod domains;
 pub mod filter;
+mod paged;
 mod person;
 #[cfg(test)]
 pub(crate) mod testkit;
 #[cfg(test)]
 mod tests;
+pub mod url;
 
 use std::collections::HashMap;
 use std::io;
@@ -36,6 +40,7 @@ use tokio::time::timeout;
 
 pub use address::{LdapServer, NoServer};
 pub use domains::{DomainSearch, Organisation};
+pub(crate) use paged::{Reading, Scope};
 pub(crate) use person::account_of;
 pub use person::{NoPerson, Person};
 
@@ -52,6 +57,12 @@ const BINDS: usize = 8;
 /// Whoever waits longer than this for the directory is told to try again.
 pub const PATIENCE: Duration = Duration::from_secs(2);
 
+/// An answer with the few attributes that a login asks for has some hundred bytes.
+const LOGIN_BYTES_MAX: usize = 256 * 1024;
+
+/// An entry with a picture, or a group of some ten thousand members.
+const ENTRY_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// Where people are.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Base {
@@ -59,6 +70,17 @@ pub struct Base {
     pub dn: String,
     /// What entries are people.
     pub people: LdapFilter,
+    /// Where their groups are, if anywhere.
+    pub groups: Option<Groups>,
+}
+
+/// Where groups are.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Groups {
+    /// The entry they are below.
+    pub dn: String,
+    /// What entries are groups.
+    pub filter: LdapFilter,
 }
 
 /// How a directory is asked.
@@ -110,6 +132,9 @@ pub enum LdapError {
     /// It does not take the service account.
     #[error("it does not take the service account: {0:?}")]
     Service(LdapResultCode),
+    /// An entry cannot be read, while others can.
+    #[error("the entry is too large, or no text where there should be one")]
+    Unreadable,
     /// It says what makes no sense.
     #[error("{0}")]
     Nonsense(&'static str),
@@ -147,6 +172,8 @@ pub enum Proof {
 pub struct Directory {
     settings: LdapSettings,
     way: Way,
+    /// The same for who reads whole entries.
+    reading: Way,
     searches: Semaphore,
     idle: Mutex<Vec<Connection>>,
     binds: Semaphore,
@@ -159,13 +186,16 @@ impl Directory {
     /// # Errors
     /// TLS cannot be used as the settings want it.
     pub fn new(settings: LdapSettings) -> Result<Arc<Self>, TrustError> {
-        let way = Way {
-            tls: trust::connector(&settings.authorities)?,
+        let tls = trust::connector(&settings.authorities)?;
+        let way = |message_bytes_max| Way {
+            tls: tls.clone(),
             starttls: settings.starttls,
+            message_bytes_max,
         };
         Ok(Arc::new(Self {
+            way: way(LOGIN_BYTES_MAX),
+            reading: way(ENTRY_BYTES_MAX),
             settings,
-            way,
             searches: Semaphore::new(SEARCHES),
             idle: Mutex::default(),
             binds: Semaphore::new(BINDS),
@@ -327,7 +357,12 @@ impl Directory {
     }
 
     async fn open_bound(&self) -> Result<Connection, LdapError> {
-        let mut connection = self.open().await?;
+        let connection = self.open(&self.way).await?;
+        self.bound(connection).await
+    }
+
+    /// The connection, which is the service account's then.
+    async fn bound(&self, mut connection: Connection) -> Result<Connection, LdapError> {
         let settings = &self.settings;
         let bind = connection.bind(&settings.bind_dn, &settings.password);
         match self.within(bind).await?.code {
@@ -337,15 +372,15 @@ impl Directory {
     }
 
     async fn bind_as(&self, dn: &str, password: &Secret) -> Result<LdapResultCode, LdapError> {
-        let mut connection = self.open().await?;
+        let mut connection = self.open(&self.way).await?;
         Ok(self.within(connection.bind(dn, password)).await?.code)
     }
 
     /// Opens a connection to the first server that takes one.
-    async fn open(&self) -> Result<Connection, LdapError> {
+    async fn open(&self, way: &Way) -> Result<Connection, LdapError> {
         let mut failure = LdapError::Closed;
         for server in &self.settings.servers {
-            match self.within(self.way.open(server)).await {
+            match self.within(way.open(server)).await {
                 Ok(connection) => return Ok(connection),
                 Err(error) => {
                     tracing::debug!(server = %server, error = %error, "directory not reached");

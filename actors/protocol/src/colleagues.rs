@@ -9,14 +9,22 @@
 
 mod book;
 mod derived;
+mod digest;
+mod index;
 mod organisations;
 pub mod rooms;
+mod shards;
+#[cfg(test)]
+pub(crate) mod testkit;
+mod touched;
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
 use crate::jid::BareJid;
 
-pub use book::Book;
+pub use book::{Book, Step};
 pub use derived::RoomName;
 
 /// What stays of an entry when everything else changes: `nsUniqueId`, `entryUUID`, or where a
@@ -122,6 +130,48 @@ pub struct Change {
     pub id: EntryId,
     /// As it is now; `None`: it is gone.
     pub entry: Option<Entry>,
+}
+
+/// Somebody as a colleague sees them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Colleague<'a> {
+    /// Their account.
+    pub account: &'a BareJid,
+    /// Their name.
+    pub name: &'a str,
+    /// The names of all shown groups that both are in, in order.
+    pub groups: Vec<&'a str>,
+}
+
+/// Somebody is seen otherwise than before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shift {
+    /// Who.
+    pub account: BareJid,
+    /// They were a colleague before.
+    pub was: bool,
+    /// They are one now.
+    pub is: bool,
+}
+
+impl<'a> Colleague<'a> {
+    fn new(person: &'a Person, groups: BTreeSet<&'a str>) -> Self {
+        Self {
+            account: &person.account,
+            name: &person.name,
+            groups: groups.into_iter().collect(),
+        }
+    }
+}
+
+impl Shift {
+    fn come(colleague: Colleague<'_>) -> Self {
+        Self {
+            account: colleague.account.clone(),
+            was: false,
+            is: true,
+        }
+    }
 }
 
 impl Entry {

@@ -18,6 +18,8 @@ use crate::features::pubsub::node::{Ask, Found, NodeChange};
 use crate::features::push::PushChange;
 use crate::features::reporting::Report;
 use crate::features::roster::RosterChange;
+use crate::features::roster::shared::Version;
+use crate::features::roster::sight::Showing;
 use crate::features::upload::SlotRequest;
 use crate::features::upload::slot::Slot;
 use crate::features::web_push;
@@ -39,6 +41,10 @@ pub enum Effect {
     Nonza(Element),
     /// Hand a stanza to its address. Nothing is kept: it is lost with the link it travels on.
     Route(Stanza),
+    /// A presence for the colleagues who are there. Who that is, is found when it is carried out:
+    /// behind the publishing of that presence, so that of two who come at the same moment one
+    /// finds the other. [`to_colleagues`](crate::features::presence::announce::to_colleagues).
+    Spread(Box<Presence>),
     /// Keep a message in the logs of both accounts; then acknowledge and deliver it.
     Keep(Keep),
     /// Ask the store, then go on with the answer.
@@ -118,8 +124,7 @@ pub enum Query {
     ArchivePreferences,
     /// First and last entry of this account's archive (XEP-0313 §metadata).
     Bounds,
-    /// The accounts whose roster lets this account see their presence, without those whose
-    /// block list has it or its domain (row R16).
+    /// Who lets this account see their presence.
     Viewers,
     /// Nodes of this account or host (XEP-0060).
     Pubsub(BareJid, Box<Ask>),
@@ -200,7 +205,7 @@ pub enum Answer {
     /// To [`Query::Bounds`].
     Bounds(Option<Bounds>),
     /// To [`Query::Viewers`].
-    Viewers(Vec<BareJid>),
+    Viewers(Showing),
     /// To [`Query::Pubsub`].
     Pubsub(Box<Found>),
     /// To [`Query::Kept`].
@@ -270,6 +275,8 @@ pub enum Interest {
 pub enum Flag {
     /// The session wants these pushes.
     Interested(Interest),
+    /// The client is told the roster of this version.
+    Roster(Version),
     /// Message Carbons on or off (XEP-0280).
     Carbons(bool),
     /// The client is in the background (XEP-0352).

@@ -269,6 +269,10 @@ pub trait Views {
     fn view(&self, account: &BareJid) -> Arc<AccountView>;
     /// What software with this hash can do, if that is known (XEP-0115).
     fn capabilities(&self, key: &caps::Key) -> Option<Arc<caps::Capabilities>>;
-    /// The people and groups of the directory.
+    /// The people and groups of the organisation.
     fn book(&self) -> Arc<Book>;
+    /// Tells whether an account has a session anywhere.
+    fn is_there(&self, account: &BareJid) -> bool {
+        !self.view(account).resources.is_empty()
+    }
 }

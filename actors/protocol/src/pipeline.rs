@@ -29,11 +29,28 @@ pub fn decide_sent(stanza: &Stanza, facts: &Facts<'_>) -> Vec<Effect> {
     if let Some(error) = rooms::redirect(stanza, facts) {
         return reply_error(stanza, &error);
     }
+    if let Some(stanza) = to_owner(stanza, facts) {
+        return decide_sent(&stanza, facts);
+    }
     match stanza {
         Stanza::Message(message) => decide_sent_message(message, facts),
         Stanza::Presence(presence) => decide_sent_presence(presence, facts),
         Stanza::Iq(iq) => decide_sent_iq(iq, facts),
     }
+}
+
+/// What is for an alias is for whose alias it is: logs, rosters and clients know the one address.
+/// A request keeps its address, which the answer has to come from, and is led there on its way.
+fn to_owner(stanza: &Stanza, facts: &Facts<'_>) -> Option<Stanza> {
+    if matches!(stanza, Stanza::Iq(_)) {
+        return None;
+    }
+    // Row R14: whose an alias is that is kept apart is not told.
+    let to = stanza.to().filter(|to| !facts.is_apart(to))?;
+    let owner = facts.views.book().readdressed(to)?;
+    let mut stanza = stanza.clone();
+    stanza.head_mut().to = Some(owner);
+    Some(stanza)
 }
 
 fn decide_sent_message(message: &Message, facts: &Facts<'_>) -> Vec<Effect> {
@@ -48,6 +65,8 @@ fn decide_sent_message(message: &Message, facts: &Facts<'_>) -> Vec<Effect> {
     message = carbons::strip_forged(message);
     // Row M08: what rooms say comes from rooms.
     message = muc::strip_forged(message, facts);
+    // XEP-0045 §7.8.2: whoever is invited by an alias.
+    message = muc::invite::to_owners(message, facts);
     // XEP-0313 §11 and row R05: results come from archives, and no client is one.
     message = mam::strip_forged(message);
     // XEP-0060 §8.6: an answer to what the account itself has asked is no message to anybody.
@@ -106,6 +125,9 @@ fn is_account(to: &Jid, facts: &Facts<'_>) -> bool {
 /// `facts.account` is the address it is for, with the account's data when it is connected;
 /// `facts.session` is `None`.
 pub fn decide_arrived(stanza: &Stanza, facts: &Facts<'_>) -> Vec<Effect> {
+    if let Some(stanza) = to_owner(stanza, facts) {
+        return decide_arrived(&stanza, facts);
+    }
     match stanza {
         Stanza::Message(message) => decide_arrived_message(message, facts),
         Stanza::Iq(iq) if is_for_server(stanza, facts) => decide_foreign_request(iq, facts),

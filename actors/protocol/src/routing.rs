@@ -8,7 +8,6 @@
 use crate::archive::Direction;
 use crate::facts::{AccountView, Facts, Resource};
 use crate::features::carbons;
-use crate::features::roster::Subscription;
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::stanza::{IqKind, Message, MessageKind, PresenceKind, Stanza, StanzaError};
 
@@ -55,7 +54,8 @@ pub fn route(stanza: &Stanza, view: &AccountView) -> Routed {
 
 /// Row R17: whom a message goes to, if that is an account of this server and a stranger to the
 /// sender: neither sees the other's presence, and the other has not asked for it. The sender's
-/// roster says so, which is at hand, and which the sender cannot change so without the other.
+/// roster says so, which is at hand, and which the sender cannot change so without the other; or
+/// the organisation's directory does.
 ///
 /// `None` of rooms, services and components, which have limits of their own, and of oneself.
 pub fn stranger(stanza: &Stanza, facts: &Facts<'_>) -> Option<BareJid> {
@@ -68,10 +68,8 @@ pub fn stranger(stanza: &Stanza, facts: &Facts<'_>) -> Option<BareJid> {
         return None;
     }
     let contact = facts.data.roster.items.get(to.bare_str());
-    let is_known = contact.is_some_and(|contact| {
-        contact.subscription != Subscription::None || contact.pending_in.is_some()
-    });
-    (!is_known).then(|| to.bare())
+    let has_asked = contact.is_some_and(|contact| contact.pending_in.is_some());
+    (!has_asked && !facts.is_acquainted(to.bare_str())).then(|| to.bare())
 }
 
 /// RFC 6121 §8.5.3.2: no such resource.
@@ -206,6 +204,7 @@ pub fn share_of_waiting(message: &Message, direction: Direction) -> Share {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::features::roster::Subscription;
     use crate::testkit::{Given, facts, item, stanza};
     use bytes::Bytes;
 
@@ -251,5 +250,13 @@ mod tests {
         assert_eq!(stranger_of(&facts(), "<message/>"), None);
         let request = "<iq type='get' id='1' to='juliet@example.org'><x xmlns='urn:x'/></iq>";
         assert_eq!(stranger_of(&facts(), request), None);
+    }
+
+    #[test]
+    fn r17_colleague_is_no_stranger() {
+        let given = facts().group("Office", &["romeo", "juliet"]);
+        assert_eq!(stranger_of(&given, TO_JULIET), None);
+        let given = facts().group("Office", &["romeo", "paris"]);
+        assert!(stranger_of(&given, TO_JULIET).is_some());
     }
 }

@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::colleagues::Book;
+use crate::colleagues::{self, Book};
 use crate::effect::{Change, Effect, Flag, Interest};
 use crate::facts::{AccountData, AccountView, Facts, Host, Resource, SessionFacts, Views};
 use crate::features::blocking::BlocklistChange;
@@ -156,6 +156,21 @@ impl Given {
         self.data.roster.version = self.data.roster.version.max(item.version);
         self.data.roster.items.insert(item.jid.clone(), item);
         self
+    }
+
+    /// A group of the directory: its name, and who is in it by localpart.
+    pub(crate) fn group(mut self, name: &str, members: &[&str]) -> Self {
+        use colleagues::testkit::{group, person, put};
+        let people = members.iter().map(|name| put(name, person(name)));
+        let changes = people.chain([put(name, group(name, members))]).collect();
+        let book = &self.online.2;
+        self.online.2 = Arc::new(book.after(book.version + 1, changes));
+        self
+    }
+
+    /// What the directory shows the account, in a number.
+    pub(crate) fn digest(&self) -> u64 {
+        self.online.2.digest(&self.account)
     }
 
     /// What software with this hash can do is known.

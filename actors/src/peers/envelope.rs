@@ -63,6 +63,8 @@ pub enum Envelope {
     },
     /// What the node that gets it has said may be lost: it is to ask again what it has asked.
     Missed,
+    /// The store has the organisation's people and groups in this version.
+    Colleagues(u64),
 }
 
 /// What has changed of an account.
@@ -166,6 +168,7 @@ mod tests {
                 is_binary: true,
             },
             Envelope::Missed,
+            Envelope::Colleagues(7),
             Envelope::Answer(
                 9,
                 Box::new(Reply::Settled(Settled::Replied(Box::new(reply)))),
@@ -197,7 +200,7 @@ mod tests {
             frame: Bytes::from_static(b"frame"),
             is_binary: true,
         };
-        let golden: [(Envelope, &[u8]); 13] = [
+        let golden: [(Envelope, &[u8]); 14] = [
             (
                 Envelope::Tell(vec![session.clone()], Bytes::from_static(b"mail")),
                 b"\x01\x01\x01\x05a@x/r\x04mail",
@@ -238,6 +241,7 @@ mod tests {
             ),
             (broadcast, b"\x01\x0b\x07app:s:d\x05frame\x01"),
             (Envelope::Missed, b"\x01\x0c"),
+            (Envelope::Colleagues(7), b"\x01\x0d\x07"),
         ];
         for (envelope, bytes) in golden {
             assert_eq!(codec::encode(&envelope).unwrap(), bytes, "{envelope:?}");
@@ -263,15 +267,16 @@ mod tests {
             Known10,
             Known11,
             Known12,
-            Added,
+            Known13,
+            Added(u64),
         }
         // Its contents are those of the last word that is known: only the number is not.
-        let mut added = codec::encode(&Next::Added).unwrap();
+        let mut added = codec::encode(&Next::Added(7)).unwrap();
         assert!(codec::decode::<Envelope>(&added).is_err());
         added[1] -= 1;
         let last = codec::decode::<Envelope>(&added);
         assert!(
-            matches!(last, Ok(Envelope::Missed)),
+            matches!(last, Ok(Envelope::Colleagues(7))),
             "a variant was added: have the next one follow it"
         );
     }

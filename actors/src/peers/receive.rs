@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::absence;
+use crate::colleagues;
 use crate::comparison;
 use crate::directory::Place;
 use crate::files;
@@ -171,6 +172,7 @@ fn take(world: &Arc<World>, peers: &Arc<Peers>, from: NodeId, envelope: Envelope
         }
         Envelope::Answer(number, reply) => peers.answered(from, number, *reply),
         Envelope::Missed => peers.give_up(from),
+        Envelope::Colleagues(version) => colleagues::hear(world, version),
     }
 }
 

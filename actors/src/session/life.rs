@@ -62,6 +62,7 @@ impl Live {
             refused: Default::default(),
             held: Default::default(),
             doze: Default::default(),
+            contacts: Default::default(),
             kept,
             pull: Default::default(),
             room_pulls: Default::default(),

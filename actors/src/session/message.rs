@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use klatsch_cluster::node_id::NodeId;
 use klatsch_protocol::archive::Entry;
+use klatsch_protocol::colleagues::{Book, Shift};
 use klatsch_protocol::effect::{Answer, Continue, Effect};
 use klatsch_protocol::jid::{BareJid, FullJid, Jid};
 use klatsch_protocol::ns;
@@ -33,6 +34,9 @@ pub enum SessionMsg {
     Committed(Arc<Committed>, Share),
     /// A room the session is in has something for it.
     Room(Arc<RoomMail>),
+    /// The organisation's directory shows its account, or its account others, otherwise: by this
+    /// book.
+    Shifted(Arc<[Shift]>, Arc<Book>),
     /// The next entries of a room's log.
     RoomPulled(BareJid, Result<Vec<Entry>, StoreError>),
     /// This room, or all of them, was started again: say who is inside.

@@ -34,7 +34,8 @@ impl Live {
     pub(super) fn take_mail(&mut self, mail: Mail) {
         match mail {
             Mail::Deliver(stanza) => self.deliver(&stanza),
-            Mail::RosterPush(payload) | Mail::BlocklistPush(payload) => self.push(payload),
+            Mail::RosterPush(payload) => self.push_roster(payload),
+            Mail::BlocklistPush(payload) => self.push(payload),
             Mail::Avatar(hash) => self.show_avatar(&hash),
             Mail::Wish(wish) => self.take_wish(&wish),
             Mail::End(error) => self.end(Some(error)),
@@ -121,7 +122,7 @@ impl Live {
     }
 
     /// RFC 6121 §2.1.6: a push is an IQ set from the account, with an id of its own.
-    fn push(&mut self, payload: Element) {
+    pub(super) fn push(&mut self, payload: Element) {
         self.pushes = self.pushes.wrapping_add(1);
         let head = Head {
             to: Some(self.session.facts.jid.clone().into()),
@@ -142,6 +143,7 @@ impl Live {
             Effect::Release => self.wake(),
             // Refusals go back to their senders; what needs the store to do so needs no refusal.
             Effect::Route(stanza) => router::send_off(&self.world, stanza),
+            Effect::Spread(presence) => self.spread(&presence),
             Effect::Trace(what, why) => tracing::trace!(what, why),
             other => debug_assert!(false, "a delivery cannot ask for {other:?}"),
         }
@@ -293,6 +295,7 @@ impl Live {
 
     /// Reads on from the log, if there is something and the client can take it.
     pub(super) fn go_on_reading(&mut self) {
+        self.go_on_showing_contacts();
         self.go_on_reading_rooms();
         let behind = self.session.cursor.is_behind();
         if !behind || self.pull == Pull::UnderWay || !self.can_take_entries() {

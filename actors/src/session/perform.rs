@@ -33,6 +33,7 @@ impl Live {
             Effect::Reply(stanza) => self.reply(stanza),
             Effect::Nonza(element) => write_nonza(&self.connection, &element),
             Effect::Route(stanza) => return self.route(stanza, current),
+            Effect::Spread(presence) => self.spread(&presence),
             Effect::Load(query, go_on) => {
                 let (world, cell) = (self.world.clone(), self.cell.clone());
                 let asker = self.session.facts.jid.clone().into();
@@ -194,6 +195,10 @@ impl Live {
     fn set_flag(&mut self, flag: Flag) -> bool {
         let facts = &mut self.session.facts;
         match flag {
+            Flag::Roster(version) => {
+                self.contacts.know(version);
+                return false;
+            }
             Flag::Interested(Interest::Roster) => facts.roster_interest = true,
             Flag::Interested(Interest::Blocklist) => facts.blocklist_interest = true,
             Flag::Carbons(is_on) => facts.carbons = is_on,

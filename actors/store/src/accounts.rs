@@ -99,5 +99,10 @@ subject! {
         /// # Errors
         /// `Unavailable`.
         fn has_admin(&self) -> bool;
+        /// Those of these addresses that are accounts; ask for a thousand at a time at most.
+        ///
+        /// # Errors
+        /// `Unavailable`, `Corrupt`.
+        fn accounts_among(&self, addresses: &[BareJid]) -> Vec<BareJid>;
     }
 }

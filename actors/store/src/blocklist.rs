@@ -16,6 +16,12 @@ subject! {
         /// # Errors
         /// `Conflict` when the version is another; `NoSuchAccount`, `Unavailable`, `Uncertain`.
         fn change_blocklist(&self, account: &BareJid, expected: u64, add: Vec<Jid>, remove: Vec<Jid>) -> u64;
+        /// The accounts here whose block list has this address in any of its forms (row R16), in
+        /// order of their addresses.
+        ///
+        /// # Errors
+        /// `Unavailable`, `Corrupt`.
+        fn who_blocks(&self, jid: &Jid) -> Vec<BareJid>;
     }
 }
 

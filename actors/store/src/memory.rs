@@ -56,6 +56,8 @@ struct State {
     accounts: BTreeMap<BareJid, Life>,
     /// The versions of the roster and the block list that removed accounts had.
     past: HashMap<BareJid, (u64, u64)>,
+    /// Addresses that accounts had, with those they have.
+    former: BTreeMap<BareJid, BareJid>,
     epoch: u64,
     /// By service and name.
     nodes: BTreeMap<(BareJid, String), nodes::Held>,
@@ -237,6 +239,7 @@ impl Accounts for Memory {
             .invitations
             .retain(|_, invitation| is_others(invitation));
         state.forget_in_rooms(account);
+        state.former.retain(|_, now| now != account);
         state.forget_waiting(account);
         let files = state.uploads.values_mut();
         files.for_each(|file| file.disown(account));
@@ -285,6 +288,14 @@ impl Accounts for Memory {
             .values()
             .any(|life| life.account.admin))
     }
+
+    async fn accounts_among(&self, addresses: &[BareJid]) -> Result<Vec<BareJid>> {
+        let state = self.state();
+        let are_there = addresses
+            .iter()
+            .filter(|jid| state.accounts.contains_key(*jid));
+        Ok(are_there.cloned().collect())
+    }
 }
 
 impl State {
@@ -328,6 +339,7 @@ impl State {
             tokens: Vec::new(),
         };
         life.set_keys(credentials);
+        self.former.remove(account);
         self.accounts.insert(account.clone(), life);
         Ok(())
     }
@@ -442,5 +454,14 @@ impl Blocklists for Memory {
             }
             Ok(list.version)
         })
+    }
+
+    async fn who_blocks(&self, jid: &Jid) -> Result<Vec<BareJid>> {
+        let state = self.state();
+        let blocking = state
+            .accounts
+            .iter()
+            .filter(|(_, life)| log::is_blocked(&life.blocklist.jids, jid));
+        Ok(blocking.map(|(account, _)| account.clone()).collect())
     }
 }

@@ -22,8 +22,21 @@ subject! {
         /// `NoSuchAccount`; `Conflict` when there is an account of the new address;
         /// `Unavailable`, `Uncertain`.
         fn rename_account(&self, from: &BareJid, to: &BareJid, now: Timestamp) -> ();
+        /// Every address that an account had before, with the one it has now, in order. One that
+        /// somebody else has or has had since is nobody's former one.
+        ///
+        /// # Errors
+        /// `Unavailable`, `Corrupt`.
+        fn former_addresses(&self) -> Vec<(BareJid, BareJid)>;
     }
 }
+
+/// A tombstone says what became of the account, and no later life of the address is known.
+pub(crate) const FORMER: &str = "
+    SELECT t.jid, a.jid FROM account t JOIN account a ON a.id = t.became
+    WHERE t.became IS NOT NULL AND a.removed IS NULL AND NOT EXISTS (SELECT 1 FROM account n
+        WHERE n.jid = t.jid AND n.id <> t.id AND (n.removed IS NULL OR n.id > t.id))
+    ORDER BY t.jid";
 
 /// The address with the new account in place of the old; `None`: it is not of that account.
 pub(crate) fn renamed(jid: &Jid, from: &BareJid, to: &BareJid) -> Option<Jid> {

@@ -34,6 +34,7 @@ pub(super) async fn begin(
     if !gateway.people.knows(&account, &with).await? {
         return Err(Refusal::NotFound);
     }
+    let with = gateway.people.owner(&with);
     let url = format!("/chat/?with={}", escaped(with.as_str()));
     let jid = with.to_string();
     Ok(Json(Place { jid, url }))

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use futures_util::{SinkExt, StreamExt};
 use klatsch_protocol::sasl::Secret;
 use ldap3_proto::LdapCodec;
+use ldap3_proto::control::LdapControl;
 use ldap3_proto::proto::{
     LdapBindCred, LdapBindRequest, LdapExtendedRequest, LdapMsg, LdapOp, LdapResult,
     LdapResultCode, LdapSearchRequest, LdapSearchResultEntry,
@@ -25,11 +26,11 @@ use super::{LdapError, LdapServer};
 /// RFC 4511 §4.14.
 const START_TLS: &str = "1.3.6.1.4.1.1466.20037";
 
-/// An answer with the few attributes that are asked for has some hundred bytes.
-const MESSAGE_BYTES_MAX: usize = 256 * 1024;
-
 /// What a search asks for fits by far.
 const ENTRIES_MAX: usize = 1000;
+
+/// What a server that knows of no parts may answer with at once.
+const WHOLE_MAX: usize = 100_000;
 
 /// Elements in elements of a message: a search's answer has five.
 const DEPTH_MAX: usize = 16;
@@ -48,6 +49,8 @@ pub(super) struct Way {
     pub(super) tls: TlsConnector,
     /// StartTLS even where the server is on this machine.
     pub(super) starttls: bool,
+    /// Bytes that one answer may have.
+    pub(super) message_bytes_max: usize,
 }
 
 /// A connection.
@@ -64,25 +67,43 @@ pub(super) struct Found {
     pub(super) has_more: bool,
 }
 
+/// A part of what a search finds (RFC 2696).
+#[derive(Debug)]
+pub(super) struct Page {
+    pub(super) entries: Vec<LdapSearchResultEntry>,
+    /// What the next part is asked for with; empty: this was the last.
+    pub(super) cookie: Vec<u8>,
+}
+
 impl Way {
     /// Connects, with TLS unless the server is on this machine (row L05).
     pub(super) async fn open(&self, server: &LdapServer) -> Result<Connection, LdapError> {
         let (tcp, address) = connect(server).await?;
         if server.has_tls {
-            return Ok(Connection::over(self.shake_hands(server, tcp).await?));
+            let wire = self.shake_hands(server, tcp).await?;
+            return Ok(self.over(wire));
         }
         // The address that was connected to counts, not the name.
         if address.ip().is_loopback() && !self.starttls {
-            return Ok(Connection::over(Box::new(tcp)));
+            return Ok(self.over(Box::new(tcp)));
         }
-        let mut plain = Connection::over(Box::new(tcp));
+        let mut plain = self.over(Box::new(tcp));
         plain.start_tls().await?;
         let parts = plain.messages.into_parts();
         // As A01: what came in the clear must not be read as if TLS had carried it.
         if !parts.read_buf.is_empty() {
             return Err(LdapError::Nonsense("bytes behind its answer to StartTLS"));
         }
-        Ok(Connection::over(self.shake_hands(server, parts.io).await?))
+        let wire = self.shake_hands(server, parts.io).await?;
+        Ok(self.over(wire))
+    }
+
+    fn over(&self, wire: Box<dyn Wire>) -> Connection {
+        let codec = LdapCodec::new(Some(self.message_bytes_max), Some(DEPTH_MAX));
+        Connection {
+            messages: Framed::new(wire, codec),
+            last_id: 0,
+        }
     }
 
     async fn shake_hands(
@@ -113,14 +134,6 @@ async fn connect(server: &LdapServer) -> Result<(TcpStream, SocketAddr), LdapErr
 }
 
 impl Connection {
-    fn over(wire: Box<dyn Wire>) -> Self {
-        let codec = LdapCodec::new(Some(MESSAGE_BYTES_MAX), Some(DEPTH_MAX));
-        Self {
-            messages: Framed::new(wire, codec),
-            last_id: 0,
-        }
-    }
-
     /// A simple bind (RFC 4513 §5.1.3). Row L01: without a name or a password it would be
     /// another kind of bind, which succeeds, so that one must not get here.
     pub(super) async fn bind(
@@ -160,6 +173,39 @@ impl Connection {
         }
     }
 
+    /// One part of a search, behind what this cookie stands for (RFC 2696 §3). A server that does
+    /// not know of parts answers with everything.
+    pub(super) async fn search_page(
+        &mut self,
+        request: LdapSearchRequest,
+        entries_max: usize,
+        cookie: Vec<u8>,
+    ) -> Result<Page, LdapError> {
+        let size = i64::try_from(entries_max).unwrap_or(i64::MAX);
+        let control = LdapControl::SimplePagedResults { size, cookie };
+        let mut entries = Vec::new();
+        let op = LdapOp::SearchRequest(request);
+        let mut heard = self.ask_with(op, vec![control]).await?;
+        loop {
+            match heard.op {
+                LdapOp::SearchResultEntry(_) if entries.len() >= WHOLE_MAX => {
+                    return Err(LdapError::Nonsense("more entries than it was asked for"));
+                }
+                LdapOp::SearchResultEntry(entry) => entries.push(entry),
+                LdapOp::SearchResultReference(_) | LdapOp::IntermediateResponse(_) => {}
+                LdapOp::SearchResultDone(result) => {
+                    let cookie = next_cookie(heard.ctrl);
+                    return match result.code {
+                        LdapResultCode::Success => Ok(Page { entries, cookie }),
+                        code => Err(LdapError::Refused(code)),
+                    };
+                }
+                _ => return Err(LdapError::Nonsense("no answer to a search")),
+            }
+            heard = self.hear_whole().await?;
+        }
+    }
+
     async fn start_tls(&mut self) -> Result<(), LdapError> {
         let request = LdapOp::ExtendedRequest(LdapExtendedRequest {
             name: START_TLS.to_owned(),
@@ -175,19 +221,27 @@ impl Connection {
     }
 
     async fn ask(&mut self, op: LdapOp) -> Result<LdapOp, LdapError> {
+        Ok(self.ask_with(op, Vec::new()).await?.op)
+    }
+
+    async fn ask_with(&mut self, op: LdapOp, ctrl: Vec<LdapControl>) -> Result<LdapMsg, LdapError> {
         self.last_id = self.last_id.checked_add(1).unwrap_or(1);
         let message = LdapMsg {
             msgid: self.last_id,
             op,
-            ctrl: Vec::new(),
+            ctrl,
         };
         self.messages.send(message).await?;
-        self.hear().await
+        self.hear_whole().await
     }
 
     async fn hear(&mut self) -> Result<LdapOp, LdapError> {
+        Ok(self.hear_whole().await?.op)
+    }
+
+    async fn hear_whole(&mut self) -> Result<LdapMsg, LdapError> {
         match self.messages.next().await {
-            Some(Ok(message)) if message.msgid == self.last_id => Ok(message.op),
+            Some(Ok(message)) if message.msgid == self.last_id => Ok(message),
             // RFC 4511 §4.4.1: its notice that it closes the connection.
             Some(Ok(message)) if message.msgid == 0 => Err(LdapError::Closed),
             Some(Ok(_)) => Err(LdapError::Nonsense("an answer to what was not asked")),
@@ -195,6 +249,14 @@ impl Connection {
             None => Err(LdapError::Closed),
         }
     }
+}
+
+fn next_cookie(controls: Vec<LdapControl>) -> Vec<u8> {
+    let cookies = controls.into_iter().filter_map(|control| match control {
+        LdapControl::SimplePagedResults { cookie, .. } => Some(cookie),
+        _ => None,
+    });
+    cookies.last().unwrap_or_default()
 }
 
 fn conclude(entries: Vec<LdapSearchResultEntry>, result: LdapResult) -> Result<Found, LdapError> {

@@ -77,7 +77,7 @@ pub(crate) fn account_of(mail: &str) -> Option<BareJid> {
 }
 
 /// Row L06: who is locked, in the words of each directory.
-fn is_disabled(entry: &LdapSearchResultEntry) -> bool {
+pub(super) fn is_disabled(entry: &LdapSearchResultEntry) -> bool {
     let is_locked = values(entry, "nsAccountLock").any(|it| it.eq_ignore_ascii_case("true"));
     let is_out = values(entry, "inetUserStatus").any(is_out);
     let is_locked_for_good = values(entry, "pwdAccountLockedTime").any(|it| it == LOCKED_FOR_GOOD);

@@ -189,6 +189,7 @@ pub(crate) fn base(dn: &str) -> Base {
     Base {
         dn: dn.to_owned(),
         people: filter::parse("(objectClass=person)").unwrap(),
+        groups: None,
     }
 }
 

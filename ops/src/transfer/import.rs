@@ -268,8 +268,9 @@ impl Importer<'_> {
         };
         let roster = self.store.roster(self.account).await?;
         let known = roster.items.get(&from).cloned();
+        let shows = roster.shows(from.as_str());
         let item = known.unwrap_or_else(|| RosterItem::new(from));
-        if item.pending_in.is_some() || item.subscription.shows() {
+        if item.pending_in.is_some() || shows {
             return Ok(());
         }
         let change = RosterChange::Put(RosterItem {

@@ -9,7 +9,6 @@ use super::pubsub::pending;
 use super::{ALL, Feature, Scope, Service, Spec, adhoc, contact_addresses, get, refuse, upload};
 use crate::effect::{Answer, Effect};
 use crate::facts::{Facts, Host};
-use crate::features::roster::Subscription;
 use crate::stanza::{Iq, Stanza, StanzaError};
 use crate::xml::Element;
 
@@ -295,8 +294,7 @@ fn may_ask(iq: &Iq, facts: &Facts<'_>) -> bool {
     if from.bare_str() == facts.account.as_str() {
         return true;
     }
-    let item = facts.data.roster.items.get(from.bare_str());
-    item.is_some_and(|item| matches!(item.subscription, Subscription::From | Subscription::Both))
+    facts.shows(from.bare_str())
 }
 
 /// The node a query is about (§3.2).

@@ -17,7 +17,6 @@ use bytes::Bytes;
 use super::{Feature, Scope, Spec, get, refuse};
 use crate::effect::{Answer, Change, Effect, KeptChange, Query};
 use crate::facts::Facts;
-use crate::features::roster::RosterItem;
 use crate::jid::Jid;
 use crate::ns;
 use crate::stanza::{Iq, Presence, Stanza, StanzaError};
@@ -93,9 +92,7 @@ fn tell(stanza: &Stanza, answer: Answer, facts: &Facts<'_>) -> Vec<Effect> {
 /// Row R15 and §8: only who sees the presence, and nobody else learns more of an account than
 /// of one that is not there (row A11).
 fn may_ask(from: &Jid, facts: &Facts<'_>) -> bool {
-    let item = facts.data.roster.items.get(from.bare_str());
-    let shows = |item: &RosterItem| item.subscription.shows();
-    from.bare_str() == facts.account.as_str() || item.is_some_and(shows)
+    from.bare_str() == facts.account.as_str() || facts.shows(from.bare_str())
 }
 
 /// A resource goes and says so. Whether it was the last one is found out when that has been

@@ -19,7 +19,7 @@ pub mod form;
 mod hat_commands;
 pub mod hats;
 pub mod history;
-mod invite;
+pub(crate) mod invite;
 mod leave;
 mod lists;
 mod mam;

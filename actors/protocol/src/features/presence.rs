@@ -14,12 +14,14 @@ pub mod wish;
 pub(crate) use announce::{show_current, show_unavailable};
 
 use super::{Feature, Spec, Status};
+use crate::colleagues::Shift;
 use crate::effect::{Answer, Effect, Query};
 use crate::facts::{Facts, SessionFacts};
 use crate::features::roster::set::tell;
+use crate::features::roster::sight::Showing;
 use crate::features::subscription::State;
 use crate::features::{blocking, caps, last_activity, subscription};
-use crate::jid::{BareJid, Jid};
+use crate::jid::Jid;
 use crate::ns;
 use crate::pipeline::reply_error;
 use crate::stanza::{Head, Presence, PresenceKind, Stanza, StanzaError};
@@ -94,10 +96,9 @@ fn decide_available(presence: &Presence, session: &SessionFacts, facts: &Facts<'
 /// What a resource that has just become available is shown.
 fn welcome(session: &SessionFacts, facts: &Facts<'_>) -> Vec<Effect> {
     // §4.3.1: contacts elsewhere are asked, those of this server are looked up.
-    let contacts = facts.data.roster.items.values();
-    let mut effects: Vec<Effect> = contacts
-        .filter(|item| item.subscription.sees() && !facts.host.serves(item.jid.domain()))
-        .map(|item| Jid::from(item.jid.clone()))
+    let mut effects: Vec<Effect> = facts
+        .seen_elsewhere()
+        .map(|contact| Jid::from(contact.clone()))
         .filter(|contact| !blocking::is_blocked(contact, facts))
         .map(|contact| probe(&contact, session))
         .collect();
@@ -118,19 +119,17 @@ pub fn show_contacts(_stanza: &Stanza, answer: Answer, facts: &Facts<'_>) -> Vec
     // §4.2.2: the account's other available resources.
     let mut effects = announce::own_others(session, facts);
     match answer {
-        Answer::Viewers(shown) => effects.extend(contacts_shown(&shown, session, facts)),
+        Answer::Viewers(showing) => effects.extend(contacts_shown(&showing, session, facts)),
         _ => effects.push(Effect::Trace("presence", "it is not known who may be seen")),
     }
     effects
 }
 
-fn contacts_shown(shown: &[BareJid], session: &SessionFacts, facts: &Facts<'_>) -> Vec<Effect> {
-    // Row R15: both rosters have to agree, ours that we see them and theirs that they let us.
-    let agreed = shown.iter().filter(|contact| {
-        let item = facts.data.roster.items.get(*contact);
-        item.is_some_and(|item| item.subscription.sees())
-    });
+fn contacts_shown(showing: &Showing, session: &SessionFacts, facts: &Facts<'_>) -> Vec<Effect> {
+    // Row R15: both have to agree, ours that we see them and theirs that they let us.
+    let agreed = facts.seen_by_both(showing, |colleague| facts.views.is_there(colleague));
     agreed
+        .iter()
         .flat_map(|contact| announce::presences_of(&facts.views.view(contact)))
         // Row R16: the contact may be blocked, or one of its resources.
         .filter(|presence| {
@@ -169,6 +168,19 @@ fn say_goodbye(presence: &Presence, session: &SessionFacts, facts: &Facts<'_>) -
     effects
 }
 
+/// What a session does when the directory shows its account otherwise to others: whoever has become
+/// a colleague sees it, whoever is none any more sees it go. Those it concerns say the same for
+/// themselves, each behind whatever they have said before.
+pub fn decide_shifts(shifts: &[Shift], facts: &Facts<'_>) -> Vec<Effect> {
+    let Some(session) = facts.session else {
+        return Vec::new();
+    };
+    let Some(presence) = session.presence.as_deref() else {
+        return Vec::new();
+    };
+    announce::tell_shifted(presence, shifts, session, facts)
+}
+
 /// What everybody is told when a session is there again that had been given up for lost.
 pub fn decide_back(facts: &Facts<'_>) -> Vec<Effect> {
     let presence = facts.session.and_then(|session| session.presence.as_ref());
@@ -198,7 +210,7 @@ pub fn decide_gone(facts: &Facts<'_>) -> Vec<Effect> {
 
 /// Asks for the presence of an account in this session's name, so that the answer comes to
 /// it alone. §4.3.2: it is the account that answers, whichever resource was asked for.
-fn probe(to: &Jid, session: &SessionFacts) -> Effect {
+pub(crate) fn probe(to: &Jid, session: &SessionFacts) -> Effect {
     let head = Head {
         to: Some(to.bare().into()),
         from: Some(session.jid.clone().into()),
@@ -220,7 +232,7 @@ pub fn answer_probe(presence: &Presence, facts: &Facts<'_>) -> Vec<Effect> {
     };
     let is_own = from.bare() == *facts.account;
     let state = State::of(facts.data.roster.items.get(&from.bare()));
-    if !is_own && !state.shows() {
+    if !is_own && !facts.shows(from.bare_str()) {
         return refuse_probe(from, state, facts);
     }
     let shown = show_current(from, facts);

@@ -1,17 +1,22 @@
 //! The roster: RFC 6121 §2, with roster versioning (§2.6).
 //!
-//! Here: what a roster is, how it is read. How it is changed by its user: [`set`].
+//! Here: what a roster is, how it is read. How it is changed by its user: [`set`]. What the
+//! organisation's directory adds to it: [`shared`]; who sees whom by both: [`sight`].
 //! Left out: items addressed by a full JID, as some gateways once used them; a contact is an
 //! account or a domain, and an address is taken without its resource.
 
 pub mod set;
+pub mod shared;
+pub mod sight;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use self::shared::Version;
 use super::{Feature, Scope, Spec, blocking, get as get_rule, refuse, set as set_rule};
+use crate::colleagues::{Book, Colleague};
 use crate::effect::{Effect, Flag, Interest};
 use crate::facts::Facts;
 use crate::jid::BareJid;
@@ -56,9 +61,23 @@ impl Roster {
         self.items.values().filter(|item| item.listed)
     }
 
-    /// The contacts who see the user's presence.
-    pub fn viewers(&self) -> impl Iterator<Item = &RosterItem> {
-        self.items.values().filter(|item| item.subscription.shows())
+    /// The contacts who see the user's presence by a subscription.
+    pub(crate) fn viewers(&self) -> impl Iterator<Item = &BareJid> {
+        let viewers = self.items.values().filter(|item| item.subscription.shows());
+        viewers.map(|item| &item.jid)
+    }
+
+    /// The contacts whose presence the user sees by a subscription; [`sight`] knows of the others.
+    pub fn seen(&self) -> impl Iterator<Item = &BareJid> {
+        let seen = self.items.values().filter(|item| item.subscription.sees());
+        seen.map(|item| &item.jid)
+    }
+
+    /// Tells whether a contact sees the user's presence by a subscription; colleagues do so
+    /// without one ([`sight`]).
+    pub fn shows(&self, contact: &str) -> bool {
+        let item = self.items.get(contact);
+        item.is_some_and(|item| item.subscription.shows())
     }
 
     /// The version the next change makes.
@@ -159,12 +178,12 @@ impl Subscription {
     }
 
     /// The user sees the contact.
-    pub fn sees(self) -> bool {
+    fn sees(self) -> bool {
         matches!(self, Self::To | Self::Both)
     }
 
     /// The contact sees the user.
-    pub fn shows(self) -> bool {
+    fn shows(self) -> bool {
         matches!(self, Self::From | Self::Both)
     }
 }
@@ -195,10 +214,23 @@ pub fn is_forged_push(stanza: &Stanza, facts: &Facts<'_>) -> bool {
         .is_some_and(|from| from.as_str() != facts.account.as_str())
 }
 
-/// The payload of a push that shows a contact as the next change will leave it (§2.1.6).
-pub(crate) fn push_of(item: Element, facts: &Facts<'_>) -> Effect {
+/// The push that shows a contact as the next change will leave it (§2.1.6): its own item, or none,
+/// and what the directory says of it.
+pub(crate) fn push_of(jid: &BareJid, own: Option<&RosterItem>, facts: &Facts<'_>) -> Effect {
     let version = facts.data.roster.next_version();
-    Effect::Push(Interest::Roster, query(version).child(item))
+    push_as(version, jid, own, facts)
+}
+
+/// The push that shows a contact that stays as it was, for a client that may believe otherwise.
+pub(crate) fn push_again(jid: &BareJid, facts: &Facts<'_>) -> Effect {
+    let version = facts.data.roster.version;
+    push_as(version, jid, facts.data.roster.items.get(jid), facts)
+}
+
+fn push_as(version: u64, jid: &BareJid, own: Option<&RosterItem>, facts: &Facts<'_>) -> Effect {
+    let item = shared::shown_now(jid, own, &facts.views.book(), facts.account);
+    let query = Element::new("query", NS).attr("ver", version.to_string());
+    Effect::Push(Interest::Roster, query.child(item))
 }
 
 /// The `<item/>` of a contact that is gone (§2.5).
@@ -208,7 +240,7 @@ pub(crate) fn removed_element(jid: &BareJid) -> Element {
         .attr("subscription", "remove")
 }
 
-fn query(version: u64) -> Element {
+fn query(version: Version) -> Element {
     Element::new("query", NS).attr("ver", version.to_string())
 }
 
@@ -218,61 +250,132 @@ fn get(iq: &Iq, facts: &Facts<'_>) -> Vec<Effect> {
     let Some(session) = facts.session else {
         return refuse(iq, StanzaError::forbidden());
     };
-    let roster = &facts.data.roster;
+    let book = facts.views.book();
+    let now = Version {
+        own: facts.data.roster.version,
+        shared: book.digest(facts.account),
+    };
     let asked = iq
         .payloads
         .element("query", NS)
         .and_then(|query| query.get("ver").map(str::to_owned));
     // §2.1.6: whoever has asked is told of changes. First, so that no change falls between.
-    let mut effects = vec![Effect::Flag(Flag::Interested(Interest::Roster))];
-    let known = asked.as_deref().and_then(|ver| ver.parse::<u64>().ok());
-    let Some(missed) = known.and_then(|version| changes_since(roster, version)) else {
-        effects.push(Effect::Reply(Stanza::Iq(
-            iq.result(Some(whole(roster, asked.is_some()))),
-        )));
+    let mut effects = vec![
+        Effect::Flag(Flag::Interested(Interest::Roster)),
+        Effect::Flag(Flag::Roster(now)),
+    ];
+    let known = asked.as_deref().and_then(|ver| ver.parse().ok());
+    let missed = known.and_then(|known| changes_since(known, now, &book, facts));
+    let Some(missed) = missed else {
+        let query = match asked {
+            // §2.6.2: versions are for those who have asked with one, be it empty.
+            Some(_) => query(now),
+            None => Element::new("query", NS),
+        };
+        let whole = whole(query, &facts.data.roster, &book, facts.account);
+        effects.push(Effect::Reply(Stanza::Iq(iq.result(Some(whole)))));
         return effects;
     };
     // §2.6.3: an empty result says that what is cached holds; pushes say what does not.
     effects.push(Effect::Reply(Stanza::Iq(iq.result(None))));
-    let to = &session.jid;
-    effects.extend(
-        missed
-            .into_iter()
-            .enumerate()
-            .map(|(place, (version, item))| {
-                let head = Head {
-                    to: Some(to.clone().into()),
-                    from: None,
-                    // Unique within the stream as long as the roster moves on between two logins.
-                    id: Some(format!("roster-{version}-{place}").into()),
-                    lang: None,
-                };
-                let mut payloads = Payloads::default();
-                payloads.push(&query(version).child(item));
-                Effect::Reply(Stanza::Iq(Iq {
-                    head,
-                    kind: IqKind::Set,
-                    payloads,
-                }))
-            }),
-    );
+    let pushes = missed.into_iter().enumerate();
+    effects.extend(pushes.map(|(place, (version, item))| {
+        let head = Head {
+            to: Some(session.jid.clone().into()),
+            from: None,
+            // Unique within the stream as long as the roster moves on between two logins.
+            id: Some(format!("roster-{version}-{place}").into()),
+            lang: None,
+        };
+        let mut payloads = Payloads::default();
+        payloads.push(&query(version).child(item));
+        Effect::Reply(Stanza::Iq(Iq {
+            head,
+            kind: IqKind::Set,
+            payloads,
+        }))
+    }));
     effects
 }
 
-pub(crate) fn whole(roster: &Roster, is_versioned: bool) -> Element {
+/// The account's own contacts, as an administrator is shown them.
+pub(crate) fn own(roster: &Roster) -> Element {
     let items = roster.listed().map(RosterItem::to_element);
-    // §2.6.2: versions are for those who have asked with one, be it empty.
-    let query = if is_versioned {
-        query(roster.version)
-    } else {
-        Element::new("query", NS)
-    };
-    items.fold(query, Element::child)
+    Element::new("query", NS).children_from(items)
+}
+
+/// Everything the user sees in the roster, in order of the addresses.
+fn whole(query: Element, roster: &Roster, book: &Book, account: &BareJid) -> Element {
+    let colleagues = book.colleagues(account);
+    let mut shared: BTreeMap<&BareJid, &Colleague<'_>> =
+        colleagues.iter().map(|it| (it.account, it)).collect();
+    let mut items: BTreeMap<&BareJid, Element> = BTreeMap::new();
+    for (jid, item) in &roster.items {
+        if let Some(element) = shared::shown(Some(item), shared.remove(jid)) {
+            items.insert(jid, element);
+        }
+    }
+    for (jid, colleague) in shared {
+        items.extend(shared::shown(None, Some(colleague)).map(|element| (jid, element)));
+    }
+    query.children_from(items.into_values())
 }
 
 /// What a client that knows this version has missed, each change with the version it leaves
 /// the client at; `None` when the whole roster tells it better.
-fn changes_since(roster: &Roster, known: u64) -> Option<Vec<(u64, Element)>> {
+fn changes_since(
+    known: Version,
+    now: Version,
+    book: &Book,
+    facts: &Facts<'_>,
+) -> Option<Vec<(Version, Element)>> {
+    let roster = &facts.data.roster;
+    let mut own = own_changes_since(roster, known.own)?;
+    let shifts = book.changed_since(facts.account, known.shared)?;
+    own.sort_by_key(|(version, _)| *version);
+    // Who has changed by both is told of with the directory.
+    let shared: BTreeSet<BareJid> = shifts.into_iter().map(|shift| shift.account).collect();
+    own.retain(|(_, jid)| !shared.contains(jid));
+    // As many pushes as contacts would cost more than the roster they save.
+    let missed = own.len() + shared.len();
+    if missed > 16 && missed * 2 > roster.items.len() + colleagues_at_most(book, facts.account) {
+        return None;
+    }
+    let at = |own| Version {
+        own,
+        shared: known.shared,
+    };
+    let shared_count = shared.len();
+    let own = number(own, known.own, now.own).into_iter();
+    // Where the directory has changed too, none before the last may say that all is there of it.
+    let own = own.map(|(version, jid)| (at(version), jid));
+    let shared = shared.into_iter().enumerate().map(|(place, jid)| {
+        let is_last = place + 1 == shared_count;
+        (if is_last { now } else { at(now.own) }, jid)
+    });
+    let element =
+        |jid: &BareJid| shared::shown_now(jid, roster.items.get(jid), book, facts.account);
+    let mut all: Vec<(Version, Element)> = own
+        .chain(shared)
+        .map(|(version, jid)| (version, element(&jid)))
+        .collect();
+    if let Some((version, _)) = all.last_mut() {
+        // What the directory showed may have another number and be the same.
+        *version = now;
+    }
+    Some(all)
+}
+
+/// As many colleagues as an account may have: some may be counted for each group they share.
+fn colleagues_at_most(book: &Book, account: &BareJid) -> usize {
+    book.groups(account)
+        .map(|(_, group)| group.members.len())
+        .sum()
+}
+
+/// The contacts of whom the account's own roster says something else than at this version, each
+/// with the version that did it; `None` when that is not remembered.
+fn own_changes_since(roster: &Roster, known: u64) -> Option<Vec<(u64, BareJid)>> {
     // A version of the future is of another life of the account, or made up.
     if known > roster.version {
         return None;
@@ -282,36 +385,25 @@ fn changes_since(roster: &Roster, known: u64) -> Option<Vec<(u64, Element)>> {
     if oldest.is_some_and(|oldest| known.saturating_add(1) < oldest) {
         return None;
     }
-    let mut missed: Vec<(u64, Element)> = roster
-        .listed()
-        .filter(|item| item.version > known)
-        .map(|item| (item.version, item.to_element()))
-        .collect();
     // Of a contact who was removed a request may be left, and that is no contact either.
-    let unlisted = roster
-        .items
-        .values()
-        .filter(|item| !item.listed && item.version > known);
-    missed.extend(unlisted.map(|item| (item.version, removed_element(&item.jid))));
+    let changed = roster.items.values().filter(|item| item.version > known);
+    let mut missed: Vec<(u64, BareJid)> = changed
+        .map(|item| (item.version, item.jid.clone()))
+        .collect();
     let is_back = |jid: &BareJid| roster.items.contains_key(jid);
     missed.extend(
         roster
             .removed
             .iter()
             .filter(|(jid, version)| *version > known && !is_back(jid))
-            .map(|(jid, version)| (*version, removed_element(jid))),
+            .map(|(jid, version)| (*version, jid.clone())),
     );
-    // As many pushes as contacts would cost more than the roster they save.
-    if missed.len() > 16 && missed.len() * 2 > roster.items.len() {
-        return None;
-    }
-    missed.sort_by_key(|(version, _)| *version);
-    Some(number(missed, known, roster.version))
+    Some(missed)
 }
 
 /// Gives each push the version up to which nothing is missing once it has arrived: of changes
 /// made together only the last one may say that they all are there.
-fn number(missed: Vec<(u64, Element)>, known: u64, last: u64) -> Vec<(u64, Element)> {
+fn number(missed: Vec<(u64, BareJid)>, known: u64, last: u64) -> Vec<(u64, BareJid)> {
     let versions: Vec<u64> = missed.iter().map(|(version, _)| *version).collect();
     let mut safe = known;
     let reached = |place: usize, safe: u64| match versions.get(place + 1) {
@@ -322,9 +414,9 @@ fn number(missed: Vec<(u64, Element)>, known: u64, last: u64) -> Vec<(u64, Eleme
     missed
         .into_iter()
         .enumerate()
-        .map(|(place, (_, element))| {
+        .map(|(place, (_, jid))| {
             safe = reached(place, safe);
-            (safe, element)
+            (safe, jid)
         })
         .collect()
 }

@@ -1,8 +1,10 @@
 //! Presence subscriptions: RFC 6121 §3 and appendix A, with pre-approval (§3.4).
 //!
 //! The states and their changes are data and stand in [`table`]; here is what goes with them.
+//! Who see each other by the organisation's directory need none of it: [`colleagues`].
 //! Left out: resending requests that no remote server has answered (§3.1.2, a SHOULD).
 
+mod colleagues;
 pub mod table;
 
 use bytes::Bytes;
@@ -14,7 +16,7 @@ use crate::effect::{Answer, Change, Effect, Query};
 use crate::facts::Facts;
 use crate::features::pubsub::pep;
 use crate::features::roster::set::{CONTACTS_MAX, tell};
-use crate::features::roster::{RosterChange, RosterItem, Subscription, push_of};
+use crate::features::roster::{RosterChange, RosterItem, Subscription, push_of, shared};
 use crate::features::{blocking, invitation, presence as presences};
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::pipeline::reply_error;
@@ -53,6 +55,9 @@ pub fn decide_outbound(presence: &Presence, facts: &Facts<'_>) -> Vec<Effect> {
         return refuse(
             StanzaError::not_allowed().with_text("one's own presence needs no subscription"),
         );
+    }
+    if facts.is_colleague(contact.as_str()) {
+        return colleagues::decide_outbound(presence, request, &contact, facts);
     }
     let roster = &facts.data.roster;
     let known = roster.items.get(&contact);
@@ -97,15 +102,16 @@ fn pass_on(
 ) -> Vec<Effect> {
     let to = Jid::from(contact.clone());
     let mut effects = Vec::new();
+    let is_colleague = facts.is_colleague(contact.as_str());
     // §3.2.1.2: first unavailable from every resource, while they still believe to see us.
-    if before.shows() && !after.shows() {
+    if before.shows() && !after.shows() && !is_colleague {
         effects.extend(presences::show_unavailable(&to, facts));
     }
     // §3.1.2 and its likes: between accounts, not resources.
     let stanza = between(presence, facts.account.clone(), to.clone());
     effects.push(Effect::Route(Stanza::Presence(stanza)));
     // §3.1.5: and then current presence from every resource.
-    if !before.shows() && after.shows() {
+    if !before.shows() && after.shows() && !is_colleague {
         effects.extend(presences::show_current(&to, facts));
         effects.extend(pep::introduce(contact, facts));
     }
@@ -129,6 +135,9 @@ pub fn decide_inbound(presence: &Presence, facts: &Facts<'_>) -> Vec<Effect> {
         return vec![Effect::Trace("subscription", "from oneself")];
     }
     let known = facts.data.roster.items.get(&contact);
+    if facts.is_colleague(contact.as_str()) {
+        return colleagues::decide_inbound(request, contact, known, facts);
+    }
     let state = State::of(known);
     if request == Request::Subscribe {
         return decide_request(presence, contact, known, facts);
@@ -310,12 +319,13 @@ fn settle(before: Option<&RosterItem>, mut after: RosterItem, facts: &Facts<'_>)
         let change = RosterChange::Remove(after.jid);
         return vec![Effect::Change(Change::Roster(vec![change]))];
     }
-    let shown = after.to_element();
-    let was_shown = before
-        .filter(|item| item.listed)
-        .map(RosterItem::to_element);
+    let book = facts.views.book();
+    let colleague = book.colleague(facts.account, &after.jid);
+    let was_shown = shared::shown(before, colleague.as_ref());
+    let is_shown = shared::shown(Some(&after), colleague.as_ref());
     // §3.1.3: a request alone is neither pushed nor shown in the roster.
-    let push = (after.listed && was_shown.as_ref() != Some(&shown)).then(|| push_of(shown, facts));
+    let push =
+        (after.listed && was_shown != is_shown).then(|| push_of(&after.jid, Some(&after), facts));
     let change = Effect::Change(Change::Roster(vec![RosterChange::Put(after)]));
     std::iter::once(change).chain(push).collect()
 }

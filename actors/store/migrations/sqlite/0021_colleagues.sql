@@ -29,6 +29,9 @@ CREATE TABLE colleague_photo (
 -- Accounts get other addresses and stay the same. NULL: it has the address it began with, and
 -- its number is its epoch.
 ALTER TABLE account ADD COLUMN epoch INTEGER;
+-- Of the tombstone that stands at an address it had: its number.
+ALTER TABLE account ADD COLUMN became INTEGER;
+CREATE INDEX account_became ON account (became) WHERE became IS NOT NULL;
 -- Who else has an address among their contacts, or blocks it.
 CREATE INDEX roster_item_hidden ON roster_item (jid) WHERE subscription < 2;
 CREATE INDEX block_jid ON block (jid);

@@ -86,7 +86,10 @@ impl Held {
         node.affiliations
             .extend(affiliation.map(|it| (to.clone(), it)));
         let subscriptions = &mut node.subscriptions;
-        if subscriptions.iter().any(|it| it.jid.bare_str() == from.as_str()) {
+        if subscriptions
+            .iter()
+            .any(|it| it.jid.bare_str() == from.as_str())
+        {
             is_renamed = true;
             subscriptions.retain(|it| it.jid.bare_str() != to.as_str());
             for subscription in subscriptions.iter_mut() {

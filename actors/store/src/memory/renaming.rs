@@ -31,7 +31,14 @@ impl Renaming for Memory {
         let files = state.uploads.values_mut();
         files.for_each(|file| file.rename_owner(from, to));
         state.forget_waiting(from);
+        state.rename_former(from, to);
         Ok(())
+    }
+
+    async fn former_addresses(&self) -> Result<Vec<(BareJid, BareJid)>> {
+        let state = self.state();
+        let former = state.former.iter();
+        Ok(former.map(|(it, now)| (it.clone(), now.clone())).collect())
     }
 }
 
@@ -54,6 +61,13 @@ impl State {
         }
         life.roster.removed.clear();
         self.accounts.insert(to.clone(), life);
+    }
+
+    fn rename_former(&mut self, from: &BareJid, to: &BareJid) {
+        let former = self.former.values_mut();
+        former.for_each(|now| replace(now, from, to));
+        self.former.insert(from.clone(), to.clone());
+        self.former.remove(to);
     }
 
     fn rename_in_nodes(&mut self, from: &BareJid, to: &BareJid) {

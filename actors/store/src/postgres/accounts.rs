@@ -160,6 +160,16 @@ impl Accounts for Postgres {
         let sql = "SELECT EXISTS (SELECT 1 FROM account WHERE removed IS NULL AND admin)";
         Ok(sqlx::query_scalar(sql).fetch_one(&self.pool).await?)
     }
+
+    async fn accounts_among(&self, addresses: &[BareJid]) -> Result<Vec<BareJid>> {
+        let addresses: Vec<&str> = addresses.iter().map(BareJid::as_str).collect();
+        let accounts: Vec<String> =
+            sqlx::query_scalar("SELECT jid FROM account WHERE jid = ANY($1) AND removed IS NULL")
+                .bind(addresses)
+                .fetch_all(&self.pool)
+                .await?;
+        accounts.iter().map(|text| bare(text)).collect()
+    }
 }
 
 impl Postgres {

@@ -3,8 +3,8 @@
 use klatsch_protocol::jid::{BareJid, Jid};
 use sqlx::PgConnection;
 
-use super::{Postgres, signed, unsigned};
-use crate::blocklist::Blocklists;
+use super::{Postgres, bare, signed, unsigned};
+use crate::blocklist::{Blocklists, forms};
 use crate::error::{Result, StoreError};
 
 impl Blocklists for Postgres {
@@ -20,6 +20,17 @@ impl Blocklists for Postgres {
             Box::pin(async move { change(connection, &account, expected, &add, &remove).await })
         })
         .await
+    }
+
+    async fn who_blocks(&self, jid: &Jid) -> Result<Vec<BareJid>> {
+        let accounts: Vec<String> = sqlx::query_scalar(
+            "SELECT DISTINCT a.jid FROM block b JOIN account a ON a.id = b.account
+             WHERE b.jid = ANY($1) AND a.removed IS NULL ORDER BY a.jid",
+        )
+        .bind(forms(jid))
+        .fetch_all(&self.pool)
+        .await?;
+        accounts.iter().map(|text| bare(text)).collect()
     }
 }
 

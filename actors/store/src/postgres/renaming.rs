@@ -5,9 +5,9 @@ use klatsch_protocol::time::Timestamp;
 use sqlx::PgConnection;
 
 use super::names::{self, NameOf};
-use super::{Postgres, accounts, log, nodes, roster, tokens, waiting};
+use super::{Postgres, accounts, bare, log, nodes, roster, tokens, waiting};
 use crate::error::{Result, StoreError};
-use crate::renaming::Renaming;
+use crate::renaming::{FORMER, Renaming};
 
 impl Renaming for Postgres {
     async fn rename_account(&self, from: &BareJid, to: &BareJid, now: Timestamp) -> Result<()> {
@@ -16,6 +16,13 @@ impl Renaming for Postgres {
             Box::pin(async move { rename(connection, &from, &to, now).await })
         })
         .await
+    }
+
+    async fn former_addresses(&self) -> Result<Vec<(BareJid, BareJid)>> {
+        let rows: Vec<(String, String)> = sqlx::query_as(FORMER).fetch_all(&self.pool).await?;
+        rows.iter()
+            .map(|(former, now)| Ok((bare(former)?, bare(now)?)))
+            .collect()
     }
 }
 
@@ -96,8 +103,8 @@ async fn rename_life(
     .await?;
     sqlx::query(
         "INSERT INTO account (id, jid, domain, created, removed, swept,
-            roster_version, blocklist_version)
-         SELECT $1, $2, $3, $4, $4, true, roster_version, blocklist_version
+            roster_version, blocklist_version, became)
+         SELECT $1, $2, $3, $4, $4, true, roster_version, blocklist_version, id
          FROM account WHERE id = $5",
     )
     .bind(epoch)
@@ -183,7 +190,11 @@ const PREFERENCES: [&str; 2] = [
         AND (jid = $2 OR jid > $2 || '/' AND jid < $2 || '0')",
 ];
 
-async fn rename_in_nodes(connection: &mut PgConnection, from: &BareJid, to: &BareJid) -> Result<()> {
+async fn rename_in_nodes(
+    connection: &mut PgConnection,
+    from: &BareJid,
+    to: &BareJid,
+) -> Result<()> {
     let whose: Vec<i64> = sqlx::query_scalar(
         "SELECT id FROM pubsub_node WHERE service IS NOT NULL AND id = ANY(ARRAY(
             SELECT id FROM pubsub_node WHERE service = $1
@@ -218,7 +229,11 @@ const NODES: [&str; 7] = [
      WHERE node = ANY($1) AND account = $2",
 ];
 
-async fn rename_in_rooms(connection: &mut PgConnection, from: &BareJid, to: &BareJid) -> Result<()> {
+async fn rename_in_rooms(
+    connection: &mut PgConnection,
+    from: &BareJid,
+    to: &BareJid,
+) -> Result<()> {
     let whose: Vec<i64> = sqlx::query_scalar(
         "SELECT id FROM room WHERE NOT removed AND id = ANY(ARRAY(
             SELECT id FROM room WHERE creator = $1 AND NOT removed

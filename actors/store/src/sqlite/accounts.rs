@@ -142,6 +142,18 @@ impl Accounts for Sqlite {
         let sql = "SELECT EXISTS (SELECT 1 FROM account WHERE removed IS NULL AND admin)";
         Ok(sqlx::query_scalar(sql).fetch_one(&self.readers).await?)
     }
+
+    async fn accounts_among(&self, addresses: &[BareJid]) -> Result<Vec<BareJid>> {
+        let addresses: Vec<&str> = addresses.iter().map(BareJid::as_str).collect();
+        let accounts: Vec<String> = sqlx::query_scalar(
+            "SELECT a.jid FROM json_each(?) f CROSS JOIN account a ON a.jid = f.value
+             WHERE a.removed IS NULL",
+        )
+        .bind(serde_json::to_string(&addresses).unwrap_or_default())
+        .fetch_all(&self.readers)
+        .await?;
+        accounts.iter().map(|text| bare(text)).collect()
+    }
 }
 
 impl Sqlite {

@@ -4,8 +4,8 @@ use klatsch_protocol::jid::{BareJid, Jid};
 use sqlx::sqlite::SqliteConnection;
 
 use super::writer::Writer;
-use super::{Sqlite, signed, unsigned};
-use crate::blocklist::Blocklists;
+use super::{Sqlite, bare, signed, unsigned};
+use crate::blocklist::{Blocklists, forms};
 use crate::error::{Result, StoreError};
 use crate::plan::LogOf;
 
@@ -22,6 +22,19 @@ impl Blocklists for Sqlite {
             Box::pin(async move { change(writer, &account, expected, &add, &remove).await })
         })
         .await
+    }
+
+    async fn who_blocks(&self, jid: &Jid) -> Result<Vec<BareJid>> {
+        let forms = serde_json::to_string(&forms(jid)).unwrap_or_default();
+        let accounts: Vec<String> = sqlx::query_scalar(
+            "SELECT DISTINCT a.jid FROM json_each(?) f CROSS JOIN block b ON b.jid = f.value
+             CROSS JOIN account a ON a.id = b.account
+             WHERE a.removed IS NULL ORDER BY a.jid",
+        )
+        .bind(forms)
+        .fetch_all(&self.readers)
+        .await?;
+        accounts.iter().map(|text| bare(text)).collect()
     }
 }
 

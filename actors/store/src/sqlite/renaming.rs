@@ -5,15 +5,22 @@ use klatsch_protocol::time::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 
 use super::writer::Writer;
-use super::{Sqlite, accounts, merge, nodes, roster, tokens, waiting};
+use super::{Sqlite, accounts, bare, merge, nodes, roster, tokens, waiting};
 use crate::error::{Result, StoreError};
-use crate::renaming::Renaming;
+use crate::renaming::{FORMER, Renaming};
 
 impl Renaming for Sqlite {
     async fn rename_account(&self, from: &BareJid, to: &BareJid, now: Timestamp) -> Result<()> {
         let (from, to) = (from.clone(), to.clone());
         self.write(move |writer| Box::pin(async move { rename(writer, &from, &to, now).await }))
             .await
+    }
+
+    async fn former_addresses(&self) -> Result<Vec<(BareJid, BareJid)>> {
+        let rows: Vec<(String, String)> = sqlx::query_as(FORMER).fetch_all(&self.readers).await?;
+        rows.iter()
+            .map(|(former, now)| Ok((bare(former)?, bare(now)?)))
+            .collect()
     }
 }
 
@@ -69,8 +76,8 @@ async fn rename_life(
     .await?;
     sqlx::query(
         "INSERT INTO account (id, jid, domain, created, removed, swept,
-            roster_version, blocklist_version)
-         SELECT ?1, ?2, ?3, ?4, ?4, 1, roster_version, blocklist_version
+            roster_version, blocklist_version, became)
+         SELECT ?1, ?2, ?3, ?4, ?4, 1, roster_version, blocklist_version, id
          FROM account WHERE id = ?5",
     )
     .bind(epoch)

@@ -17,10 +17,27 @@ on_every_backend!(
     lists_are_pages_of_one_domain,
     lists_are_in_the_order_of_bytes_whatever_people_sort_by,
     administrators_and_accounts_are_counted,
+    which_of_many_addresses_are_accounts_is_known,
     c15_a_later_life_sees_nothing_of_the_earlier,
     c15_a_later_life_does_not_repeat_versions,
     c15_sweeping_leaves_the_living_alone,
 );
+
+async fn which_of_many_addresses_are_accounts_is_known(store: &Store) {
+    couple(store).await;
+    create(store, &["gone@example.org"]).await;
+    let gone = bare("gone@example.org");
+    store.remove_account(&gone, at(1)).await.unwrap();
+    let asked = [
+        "romeo@example.org",
+        "no'body@example.org",
+        "gone@example.org",
+    ]
+    .map(bare);
+    let found = store.accounts_among(&asked).await.unwrap();
+    assert_eq!(found, [bare("romeo@example.org")]);
+    assert_eq!(store.accounts_among(&[]).await, Ok(vec![]));
+}
 
 fn key(hash: Hash) -> ScramCredentials {
     ScramCredentials {

@@ -2,7 +2,7 @@
 
 use klatsch_store::{Appended, Store, StoreError};
 
-use crate::support::{append, bare, couple, jid, message, on_every_backend};
+use crate::support::{append, at, bare, couple, jid, message, on_every_backend};
 
 on_every_backend!(
     addresses_of_all_forms_are_kept,
@@ -10,6 +10,7 @@ on_every_backend!(
     a_blocked_sender_stores_nothing,
     every_form_of_the_senders_address_blocks,
     others_are_not_blocked,
+    r16_who_blocks_an_address_in_any_form_is_found,
 );
 
 async fn addresses_of_all_forms_are_kept(store: &Store) {
@@ -34,6 +35,40 @@ async fn addresses_of_all_forms_are_kept(store: &Store) {
     let list = store.blocklist(&juliet).await.unwrap();
     assert_eq!(list.version, 2);
     assert_eq!(list.jids, all[1..].iter().cloned().collect());
+}
+
+async fn r16_who_blocks_an_address_in_any_form_is_found(store: &Store) {
+    couple(store).await;
+    let (juliet, romeo) = (bare("juliet@example.org"), bare("romeo@example.org"));
+    let me = jid("me@example.net/phone");
+    assert_eq!(store.who_blocks(&me).await, Ok(vec![]));
+    for (version, form, blocks) in [
+        (0, "me@example.net", true),
+        (2, "example.net", true),
+        (4, "me@example.net/phone", true),
+        (6, "example.net/phone", true),
+        (8, "me@example.net/desk", false),
+        (10, "you@example.net", false),
+    ] {
+        let form = vec![jid(form)];
+        let block = store.change_blocklist(&juliet, version, form.clone(), vec![]);
+        block.await.unwrap();
+        let expected = if blocks { vec![juliet.clone()] } else { vec![] };
+        assert_eq!(store.who_blocks(&me).await.unwrap(), expected, "{form:?}");
+        let unblock = store.change_blocklist(&juliet, version + 1, vec![], form);
+        unblock.await.unwrap();
+    }
+    // Twice over, and by two of them, and by none that is gone.
+    let twice = vec![jid("me@example.net"), jid("example.net")];
+    for account in [&juliet, &romeo] {
+        let version = store.blocklist(account).await.unwrap().version;
+        let block = store.change_blocklist(account, version, twice.clone(), vec![]);
+        block.await.unwrap();
+    }
+    let both = vec![juliet.clone(), romeo.clone()];
+    assert_eq!(store.who_blocks(&me).await.unwrap(), both);
+    store.remove_account(&juliet, at(1)).await.unwrap();
+    assert_eq!(store.who_blocks(&me).await.unwrap(), [romeo]);
 }
 
 async fn a_change_needs_the_current_version(store: &Store) {

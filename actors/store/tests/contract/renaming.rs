@@ -6,17 +6,15 @@ use klatsch_protocol::features::muc::affiliation::{Affiliate, Affiliation, Affil
 use klatsch_protocol::features::muc::record::RoomChange;
 use klatsch_protocol::features::pubsub::config::Config;
 use klatsch_protocol::features::pubsub::node::{
-    Action, Affiliation as Standing, Ask, Found, Node, NodeChange, Subscription,
-    SubscriptionState, Wanted,
+    Action, Affiliation as Standing, Ask, Found, Node, NodeChange, Subscription, SubscriptionState,
+    Wanted,
 };
 use klatsch_protocol::features::pubsub::options::Options;
 use klatsch_protocol::features::roster::{RosterChange, RosterItem, Subscription as Direction};
 use klatsch_protocol::jid::BareJid;
 use klatsch_store::{Account, PutAway, Store, StoreError, WaitingSession};
 
-use crate::support::{
-    append, at, bare, create, found_room, jid, message, on_every_backend,
-};
+use crate::support::{append, at, bare, create, found_room, jid, message, on_every_backend};
 
 on_every_backend![
     account_keeps_what_it_has,
@@ -31,6 +29,7 @@ on_every_backend![
     what_is_there_of_the_new_address_gives_way,
     nothing_of_the_old_name_is_good_any_more,
     name_may_come_back,
+    former_addresses_are_known_until_somebody_else_has_them,
 ];
 
 const OLD: &str = "jane.roe@example.org";
@@ -146,7 +145,10 @@ async fn contacts_of_others_get_the_new_address(store: &Store) {
     people(store).await;
     let third = bare("third@example.org");
     create(store, &["third@example.org"]).await;
-    for (account, direction) in [(bare(OTHER), Direction::Both), (third.clone(), Direction::To)] {
+    for (account, direction) in [
+        (bare(OTHER), Direction::Both),
+        (third.clone(), Direction::To),
+    ] {
         let contacts = vec![contact(OLD, direction)];
         store.change_roster(&account, 0, contacts).await.unwrap();
     }
@@ -292,11 +294,11 @@ async fn rooms_get_the_new_address(store: &Store) {
 
 async fn what_is_there_of_the_new_address_gives_way(store: &Store) {
     people(store).await;
-    let contacts = vec![
-        contact(OLD, Direction::Both),
-        contact(NEW, Direction::None),
-    ];
-    store.change_roster(&bare(OTHER), 0, contacts).await.unwrap();
+    let contacts = vec![contact(OLD, Direction::Both), contact(NEW, Direction::None)];
+    store
+        .change_roster(&bare(OTHER), 0, contacts)
+        .await
+        .unwrap();
     let version = found_room(store, ROOM).await;
     let version = affiliate(store, version, OLD, Affiliation::Member).await;
     affiliate(store, version, NEW, Affiliation::Outcast).await;
@@ -341,4 +343,38 @@ async fn name_may_come_back(store: &Store) {
     store.remove_account(&new, at(300)).await.unwrap();
     while store.sweep(at(1000)).await.unwrap() {}
     assert_eq!(store.count_accounts().await, Ok(1));
+}
+
+async fn former_addresses_are_known_until_somebody_else_has_them(store: &Store) {
+    people(store).await;
+    let third = bare("jane@example.org");
+    let former = |all: &[(&str, &str)]| -> Vec<(BareJid, BareJid)> {
+        all.iter().map(|(it, now)| (bare(it), bare(now))).collect()
+    };
+    assert_eq!(store.former_addresses().await, Ok(Vec::new()));
+    rename(store).await;
+    let expected = former(&[(OLD, NEW)]);
+    assert_eq!(store.former_addresses().await, Ok(expected));
+    store
+        .rename_account(&bare(NEW), &third, at(200))
+        .await
+        .unwrap();
+    let third = third.as_str();
+    let expected = former(&[(NEW, third), (OLD, third)]);
+    assert_eq!(store.former_addresses().await, Ok(expected));
+    // One of them is somebody else's, and is nobody's after them.
+    create(store, &[NEW]).await;
+    let expected = former(&[(OLD, third)]);
+    assert_eq!(store.former_addresses().await, Ok(expected.clone()));
+    store.remove_account(&bare(NEW), at(300)).await.unwrap();
+    assert_eq!(store.former_addresses().await, Ok(expected));
+    // And back: what an account is called is no former address.
+    store
+        .rename_account(&bare(third), &bare(OLD), at(400))
+        .await
+        .unwrap();
+    let expected = former(&[(third, OLD)]);
+    assert_eq!(store.former_addresses().await, Ok(expected));
+    store.remove_account(&bare(OLD), at(500)).await.unwrap();
+    assert_eq!(store.former_addresses().await, Ok(Vec::new()));
 }

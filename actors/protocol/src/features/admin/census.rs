@@ -277,7 +277,7 @@ fn told(stanza: &Stanza, answer: Answer, facts: &Facts<'_>) -> Vec<Effect> {
     let result = match request.values("accountjids").first() {
         Some(account) if request.node() == LAST_LOGIN => last_login(account, &person, facts),
         Some(account) => result([shown("accountjids", "The account", [account.clone()])])
-            .child(roster::whole(&person.roster, false)),
+            .child(roster::own(&person.roster)),
         None => {
             let resources = person.sessions.iter();
             let resources = resources.map(|it| it.resource().to_owned());

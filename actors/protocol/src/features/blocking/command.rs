@@ -122,16 +122,12 @@ fn hide(before: &Blocklist, after: &Blocklist, facts: &Facts<'_>) -> Vec<Effect>
 /// the other.
 fn hidden_between(open: &Blocklist, closed: &Blocklist, facts: &Facts<'_>) -> Vec<Jid> {
     let is_hidden = |jid: &Jid| !is_exempt(jid, facts) && !open.covers(jid) && closed.covers(jid);
-    let roster = &facts.data.roster;
-    let contacts = roster.viewers().map(|item| Jid::from(item.jid.clone()));
+    let contacts = facts.viewers().into_iter().map(Jid::from);
     let mut hidden: Vec<Jid> = contacts.filter(&is_hidden).collect();
     // A single resource of a contact who is not blocked.
     let resources = closed.jids.difference(&open.jids).filter(|jid| {
         let bare = jid.bare();
-        let shows = roster
-            .items
-            .get(&bare)
-            .is_some_and(|item| item.subscription.shows());
+        let shows = facts.shows(bare.as_str());
         jid.resource().is_some() && shows && is_hidden(jid) && !closed.covers(&bare.into())
     });
     hidden.extend(resources.cloned());

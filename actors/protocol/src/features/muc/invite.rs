@@ -10,9 +10,38 @@ use super::post::{Post, not_invited};
 use super::record::RoomChange;
 use super::role::Role;
 use super::room::Room;
+use crate::facts::Facts;
 use crate::jid::{BareJid, Jid};
 use crate::stanza::{Message, Stanza, StanzaError};
 use crate::xml::Element;
+
+/// Whom an alias of the organisation's directory stands for is invited, and made a member, by the
+/// one address that rooms know.
+pub(crate) fn to_owners(message: Message, facts: &Facts<'_>) -> Message {
+    let Some(x) = message.payloads.element("x", NS_USER) else {
+        return message;
+    };
+    let book = facts.views.book();
+    let owner_of = |invite: &Element| {
+        let to = invite.get("to").filter(|_| invite.is("invite", NS_USER))?;
+        book.readdressed(&Jid::parse(to).ok()?)
+    };
+    if !x.children().any(|child| owner_of(child).is_some()) {
+        return message;
+    }
+    let children = x.children().cloned().map(|mut child| {
+        if let Some(owner) = owner_of(&child) {
+            child.set_attr("to", owner.as_str());
+        }
+        child
+    });
+    let invites = Element::new("x", NS_USER).children_from(children);
+    let payloads = message.payloads.without(|child| child.is("x", NS_USER));
+    Message {
+        payloads: payloads.with(&invites),
+        ..message
+    }
+}
 
 impl Room {
     /// Invites people in the name of an occupant.

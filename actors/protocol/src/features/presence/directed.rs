@@ -43,9 +43,7 @@ pub(super) fn decide(
 /// §4.6.3 rule 1: who is subscribed learns of the end by the broadcast, once there is one.
 /// The own account is, in effect (§4.2.2).
 fn is_told_anyway(to: &Jid, session: &SessionFacts, facts: &Facts<'_>) -> bool {
-    let bare = to.bare();
-    let item = facts.data.roster.items.get(&bare);
-    let sees = bare == *facts.account || item.is_some_and(|item| item.subscription.shows());
+    let sees = to.bare_str() == facts.account.as_str() || facts.shows(to.bare_str());
     session.presence.is_some() && sees
 }
 

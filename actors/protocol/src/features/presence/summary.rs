@@ -7,6 +7,7 @@
 use super::wish::STATUS_BYTES_MAX;
 use crate::facts::{AccountView, Facts};
 use crate::features::blocking;
+use crate::features::roster::sight::Showing;
 use crate::jid::{BareJid, Jid};
 use crate::ns;
 use crate::stanza::{Presence, Show};
@@ -21,16 +22,12 @@ pub struct Seen {
 }
 
 /// What the deciding account may see of another, or of itself; `None` when it may not, or there
-/// is no such account: nothing tells the two apart (row A11). `showing` has the accounts whose
-/// rosters let it see them.
+/// is no such account: nothing tells the two apart (row A11). `showing` has the accounts that
+/// let it see them.
 #[must_use]
-pub fn seen(of: &BareJid, showing: &[BareJid], facts: &Facts<'_>) -> Option<Seen> {
-    let item = facts.data.roster.items.get(of);
-    let is_seen = item.is_some_and(|item| item.subscription.sees()) && showing.contains(of);
+pub fn seen(of: &BareJid, showing: &Showing, facts: &Facts<'_>) -> Option<Seen> {
     let is_own = of == facts.account;
-    // Row R14: whoever has become a stranger is one, whatever the rosters say.
-    let is_seen = is_seen && !facts.is_apart(of.as_jid());
-    if !is_own && (!is_seen || blocking::is_blocked(&Jid::from(of.clone()), facts)) {
+    if !is_own && !facts.sees_by_both(of, showing) {
         return None;
     }
     Some(summary(&facts.views.view(of), |resource| {
@@ -39,13 +36,15 @@ pub fn seen(of: &BareJid, showing: &[BareJid], facts: &Facts<'_>) -> Option<Seen
 }
 
 /// Tells whether two accounts know each other: one is on the other's roster, with leave for its
-/// presence on one side at least. Whoever has only asked is not known for that.
+/// presence on one side at least, or they are colleagues. Whoever has only asked is not known for
+/// that.
 #[must_use]
-pub fn knows(of: &BareJid, showing: &[BareJid], facts: &Facts<'_>) -> bool {
-    let item = facts.data.roster.items.get(of);
-    let has = item.is_some_and(|item| item.subscription.sees() || item.subscription.shows());
+pub fn knows(of: &BareJid, showing: &Showing, facts: &Facts<'_>) -> bool {
+    let is_own = of == facts.account;
+    // Row R14: whoever has come to another organisation is a stranger.
     let is_near = !facts.is_apart(of.as_jid());
-    of == facts.account || (is_near && (has || showing.contains(of)))
+    let is_known = facts.is_acquainted(of.as_str()) || showing.by_roster.contains(of);
+    is_own || (is_near && is_known)
 }
 
 fn summary(view: &AccountView, is_shown: impl Fn(&Jid) -> bool) -> Seen {

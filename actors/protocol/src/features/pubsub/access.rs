@@ -52,14 +52,10 @@ pub(crate) struct Relation {
 impl Relation {
     /// What the facts say of somebody at a node of the deciding account or service.
     pub(crate) fn of(who: &Jid, node: &Node, facts: &Facts<'_>) -> Self {
-        let contact = facts.data.roster.items.get(who.bare_str());
-        let sees_presence = contact.is_some_and(|contact| contact.subscription.shows());
         Self {
             affiliation: affiliation(who, node, facts),
-            sees_presence,
-            groups: contact.map_or_else(Vec::new, |contact| {
-                contact.groups.iter().map(ToString::to_string).collect()
-            }),
+            sees_presence: facts.shows(who.bare_str()),
+            groups: facts.groups_of(&who.bare()),
             is_subscribed: node.is_subscribed(who),
         }
     }
@@ -173,6 +169,7 @@ pub(super) fn is_hidden(
             Affiliation::None | Affiliation::Outcast
         )
         && !facts.data.roster.items.contains_key(who.bare_str())
+        && !facts.is_colleague(who.bare_str())
         && !relation.is_subscribed
         && !matches!(
             config.access_model,

@@ -159,16 +159,16 @@ fn subscribers(node: &Node, facts: &Facts<'_>) -> BTreeSet<Jid> {
 fn interested(node: &Node, facts: &Facts<'_>) -> Vec<Jid> {
     let own = facts.resources();
     let mut all: Vec<Jid> = wanting(&own, &node.name, facts);
-    for contact in facts.data.roster.viewers() {
-        if !facts.host.serves(contact.jid.domain()) {
+    for contact in facts.viewers() {
+        if !facts.host.serves(contact.domain()) {
             continue;
         }
-        let view = facts.views.view(&contact.jid);
+        let view = facts.views.view(&contact);
         let wanting = wanting(&view, &node.name, facts);
         if wanting.is_empty() {
             continue;
         }
-        let relation = Relation::of(contact.jid.as_jid(), node, facts);
+        let relation = Relation::of(contact.as_jid(), node, facts);
         if allow(Operation::Retrieve, &relation, &node.config).is_ok() {
             all.extend(
                 wanting

@@ -16,7 +16,7 @@ use super::request::{NewItem, Request};
 use super::{load_shown, notify};
 use crate::effect::{Answer, Effect, Query};
 use crate::facts::{Facts, Resource, SessionFacts};
-use crate::features::{Feature, Spec, avatar, blocking, bookmarks, caps};
+use crate::features::{Feature, Spec, avatar, bookmarks, caps};
 use crate::jid::{BareJid, Jid};
 use crate::stanza::{Iq, Message, Stanza};
 
@@ -140,20 +140,15 @@ fn ask_for_last_items(_stanza: &Stanza, answer: Answer, facts: &Facts<'_>) -> Ve
     let Some(nodes) = facts.session.and_then(|session| wishes(session, facts)) else {
         return Vec::new();
     };
-    let Answer::Viewers(shown) = answer else {
+    let Answer::Viewers(showing) = answer else {
         return vec![Effect::Trace(
             "last items",
             "it is not known who may be seen",
         )];
     };
-    // Row R15: both rosters have to agree; row R16: nobody who is blocked.
-    let agreed = shown.into_iter().filter(|contact| {
-        let item = facts.data.roster.items.get(contact);
-        let sees = item.is_some_and(|item| item.subscription.sees());
-        // Row R14: whoever was one of us and is not any more.
-        let is_near = !facts.is_apart(contact.as_jid());
-        sees && is_near && !blocking::is_blocked(&contact.clone().into(), facts)
-    });
+    // Row R15: both have to agree; row R16: nobody who is blocked. What somebody shows holds also
+    // while they are away.
+    let agreed = facts.seen_by_both(&showing, |_| true);
     let services: Vec<BareJid> = std::iter::once(facts.account.clone())
         .chain(agreed)
         .collect();

@@ -4,7 +4,9 @@ use crate::effect::{Change, Effect};
 use crate::facts::Facts;
 use crate::features::presence;
 use crate::features::refuse;
-use crate::features::roster::{NS, RosterChange, RosterItem, push_of, removed_element};
+use crate::features::roster::{
+    NS, RosterChange, RosterItem, Subscription, push_again, push_of, shared,
+};
 use crate::jid::{BareJid, Jid, prepare_resource};
 use crate::stanza::{Head, Iq, Presence, PresenceKind, Stanza, StanzaError};
 use crate::xml::{Element, Payloads};
@@ -67,18 +69,35 @@ fn put(jid: BareJid, name: Option<String>, groups: Vec<String>, facts: &Facts<'_
     item.name = name;
     item.groups = groups;
     item.listed = true;
-    let push = push_of(item.to_element(), facts);
+    shared::without_shared(&mut item, facts);
+    if known.is_none() && adds_nothing(&item) && facts.is_colleague(item.jid.as_str()) {
+        // The directory says all of it; the client may have shown something else meanwhile.
+        return Ok((vec![push_again(&item.jid, facts)], Vec::new()));
+    }
+    let push = push_of(&item.jid, Some(&item), facts);
     let change = Effect::Change(Change::Roster(vec![RosterChange::Put(item)]));
     Ok((vec![change, push], Vec::new()))
 }
 
+fn adds_nothing(item: &RosterItem) -> bool {
+    item.name.is_none() && item.groups.is_empty() && item.subscription == Subscription::None
+}
+
 fn remove(jid: &BareJid, facts: &Facts<'_>) -> Decided {
-    // §2.5.3.
+    let is_colleague = facts.is_colleague(jid.as_str());
     let Some(item) = facts.data.roster.items.get(jid).filter(|item| item.listed) else {
-        return Err(StanzaError::item_not_found());
+        return Err(match is_colleague {
+            // The user has added nothing that could be taken away, and a success would have the
+            // client believe that the contact is gone.
+            true => StanzaError::not_allowed().with_text("the organisation's directory shows it"),
+            // §2.5.3.
+            false => StanzaError::item_not_found(),
+        });
     };
+    // Of a colleague what the user has added goes: that is all the user can have meant, and the
+    // push shows what stays.
     let change = Effect::Change(Change::Roster(vec![RosterChange::Remove(jid.clone())]));
-    let push = push_of(removed_element(jid), facts);
+    let push = push_of(jid, None, facts);
     Ok((vec![change, push], part_with(item, facts)))
 }
 
@@ -96,7 +115,8 @@ fn part_with(item: &RosterItem, facts: &Facts<'_>) -> Vec<Effect> {
     if item.subscription.sees() || item.ask {
         effects.push(tell(PresenceKind::Unsubscribe, &contact, facts));
     }
-    if item.subscription.shows() {
+    // A colleague goes on seeing the account.
+    if item.subscription.shows() && !facts.is_colleague(item.jid.as_str()) {
         // §3.2.1.2: the last presence a contact sees is that there is none any more.
         effects.extend(presence::show_unavailable(&contact, facts));
     }
@@ -427,5 +447,61 @@ mod tests {
             refusal(&facts().item(asked).sends(&set(REMOVE))),
             "item-not-found"
         );
+    }
+
+    // Colleagues.
+
+    fn office() -> Given {
+        facts().group("Office", &["romeo", "juliet"])
+    }
+
+    const OF_OFFICE: &str = "<item jid='juliet@example.org' name='juliet' subscription='both'>\
+                             <group>Office</group></item>";
+
+    #[test]
+    fn colleague_is_renamed_and_put_into_own_groups_and_stays_a_colleague() {
+        // Clients say again what they were shown.
+        let wanted = "<item jid='juliet@example.org' name='Jules'>\
+                      <group>Office</group><group>Friends</group></item>";
+        let own = RosterItem {
+            name: Some("Jules".into()),
+            groups: vec!["Friends".into()],
+            ..item(JULIET, Neither)
+        };
+        let shown = "<item jid='juliet@example.org' name='Jules' subscription='both'>\
+                     <group>Friends</group><group>Office</group></item>";
+        let expected = [put_item(own), pushed(1, shown), done()];
+        check(office(), &set(wanted), &expected);
+    }
+
+    #[test]
+    fn what_the_directory_says_anyway_is_not_kept() {
+        let wanted = "<item jid='juliet@example.org' name='juliet'><group>Office</group></item>";
+        check(office(), &set(wanted), &[pushed(0, OF_OFFICE), done()]);
+        // Out of the group it cannot be taken.
+        let wanted = "<item jid='juliet@example.org'/>";
+        check(office(), &set(wanted), &[pushed(0, OF_OFFICE), done()]);
+    }
+
+    #[test]
+    fn colleague_of_whom_nothing_was_added_is_not_removed() {
+        assert_eq!(refusal(&office().sends(&set(REMOVE))), "not-allowed");
+    }
+
+    #[test]
+    fn removing_a_colleague_takes_away_what_was_added_and_shows_what_stays() {
+        let own = RosterItem {
+            name: Some("Jules".into()),
+            ..item(JULIET, Both)
+        };
+        let expected = [
+            remove_item(JULIET),
+            pushed(1, OF_OFFICE),
+            done(),
+            // Her own roster follows; she is not shown that anybody goes.
+            route(UNSUBSCRIBE),
+            route(UNSUBSCRIBED),
+        ];
+        check(office().available().item(own), &set(REMOVE), &expected);
     }
 }

@@ -29,6 +29,14 @@ fn pushed(id: &str, version: u64, address: &str, subscription: &str) -> Effect {
     ))
 }
 
+/// What is done, but for what the session notes of the version: [`session_notes`] looks at that.
+#[track_caller]
+fn check(given: Given, sent: &str, effects: &[Effect]) {
+    let mut got = given.sends(sent);
+    got.retain(|effect| !matches!(effect, Effect::Flag(Flag::Roster(_))));
+    same(&got, effects);
+}
+
 const INTERESTED: Effect = Effect::Flag(Flag::Interested(Interest::Roster));
 
 #[test]
@@ -223,4 +231,145 @@ fn a_contact_of_whom_only_a_request_is_left_is_reported_as_removed() {
         pushed("roster-7-0", 7, "paris@example.org", "remove"),
     ];
     check(given, &get_with("5"), &expected);
+}
+
+// What the organisation's directory adds.
+
+/// Romeo and Juliet work in the same office, where the nurse comes and goes.
+fn office() -> Given {
+    facts().group("Office", &["romeo", "juliet"])
+}
+
+fn version(own: u64, given: &Given) -> String {
+    Version {
+        own,
+        shared: given.digest(),
+    }
+    .to_string()
+}
+
+const JULIET_OF_OFFICE: &str = "<item jid='juliet@example.org' name='juliet' subscription='both'>\
+                                <group>Office</group></item>";
+
+#[test]
+fn session_notes_the_version_its_client_is_told() {
+    let given = office().item(at(7, "nurse@example.org"));
+    let noted = Version {
+        own: 7,
+        shared: given.digest(),
+    };
+    assert_ne!(noted.shared, 0);
+    let effects = given.sends(GET);
+    assert_eq!(effects[1], Effect::Flag(Flag::Roster(noted)));
+}
+
+#[test]
+fn versions_are_read_as_they_are_written_and_those_of_before_mean_no_directory() {
+    for version in [
+        Version { own: 7, shared: 0 },
+        Version {
+            own: 0,
+            shared: 0xabc,
+        },
+    ] {
+        assert_eq!(version.to_string().parse(), Ok(version));
+    }
+    assert_eq!("7".parse(), Ok(Version { own: 7, shared: 0 }));
+    for bad in ["", "-", "7-", "7-xyz", "-7", "7-7-7", "made up"] {
+        assert_eq!(bad.parse::<Version>(), Err(()), "{bad}");
+    }
+}
+
+#[test]
+fn colleague_is_a_contact_of_both_without_an_item() {
+    let shown = format!("<query xmlns='jabber:iq:roster'>{JULIET_OF_OFFICE}</query>");
+    check(office(), GET, &[INTERESTED, result(&shown)]);
+}
+
+#[test]
+fn what_the_user_has_added_to_a_colleague_is_merged() {
+    let own = RosterItem {
+        name: Some("Jules".into()),
+        groups: vec!["Friends".into()],
+        ask: true,
+        approved: true,
+        ..item("juliet@example.org", Subscription::None)
+    };
+    let shown = "<query xmlns='jabber:iq:roster'>\
+        <item jid='juliet@example.org' name='Jules' subscription='both'>\
+        <group>Friends</group><group>Office</group></item></query>";
+    check(office().item(own), GET, &[INTERESTED, result(shown)]);
+}
+
+#[test]
+fn request_of_a_colleague_from_before_makes_no_difference() {
+    let asked = RosterItem {
+        pending_in: Some(Bytes::from_static(b"<presence/>")),
+        ..RosterItem::new(bare("juliet@example.org"))
+    };
+    let shown = format!("<query xmlns='jabber:iq:roster'>{JULIET_OF_OFFICE}</query>");
+    check(office().item(asked), GET, &[INTERESTED, result(&shown)]);
+}
+
+#[test]
+fn who_knows_both_versions_gets_nothing_again() {
+    let given = office().item(at(7, "nurse@example.org"));
+    let ask = get_with(&version(7, &given));
+    check(given, &ask, &[INTERESTED, result("")]);
+}
+
+#[test]
+fn who_knows_the_directory_of_before_is_told_what_has_changed_alone() {
+    let before = office().item(at(7, "nurse@example.org"));
+    let ask = get_with(&version(7, &before));
+    let given = before.group("Office", &["juliet", "mercutio", "romeo"]);
+    let now = version(7, &given);
+    let pushed = reply(&format!(
+        "<iq type='set' id='roster-{now}-0' to='{ME}'>\
+         <query xmlns='jabber:iq:roster' ver='{now}'>\
+         <item jid='mercutio@example.org' name='mercutio' subscription='both'>\
+         <group>Office</group></item></query></iq>"
+    ));
+    check(given, &ask, &[INTERESTED, result(""), pushed]);
+}
+
+#[test]
+fn only_the_last_of_several_pushes_says_that_all_is_there() {
+    let before = office().item(at(7, "nurse@example.org"));
+    let known = version(7, &before);
+    let given = before
+        .item(at(8, "paris@example.org"))
+        .group("Office", &["romeo", "mercutio"]);
+    let versions: Vec<String> = given
+        .sends(&get_with(&known))
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Reply(Stanza::Iq(iq)) => iq.payloads.element("query", NS),
+            _ => None,
+        })
+        .map(|query| query.get("ver").unwrap_or_default().to_owned())
+        .collect();
+    let eight = known.replacen('7', "8", 1);
+    let last = version(8, &given);
+    // Paris, then Juliet who has left, then Mercutio who has come.
+    assert_eq!(versions, [eight.clone(), eight, last]);
+}
+
+#[test]
+fn client_from_before_the_directory_is_told_of_all_colleagues() {
+    let given = office().item(at(7, "nurse@example.org"));
+    let now = version(7, &given);
+    let pushed = reply(&format!(
+        "<iq type='set' id='roster-{now}-0' to='{ME}'>\
+         <query xmlns='jabber:iq:roster' ver='{now}'>{JULIET_OF_OFFICE}</query></iq>"
+    ));
+    check(given, &get_with("7"), &[INTERESTED, result(""), pushed]);
+}
+
+#[test]
+fn directory_of_no_known_time_means_the_whole_roster() {
+    let given = office();
+    let now = version(0, &given);
+    let shown = format!("<query xmlns='jabber:iq:roster' ver='{now}'>{JULIET_OF_OFFICE}</query>");
+    check(given, &get_with("0-77"), &[INTERESTED, result(&shown)]);
 }

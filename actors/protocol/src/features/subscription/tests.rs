@@ -1,5 +1,6 @@
 //! Subscriptions, by section of RFC 6121 §3.
 
+mod colleagues;
 mod two_accounts;
 
 use bytes::Bytes;
