@@ -262,11 +262,11 @@ impl Connection {
 }
 
 fn next_cookie(controls: Vec<LdapControl>) -> Vec<u8> {
-    let cookies = controls.into_iter().filter_map(|control| match control {
+    let mut cookies = controls.into_iter().filter_map(|control| match control {
         LdapControl::SimplePagedResults { cookie, .. } => Some(cookie),
         _ => None,
     });
-    cookies.last().unwrap_or_default()
+    cookies.next_back().unwrap_or_default()
 }
 
 fn conclude(entries: Vec<LdapSearchResultEntry>, result: LdapResult) -> Result<Found, LdapError> {
