@@ -65,8 +65,8 @@ pub fn route(world: &World, stanza: &Stanza) -> Way {
     let Some(to) = stanza.to() else {
         return Way::Done;
     };
-    let book = world.directory.book();
     // Row R14: to each other, organisations are servers that do not exist.
+    let book = world.directory.book();
     if tenancy::keeps_back(stanza, &world.host, &book) {
         return Way::Refused(StanzaError::remote_server_not_found());
     }
