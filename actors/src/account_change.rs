@@ -144,12 +144,11 @@ async fn create(
     password: Secret,
     is_admin: bool,
 ) -> Result<(), AccountError> {
-    let book = world.directory.book();
-    if book.is_group(account.as_str()) {
+    if world.directory.book().is_group(account.as_str()) {
         // It owns the group's room.
         return Err(StoreError::Conflict.into());
     }
-    if book.owner(account).is_some() {
+    if world.directory.book().owner(account).is_some() {
         // An alias of somebody: what is sent there is theirs, and stays theirs.
         return Err(AccountError::Exists);
     }

@@ -642,7 +642,7 @@ impl Views for Directory {
     }
 
     fn book(&self) -> Arc<Book> {
-        Self::book(self)
+        self.book.borrow().clone()
     }
 
     fn is_there(&self, account: &BareJid) -> bool {

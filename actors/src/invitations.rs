@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use klatsch_protocol::effect::{Answer, Effect};
+use klatsch_protocol::facts::Views;
 use klatsch_protocol::features::invitation::{Invitation, Invite, TokenHash, hash_of};
 use klatsch_protocol::features::subscription;
 use klatsch_protocol::jid::BareJid;

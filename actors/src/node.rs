@@ -138,9 +138,9 @@ impl Node {
             tokio::spawn(comparison::show_records(world.clone())),
             tokio::spawn(moving::run(world.clone())),
             tokio::spawn(left_behind::run(world.clone())),
-            tokio::spawn(colleagues::run(world.clone())),
             tokio::spawn(faces::run(world.clone())),
             tokio::spawn(groups::run(world.clone())),
+            tokio::spawn(colleagues::run(world.clone())),
         ];
         let sessions = Sessions::new(world.clone());
         if let Err(error) = sessions.take_up().await {

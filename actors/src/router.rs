@@ -65,12 +65,11 @@ pub fn route(world: &World, stanza: &Stanza) -> Way {
     let Some(to) = stanza.to() else {
         return Way::Done;
     };
-    let book = world.directory.book();
     // Row R14: to each other, organisations are servers that do not exist.
     if tenancy::keeps_back(stanza, &world.host, &book) {
         return Way::Refused(StanzaError::remote_server_not_found());
     }
-    if let Some(owner) = book.readdressed(to) {
+    if let Some(owner) = world.directory.book().readdressed(to) {
         return route_to_owner(world, stanza, owner);
     }
     if let Some((service, _)) = world.host.service(to.domain()) {

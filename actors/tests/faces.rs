@@ -146,7 +146,7 @@ async fn new_picture_is_shown_at_once_and_told_to_those_who_want_to_hear() {
     let alice_is = scene.online(ALICE, "a").await;
     let bob = scene.bind(BOB, "b").await;
     let caps = "<presence><c xmlns='http://jabber.org/protocol/caps' hash='sha-1' \
-                node='n' ver='DqGwXvV/QC6X9QrPOFAwJoDwHkk='/></presence>";
+                node='n' ver='1vq/lNJHZydQjsudiA2TElgzskU='/></presence>";
     bob.send(caps).await;
     let asked = bob.expect("http://jabber.org/protocol/disco#info").await;
     let id = asked
@@ -157,8 +157,9 @@ async fn new_picture_is_shown_at_once_and_told_to_those_who_want_to_hear() {
         .next()
         .unwrap();
     bob.send(&format!(
-        "<iq type='result' id='{id}' to='{BOB}'>\
-         <query xmlns='http://jabber.org/protocol/disco#info' node='n#DqGwXvV/QC6X9QrPOFAwJoDwHkk='>\
+        "<iq type='result' id='{id}'>\
+         <query xmlns='http://jabber.org/protocol/disco#info' node='n#1vq/lNJHZydQjsudiA2TElgzskU='>\
+         <identity category='client' type='pc'/>\
          <feature var='urn:xmpp:avatar:metadata+notify'/></query></iq>"
     ))
     .await;

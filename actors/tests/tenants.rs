@@ -146,6 +146,13 @@ async fn r14_whoever_is_moved_to_another_organisation_is_seen_no_more() {
         scene.online(ALICE, "a").await,
         scene.online(CAROL, "c").await,
     );
+    // Whoever asks for the roster hears of subscriptions.
+    for client in [&alice, &carol] {
+        client
+            .send("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>")
+            .await;
+        client.expect("id='r'").await;
+    }
     for (asks, answers, who, whom) in [
         (&alice, &carol, ALICE, CAROL),
         (&carol, &alice, CAROL, ALICE),
@@ -168,8 +175,7 @@ async fn r14_whoever_is_moved_to_another_organisation_is_seen_no_more() {
         .await;
     alice.sync().await;
     assert!(!carol.sync().await.iter().any(|it| it.contains("here")));
-    let (people, alice) = (scene.sessions().people(), common::bare(ALICE));
-    let carol = [common::bare(CAROL)];
-    let seen = people.seen_by(&alice, &carol);
-    assert_eq!(seen.await.unwrap(), [None]);
+    let people = scene.sessions().people();
+    let (me, other) = (common::bare(ALICE), [common::bare(CAROL)]);
+    assert_eq!(people.seen_by(&me, &other).await.unwrap(), [None]);
 }

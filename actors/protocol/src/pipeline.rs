@@ -25,12 +25,12 @@ pub fn decide_sent(stanza: &Stanza, facts: &Facts<'_>) -> Vec<Effect> {
     if let Some(error) = blocking::refuse_outgoing(stanza, facts) {
         return reply_error(stanza, &error);
     }
-    if let Some(stanza) = to_owner(stanza, facts) {
-        return decide_sent(&stanza, facts);
-    }
     // Nobody has the address of a group, so nobody else would answer for it.
     if let Some(error) = rooms::redirect(stanza, facts) {
         return reply_error(stanza, &error);
+    }
+    if let Some(stanza) = to_owner(stanza, facts) {
+        return decide_sent(&stanza, facts);
     }
     match stanza {
         Stanza::Message(message) => decide_sent_message(message, facts),
@@ -45,7 +45,9 @@ fn to_owner(stanza: &Stanza, facts: &Facts<'_>) -> Option<Stanza> {
     if matches!(stanza, Stanza::Iq(_)) {
         return None;
     }
-    let owner = facts.views.book().readdressed(stanza.to()?)?;
+    // Row R14: whose an alias is that is kept apart is not told.
+    let to = stanza.to().filter(|to| !facts.is_apart(to))?;
+    let owner = facts.views.book().readdressed(to)?;
     let mut stanza = stanza.clone();
     stanza.head_mut().to = Some(owner);
     Some(stanza)

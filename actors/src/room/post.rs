@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use klatsch_protocol::effect::DedupKey;
+use klatsch_protocol::facts::Views;
 use klatsch_protocol::features::muc::post::{Letter, Post};
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::stanza::{Stanza, StanzaError};

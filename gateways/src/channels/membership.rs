@@ -8,6 +8,7 @@ use klatsch_actors::metrics;
 use klatsch_actors::topics::{self, Limits, Subscriber, SubscriberId, Wish};
 use klatsch_actors::world::World;
 use klatsch_protocol::channels::{AppRefusal, Outgoing};
+use klatsch_protocol::facts::Views;
 use klatsch_protocol::jid::FullJid;
 use klatsch_protocol::tenancy;
 

@@ -37,10 +37,8 @@ impl ColleagueEntries for Sqlite {
     }
 
     async fn change_colleagues(&self, expected: u64, changes: Vec<Change>) -> Result<u64> {
-        self.write(move |writer| {
-            Box::pin(async move { change(writer, expected, &changes).await })
-        })
-        .await
+        self.write(move |writer| Box::pin(async move { change(writer, expected, &changes).await }))
+            .await
     }
 
     async fn keep_photo(&self, hash: &str, bytes: Vec<u8>, now: Timestamp) -> Result<()> {

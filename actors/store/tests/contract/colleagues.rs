@@ -137,10 +137,7 @@ async fn what_is_gone_is_remembered_for_a_while(store: &Store) {
         store.change_colleagues(version, change).await.unwrap();
     }
     // Version 1 is as far behind as may be.
-    assert_eq!(
-        ids(store, 1).await,
-        told(1 + GONE_MAX, false, &["-1", "3"])
-    );
+    assert_eq!(ids(store, 1).await, told(1 + GONE_MAX, false, &["-1", "3"]));
     let change = vec![group("3")];
     store.change_colleagues(1 + GONE_MAX, change).await.unwrap();
     let whole = told(2 + GONE_MAX, true, &["2", "3"]);
@@ -155,7 +152,12 @@ async fn whoever_knows_of_another_time_reads_everything(store: &Store) {
 }
 
 async fn last_change_of_an_entry_counts(store: &Store) {
-    let changes = vec![put("1", "doe@example.org"), gone("2"), gone("1"), group("2")];
+    let changes = vec![
+        put("1", "doe@example.org"),
+        gone("2"),
+        gone("1"),
+        group("2"),
+    ];
     store.change_colleagues(0, changes).await.unwrap();
     assert_eq!(ids(store, 0).await, told(1, true, &["2"]));
 }
@@ -196,7 +198,12 @@ async fn photos_stay_as_long_as_somebody_has_them(store: &Store) {
 }
 
 async fn ids_may_be_anything(store: &Store) {
-    let odd = ["", "uid=müller,ou=People", "a\0b", "'; DROP TABLE colleague"];
+    let odd = [
+        "",
+        "uid=müller,ou=People",
+        "a\0b",
+        "'; DROP TABLE colleague",
+    ];
     let changes = odd.iter().map(|id| group(id)).collect();
     store.change_colleagues(0, changes).await.unwrap();
     let mut sorted = odd;

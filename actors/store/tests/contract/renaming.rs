@@ -6,17 +6,15 @@ use klatsch_protocol::features::muc::affiliation::{Affiliate, Affiliation, Affil
 use klatsch_protocol::features::muc::record::RoomChange;
 use klatsch_protocol::features::pubsub::config::Config;
 use klatsch_protocol::features::pubsub::node::{
-    Action, Affiliation as Standing, Ask, Found, Node, NodeChange, Subscription,
-    SubscriptionState, Wanted,
+    Action, Affiliation as Standing, Ask, Found, Node, NodeChange, Subscription, SubscriptionState,
+    Wanted,
 };
 use klatsch_protocol::features::pubsub::options::Options;
 use klatsch_protocol::features::roster::{RosterChange, RosterItem, Subscription as Direction};
 use klatsch_protocol::jid::BareJid;
 use klatsch_store::{Account, PutAway, Store, StoreError, WaitingSession};
 
-use crate::support::{
-    append, at, bare, create, found_room, jid, message, on_every_backend,
-};
+use crate::support::{append, at, bare, create, found_room, jid, message, on_every_backend};
 
 on_every_backend![
     account_keeps_what_it_has,
@@ -147,7 +145,10 @@ async fn contacts_of_others_get_the_new_address(store: &Store) {
     people(store).await;
     let third = bare("third@example.org");
     create(store, &["third@example.org"]).await;
-    for (account, direction) in [(bare(OTHER), Direction::Both), (third.clone(), Direction::To)] {
+    for (account, direction) in [
+        (bare(OTHER), Direction::Both),
+        (third.clone(), Direction::To),
+    ] {
         let contacts = vec![contact(OLD, direction)];
         store.change_roster(&account, 0, contacts).await.unwrap();
     }
@@ -293,11 +294,11 @@ async fn rooms_get_the_new_address(store: &Store) {
 
 async fn what_is_there_of_the_new_address_gives_way(store: &Store) {
     people(store).await;
-    let contacts = vec![
-        contact(OLD, Direction::Both),
-        contact(NEW, Direction::None),
-    ];
-    store.change_roster(&bare(OTHER), 0, contacts).await.unwrap();
+    let contacts = vec![contact(OLD, Direction::Both), contact(NEW, Direction::None)];
+    store
+        .change_roster(&bare(OTHER), 0, contacts)
+        .await
+        .unwrap();
     let version = found_room(store, ROOM).await;
     let version = affiliate(store, version, OLD, Affiliation::Member).await;
     affiliate(store, version, NEW, Affiliation::Outcast).await;
@@ -354,7 +355,10 @@ async fn former_addresses_are_known_until_somebody_else_has_them(store: &Store) 
     rename(store).await;
     let expected = former(&[(OLD, NEW)]);
     assert_eq!(store.former_addresses().await, Ok(expected));
-    store.rename_account(&bare(NEW), &third, at(200)).await.unwrap();
+    store
+        .rename_account(&bare(NEW), &third, at(200))
+        .await
+        .unwrap();
     let third = third.as_str();
     let expected = former(&[(NEW, third), (OLD, third)]);
     assert_eq!(store.former_addresses().await, Ok(expected));
@@ -365,7 +369,10 @@ async fn former_addresses_are_known_until_somebody_else_has_them(store: &Store) 
     store.remove_account(&bare(NEW), at(300)).await.unwrap();
     assert_eq!(store.former_addresses().await, Ok(expected));
     // And back: what an account is called is no former address.
-    store.rename_account(&bare(third), &bare(OLD), at(400)).await.unwrap();
+    store
+        .rename_account(&bare(third), &bare(OLD), at(400))
+        .await
+        .unwrap();
     let expected = former(&[(third, OLD)]);
     assert_eq!(store.former_addresses().await, Ok(expected));
     store.remove_account(&bare(OLD), at(500)).await.unwrap();

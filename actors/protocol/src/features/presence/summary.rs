@@ -41,8 +41,10 @@ pub fn seen(of: &BareJid, showing: &Showing, facts: &Facts<'_>) -> Option<Seen> 
 #[must_use]
 pub fn knows(of: &BareJid, showing: &Showing, facts: &Facts<'_>) -> bool {
     let is_own = of == facts.account;
+    // Row R14: whoever has come to another organisation is a stranger.
+    let is_near = !facts.is_apart(of.as_jid());
     let is_known = facts.is_acquainted(of.as_str()) || showing.by_roster.contains(of);
-    is_own || (is_known && !facts.is_apart(of.as_jid()))
+    is_own || (is_near && is_known)
 }
 
 fn summary(view: &AccountView, is_shown: impl Fn(&Jid) -> bool) -> Seen {

@@ -107,7 +107,10 @@ impl Facts<'_> {
         let by_roster = by_roster && !self.is_apart(other.as_jid());
         let by_directory =
             || self.is_colleague(other.as_str()) && !showing.blocked_by.contains(other);
-        (by_roster || by_directory()) && !blocking::is_blocked(&Jid::from(other.clone()), self)
+        // Row R14: whoever has come to another organisation is seen no more, whatever rosters say.
+        let is_near = !self.is_apart(other.as_jid());
+        let is_shown = is_near && (by_roster || by_directory());
+        is_shown && !blocking::is_blocked(&Jid::from(other.clone()), self)
     }
 
     /// Everybody of this server whom the account sees, by the word of both, each once; of the
@@ -121,9 +124,13 @@ impl Facts<'_> {
             let item = self.data.roster.items.get(*other);
             item.is_some_and(|item| item.subscription.sees())
         };
-        // Row R14: whoever was one of us and is not any more.
-        let near = showing.by_roster.iter().filter(sees);
-        let by_roster = near.filter(|it| !self.is_apart(it.as_jid())).cloned();
+        let is_near = |other: &&BareJid| !self.is_apart(other.as_jid());
+        let by_roster = showing
+            .by_roster
+            .iter()
+            .filter(sees)
+            .filter(is_near)
+            .cloned();
         let blocked_by: BTreeSet<&BareJid> = showing.blocked_by.iter().collect();
         let by_directory = self.views.book().colleagues_of(self.account, |account| {
             is_wanted(account) && !blocked_by.contains(account)
