@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use klatsch_protocol::colleagues::{Book, Change, Step};
+use klatsch_protocol::facts::Views;
 use klatsch_protocol::jid::BareJid;
 use klatsch_store::{Colleagues as Stored, StoreError};
 use tokio::sync::{Mutex, Notify, watch};

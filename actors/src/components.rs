@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use klatsch_protocol::effect::{DedupKey, Effect, Keep};
-use klatsch_protocol::facts::AccountData;
+use klatsch_protocol::facts::{AccountData, Views};
 use klatsch_protocol::features::component;
 use klatsch_protocol::jid::{BareJid, Jid};
 use klatsch_protocol::pipeline;

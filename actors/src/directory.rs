@@ -173,12 +173,7 @@ impl Directory {
         }
     }
 
-    /// The people and groups of the organisation, as this node knows them.
-    pub fn book(&self) -> Arc<Book> {
-        self.book.borrow().clone()
-    }
-
-    /// The same, for whoever wants to hear of every new one.
+    /// The people and groups of the organisation, for whoever wants to hear of every new book.
     pub fn books(&self) -> watch::Receiver<Arc<Book>> {
         self.book.subscribe()
     }

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use klatsch_protocol::archive::Direction;
+use klatsch_protocol::facts::Views;
 use klatsch_protocol::features::hints;
 use klatsch_protocol::features::presence::summary::{self, Seen};
 use klatsch_protocol::features::presence::wish::{Wish, Wished};

@@ -103,8 +103,6 @@ impl Facts<'_> {
         let item = self.data.roster.items.get(other);
         let by_roster =
             item.is_some_and(|item| item.subscription.sees()) && showing.by_roster.contains(other);
-        // Row R14: whoever has become a stranger is one, whatever the rosters say.
-        let by_roster = by_roster && !self.is_apart(other.as_jid());
         let by_directory =
             || self.is_colleague(other.as_str()) && !showing.blocked_by.contains(other);
         // Row R14: whoever has come to another organisation is seen no more, whatever rosters say.
