@@ -66,10 +66,11 @@ pub fn route(world: &World, stanza: &Stanza) -> Way {
         return Way::Done;
     };
     // Row R14: to each other, organisations are servers that do not exist.
+    let book = world.directory.book();
     if tenancy::keeps_back(stanza, &world.host, &book) {
         return Way::Refused(StanzaError::remote_server_not_found());
     }
-    if let Some(owner) = world.directory.book().readdressed(to) {
+    if let Some(owner) = book.readdressed(to) {
         return route_to_owner(world, stanza, owner);
     }
     if let Some((service, _)) = world.host.service(to.domain()) {
