@@ -1,6 +1,8 @@
 //! Colleagues: people and groups of the organisation's directory, and what they are to rosters,
 //! presence and addresses, on one node and on two.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod common;
 
 use common::cluster::{Cluster, eventually};

@@ -1,8 +1,6 @@
 //! Row R14: people of different organisations do not reach each other, and each hears of the other
 //! what is heard of a server that does not exist.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 mod common;
 
 use common::people::person;
