@@ -44,8 +44,11 @@ const HITS_MAX: usize = 50;
 /// A name has hardly more words.
 const WORDS_MAX: usize = 10;
 
+/// What of a person is searched in.
+type Part = fn(&Person) -> Vec<&str>;
+
 /// What can be searched in: the field, what forms call it, and what of a person it is.
-const FIELDS: [(&str, &str, fn(&Person) -> Vec<&str>); 5] = [
+const FIELDS: [(&str, &str, Part); 5] = [
     (ANY, "Name or address", |it| [names(it), mail(it)].concat()),
     ("first", "Given name", |it| {
         it.card.given.as_deref().into_iter().collect()
@@ -136,7 +139,7 @@ fn check_asker<'a>(iq: &'a Iq, facts: &Facts<'_>) -> Result<&'a Jid, StanzaError
 
 /// What is looked for: words, and in what of a person.
 struct Wanted {
-    fields: Vec<(fn(&Person) -> Vec<&str>, Vec<String>)>,
+    fields: Vec<(Part, Vec<String>)>,
 }
 
 impl Wanted {
