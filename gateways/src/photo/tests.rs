@@ -1,3 +1,5 @@
+//! Pictures that are made anew, and those that are none.
+
 use std::time::{Duration, Instant};
 
 use image::codecs::png::PngEncoder;

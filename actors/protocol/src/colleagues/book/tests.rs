@@ -1,3 +1,5 @@
+//! What the book says of people and groups, and what follows from a change.
+
 use super::*;
 use crate::colleagues::testkit::{account, gone, group, person, put};
 

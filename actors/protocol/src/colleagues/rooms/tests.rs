@@ -1,3 +1,5 @@
+//! What the rooms of groups are to be.
+
 use super::*;
 use crate::colleagues::{Card, Change, Person};
 use crate::effect::Effect;

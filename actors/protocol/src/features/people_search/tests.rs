@@ -1,3 +1,5 @@
+//! Who is found by what, and who is not.
+
 use std::sync::Arc;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What the directory shows of pictures.
+
 use std::sync::Arc;
 
 use super::item;
