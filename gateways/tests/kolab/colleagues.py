@@ -20,6 +20,14 @@ WORK = os.environ["KOLAB_WORK"]
 KLATSCH = [os.environ["KLATSCH_BIN"], "--config", f"{WORK}/klatsch.toml", "--data", f"{WORK}/data"]
 PEOPLE = "ou=People,dc=example,dc=org"
 GROUPS = "ou=Groups,dc=example,dc=org"
+# Sixteen pixels of one colour, as a JPEG.
+PICTURE = (
+    "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDABQODxIPDRQSEBIXFRQYHjIhHhwcHj0sLiQySUBMS0dARkVQWnNiUFVt"
+    "VkVGZIhlbXd7gYKBTmCNl4x9lnN+gXz/2wBDARUXFx4aHjshITt8U0ZTfHx8fHx8fHx8fHx8fHx8fHx8fHx8fHx8"
+    "fHx8fHx8fHx8fHx8fHx8fHx8fHx8fHx8fHz/wAARCAAQABADASIAAhEBAxEB/8QAFQABAQAAAAAAAAAAAAAAAAAA"
+    "AAX/xAAUEAEAAAAAAAAAAAAAAAAAAAAA/8QAFAEBAAAAAAAAAAAAAAAAAAAABP/EABQRAQAAAAAAAAAAAAAAAAAA"
+    "AAD/2gAMAwEAAhEDEQA/AIYBo7//2Q=="
+)
 JOHN, JANE, KAETHE = "john.doe@example.org", "jane.poe@example.org", "kaethe.mueller@example.net"
 
 
@@ -85,6 +93,8 @@ async def roster(checks, doe):
         await doe.got("presence", lambda it: it["from"].bare == JANE and it["type"] == "available")
         await jane.logout()
     async with checks.step("picture of the directory is on the vCard, made anew"):
+        modify(f"uid=poe,{PEOPLE}", f"replace: jpegPhoto\njpegPhoto:: {PICTURE}")
+        sync()
         vcard = await doe.plugin["xep_0054"].get_vcard(JANE)
         photo = vcard["vcard_temp"]["PHOTO"]
         expect(photo["TYPE"] == "image/jpeg" and len(photo["BINVAL"]) > 100, f"{photo}")
@@ -130,6 +140,7 @@ async def addresses(checks, doe):
         await jane.logout()
         modify(f"uid=poe,{PEOPLE}", f"replace: mail\nmail: {JANE}")
         sync()
+        await until("her first address", lambda: groups_of(doe, JANE) == ["staff"])
 
 
 async def faults(checks, doe):
@@ -147,6 +158,7 @@ async def faults(checks, doe):
         for uid in ("broken", "double"):
             ldap("ldapdelete", f"uid={uid},{PEOPLE}\n")
         ldap("ldapdelete", f"cn=ring,{GROUPS}\n")
+        sync()
     async with checks.step("directory that has lost everybody is not believed"):
         move("People", "Away")
         ldap("ldapadd", f"dn: {PEOPLE}\nobjectClass: organizationalUnit\nou: People\n")
