@@ -294,6 +294,7 @@ pub fn example() -> String {
     write_example::<Web>(&mut out, "web");
     write_example::<Calls>(&mut out, "calls");
     write_example::<Channels>(&mut out, "channels");
+    write_example::<Documents>(&mut out, "documents");
     write_example::<Turn>(&mut out, "turn");
     write_example::<Components>(&mut out, "components");
     write_example::<Contacts>(&mut out, "contacts");
@@ -401,6 +402,7 @@ mod tests {
         (shown.upload.url, shown.registration.invitation_url) = (None, None);
         (shown.calls.services, shown.calls.turn_secret_file) = (Vec::new(), None);
         shown.web_push.authorities = None;
+        (shown.documents.domain, shown.documents.authorities) = (None, None);
         (shown.web.accent, shown.web.logo, shown.web.folder) = (None, None, None);
         (shown.auth.http, shown.auth.token) = (AuthHttp::default(), AuthToken::default());
         (shown.ldap.authorities, shown.ldap.password_file) = (None, None);

@@ -27,7 +27,7 @@ pub(super) fn contained(
     buried.ok().flatten()
 }
 
-/// A server that is to fail does so at an event of this name (feature `broken`,
+/// A server that is to fail does so at a frame with this word (feature `broken`,
 /// `KLATSCH_BROKEN=channel`).
 #[cfg(feature = "broken")]
 pub(super) fn fail_on_purpose(text: &str) {
@@ -36,7 +36,7 @@ pub(super) fn fail_on_purpose(text: &str) {
     static IS_WANTED: LazyLock<bool> =
         LazyLock::new(|| std::env::var("KLATSCH_BROKEN").is_ok_and(|fault| fault == "channel"));
     assert!(
-        !*IS_WANTED || !text.contains(r#","break","#),
+        !*IS_WANTED || !text.contains(r#""break""#),
         "a defect, as wanted: a channel"
     );
 }
