@@ -9,6 +9,7 @@
 mod client;
 mod common;
 mod connection;
+mod contained;
 mod door;
 mod frames;
 mod hearing;

@@ -12,6 +12,7 @@
 
 mod app;
 mod channel;
+mod crash;
 mod crowd;
 mod errands;
 mod frame;
@@ -28,6 +29,7 @@ mod translate;
 mod user;
 
 pub use app::{AppRefusal, Errand};
+pub use crash::Cause;
 pub use crowd::{Crowd, CrowdState, Shown};
 pub use errands::Origin;
 pub use frame::{Frame, FrameError, Payload, binary_broadcast, binary_push, binary_reply};

@@ -4,27 +4,30 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use klatsch_actors::topics::Subscriber;
-use klatsch_protocol::channels::{Action, CrowdState, Errand, Outgoing, Socket};
+use klatsch_protocol::channels::{Action, Cause, CrowdState, Errand, Outgoing, Socket};
 
 use super::line::Line;
 
 impl Line {
     /// The client has sent a text frame.
     pub(super) fn hear_text(self: &Arc<Self>, text: &str) {
-        self.hear(|socket| socket.hear_text(text));
+        self.hear(Cause::Text(text), |socket| {
+            #[cfg(feature = "broken")]
+            super::contained::fail_on_purpose(text);
+            socket.hear_text(text)
+        });
     }
 
     /// The client has sent a binary frame.
     pub(super) fn hear_binary(self: &Arc<Self>, bytes: &Bytes) {
-        self.hear(|socket| socket.hear_binary(bytes));
+        self.hear(Cause::Binary(bytes), |socket| socket.hear_binary(bytes));
     }
 
     /// What the client has said, and what that leads to on topics of apps: they tell their
     /// clients, of whom this is one, so it must not be locked.
-    fn hear(self: &Arc<Self>, work: impl FnOnce(&mut Socket) -> Vec<Action>) {
+    fn hear(self: &Arc<Self>, cause: Cause<'_>, work: impl FnOnce(&mut Socket) -> Vec<Action>) {
         let mut errands = Vec::new();
-        self.turn(|socket| {
-            let actions = work(socket);
+        self.turn_for(Some(cause), work, |actions| {
             let mut others = Vec::with_capacity(actions.len());
             for action in actions {
                 match action {

@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use klatsch_actors::session::{Pressure, Sink};
 use klatsch_actors::strain::{Charge, Queue, Strain};
-use klatsch_protocol::channels::{Action, Outgoing, Socket};
+use klatsch_protocol::channels::{Action, Cause, Outgoing, Socket};
 use klatsch_protocol::jid::Jid;
 use klatsch_protocol::stanza::{Stanza, StreamCondition, StreamError};
 use klatsch_protocol::xml::{Element, Fragment};
 use tokio::sync::Notify;
 
 use super::common::Common;
+use super::contained::contained;
 use super::membership::Membership;
 use crate::listener::Limits;
 use crate::metrics;
@@ -32,6 +33,8 @@ pub(super) enum Closing {
     GoingAway,
     /// It broke the rules, or reads too slowly.
     Policy,
+    /// A defect of ours that is no single channel's.
+    Fault,
     /// There is no room for it.
     TryAgain,
     /// The server starts again.
@@ -45,6 +48,7 @@ impl Closing {
             Self::Final => 1000,
             Self::GoingAway => 1001,
             Self::Policy => 1008,
+            Self::Fault => 1011,
             Self::Restart => 1012,
             Self::TryAgain => 1013,
         }
@@ -130,12 +134,29 @@ impl Line {
     }
 
     pub(super) fn turn(&self, work: impl FnOnce(&mut Socket) -> Vec<Action>) -> Pressure {
+        self.turn_for(None, work, |actions| actions)
+    }
+
+    /// Has the machine work for its client or its session. Should it fail, the channel does that
+    /// the work was for; `take` takes out what is done without the lock.
+    pub(super) fn turn_for(
+        &self,
+        cause: Option<Cause<'_>>,
+        work: impl FnOnce(&mut Socket) -> Vec<Action>,
+        take: impl FnOnce(Vec<Action>) -> Vec<Action>,
+    ) -> Pressure {
         let mut state = self.lock();
         if state.closing.is_some() {
             return Pressure::Closed;
         }
-        let actions = work(&mut state.socket);
-        self.perform(&mut state, actions)
+        match contained(&mut state.socket, cause, work) {
+            Some(actions) => self.perform(&mut state, take(actions)),
+            None => {
+                state.close(Closing::Fault);
+                self.changed.notify_one();
+                Pressure::Closed
+            }
+        }
     }
 
     fn perform(&self, state: &mut State, actions: Vec<Action>) -> Pressure {
@@ -299,18 +320,24 @@ impl State {
 
 impl Sink for Line {
     fn stanza(&self, stanza: &Stanza) -> Pressure {
-        self.turn(|socket| socket.take_stanza(stanza))
+        let cause = Some(Cause::Stanza(stanza));
+        self.turn_for(
+            cause,
+            |socket| socket.take_stanza(stanza),
+            |actions| actions,
+        )
     }
 
     fn stanza_to(&self, stanza: &Stanza, _to: &Jid) -> Pressure {
-        self.turn(|socket| {
+        let work = |socket: &mut Socket| {
             let Some(topic) = socket.common_topic(stanza) else {
                 return socket.take_stanza(stanza);
             };
             let event = self.common.event(stanza, topic);
             socket.passed_on();
             event.map(Action::Send).into_iter().collect()
-        })
+        };
+        self.turn_for(Some(Cause::Stanza(stanza)), work, |actions| actions)
     }
 
     fn nonza(&self, element: &Element) -> Pressure {

@@ -206,7 +206,7 @@ impl Socket {
     }
 
     /// Ends what a channel stood for.
-    fn give_up(&mut self, topic: &str, channel: &Channel) {
+    pub(super) fn give_up(&mut self, topic: &str, channel: &Channel) {
         match &channel.kind {
             Kind::Room(room) => {
                 let leave = room.leave();
@@ -225,7 +225,7 @@ impl Socket {
         }
     }
 
-    fn close(&mut self, topic: &str, join_ref: Option<&str>, ending: Ending) {
+    pub(super) fn close(&mut self, topic: &str, join_ref: Option<&str>, ending: Ending) {
         let event = match ending {
             Ending::Close => "phx_close",
             Ending::Error => "phx_error",

@@ -2,6 +2,7 @@
 
 mod apps;
 mod conversations;
+mod crashes;
 mod machine;
 mod whereabouts;
 
