@@ -402,4 +402,26 @@ await step("whoever signs out leaves nothing, and on the server neither", async 
   await bert.getByRole("alert").filter({ hasText: "gilt nicht mehr" }).waitFor();
 });
 
+await step("whoever signs out without a connection is signed out on the server when there is one", async () => {
+  await signIn(bert, "bert");
+  await until(async () => "klatsch.session" in (await kept(bert)), "a token");
+  const before = await kept(bert);
+  await bert.getByRole("button", { name: "Einstellungen", exact: true }).click();
+  await bert.getByRole("button", { name: "Abmelden" }).click();
+  await bert.context().setOffline(true);
+  await stopServer("SIGKILL");
+  await bert.locator(".leave .actions").getByRole("button", { name: "Abmelden" }).click();
+  await bert.locator("input[autocomplete=username]").waitFor();
+  const { "klatsch.farewells": farewell, ...others } = await kept(bert);
+  const { token, jid } = JSON.parse(before["klatsch.session"]);
+  expect(farewell !== undefined && !("klatsch.session" in others), `kept: ${Object.keys(await kept(bert))}`);
+  expect(!farewell.includes(token) && !JSON.stringify(others).includes(jid), farewell);
+  await startServer();
+  await bert.context().setOffline(false);
+  await until(async () => !("klatsch.farewells" in (await kept(bert))), "the server was told");
+  await bert.evaluate((all) => Object.entries(all).forEach(([key, value]) => localStorage.setItem(key, value)), before);
+  await bert.reload();
+  await bert.getByRole("alert").filter({ hasText: "gilt nicht mehr" }).waitFor();
+});
+
 await finish();

@@ -144,6 +144,10 @@ export class ChatState implements Chat {
     this.link.retry();
   }
 
+  /** There is a network, perhaps after somebody has signed out without one. */
+  sayFarewells(): Promise<void> {
+    return this.#session.sayFarewells();
+  }
   /** The page goes away: what waits is written. */
   leavePage(): void {
     this.#session.snapshot();

@@ -35,6 +35,8 @@ export async function createChat(options: ChatOptions): Promise<ChatState> {
     tab: tabName(),
   });
   addEventListener("pagehide", () => chat.leavePage());
+  addEventListener("online", () => void chat.sayFarewells());
+  void chat.sayFarewells();
   // Whoever signs out in one tab has signed out.
   addEventListener("storage", ({ key, newValue }) => {
     if (key === SESSION_KEY && newValue === null) void chat.signedOutElsewhere();

@@ -5,6 +5,7 @@
 
 import { enableCarbons } from "../xmpp/carbons";
 import { SignInError } from "../xmpp/errors";
+import { prepareFarewell } from "../xmpp/invalidation";
 import { readJid } from "../xmpp/jid";
 import type { Secret, XmppLink } from "../xmpp/link";
 import { register, registrationError } from "../xmpp/registration";
@@ -16,6 +17,7 @@ import {
 import { deleteCache, openCache } from "./cache";
 import type { SignIn } from "./chat";
 import type { Core } from "./core.svelte";
+import { Farewells } from "./farewells";
 import type { History } from "./history";
 import type { Registration, RegistrationError, SessionError, SessionState, Show } from "./model";
 import type { Outbox } from "./outbox";
@@ -66,6 +68,7 @@ export class Session {
   /** The session that this page has begun, by its full JID. */
   #begun = "";
   readonly #link: XmppLink;
+  readonly #farewells: Farewells;
 
   constructor(
     private readonly core: Core,
@@ -73,7 +76,9 @@ export class Session {
     private readonly setting: Setting,
   ) {
     this.#link = core.link;
+    this.#farewells = new Farewells(setting.storages, (farewell) => this.#link.invalidate(setting.url, farewell));
     this.#link.listen("online", (isResumed) => void this.#online(isResumed));
+    this.#link.listen("online", () => void this.sayFarewells());
     this.#link.listen("state", (state) => {
       if (state === "waiting") {
         this.retryAt = this.#link.retryAt;
@@ -272,14 +277,32 @@ export class Session {
   /** Ends the session and forgets everything that is stored here. */
   async signOut({ isElsewhere = false } = {}): Promise<void> {
     const { account } = this.core;
+    // Whoever has signed out elsewhere has seen to the token.
+    // Where nothing can be kept the token ends by itself.
+    if (!isElsewhere) await this.#prepareFarewell().catch(() => undefined);
     clearSession(this.setting.storages);
     forgetAgent(this.setting.storages);
     this.setting.storages.local.removeItem(GUEST);
-    // Whoever has signed out elsewhere has had the token forgotten.
-    await this.#link.disconnect({ forgets: !isElsewhere });
+    await Promise.all([this.#link.disconnect(), isElsewhere ? undefined : this.sayFarewells()]);
     this.core.cache.close();
     this.clear();
     await deleteCache(account, this.setting.databases);
+  }
+
+  /** Before anything else, so that a page that is closed at once has not lost it. */
+  async #prepareFarewell(): Promise<void> {
+    const { storages } = this.setting;
+    const stored = this.#isGuest ? undefined : loadSession(storages);
+    // Another tab may have been given a newer token.
+    const token = (stored?.jid === this.core.account ? stored.token : undefined) ?? this.#secret?.token;
+    if (token === undefined) return;
+    const isPublic = this.#isPublic || this.#isGuest;
+    this.#farewells.add(await prepareFarewell(this.core.account, agentOf(storages, isPublic), token), isPublic);
+  }
+
+  /** Has the server forget the tokens of whoever has signed out here without a connection. */
+  sayFarewells(): Promise<void> {
+    return this.#farewells.tell();
   }
 
   /** Nobody is signed in any more. */

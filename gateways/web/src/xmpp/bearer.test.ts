@@ -41,7 +41,7 @@ describe("a login with a token that somebody has asked for in our name (RFC 7628
     link.listen("failed", ({ reason }) => failures.push(reason));
   });
   afterEach(async () => {
-    await link.disconnect({ forgets: false });
+    await link.disconnect();
     vi.unstubAllGlobals();
   });
 

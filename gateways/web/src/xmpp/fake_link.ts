@@ -1,8 +1,9 @@
 // A link for tests: what was sent is looked at, what comes is written as XML.
 
 import { Dispatcher, freshId } from "./dispatcher";
-import { SignInError, type SignInReason } from "./errors";
+import { NoAnswer, SignInError, type SignInReason } from "./errors";
 import { Events } from "./events";
+import type { Farewell } from "./invalidation";
 import { bareJid, domainOf } from "./jid";
 import type {
   Credentials,
@@ -53,17 +54,24 @@ export class FakeLink implements XmppLink {
 
   /** Who has signed in, each time. */
   readonly credentials: Credentials[] = [];
-  /** Whether the server was to forget the token at the last sign-out. */
-  forgets: boolean | undefined;
+  /** What the server was to forget tokens by. */
+  readonly farewells: Farewell[] = [];
+  /** Whether it can be asked to. */
+  isReachable = true;
 
   async connect(credentials: Credentials): Promise<void> {
     this.credentials.push(credentials);
     this.goOnline(false);
   }
 
-  async disconnect({ forgets = true } = {}): Promise<void> {
-    this.forgets = forgets;
+  async disconnect(): Promise<void> {
     this.goOffline("closed");
+  }
+
+  async invalidate(_url: string, farewell: Farewell): Promise<boolean> {
+    if (!this.isReachable) throw new NoAnswer("disconnected");
+    this.farewells.push(farewell);
+    return true;
   }
 
   retry(): void {

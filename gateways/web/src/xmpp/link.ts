@@ -4,6 +4,7 @@
 // `StropheLink` (strophe_link.ts) is the real one, `FakeLink` (fake_link.ts) the one of the tests.
 
 import type { SignInError, StanzaError } from "./errors";
+import type { Farewell } from "./invalidation";
 
 /** What a login leaves where the server gives no tokens: RFC 5802 §3, salted and useless elsewhere. */
 export interface ScramKeys {
@@ -110,11 +111,14 @@ export interface XmppLink {
    * @throws SignInError
    */
   connect(credentials: Credentials): Promise<void>;
+  /** Signs out: the session ends on the server. */
+  disconnect(): Promise<void>;
   /**
-   * Signs out: the session ends on the server, which forgets the token as well unless that has been
-   * seen to.
+   * Has the server forget a token, whoever is signed in.
+   *
+   * @throws NoAnswer when it could not be asked
    */
-  disconnect(options?: { readonly forgets?: boolean }): Promise<void>;
+  invalidate(url: string, farewell: Farewell): Promise<boolean>;
   /** Tries now instead of at `retryAt`. */
   retry(): void;
   /** Sends a stanza. While the link is not `online` it is dropped, and the answer is false. */

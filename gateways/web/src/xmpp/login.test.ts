@@ -4,7 +4,7 @@ import { MemoryStorage, until } from "../chat/testkit";
 import { prove, readToken } from "./fast";
 import { parseXml } from "./fake_link";
 import { FakeServer } from "./fake_server";
-import { invalidate } from "./invalidation";
+import { prepareFarewell } from "./invalidation";
 import type { Credentials, Secret } from "./link";
 import { buildAuthenticate, readOffer, readSuccess } from "./sasl2";
 import { SessionStore } from "./session_store";
@@ -98,7 +98,7 @@ describe("the link", () => {
     load();
   });
   afterEach(async () => {
-    await link.disconnect({ forgets: false });
+    await link.disconnect();
     vi.unstubAllGlobals();
   });
 
@@ -251,15 +251,16 @@ describe("the link", () => {
     expect(server.named("authenticate")).toEqual([]);
   });
 
-  it("has the token forgotten when somebody signs out, and not when that has been seen to", async () => {
-    for (const forgets of [false, true]) {
-      server.next = `token-${forgets}`;
-      await link.connect(credentials({ password: "pencil" }));
-      server.next = undefined;
-      await link.disconnect({ forgets });
-    }
-    expect([...server.tokens.keys()]).toEqual(["token-false"]);
-    expect(await invalidate({ jid: "user@example.org", url: URL, agent: AGENT, token: "token-false" })).toBe(true);
-    expect(await invalidate({ jid: "user@example.org", url: URL, agent: AGENT, token: "token-false" })).toBe(false);
+  it("has the token forgotten by what proves it and does not hold it, once", async () => {
+    server.next = "token-1";
+    await link.connect(credentials({ password: "pencil" }));
+    server.next = undefined;
+    await link.disconnect();
+    expect([...server.tokens.keys()]).toEqual(["token-1"]);
+    const farewell = await prepareFarewell("user@example.org", AGENT, "token-1");
+    expect(JSON.stringify(farewell)).not.toContain("token-1");
+    expect(await link.invalidate(URL, farewell)).toBe(true);
+    expect([...server.tokens.keys()]).toEqual([]);
+    expect(await link.invalidate(URL, farewell)).toBe(false);
   });
 });

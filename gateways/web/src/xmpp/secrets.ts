@@ -1,22 +1,14 @@
-// What a login is made with and what it leaves: which mechanisms may be used for it, over which sockets
-// it is sent, and how the server is told to forget it.
+// What a login is made with and what it leaves: which mechanisms may be used for it, and over which
+// sockets it is sent.
 
 import { Strophe } from "strophe.js";
 import { Bearer } from "./bearer";
-import { invalidate } from "./invalidation";
 import type { Credentials, ScramKeys, Secret } from "./link";
 
 /** Of a connection, what a login has left. */
 interface Left {
   readonly token: string | undefined;
   readonly scram_keys: Record<string, unknown> | null;
-}
-
-/** Has the server forget a token; where it cannot be reached, the token ends by itself some day. */
-export async function forget(credentials: Credentials | undefined): Promise<void> {
-  if (credentials?.token === undefined) return;
-  const { jid, url, agent, token } = credentials;
-  await invalidate({ jid, url, agent, token }).catch(() => undefined);
 }
 
 /** With keys nothing but SCRAM; with a password, in the clear only where the socket hides it. */

@@ -11,6 +11,7 @@ import { backoffMs } from "./backoff";
 import { Dispatcher, freshId } from "./dispatcher";
 import { SignInError } from "./errors";
 import { Events } from "./events";
+import { type Farewell, invalidate } from "./invalidation";
 import { bareJid, domainOf } from "./jid";
 import type {
   Credentials,
@@ -23,7 +24,7 @@ import type {
   XmppLink,
 } from "./link";
 import { Sasl2Connection, UNPROVEN } from "./sasl2_connection";
-import { forget, isHidden, left, mechanisms } from "./secrets";
+import { isHidden, left, mechanisms } from "./secrets";
 import type { SessionStore } from "./session_store";
 import { attr, el } from "./xml";
 
@@ -118,9 +119,8 @@ export class StropheLink implements XmppLink {
     });
   }
 
-  async disconnect({ forgets = true } = {}): Promise<void> {
+  async disconnect(): Promise<void> {
     const connection = this.#connection;
-    const credentials = this.#credentials;
     this.#connection = undefined;
     this.#credentials = undefined;
     clearTimeout(this.#timer);
@@ -128,7 +128,11 @@ export class StropheLink implements XmppLink {
     this.#become("closed");
     this.#first?.reject(new SignInError("unreachable"));
     this.#first = undefined;
-    await Promise.all([end(connection), forgets ? forget(credentials) : undefined]);
+    await end(connection);
+  }
+
+  invalidate(url: string, farewell: Farewell): Promise<boolean> {
+    return invalidate(url, farewell);
   }
 
   retry(): void {
