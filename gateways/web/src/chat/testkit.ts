@@ -120,3 +120,45 @@ export function fromJuliet(id: string, content: string, archiveId = `a-${id}`): 
   return `<message xmlns="jabber:client" type="chat" id="${id}" from="${JULIET}/balcony" to="${ME}">${content}
     <stanza-id xmlns="urn:xmpp:sid:0" by="${ME}" id="${archiveId}"/></message>`;
 }
+
+/** A room in tests. */
+export const ROOM = "verona@rooms.montague.example";
+
+/** The link by which an archive answers; it is there after the script. */
+export const answering: { link: FakeLink | undefined } = { link: undefined };
+
+/** An archive of numbered messages, of which it answers pages as a server does. */
+export function archive(count: number, of: (number: number) => string): Script {
+  return (request) => {
+    const query = request.firstElementChild;
+    if (query?.namespaceURI !== "urn:xmpp:mam:2" || query.localName !== "query") return undefined;
+    const { link } = answering;
+    const set = query.getElementsByTagName("set")[0];
+    const value = (name: string): string | undefined => set?.getElementsByTagName(name)[0]?.textContent ?? undefined;
+    const max = Number(value("max") ?? "50");
+    const [before, after] = [value("before"), value("after")];
+    const all = Array.from({ length: count }, (_, index) => index + 1);
+    const range = after !== undefined ? all.filter((it) => it > Number(after)) : all.filter((it) => before === undefined || before === "" || it < Number(before));
+    const page = after !== undefined ? range.slice(0, max) : range.slice(-max);
+    const from = attr(request, "to") ?? ME;
+    for (const number of page) {
+      link?.receive(`<message xmlns="jabber:client" from="${from}" to="${ME}/orchard"><result xmlns="urn:xmpp:mam:2" queryid="${attr(query, "queryid") ?? ""}" id="${String(number)}">
+        <forwarded xmlns="urn:xmpp:forward:0"><delay xmlns="urn:xmpp:delay" stamp="2026-01-01T00:${String(Math.floor(number / 60) % 60).padStart(2, "0")}:${String(number % 60).padStart(2, "0")}Z"/>${of(number)}</forwarded></result></message>`);
+    }
+    const complete = page.length === range.length ? ` complete="true"` : "";
+    return `<fin xmlns="urn:xmpp:mam:2"${complete}><set xmlns="http://jabber.org/protocol/rsm"><first>${String(page[0] ?? "")}</first><last>${String(page.at(-1) ?? "")}</last></set></fin>`;
+  };
+}
+
+/** One of those messages. */
+export const says = (number: number): string =>
+  `<message xmlns="jabber:client" type="chat" id="m${String(number)}" from="${JULIET}/balcony" to="${ME}"><body>line ${String(number)}</body></message>`;
+
+/** Enters the room. */
+export async function enter(chat: ChatState, link: FakeLink, more = ""): Promise<void> {
+  const entered = chat.joinRoom(ROOM);
+  await asks(link, ROOM);
+  link.receive(`<presence xmlns="jabber:client" from="${ROOM}/romeo"><x xmlns="http://jabber.org/protocol/muc#user"><item affiliation="owner" role="moderator"/><status code="110"/>${more}</x><occupant-id xmlns="urn:xmpp:occupant-id:0" id="o-romeo"/></presence>`);
+  await entered;
+  await settle();
+}
