@@ -198,7 +198,7 @@ fn say(world: Arc<World>, stanzas: Vec<Stanza>) {
 }
 
 /// RFC 6120 §4.9.3.12: whoever is there has not proved to be who they are now (XEP-0077 §3.2).
-fn end_sessions(world: &World, account: &BareJid, spared: Option<&FullJid>) {
+pub(crate) fn end_sessions(world: &World, account: &BareJid, spared: Option<&FullJid>) {
     // First the note, then the sessions: one that is just being bound sees one or the other.
     world.changed.note(account);
     if let Some(peers) = world.directory.peers() {

@@ -436,6 +436,11 @@ impl Sessions {
         account_change::revoke(&self.world, account).await
     }
 
+    /// Ends the sessions of an account, on every node, for good; its tokens stay.
+    pub fn end_account(&self, account: &BareJid) {
+        account_change::end_sessions(&self.world, account, None);
+    }
+
     /// An invitation that is good now.
     ///
     /// # Errors

@@ -3,7 +3,8 @@
 //! The exchange with the client is `klatsch_protocol::sasl`; here is where keys come from and
 //! passwords are checked. `external.rs` is what backends have in common whose accounts are
 //! somebody else's; `ldap.rs`, `http_basic.rs`, `saslauthd.rs` and `userinfo.rs` ask them.
-//! `standing.rs` looks whether those who are logged in still may be.
+//! `token_login.rs` are logins by a token that came with one of them; `standing.rs` looks whether
+//! those who are logged in still may be.
 
 pub mod api_token;
 mod cache;
@@ -19,6 +20,7 @@ pub mod standing;
 #[cfg(test)]
 pub(crate) mod testkit;
 pub mod throttle;
+mod token_login;
 pub mod tokens;
 pub mod userinfo;
 
@@ -28,8 +30,7 @@ use std::time::{Duration, Instant};
 
 use klatsch_actors::world::now;
 use klatsch_protocol::jid::BareJid;
-use klatsch_protocol::sasl::{Hash, HtMechanism, Login, Mechanism, ScramCredentials, Secret};
-use klatsch_protocol::stream::fast::{Issued, TokenLogin, TokenVerdict};
+use klatsch_protocol::sasl::{Hash, Login, Mechanism, ScramCredentials, Secret};
 pub use klatsch_protocol::stream::{BearerVerdict, Verdict};
 
 pub use api_token::{ApiTokenName, ApiVerdict};
@@ -103,6 +104,12 @@ pub trait Backend: Send + Sync {
     /// Whether its accounts are somebody else's.
     fn is_external(&self) -> bool {
         false
+    }
+
+    /// How long ago it was asked elsewhere what let an account in just now, if it was let in by
+    /// what is remembered.
+    fn age(&self, _account: &BareJid) -> Option<Duration> {
+        None
     }
 
     /// What is remembered of an account is not true any more.
@@ -304,54 +311,6 @@ impl Authenticator {
         }
     }
 
-    /// Checks a token.
-    pub async fn check_token(&self, peer: IpAddr, login: &TokenLogin) -> TokenVerdict {
-        if !self.has_leave(peer, login.account.as_str()).await {
-            return TokenVerdict::Unavailable;
-        }
-        let verdict = match self.tokens.check(login, now()).await {
-            TokenVerdict::Wrong => self.check_token_of_another_name(login).await,
-            verdict => verdict,
-        };
-        match &verdict {
-            // A token outlives a login by months: whether its owner is still there, the
-            // directory knows. One that is down does not end what it has allowed (row L06).
-            TokenVerdict::Right { account, .. } if self.is_barred(account).await => {
-                TokenVerdict::Wrong
-            }
-            _ => verdict,
-        }
-    }
-
-    /// The client may know its account by another name only; the token is the account's.
-    async fn check_token_of_another_name(&self, login: &TokenLogin) -> TokenVerdict {
-        let Some(typed) = Login::of(&login.account) else {
-            return TokenVerdict::Wrong;
-        };
-        match self.resolve(&typed).await {
-            Some(account) if account != login.account => {
-                let login = TokenLogin {
-                    account,
-                    ..login.clone()
-                };
-                self.tokens.check(&login, now()).await
-            }
-            _ => TokenVerdict::Wrong,
-        }
-    }
-
-    async fn is_barred(&self, account: &BareJid) -> bool {
-        // Whom this server alone lets in has no tokens any more when it does not.
-        if !self.backends.iter().any(|it| it.is_external()) {
-            return false;
-        }
-        let is_barred = self.standing(account).await == Standing::Barred;
-        if is_barred {
-            self.tokens.forget(account).await;
-        }
-        is_barred
-    }
-
     /// Checks a token that an operator has made for a program; tells also whose it says it is.
     pub async fn check_api_token(
         &self,
@@ -366,16 +325,6 @@ impl Authenticator {
             false => ApiVerdict::Unavailable,
         };
         (Some(name.account), verdict)
-    }
-
-    /// Makes a token for a client that has logged in; none when that cannot be done now.
-    pub async fn issue_token(
-        &self,
-        account: &BareJid,
-        agent: &str,
-        mechanism: HtMechanism,
-    ) -> Option<Issued> {
-        self.tokens.issue(account, agent, mechanism, now()).await
     }
 
     /// Notes a login that succeeded.

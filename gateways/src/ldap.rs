@@ -7,14 +7,15 @@
 //!
 //! The messages are those of `ldap3_proto`. The client library `ldap3` was not taken: it panics
 //! at answers it does not expect, has no limit for what it reads, and nests as deep as it is told
-//! to; a directory's entries are written by many people. Leaves out SASL binds, `ldapi://`, and
-//! changes of any kind.
+//! to; a directory's entries are written by many people. Leaves out SASL binds (EXTERNAL over a
+//! Unix socket, too), and changes of any kind.
 
 mod address;
 mod breaker;
 mod connection;
 mod domains;
 pub mod filter;
+mod password;
 mod person;
 #[cfg(test)]
 pub(crate) mod testkit;
@@ -269,6 +270,7 @@ impl Directory {
         let mail = &self.settings.mail_attribute;
         let mut attrs = vec![mail.clone()];
         attrs.extend(person::ATTRIBUTES.map(str::to_owned));
+        attrs.extend(password::ATTRIBUTES.map(str::to_owned));
         let request = LdapSearchRequest {
             base: base.dn.clone(),
             scope: LdapSearchScope::Subtree,

@@ -2,7 +2,8 @@
 //!
 //! Clients reconnect in bursts, and a webmail asks at each page: a directory, or a mail server
 //! behind it, is not asked again for the same within a minute. Nothing of a password is kept,
-//! only what a key that this process alone has makes of it; what was wrong is not remembered.
+//! only what a key that this process alone has makes of it; what was wrong is not remembered. Of an
+//! account one login is remembered, the last that was asked about.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -54,6 +55,8 @@ impl Cache {
     /// It was right just now.
     pub(super) fn put(&self, attempt: &Attempt, account: &BareJid, now: Instant) {
         let mut entries = self.entries();
+        // Another password that was right may be the one before it.
+        entries.retain(|_, entry| entry.account != *account);
         make_room(&mut entries, |entry| now < entry.until);
         entries.insert(
             self.print(attempt),
@@ -62,6 +65,14 @@ impl Cache {
                 until: now + REMEMBERED,
             },
         );
+    }
+
+    /// How long ago it was asked whether an account's login is right, if that is remembered.
+    pub(super) fn age(&self, account: &BareJid, now: Instant) -> Option<Duration> {
+        let entries = self.entries();
+        let entry = entries.values().find(|entry| entry.account == *account)?;
+        let left = entry.until.checked_duration_since(now)?;
+        Some(REMEMBERED.saturating_sub(left))
     }
 
     /// Forgets an account's logins.
@@ -120,8 +131,14 @@ mod tests {
                 "{name} {password}"
             );
         }
-        cache.forget(&account);
+        let age = |later| cache.age(&account, now + later);
+        assert_eq!(age(Duration::from_secs(20)), Some(Duration::from_secs(20)));
+        assert_eq!(age(REMEMBERED * 2), None);
+        // After a change of the password the one before is not remembered beside it.
+        cache.put(&attempt("doe", "another"), &account, now);
         assert_eq!(found("doe", "secret", Duration::ZERO), None);
+        cache.forget(&account);
+        assert_eq!(found("doe", "another", Duration::ZERO), None);
     }
 
     #[test]

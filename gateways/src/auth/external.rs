@@ -3,7 +3,7 @@
 //! They know names and passwords; the account, with its roster, its archive and whatever else
 //! it has, is made in the store when its owner logs in for the first time. It has no keys there.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use klatsch_actors::sessions::Sessions;
 use klatsch_protocol::jid::BareJid;
@@ -157,6 +157,10 @@ impl<S: Source, M: Members> Backend for External<S, M> {
 
     fn is_external(&self) -> bool {
         true
+    }
+
+    fn age(&self, account: &BareJid) -> Option<Duration> {
+        self.cache.as_ref()?.age(account, Instant::now())
     }
 
     fn forget(&self, account: &BareJid) {

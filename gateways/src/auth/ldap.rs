@@ -38,6 +38,10 @@ impl Ldap {
     async fn look_at(&self, account: &BareJid) -> Result<Standing, LdapError> {
         Ok(match self.directory.find_account(account).await? {
             Few::One(person) if person.is_disabled => Standing::Barred,
+            Few::One(Person {
+                password_changed: Some(changed),
+                ..
+            }) => Standing::GoodSince(changed),
             Few::One(_) => Standing::Good,
             Few::Several => Standing::Unavailable,
             // A directory that is being restored, or that the service account may not read any

@@ -4,13 +4,19 @@
 //! each account with a session on this node, and whenever one logs in by a token. Who may not
 //! any more loses sessions and tokens. A backend that is down or slow says nothing, and what
 //! nobody says changes nothing.
+//!
+//! Some directories say when a password was changed. Then tokens of before are good no longer,
+//! and sessions end with the first look that sees the change, as with a password of our own.
 
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use klatsch_actors::sessions::Sessions;
+use klatsch_actors::world::now;
 use klatsch_protocol::jid::BareJid;
+use klatsch_protocol::time::Timestamp;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, sleep_until};
 
@@ -22,6 +28,8 @@ use crate::metrics;
 pub enum Standing {
     /// It may be logged in.
     Good,
+    /// It may be logged in, by a password that was changed then.
+    GoodSince(Timestamp),
     /// It may not.
     Barred,
     /// There is no such account.
@@ -37,19 +45,22 @@ impl Standing {
     /// account that none knows is gone, if all have said so.
     #[must_use]
     pub fn of_all(said: &[Self]) -> Self {
-        let mut all_know = !said.is_empty();
-        for standing in said {
-            match standing {
-                Self::Good | Self::Barred => return *standing,
-                Self::Unknown => {}
-                Self::Silent | Self::Unavailable => all_know = false,
-            }
-        }
-        match all_know {
-            true => Self::Barred,
-            false => Self::Unavailable,
+        let knows = |it: &&Self| matches!(it, Self::Good | Self::GoodSince(_) | Self::Barred);
+        match said.iter().find(knows) {
+            Some(standing) => *standing,
+            None if said.is_empty() || said.contains(&Self::Unavailable) => Self::Unavailable,
+            None if said.contains(&Self::Silent) => Self::Silent,
+            None => Self::Barred,
         }
     }
+}
+
+/// Tells whether something was given to whoever knew a password that has been changed since then.
+/// Directories write whole seconds; a change that is yet to come is a clock's that is wrong.
+#[must_use]
+pub(super) fn is_outdated(given: Timestamp, changed: Timestamp, now: Timestamp) -> bool {
+    let second = |it: Timestamp| it.micros().div_euclid(1_000_000);
+    changed <= now && second(given) < second(changed)
 }
 
 /// From one look at an account to the next: a directory has a small search for each account that
@@ -67,6 +78,8 @@ pub struct Watch {
     sessions: Sessions,
     authenticator: Arc<Authenticator>,
     every: Duration,
+    /// When passwords were changed, as the last look has seen it; `None`: nobody said.
+    changed: Mutex<HashMap<BareJid, Option<Timestamp>>>,
 }
 
 impl Watch {
@@ -76,6 +89,7 @@ impl Watch {
             sessions,
             authenticator,
             every,
+            changed: Mutex::default(),
         }
     }
 
@@ -102,6 +116,8 @@ impl Watch {
     /// Looks at every account with a session here.
     pub async fn look_at_all(&self) {
         let accounts = self.sessions.accounts_here();
+        let here: HashSet<&BareJid> = accounts.iter().collect();
+        self.changed().retain(|account, _| here.contains(account));
         let looks = stream::iter(accounts).map(|account| self.look_at(account));
         looks
             .buffer_unordered(AT_ONCE)
@@ -110,9 +126,42 @@ impl Watch {
     }
 
     async fn look_at(&self, account: BareJid) {
-        if self.authenticator.standing(&account).await != Standing::Barred {
-            return;
+        let changed = match self.authenticator.standing(&account).await {
+            Standing::Barred => return self.show_out(account).await,
+            Standing::Good => None,
+            Standing::GoodSince(changed) => Some(changed),
+            _ => return,
+        };
+        if self.is_news(&account, changed) {
+            self.ask_again(&account);
         }
+    }
+
+    /// Whether a password was changed since the look before. Where nobody said so far when, a
+    /// change of long ago may only have become readable.
+    fn is_news(&self, account: &BareJid, changed: Option<Timestamp>) -> bool {
+        let before = self.changed().insert(account.clone(), changed);
+        match (before, changed) {
+            (Some(before), Some(changed)) => {
+                before.unwrap_or_else(|| now().minus(self.every * 2)) < changed
+            }
+            _ => false,
+        }
+    }
+
+    /// Its clients have to log in anew: by the new password, or by a token that came with it.
+    fn ask_again(&self, account: &BareJid) {
+        metrics::login("ended");
+        tracing::info!(jid = %account, "the password was changed elsewhere, sessions end");
+        self.authenticator.forget(account);
+        self.sessions.end_account(account);
+    }
+
+    fn changed(&self) -> MutexGuard<'_, HashMap<BareJid, Option<Timestamp>>> {
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn show_out(&self, account: BareJid) {
         metrics::login("ended");
         tracing::info!(jid = %account, "account may not be logged in any more, sessions end");
         self.authenticator.forget(&account);
@@ -141,15 +190,34 @@ mod tests {
     }
 
     #[test]
+    fn what_was_given_before_a_change_of_the_password_is_outdated() {
+        let at = |micros: i64| Timestamp(1_000_000_000 + micros);
+        let later = at(60_000_000);
+        for (given, changed, now, expected) in [
+            (at(0), at(1_000_000), later, true),
+            (at(1_900_000), at(2_000_000), later, true),
+            // The directory has cut off the part of the second in which both happened.
+            (at(2_900_000), at(2_000_000), later, false),
+            (at(2_000_000), at(2_000_000), later, false),
+            (at(3_000_000), at(2_000_000), later, false),
+            // Its clock is ahead of ours: it counts when the time has come.
+            (at(0), at(2_000_000), at(1_000_000), false),
+        ] {
+            assert_eq!(is_outdated(given, changed, now), expected, "{given:?}");
+        }
+    }
+
+    #[test]
     fn l06_account_is_gone_only_if_everybody_says_so() {
         assert_eq!(Standing::of_all(&[Unknown, Unknown]), Barred);
-        for said in [
-            &[Unknown, Unavailable][..],
-            &[Unknown, Silent],
-            &[Silent],
-            &[],
+        for (said, expected) in [
+            (&[Unknown, Unavailable][..], Unavailable),
+            (&[Silent, Unavailable], Unavailable),
+            (&[Unknown, Silent], Silent),
+            (&[Silent], Silent),
+            (&[], Unavailable),
         ] {
-            assert_eq!(Standing::of_all(said), Unavailable, "{said:?}");
+            assert_eq!(Standing::of_all(said), expected, "{said:?}");
         }
     }
 }

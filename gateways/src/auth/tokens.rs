@@ -45,23 +45,36 @@ impl Tokens {
         &self.key
     }
 
-    /// Checks a login, and notes it when it is right.
-    pub async fn check(&self, login: &TokenLogin, now: Timestamp) -> TokenVerdict {
-        let known = match self.store.tokens(&login.account, &login.agent).await {
-            Ok(known) => known,
-            Err(error) => return unavailable(&error),
+    /// Checks a login, and notes it when it is right; tells also since when the token's owner has
+    /// proved to be the account's.
+    pub async fn check(&self, login: &TokenLogin, now: Timestamp) -> (TokenVerdict, Timestamp) {
+        let found = match self.find(login).await {
+            Ok(Some(found)) => found,
+            Ok(None) => return (TokenVerdict::Wrong, Timestamp::default()),
+            Err(error) => return (unavailable(&error), Timestamp::default()),
         };
+        let issued = found.1.issued;
+        (self.judge_token(login, found, now).await, issued)
+    }
+
+    async fn find(&self, login: &TokenLogin) -> Result<Option<(Secret, Token)>, StoreError> {
+        let known = self.store.tokens(&login.account, &login.agent).await?;
         let mechanism = login.proof.mechanism();
         let texts = known
             .into_iter()
             .filter(|token| token.mechanism == mechanism.name())
             .map(|token| (self.text(login, mechanism, &token.seed), token));
-        let found = texts
+        Ok(texts
             .into_iter()
-            .find(|(text, _)| login.proof.is_of(text.expose()));
-        let Some((text, token)) = found else {
-            return TokenVerdict::Wrong;
-        };
+            .find(|(text, _)| login.proof.is_of(text.expose())))
+    }
+
+    async fn judge_token(
+        &self,
+        login: &TokenLogin,
+        (text, token): (Secret, Token),
+        now: Timestamp,
+    ) -> TokenVerdict {
         if token.expiry <= now {
             return TokenVerdict::Expired;
         }
@@ -138,6 +151,13 @@ impl Tokens {
         self.store.forget_tokens(&name.account, Some(&agent)).await
     }
 
+    /// Takes the tokens of one client away.
+    pub async fn forget_client(&self, account: &BareJid, agent: &str) {
+        if let Err(error) = self.store.forget_tokens(account, Some(agent)).await {
+            tracing::warn!(jid = %account, error = %error, "tokens could not be taken away");
+        }
+    }
+
     /// Takes all tokens of an account away, those of programs too.
     pub async fn forget(&self, account: &BareJid) {
         if let Err(error) = self.store.forget_tokens(account, None).await {
@@ -164,20 +184,21 @@ impl Tokens {
         }
     }
 
-    /// Makes a token for a client that has logged in; none when that cannot be done now.
+    /// Makes a token for a client that has logged in, by a proof of such an age; none when that
+    /// cannot be done now.
     pub async fn issue(
         &self,
         account: &BareJid,
         agent: &str,
         mechanism: HtMechanism,
-        now: Timestamp,
+        (now, age): (Timestamp, Duration),
     ) -> Option<Issued> {
         let mut seed = [0; SEED_BYTES];
         getrandom::fill(&mut seed).ok()?;
         let token = Token {
             mechanism: mechanism.name().to_owned(),
             seed: seed.to_vec(),
-            issued: now,
+            issued: now.minus(age),
             expiry: now.plus(LIFETIME),
             count: 0,
             is_new: true,

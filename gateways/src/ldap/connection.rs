@@ -16,7 +16,7 @@ use ldap3_proto::proto::{
 };
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio_rustls::TlsConnector;
 use tokio_util::codec::Framed;
 
@@ -67,9 +67,20 @@ pub(super) struct Found {
 impl Way {
     /// Connects, with TLS unless the server is on this machine (row L05).
     pub(super) async fn open(&self, server: &LdapServer) -> Result<Connection, LdapError> {
-        let (tcp, address) = connect(server).await?;
-        if server.has_tls {
-            return Ok(Connection::over(self.shake_hands(server, tcp).await?));
+        let (host, port, has_tls) = match server {
+            LdapServer::Host {
+                host,
+                port,
+                has_tls,
+            } => (host, *port, *has_tls),
+            // Nobody else reads along, and there is no name for a certificate to have.
+            LdapServer::Socket(path) => {
+                return Ok(Connection::over(Box::new(UnixStream::connect(path).await?)));
+            }
+        };
+        let (tcp, address) = connect(host, port).await?;
+        if has_tls {
+            return Ok(Connection::over(self.shake_hands(host, tcp).await?));
         }
         // The address that was connected to counts, not the name.
         if address.ip().is_loopback() && !self.starttls {
@@ -82,22 +93,22 @@ impl Way {
         if !parts.read_buf.is_empty() {
             return Err(LdapError::Nonsense("bytes behind its answer to StartTLS"));
         }
-        Ok(Connection::over(self.shake_hands(server, parts.io).await?))
+        Ok(Connection::over(self.shake_hands(host, parts.io).await?))
     }
 
     async fn shake_hands(
         &self,
-        server: &LdapServer,
+        host: &str,
         wire: impl Wire + 'static,
     ) -> Result<Box<dyn Wire>, LdapError> {
-        let name = ServerName::try_from(server.host.clone())
+        let name = ServerName::try_from(host.to_owned())
             .map_err(|_| LdapError::Nonsense("its name cannot stand in a certificate"))?;
         Ok(Box::new(self.tls.connect(name, wire).await?))
     }
 }
 
-async fn connect(server: &LdapServer) -> Result<(TcpStream, SocketAddr), LdapError> {
-    let found = lookup_host((server.host.as_str(), server.port)).await?;
+async fn connect(host: &str, port: u16) -> Result<(TcpStream, SocketAddr), LdapError> {
+    let found = lookup_host((host, port)).await?;
     let mut failure = io::Error::new(io::ErrorKind::NotFound, "its name has no address");
     for address in found.take(ADDRESSES_MAX) {
         match TcpStream::connect(address).await {

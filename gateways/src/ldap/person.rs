@@ -4,7 +4,10 @@
 //! are read all the same.
 
 use klatsch_protocol::jid::{BareJid, escape};
+use klatsch_protocol::time::Timestamp;
 use ldap3_proto::proto::LdapSearchResultEntry;
+
+use super::password;
 
 /// What is asked for besides the address.
 pub(super) const ATTRIBUTES: [&str; 5] = [
@@ -32,6 +35,8 @@ pub struct Person {
     pub account: BareJid,
     /// Nobody may log in.
     pub is_disabled: bool,
+    /// When the password was changed, where the directory says so.
+    pub password_changed: Option<Timestamp>,
 }
 
 /// Why an entry is nobody's.
@@ -66,6 +71,7 @@ impl Person {
             id: id.map(str::to_owned).next(),
             account,
             is_disabled: is_disabled(entry),
+            password_changed: password::changed(entry),
         })
     }
 }

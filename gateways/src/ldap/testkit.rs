@@ -1,6 +1,7 @@
 //! A small directory in this process, for tests: some entries, and ways to misbehave.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,7 +18,7 @@ use ldap3_proto::proto::{
 use rustls::crypto::ring;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::codec::Framed;
@@ -138,6 +139,19 @@ impl Fake {
             certificate,
             serving,
         }
+    }
+
+    /// Serves the same at a Unix socket, besides, until its task ends.
+    pub(crate) fn serve_at(&self, path: &Path) -> JoinHandle<()> {
+        let listener = UnixListener::bind(path).unwrap();
+        let shared = Arc::clone(&self.shared);
+        tokio::spawn(async move {
+            let mut serving = tokio::task::JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let shared = Arc::clone(&shared);
+                serving.spawn(async move { drop(converse(stream, shared, None).await) });
+            }
+        })
     }
 
     pub(crate) fn behaves(&self, manner: Manner) {

@@ -257,6 +257,30 @@ async fn l06_standing_follows_the_directory_and_not_its_outages() {
 }
 
 #[tokio::test]
+async fn directory_at_a_socket_of_this_machine_is_asked_without_tls() {
+    let fake = Fake::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ldap i");
+    let serving = fake.serve_at(&path);
+    let settings = || LdapSettings {
+        servers: vec![LdapServer::Socket(path.clone())],
+        // There is nothing to be hidden from anybody on the way.
+        starttls: true,
+        ..fake.settings()
+    };
+    let directory = Directory::new(settings()).unwrap();
+    let john = right("john.doe@example.org");
+    assert_eq!(check(&directory, "doe", "doe-secret").await, john);
+    assert_eq!(check(&directory, "doe", "wrong").await, Verdict::Wrong);
+    assert_eq!(fake.shared.connections.load(Ordering::SeqCst), 0);
+    serving.abort();
+    let _ = serving.await;
+    let directory = Directory::new(settings()).unwrap();
+    let verdict = check(&directory, "doe", "doe-secret").await;
+    assert_eq!(verdict, Verdict::Unavailable);
+}
+
+#[tokio::test]
 async fn l07_answers_without_end_end_the_connection() {
     let fake = Fake::start().await;
     for manner in [Manner::Floods, Manner::Nests] {

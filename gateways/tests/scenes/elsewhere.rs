@@ -4,11 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use klatsch_actors::world::now;
 use klatsch_gateways::auth::Standing;
 use klatsch_gateways::auth::standing::Watch;
 use klatsch_gateways::listener::Limits;
 use klatsch_protocol::ns;
 use klatsch_protocol::sasl::{Hash, encoding};
+use klatsch_protocol::time::Timestamp;
 use klatsch_protocol::xml::Element;
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
@@ -228,6 +230,58 @@ async fn l06_whoever_was_barred_while_away_does_not_come_back_by_token() {
         let failure = by_token(&server, "john.doe", &token).await;
         assert_eq!(condition(&failure), "not-authorized", "{gone:?}");
     }
+}
+
+/// A time that a directory writes down for what happens now, in whole seconds, after all that has
+/// happened before.
+async fn next_second() -> Timestamp {
+    let second = || now().micros().div_euclid(1_000_000);
+    let before = second();
+    while second() == before {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Timestamp::from_seconds(second())
+}
+
+#[tokio::test]
+async fn a14_password_changed_elsewhere_ends_tokens_at_once_and_sessions_with_the_next_look() {
+    let book = Book::default();
+    let server = server(&book).await;
+    let watch = watch(&server);
+    book.says(Standing::GoodSince(Timestamp::from_seconds(1_000_000_000)));
+    let wishes = format!("{TOKEN}{BIND}");
+    let (_, success) = plain(&server, "doe", &wishes).await;
+    let token = token_in(&success);
+    identifier(&by_token(&server, "doe", &token).await);
+    // The installation is the same: this session takes the place of that one.
+    let (mut john, _) = plain(&server, "doe", BIND).await;
+    watch.look_at_all().await;
+    john.ping().await;
+    book.says(Standing::GoodSince(next_second().await));
+    let failure = by_token(&server, "doe", &token).await;
+    assert_eq!(condition(&failure), "credentials-expired");
+    watch.look_at_all().await;
+    assert_eq!(john.end().await, End::Error("not-authorized".to_owned()));
+    // What comes with the new password is good, and no later look ends it.
+    let (mut john, success) = plain(&server, "doe", &wishes).await;
+    let token = token_in(&success);
+    watch.look_at_all().await;
+    john.ping().await;
+    identifier(&by_token(&server, "doe", &token).await);
+}
+
+#[tokio::test]
+async fn a14_token_is_as_old_as_the_proof_that_it_came_with() {
+    let book = Book::default();
+    let server = server(&book).await;
+    plain(&server, "doe", BIND).await;
+    let changed = next_second().await;
+    // By what is remembered of the password before, for a minute.
+    let (_, success) = plain(&server, "doe", &format!("{TOKEN}{BIND}")).await;
+    let token = token_in(&success);
+    book.says(Standing::GoodSince(changed));
+    let failure = by_token(&server, "doe", &token).await;
+    assert_eq!(condition(&failure), "credentials-expired");
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ settings! {
     /// A directory with people. /etc/kolab/kolab.conf sets what is not set here.
     pub struct Ldap {
         /// Its servers, the first first, as in "ldaps://ldap.example.org". ldap:// means StartTLS, unless the
-        /// server is on this machine.
+        /// server is on this machine; "ldapi://%2Frun%2Fslapd%2Fldapi" is a Unix socket.
         #[serde(deserialize_with = "one_or_many")]
         servers: Vec<String> = Vec::new();
         /// StartTLS with a server on this machine, too.
