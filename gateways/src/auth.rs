@@ -2,7 +2,8 @@
 //!
 //! The exchange with the client is `klatsch_protocol::sasl`; here is where keys come from and
 //! passwords are checked. `external.rs` is what backends have in common whose accounts are
-//! somebody else's; `ldap.rs`, `http_basic.rs`, `saslauthd.rs` and `userinfo.rs` ask them.
+//! somebody else's; `ldap.rs`, `http_basic.rs`, `saslauthd.rs` and `userinfo.rs` ask them,
+//! `jwt.rs` asks nobody for what tokens say themselves.
 //! `token_login.rs` are logins by a token that came with one of them; `standing.rs` looks whether
 //! those who are logged in still may be.
 
@@ -11,6 +12,7 @@ mod cache;
 pub mod external;
 pub mod http_basic;
 pub mod internal;
+pub mod jwt;
 pub mod ldap;
 pub mod outward;
 pub mod registrar;
@@ -45,7 +47,7 @@ pub use sealed::Audience;
 pub use standing::Standing;
 pub use throttle::{Leave, Throttle};
 pub use tokens::Tokens;
-pub use userinfo::UserInfo;
+pub use userinfo::{Provider, UserInfo};
 
 use crate::metrics;
 

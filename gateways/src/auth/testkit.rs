@@ -1,4 +1,4 @@
-//! A web service for tests: one answer to everybody, and what it has heard.
+//! A web service for tests: what it answers, and what it has heard.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -11,15 +11,28 @@ use tokio::task::JoinHandle;
 
 use super::Attempt;
 
+/// What a service answers to a request.
+type Answers = Box<dyn Fn(&str) -> String + Send>;
+
 /// A running service.
 pub(crate) struct WebService {
     pub(crate) address: SocketAddr,
     heard: Arc<Mutex<Vec<String>>>,
+    /// What is answered to requests that begin so, besides.
+    particular: Arc<Mutex<Vec<(&'static str, String)>>>,
     serving: JoinHandle<()>,
 }
 
 impl WebService {
     pub(crate) async fn start(answer: &'static str) -> Self {
+        Self::start_with(move |_| answer.to_owned()).await
+    }
+
+    /// One that answers as the request wants it.
+    pub(crate) async fn start_with(answers: impl Fn(&str) -> String + Send + 'static) -> Self {
+        let answers: Answers = Box::new(answers);
+        let particular: Arc<Mutex<Vec<(&'static str, String)>>> = Arc::default();
+        let known = Arc::clone(&particular);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let heard: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -35,6 +48,11 @@ impl WebService {
                     }
                 }
                 let text = String::from_utf8_lossy(&request).into_owned();
+                let answer = {
+                    let known = known.lock().unwrap();
+                    let found = known.iter().find(|(begin, _)| text.starts_with(begin));
+                    found.map_or_else(|| answers(&text), |(_, answer)| answer.clone())
+                };
                 hears.lock().unwrap().push(text);
                 let _ = tcp.write_all(answer.as_bytes()).await;
                 let _ = tcp.shutdown().await;
@@ -43,8 +61,14 @@ impl WebService {
         Self {
             address,
             heard,
+            particular,
             serving,
         }
+    }
+
+    /// Requests that begin so get this.
+    pub(crate) fn answers(&self, begin: &'static str, answer: String) {
+        self.particular.lock().unwrap().push((begin, answer));
     }
 
     pub(crate) fn heard(&self) -> Vec<String> {

@@ -1,9 +1,9 @@
 //! The `token` backend: bearer tokens of an OpenID provider, such as Kolab 4's, which is asked
-//! whose they are (OpenID Connect Core §5.3).
+//! whose they are (OpenID Connect Core §5.3), or whose keys say so (`jwt.rs`).
 //!
 //! The account is that of the mail address, unless the provider says that nobody has verified
-//! it. It is asked each time: a token that was taken back is worth nothing at once. Passwords
-//! are not its affair.
+//! it. It is asked each time: a token that was taken back is worth nothing at once, where one
+//! that is only verified is good until it ends. Passwords are not its affair.
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -11,14 +11,23 @@ use klatsch_protocol::sasl::Secret;
 use klatsch_protocol::stream::Verdict;
 use serde::Deserialize;
 
+use super::jwt::issuer::Issuer;
 use super::outward::{Said, Service};
-use super::{Answer, Attempt, BearerVerdict, Source};
+use super::{Answer, Attempt, BearerVerdict, Source, jwt};
 use crate::ldap::account_of;
 
 /// Tokens with their claims in them have some kilobytes.
-const TOKEN_BYTES_MAX: usize = 8 * 1024;
+const TOKEN_BYTES_MAX: usize = jwt::TOKEN_BYTES_MAX;
 
-/// The `token` backend.
+/// The `token` backend: one of both, or both.
+pub struct Provider {
+    /// Verifies tokens by its keys.
+    pub issuer: Option<Issuer>,
+    /// Says whose the others are.
+    pub userinfo: Option<UserInfo>,
+}
+
+/// A provider that is asked.
 pub struct UserInfo {
     service: Service,
 }
@@ -88,7 +97,20 @@ fn judge(said: &Said) -> BearerVerdict {
         .map_or(BearerVerdict::Unknown, BearerVerdict::Of)
 }
 
-impl Source for UserInfo {
+impl Provider {
+    /// Whoever verifies a token is not overruled by asking somebody else.
+    async fn check_token(&self, token: Secret) -> BearerVerdict {
+        match (&self.issuer, &self.userinfo) {
+            (Some(issuer), _) if jwt::looks_like_one(token.expose()) => {
+                issuer.check(token.expose()).await
+            }
+            (_, Some(userinfo)) => userinfo.ask(token).await,
+            (_, None) => BearerVerdict::Unknown,
+        }
+    }
+}
+
+impl Source for Provider {
     fn name(&self) -> &'static str {
         "token"
     }
@@ -98,13 +120,14 @@ impl Source for UserInfo {
     }
 
     fn check_bearer<'a>(&'a self, token: Secret) -> Answer<'a, BearerVerdict> {
-        Box::pin(self.ask(token))
+        Box::pin(self.check_token(token))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::jwt::Expected;
     use crate::auth::testkit::WebService;
     use klatsch_protocol::jid::BareJid;
     use std::time::Duration;
@@ -115,10 +138,36 @@ mod tests {
         let web = WebService::start(answer.leak()).await;
         let url = format!("http://{}/oauth/userinfo", web.address);
         let service = Service::new(&url, &[], Duration::from_secs(2)).unwrap();
-        let verdict = UserInfo::new(service)
-            .check_bearer(Secret::new(token))
-            .await;
+        let provider = Provider {
+            issuer: None,
+            userinfo: Some(UserInfo::new(service)),
+        };
+        let verdict = provider.check_bearer(Secret::new(token)).await;
         (verdict, web.heard())
+    }
+
+    #[tokio::test]
+    async fn token_that_is_verified_here_is_shown_to_nobody_and_another_is() {
+        let body = r#"{"email":"john.doe@example.org"}"#;
+        let length = body.len();
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}");
+        let web = WebService::start(answer.leak()).await;
+        let url = format!("http://{}/oauth/userinfo", web.address);
+        let service = Service::new(&url, &[], Duration::from_secs(2)).unwrap();
+        let expected = Expected {
+            issuer: format!("http://{}", web.address),
+            audience: vec!["klatsch".to_owned()],
+        };
+        let provider = Provider {
+            issuer: Issuer::new(expected, &[], Duration::from_secs(2)).ok(),
+            userinfo: Some(UserInfo::new(service)),
+        };
+        let forged = "eyJhbGciOiJub25lIn0.e30.";
+        let verdict = provider.check_bearer(Secret::new(forged)).await;
+        assert_eq!((verdict, web.heard().len()), (BearerVerdict::Unknown, 0));
+        let john = BareJid::parse("john.doe@example.org").unwrap();
+        let verdict = provider.check_bearer(Secret::new("opaque")).await;
+        assert_eq!((verdict, web.heard().len()), (BearerVerdict::Of(john), 1));
     }
 
     #[tokio::test]

@@ -3,9 +3,7 @@
 use super::gates::Ground;
 use crate::config::Backend as Kind;
 use crate::error::Error;
-use klatsch_gateways::auth::{
-    Backend, External, HttpBasic, Internal, Ldap, Saslauthd, Source, UserInfo,
-};
+use klatsch_gateways::auth::{Backend, External, HttpBasic, Internal, Ldap, Saslauthd, Source};
 use klatsch_gateways::ldap::Directory;
 use std::sync::Arc;
 
@@ -37,7 +35,7 @@ fn backend(kind: Kind, ground: &Ground<'_>) -> Result<Box<dyn Backend>, Error> {
             let source = Saslauthd::new(settings.socket.clone(), settings.patience());
             external(source, ground)
         }
-        Kind::Token => external(UserInfo::new(config.auth.token.service()?), ground),
+        Kind::Token => external(config.auth.token.provider()?, ground),
     })
 }
 

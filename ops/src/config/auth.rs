@@ -7,8 +7,10 @@ use super::settings::settings;
 use super::{Config, one_or_many};
 use crate::error::Error;
 use axum::http::{HeaderName, Method};
+use klatsch_gateways::auth::jwt::Expected;
+use klatsch_gateways::auth::jwt::issuer::Issuer;
 use klatsch_gateways::auth::standing::{LOOK_EVERY, LOOK_EVERY_MAX};
-use klatsch_gateways::auth::{self, Service};
+use klatsch_gateways::auth::{self, Provider, Service, UserInfo};
 use klatsch_protocol::sasl::Mechanism;
 use serde::{Deserialize, Serialize};
 
@@ -64,9 +66,15 @@ settings! {
 }
 
 settings! {
-    /// The backend token: an OpenID provider that says whose a bearer token is.
+    /// The backend token: an OpenID provider whose bearer tokens (OAUTHBEARER) log in.
     pub struct AuthToken {
-        /// Its userinfo.
+        /// Its name, as its tokens have it: signed tokens (JWT with RS256, ES256 or EdDSA) are verified here by the
+        /// keys that it publishes.
+        issuer: Option<String> = None, example "\"https://id.example.org/realms/staff\"";
+        /// What klatsch is called in its tokens (aud); one of these is enough. With an issuer it must be set.
+        #[serde(deserialize_with = "one_or_many")]
+        audience: Vec<String> = Vec::new();
+        /// Its userinfo, which is asked whose a token is: every one, or with an issuer those that are not signed.
         userinfo_url: Option<String> = None, example "\"https://kolab.example.org/oauth/userinfo\"";
         /// Certificates of the authorities it has its own from, PEM. None: those that the host trusts.
         authorities: Option<PathBuf> = None, example "\"/etc/klatsch/authority.pem\"";
@@ -100,7 +108,7 @@ impl Auth {
         if self.http.url.is_some() {
             self.backends.push(Backend::Http);
         }
-        if self.token.userinfo_url.is_some() {
+        if self.token.is_set() {
             self.backends.push(Backend::Token);
         }
     }
@@ -141,8 +149,8 @@ impl Auth {
         if asks(Backend::Http) {
             found.extend(self.http_complaints());
         }
-        if asks(Backend::Token) && self.token.userinfo_url.is_none() {
-            found.push("auth.token.userinfo_url: the backend token needs it".to_owned());
+        if asks(Backend::Token) {
+            found.extend(self.token.complaint());
         }
         found
     }
@@ -192,19 +200,68 @@ impl AuthSaslauthd {
 }
 
 impl AuthToken {
+    fn is_set(&self) -> bool {
+        self.issuer.is_some() || self.userinfo_url.is_some()
+    }
+
+    fn complaint(&self) -> Option<String> {
+        match (self.is_set(), &self.issuer) {
+            (false, _) => {
+                Some("auth.token: the backend token needs an issuer or a userinfo_url".to_owned())
+            }
+            // RFC 8725 §3.9: a token for another service must not log in here.
+            (true, Some(_)) if self.audience.is_empty() => {
+                Some("auth.token.audience: tokens of an issuer need it".to_owned())
+            }
+            _ => None,
+        }
+    }
+
     /// The provider.
     ///
     /// # Errors
     /// Something in the settings cannot be used.
-    pub fn service(&self) -> Result<Service, Error> {
-        let url = self.userinfo_url.as_deref().unwrap_or_default();
+    pub fn provider(&self) -> Result<Provider, Error> {
+        Ok(Provider {
+            issuer: self.issuer()?,
+            userinfo: self.userinfo()?.map(UserInfo::new),
+        })
+    }
+
+    /// The provider's userinfo, if it is asked.
+    ///
+    /// # Errors
+    /// Something in the settings cannot be used.
+    pub fn userinfo(&self) -> Result<Option<Service>, Error> {
         let authorities = self.authorities.as_deref();
-        service(
-            "auth.token.userinfo_url",
-            url,
-            authorities,
-            self.timeout_seconds,
-        )
+        let service = |url: &String| {
+            service(
+                "auth.token.userinfo_url",
+                url,
+                authorities,
+                self.timeout_seconds,
+            )
+        };
+        self.userinfo_url.as_ref().map(service).transpose()
+    }
+
+    /// The provider's keys, if tokens are verified by them.
+    ///
+    /// # Errors
+    /// Something in the settings cannot be used.
+    pub fn issuer(&self) -> Result<Option<Issuer>, Error> {
+        let Some(issuer) = &self.issuer else {
+            return Ok(None);
+        };
+        let expected = Expected {
+            issuer: issuer.clone(),
+            audience: self.audience.clone(),
+        };
+        let authorities = read_authorities(self.authorities.as_deref())?;
+        let patience = Duration::from_secs(self.timeout_seconds.max(1));
+        Issuer::new(expected, &authorities, patience)
+            .map(Some)
+            .map_err(|error| Error::Config(format!("auth.token.issuer: {error}")))
     }
 }
 
@@ -263,6 +320,11 @@ mod tests {
         );
         assert!(complaints("[auth]\nbackends = \"http\"\n")[0].starts_with("auth.http.url"));
         assert!(complaints("[auth]\nbackends = \"token\"\n")[0].starts_with("auth.token"));
+        let issuer =
+            "[auth]\nbackends = \"token\"\n[auth.token]\nissuer = \"https://id.example\"\n";
+        assert!(complaints(issuer)[0].starts_with("auth.token.audience"));
+        let whole = format!("{issuer}audience = \"klatsch\"\n");
+        assert!(complaints(&whole).is_empty());
         assert!(complaints("[auth]\nbackends = \"ldap\"\n")[0].starts_with("ldap."));
         assert!(complaints("[auth]\nbackends = \"saslauthd\"\n").is_empty());
         assert_eq!(complaints("[auth]\nrecheck_seconds = 241\n").len(), 1);

@@ -76,14 +76,35 @@ async fn look_at_backends(config: &Config) -> Vec<Look> {
                 });
             }
             Backend::Saslauthd => looks.push(look_at_saslauthd(config)),
-            Backend::Token => looks.push(match config.auth.token.service() {
-                Ok(service) => {
-                    let method = axum::http::Method::GET;
-                    judge_service("token", &service, service.knock(method).await)
-                }
-                Err(error) => Wrong(format!("backend token: {error}")),
-            }),
+            Backend::Token => looks.extend(look_at_provider(config).await),
         }
+    }
+    looks
+}
+
+/// Its keys, and whoever says whose the other tokens are.
+async fn look_at_provider(config: &Config) -> Vec<Look> {
+    let token = &config.auth.token;
+    let mut looks = Vec::new();
+    match token.issuer() {
+        Ok(None) => {}
+        Ok(Some(issuer)) => looks.push(match issuer.look().await {
+            Ok(keys) => Fine(format!("backend token: {} has {keys} keys", issuer.name())),
+            Err(why) => Wrong(format!("backend token: {}: {why}", issuer.name())),
+        }),
+        Err(error) => looks.push(Wrong(format!("backend token: {error}"))),
+    }
+    match token.userinfo() {
+        Ok(None) => {}
+        Ok(Some(service)) => {
+            let method = axum::http::Method::GET;
+            looks.push(judge_service(
+                "token",
+                &service,
+                service.knock(method).await,
+            ));
+        }
+        Err(error) => looks.push(Wrong(format!("backend token: {error}"))),
     }
     looks
 }
