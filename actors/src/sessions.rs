@@ -30,7 +30,7 @@ use crate::invitations;
 use crate::mail::{Address, Mail};
 use crate::metrics;
 use crate::people::People;
-use crate::presence_shard::PresenceShardMsg;
+use crate::presence_shard::{PresenceShardMsg, TooManyResources};
 use crate::rooms::Rooms;
 use crate::router::{patiently, refusal_of};
 use crate::session::{
@@ -213,6 +213,25 @@ impl Sessions {
     }
 
     async fn take_name(&self, jid: &FullJid, slot: Slot) -> Result<(), StanzaError> {
+        let bound = match self.ask_for_name(jid, slot).await? {
+            // A browser that was closed leaves sessions that may come back for minutes: they must
+            // not keep out whoever is here.
+            Err(_) if self.end_lost(&jid.bare()).await => self.ask_for_name(jid, slot).await?,
+            bound => bound,
+        };
+        // Row A15; RFC 6120 §7.6.2.1.
+        let replaced = bound.map_err(|_| StanzaError::resource_constraint())?;
+        if let Some(place) = replaced {
+            self.end_at(place, jid).await;
+        }
+        Ok(())
+    }
+
+    async fn ask_for_name(
+        &self,
+        jid: &FullJid,
+        slot: Slot,
+    ) -> Result<Result<Option<Place>, TooManyResources>, StanzaError> {
         let (reply, bound) = oneshot::channel();
         let resources_max = self.world.settings.resources_max;
         let bind = PresenceShardMsg::Bind {
@@ -225,22 +244,35 @@ impl Sessions {
             .shard(jid.bare_str())
             .cast(bind)
             .map_err(|_| StanzaError::resource_constraint())?;
-        let replaced = match bound.await {
-            Ok(Ok(replaced)) => replaced,
-            // Row A15; RFC 6120 §7.6.2.1.
-            _ => return Err(StanzaError::resource_constraint()),
+        bound.await.map_err(|_| StanzaError::resource_constraint())
+    }
+
+    /// Ends the session of an account that was bound first among those whose connection is lost;
+    /// false: there is none.
+    async fn end_lost(&self, account: &BareJid) -> bool {
+        let Some(published) = self.world.directory.published(account.as_str()) else {
+            return false;
         };
-        match replaced {
-            Some(Place::Here(before)) => {
+        let mut all = published.view.resources.iter().zip(&published.places);
+        let Some((lost, place)) = all.find(|(resource, _)| resource.is_away) else {
+            return false;
+        };
+        tracing::info!(jid = %lost.jid, "lost session gives way to another of its account");
+        self.end_at(*place, &lost.jid).await;
+        true
+    }
+
+    /// Ends a session and waits until its name is free, but not for long.
+    async fn end_at(&self, place: Place, jid: &FullJid) {
+        match place {
+            Place::Here(slot) => {
                 let (ended, has_ended) = oneshot::channel();
                 let slots = &self.world.directory.slots;
-                slots.send(before, SessionMsg::Replace(ended));
+                slots.send(slot, SessionMsg::Replace(ended));
                 let _ = timeout(REPLACE_PATIENCE, has_ended).await;
             }
-            Some(Place::There(node)) => self.replace_there(node, jid).await,
-            None => {}
+            Place::There(node) => self.replace_there(node, jid).await,
         }
-        Ok(())
     }
 
     fn reserve(&self, jid: &FullJid) -> Slot {

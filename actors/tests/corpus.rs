@@ -4,9 +4,11 @@ mod common;
 
 use std::sync::Arc;
 
+use common::cluster::eventually;
 use common::{ALICE, BOB, Client, Scene, bare, chat};
 use klatsch_actors::directory::Wire;
 use klatsch_actors::session::{Peer, Pressure, Sink};
+use klatsch_protocol::facts::Views;
 use klatsch_protocol::stanza::{Stanza, StreamCondition, StreamError};
 use klatsch_protocol::xml::Element;
 
@@ -255,4 +257,39 @@ async fn a15_an_account_binds_ten_resources_of_a_thousand_and_nobody_else_is_kep
     assert_eq!((bound.len(), refusals), (10, 990));
     assert_eq!(scene.sessions().list(None).len(), 10);
     scene.online(BOB, "b").await.sync().await;
+}
+
+#[tokio::test]
+async fn a15_lost_sessions_keep_out_nobody_who_comes() {
+    let scene = Scene::new(Wire::Direct).await;
+    let mut stay = Vec::new();
+    for n in 0..10 {
+        let client = scene.online(ALICE, &format!("r{n}")).await;
+        client.enable_sm().await;
+        match n % 2 {
+            0 => stay.push(client),
+            _ => client.lose(),
+        }
+    }
+    let view = || scene.sessions().world().directory.view(&bare(ALICE));
+    eventually(|| view().resources.iter().filter(|it| it.is_away).count() == 5).await;
+    for n in 10..15 {
+        stay.push(scene.online(ALICE, &format!("r{n}")).await);
+    }
+    let mut left: Vec<String> = scene
+        .sessions()
+        .list(Some(&bare(ALICE)))
+        .iter()
+        .map(|it| it.resource().to_owned())
+        .collect();
+    left.sort();
+    assert_eq!(
+        left,
+        [
+            "r0", "r10", "r11", "r12", "r13", "r14", "r2", "r4", "r6", "r8"
+        ]
+    );
+    for client in &stay {
+        client.sync().await;
+    }
 }
