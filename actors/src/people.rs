@@ -4,6 +4,8 @@
 //! Who may see what is decided in `protocol` (`features/presence/summary.rs`, `wish.rs`). What is
 //! seen is this node's view of all nodes.
 
+mod conversation;
+
 use std::sync::Arc;
 
 use klatsch_protocol::archive::Direction;
@@ -14,6 +16,7 @@ use klatsch_protocol::jid::{BareJid, Jid};
 use klatsch_protocol::stanza::Stanza;
 use klatsch_store::StoreError;
 
+pub use self::conversation::{Conversation, Last};
 use crate::mail::{Address, Mail};
 use crate::router::patiently;
 use crate::world::World;

@@ -18,6 +18,7 @@ mod me;
 mod presence;
 mod room;
 mod token;
+pub mod wopi;
 
 use std::sync::Arc;
 
@@ -32,6 +33,7 @@ use klatsch_protocol::jid::BareJid;
 
 use self::answer::Refusal;
 use self::caller::Paces;
+use self::wopi::DocumentHosts;
 use crate::auth::Authenticator;
 
 /// What all paths begin with.
@@ -54,6 +56,7 @@ pub struct ApiGateway {
     /// are to be found.
     room_key: [u8; 32],
     paces: Paces,
+    documents: DocumentHosts,
 }
 
 impl ApiGateway {
@@ -72,7 +75,14 @@ impl ApiGateway {
             domains,
             room_key,
             paces: Paces::default(),
+            documents: DocumentHosts::default(),
         }
+    }
+
+    /// With rooms for the documents of these hosts.
+    #[must_use]
+    pub fn with_documents(self, documents: DocumentHosts) -> Self {
+        Self { documents, ..self }
     }
 }
 

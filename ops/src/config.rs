@@ -10,6 +10,7 @@ pub mod check;
 pub mod cluster;
 mod components;
 mod contacts;
+mod documents;
 mod ini;
 pub(crate) mod kolab;
 mod ldap;
@@ -32,6 +33,7 @@ pub use channels::Channels;
 pub use cluster::Cluster;
 pub use components::Components;
 pub use contacts::Contacts;
+pub use documents::Documents;
 pub use kolab::Kolab;
 pub use ldap::Ldap;
 pub use limits::Limits;
@@ -96,6 +98,8 @@ settings! {
         calls: Calls;
         /// JSON channels for integrators.
         channels: Channels;
+        /// Documents of offices.
+        documents: Documents;
         /// STUN and TURN built in.
         turn: Turn;
         /// Programs that serve hosts of their own.
@@ -282,6 +286,7 @@ pub fn example() -> String {
     write_example::<Web>(&mut out, "web");
     write_example::<Calls>(&mut out, "calls");
     write_example::<Channels>(&mut out, "channels");
+    write_example::<Documents>(&mut out, "documents");
     write_example::<Turn>(&mut out, "turn");
     write_example::<Components>(&mut out, "components");
     write_example::<Contacts>(&mut out, "contacts");
@@ -389,6 +394,7 @@ mod tests {
         (shown.upload.url, shown.registration.invitation_url) = (None, None);
         (shown.calls.services, shown.calls.turn_secret_file) = (Vec::new(), None);
         shown.web_push.authorities = None;
+        (shown.documents.domain, shown.documents.authorities) = (None, None);
         (shown.web.accent, shown.web.logo, shown.web.folder) = (None, None, None);
         (shown.auth.http, shown.auth.token) = (AuthHttp::default(), AuthToken::default());
         (shown.ldap.authorities, shown.ldap.password_file) = (None, None);

@@ -1,8 +1,9 @@
-//! Where a chat with somebody is.
+//! A chat with somebody: where it is, and how it stands.
 
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
+use klatsch_actors::people::Last;
 use serde::{Deserialize, Serialize};
 
 use super::answer::{Json, Refusal};
@@ -17,26 +18,55 @@ pub(super) struct Wanted {
 }
 
 #[derive(Serialize)]
-pub(super) struct Place {
+pub(super) struct Chat {
     jid: String,
     url: String,
+    unread: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last: Option<Message>,
 }
 
-/// `POST /chats`: for people the account knows. Anybody else looks like nobody, or the answer
-/// would tell which addresses there are (row A11).
+/// The last message.
+#[derive(Serialize)]
+struct Message {
+    id: String,
+    from: String,
+    stamp: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<String>,
+}
+
+impl Message {
+    fn of(last: Last) -> Self {
+        Self {
+            id: last.id.to_string(),
+            from: last.from.to_string(),
+            stamp: last.stamp.to_xep0082(),
+            body: last.text,
+        }
+    }
+}
+
+/// `POST /chats`: for everybody the account may write to. Whether there is somebody is not told,
+/// or the answer would tell which addresses there are (row A11): one that nobody has is answered
+/// as one that has not been written to.
 pub(super) async fn begin(
     State(gateway): State<Arc<ApiGateway>>,
     Caller(account): Caller,
     request: Request,
-) -> Result<Json<Place>, Refusal> {
+) -> Result<Json<Chat>, Refusal> {
     let wanted: Wanted = body::json(request).await?;
     let with = address(&wanted.with).ok_or(Refusal::NotFound)?;
-    if !gateway.people.knows(&account, &with).await? {
+    if !gateway.people.may_write(&account, &with).await? {
         return Err(Refusal::NotFound);
     }
-    let url = format!("/chat/?with={}", escaped(with.as_str()));
-    let jid = with.to_string();
-    Ok(Json(Place { jid, url }))
+    let stands = gateway.people.conversation(&account, &with).await?;
+    Ok(Json(Chat {
+        jid: with.to_string(),
+        url: format!("/chat/?with={}", escaped(with.as_str())),
+        unread: stands.unread,
+        last: stands.last.map(Message::of),
+    }))
 }
 
 /// A value of a query (RFC 3986 §2.3): everything but what never needs to be escaped is.

@@ -2,7 +2,8 @@
 //!
 //! Whoever comes first with an id that is hard to guess, as a Message-ID is, makes the room and
 //! names who belongs to it; whoever belongs to it may name more. To know the id is not enough: an
-//! account that nobody has named is told that the room is not for it.
+//! account that nobody has named is told that the room is not for it. A document of an office
+//! (`wopi.rs`) is its own proof: whoever may open it belongs to its room.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -36,6 +37,7 @@ enum Kind {
     Thread,
     Event,
     Document,
+    Wopi,
 }
 
 impl Kind {
@@ -44,6 +46,7 @@ impl Kind {
             Self::Thread => "thread",
             Self::Event => "event",
             Self::Document => "document",
+            Self::Wopi => "wopi",
         }
     }
 }
@@ -57,6 +60,8 @@ pub(super) struct Wanted {
     title: String,
     #[serde(default)]
     members: Vec<String>,
+    /// Of a document of an office: the token that the page has for it.
+    proof: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -80,37 +85,105 @@ pub(super) async fn resolve(
     if id.is_empty() || id.chars().any(char::is_control) {
         return Err(Refusal::BadRequest);
     }
-    let domain = account.domain_jid();
-    let room = gateway.room_about(&domain, "ctx", &[wanted.kind.name(), id])?;
-    let named = colleagues(&account, wanted.members.iter().map(String::as_str));
-    let role = match gateway.record(&room).await? {
-        Some(record) => gateway.join(&room, &record, &account, &named).await?,
-        None => gateway.make(&room, &account, &wanted.title, named).await?,
-    };
-    let place = Place::of(&room);
-    Ok(Json(Resolved { place, role }))
+    match (wanted.kind, &wanted.proof) {
+        (Kind::Wopi, Some(proof)) if wanted.members.is_empty() => {
+            gateway.resolve_document(&account, id, proof).await
+        }
+        (Kind::Wopi, _) | (_, Some(_)) => Err(Refusal::BadRequest),
+        (_, None) => gateway.resolve_named(&account, id, &wanted).await,
+    }
 }
 
 impl ApiGateway {
-    /// Makes the room, unless somebody was faster.
-    async fn make(
+    async fn resolve_named(
+        &self,
+        account: &BareJid,
+        id: &str,
+        wanted: &Wanted,
+    ) -> Result<Json<Resolved>, Refusal> {
+        let domain = account.domain_jid();
+        let room = self.room_about(&domain, "ctx", &[wanted.kind.name(), id])?;
+        let named = colleagues(account, wanted.members.iter().map(String::as_str));
+        let record = match self.record(&room).await? {
+            None => {
+                self.found(&room, account, &wanted.title, named.clone())
+                    .await?
+            }
+            record => record,
+        };
+        let role = match record {
+            Some(record) => self.join(&room, &record, account, &named).await?,
+            None => OWNER,
+        };
+        let place = Place::of(&room);
+        Ok(Json(Resolved { place, role }))
+    }
+
+    /// The first who may write the document makes its room; who may only read it comes in once
+    /// there is one.
+    async fn resolve_document(
+        &self,
+        account: &BareJid,
+        source: &str,
+        token: &str,
+    ) -> Result<Json<Resolved>, Refusal> {
+        let opened = self.documents.open(account, source, token).await?;
+        let domain = account.domain_jid();
+        let room = self.room_about(&domain, "doc", &[Kind::Wopi.name(), &opened.id])?;
+        let record = match self.record(&room).await? {
+            None if !opened.can_write => return Err(Refusal::NotFound),
+            None => self.found(&room, account, &opened.name, Vec::new()).await?,
+            record => record,
+        };
+        let role = match record {
+            Some(record) => self.let_in(&room, &record, account).await?,
+            None => OWNER,
+        };
+        let role = match (role, opened.can_write) {
+            (MEMBER, false) => READER,
+            (role, _) => role,
+        };
+        let place = Place::of(&room);
+        Ok(Json(Resolved { place, role }))
+    }
+
+    /// The account belongs to a room from now on, unless it is banned there.
+    async fn let_in(
+        &self,
+        room: &BareJid,
+        record: &RoomRecord,
+        account: &BareJid,
+    ) -> Result<&'static str, Refusal> {
+        let is_new = !strangers(record, std::slice::from_ref(account)).is_empty();
+        let owner = record.affiliates(Affiliation::Owner).next();
+        if let (true, Some((owner, _))) = (is_new, owner) {
+            let new = [account.clone()];
+            self.rooms
+                .affiliate(room, owner, &new, Affiliation::Member)
+                .await?;
+            return Ok(MEMBER);
+        }
+        self.join(room, record, account, &[]).await
+    }
+
+    /// Makes the room, whose owner the account is; if somebody was faster, what there is now.
+    async fn found(
         &self,
         room: &BareJid,
         account: &BareJid,
         title: &str,
-        named: Vec<BareJid>,
-    ) -> Result<&'static str, Refusal> {
+        members: Vec<BareJid>,
+    ) -> Result<Option<RoomRecord>, Refusal> {
         let new = NewRoom {
             jid: room.clone(),
             owner: account.clone(),
             name: line(title, TITLE_BYTES_MAX),
-            members: named.clone(),
+            members,
         };
-        if self.rooms.found(&new).await? {
-            return Ok(OWNER);
+        match self.rooms.found(&new).await? {
+            true => Ok(None),
+            false => Ok(Some(self.record(room).await?.ok_or(Refusal::Unavailable)?)),
         }
-        let record = self.record(room).await?.ok_or(Refusal::Unavailable)?;
-        self.join(room, &record, account, &named).await
     }
 
     /// What the account is to a room that is there; whom it names belongs to it, too, if it may
@@ -142,6 +215,7 @@ impl ApiGateway {
 
 const OWNER: &str = "owner";
 const MEMBER: &str = "member";
+const READER: &str = "reader";
 
 /// Those who are nothing to a room; who is banned stays so.
 pub(super) fn strangers(record: &RoomRecord, named: &[BareJid]) -> Vec<BareJid> {

@@ -47,10 +47,10 @@ pub struct Service {
 }
 
 /// What it has said.
-pub(super) struct Said {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Vec<u8>,
+pub(crate) struct Said {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
 }
 
 /// Why it has said nothing.
@@ -123,18 +123,29 @@ impl Service {
 
     /// Sends a request with these headers and hears the answer.
     pub(super) async fn ask(&self, method: Method, headers: HeaderMap) -> Result<Said, Unheard> {
+        let path = self.url.path_and_query().map_or("/", |it| it.as_str());
+        self.ask_at(path, method, headers).await
+    }
+
+    /// The same for another path, with its query, of the same service.
+    pub(crate) async fn ask_at(
+        &self,
+        path: &str,
+        method: Method,
+        headers: HeaderMap,
+    ) -> Result<Said, Unheard> {
         let turn = timeout(TURN_MAX, self.turns.acquire()).await;
         let Ok(Ok(_turn)) = turn else {
             return Err(Unheard::Busy);
         };
-        match timeout(self.patience, self.exchange(method, headers)).await {
+        let request = self.request(path, method, headers)?;
+        match timeout(self.patience, self.exchange(request)).await {
             Ok(said) => said,
             Err(_) => Err(Unheard::Slow),
         }
     }
 
-    async fn exchange(&self, method: Method, headers: HeaderMap) -> Result<Said, Unheard> {
-        let request = self.request(method, headers)?;
+    async fn exchange(&self, request: Request<Body>) -> Result<Said, Unheard> {
         let tcp = self.connect().await?;
         if !self.has_tls() {
             return converse(tcp, request).await;
@@ -144,8 +155,12 @@ impl Service {
         converse(tls, request).await
     }
 
-    fn request(&self, method: Method, headers: HeaderMap) -> Result<Request<Body>, Unheard> {
-        let path = self.url.path_and_query().map_or("/", |it| it.as_str());
+    fn request(
+        &self,
+        path: &str,
+        method: Method,
+        headers: HeaderMap,
+    ) -> Result<Request<Body>, Unheard> {
         let host = self.url.authority().map_or("", |it| it.as_str());
         let mut request = Request::new(Body::empty());
         *request.method_mut() = method;

@@ -1,5 +1,6 @@
 //! The HTTP API, with clients of XMPP on the other side.
 
+mod documents;
 mod doors;
 mod friends;
 mod gatherings;

@@ -9,6 +9,7 @@ use klatsch_actors::directory::Wire;
 use klatsch_actors::node::Node;
 use klatsch_actors::peers::{Others, in_one_process};
 use klatsch_actors::world::{Settings, now};
+use klatsch_gateways::api::wopi::DocumentHosts;
 use klatsch_gateways::api::{self, ApiGateway};
 use klatsch_gateways::auth::{
     ApiTokenName, Authenticator, Backend, External, Internal, Registrar, Throttle, Tokens,
@@ -81,6 +82,8 @@ pub(crate) struct Setup {
     pub(crate) accounts: Vec<String>,
     /// Whom else to ask who somebody is.
     pub(crate) book: Option<Book>,
+    /// Where documents are, as origins.
+    pub(crate) document_hosts: Vec<String>,
     /// The other nodes, and the store all have.
     pub(crate) cluster: Option<(Others, Store)>,
 }
@@ -104,6 +107,7 @@ impl Default for Setup {
             turn: None,
             accounts: ["anna", "bert"].map(str::to_owned).to_vec(),
             book: None,
+            document_hosts: Vec::new(),
             cluster: None,
         }
     }
@@ -252,7 +256,8 @@ impl Server {
             Arc::clone(&clients.authenticator),
             clients.domains.clone(),
             ROOM_KEY,
-        );
+        )
+        .with_documents(DocumentHosts::new(&setup.document_hosts, None, &[]).expect("origins"));
         let http = HttpServer {
             router: router(Arc::new(state))
                 .merge(api::router(Arc::new(interface)))

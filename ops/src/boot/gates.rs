@@ -280,7 +280,8 @@ fn http(
         Arc::clone(&clients.authenticator),
         clients.domains.clone(),
         ground.foundation.secrets.room_key,
-    );
+    )
+    .with_documents(ground.foundation.config.documents.hosts()?);
     let pages = router(Arc::new(state))
         .merge(api::router(Arc::new(interface)))
         .merge(channels::router(Arc::new(channels)))

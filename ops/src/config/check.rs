@@ -40,6 +40,7 @@ pub fn check(config: &Config) -> Vec<Finding> {
             .map(Finding::Refused),
     );
     found.extend(config.turn.complaints().into_iter().map(Finding::Refused));
+    found.extend(config.documents.complaint().map(Finding::Refused));
     refuse_bad_domains(config, &mut found);
     refuse_bad_components(config, &mut found);
     refuse_bad_looks(config, &mut found);

@@ -142,6 +142,13 @@ pub fn words_of(stanza: &[u8]) -> BTreeSet<String> {
     found
 }
 
+/// What a message says to whoever can read it as it stands; `None` where its body stands in for
+/// something else.
+pub fn open_text(message: &Message) -> Option<String> {
+    let body = message.body().filter(|_| is_found(message))?;
+    Some(body.into_owned())
+}
+
 /// What says that the body is not what somebody wrote: it is encrypted elsewhere in the stanza
 /// (XEP-0380, XEP-0384, XEP-0373, XEP-0027), or tells old clients of a retraction (XEP-0424).
 const STAND_INS: &[(&str, &str)] = &[

@@ -3,6 +3,7 @@
 use klatsch_protocol::features::roster::Subscription;
 use klatsch_protocol::ns;
 use klatsch_protocol::xml::Fragment;
+use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::{Duration, Instant, sleep};
 
@@ -212,9 +213,8 @@ async fn what_no_client_has_taken_is_unread() {
 }
 
 #[tokio::test]
-async fn chat_begins_with_who_is_known_and_nobody_else_is_told_apart() {
+async fn a11_chat_begins_with_anybody_and_nobody_is_told_apart_from_no_account() {
     let server = server().await;
-    befriend(&server, "anna", "bert").await;
     let ask = async |with: &str| {
         let body = format!(r#"{{"with":"{with}"}}"#);
         call(&server, "anna", ("POST", "/chats"), &body).await
@@ -223,16 +223,70 @@ async fn chat_begins_with_who_is_known_and_nobody_else_is_told_apart() {
     assert_eq!(found.field("jid"), "bert@klatsch.test");
     assert_eq!(found.field("url"), "/chat/?with=bert%40klatsch.test");
     let nobody = ask("nora@klatsch.test").await;
-    assert_eq!(nobody.refusal(), (404, "item-not-found".into()));
-    for unknown in [
-        "carla@klatsch.test",
-        "a@elsewhere.example",
-        "klatsch.test",
-        "",
-    ] {
-        assert_eq!(ask(unknown).await.text, nobody.text, "{unknown}");
+    let as_nobody = found.text.replace("bert", "nora");
+    assert_eq!((nobody.status, nobody.text), (200, as_nobody));
+    // Where nothing can be written to there is no chat.
+    for nowhere in ["a@elsewhere.example", "klatsch.test", ""] {
+        let refused = ask(nowhere).await.refusal();
+        assert_eq!(refused, (404, "item-not-found".into()), "{nowhere}");
     }
-    // Who has let anna see their presence may be answered.
-    list(&server, "carla", "anna", Subscription::From).await;
-    assert_eq!(ask("carla@klatsch.test").await.status, 200);
+    let mut anna = Client::connect(server.c2s).await;
+    anna.session("anna", "phone").await;
+    anna.send(
+        "<iq type='set' id='b'><block xmlns='urn:xmpp:blocking'>\
+         <item jid='bert@klatsch.test'/></block></iq>",
+    )
+    .await;
+    anna.expect(|it| it.attr("id") == Some("b")).await;
+    let blocked = ask("bert@klatsch.test").await.refusal();
+    assert_eq!(blocked, (404, "item-not-found".into()));
+}
+
+#[tokio::test]
+async fn chat_has_its_last_message_and_how_many_are_unread() {
+    let server = server().await;
+    let ask = async |name: &str, with: &str| {
+        let body = format!(r#"{{"with":"{with}@klatsch.test"}}"#);
+        let reply = call(&server, name, ("POST", "/chats"), &body).await;
+        let found = reply.json();
+        (found["unread"].clone(), found["last"].clone())
+    };
+    assert_eq!(ask("anna", "bert").await, (json!(0), Value::Null));
+    let mut bert = online(&server, "bert", "").await;
+    for text in ["first", "second"] {
+        bert.send(&format!(
+            "<message to='anna@klatsch.test' type='chat' id='{text}'><body>{text}</body></message>"
+        ))
+        .await;
+    }
+    bert.ping().await;
+    let (unread, last) = ask("anna", "bert").await;
+    assert_eq!(unread, 2);
+    assert_eq!(last["from"], "bert@klatsch.test");
+    assert_eq!(last["body"], "second");
+    assert!(last["stamp"].as_str().is_some_and(|it| it.ends_with('Z')));
+    // Whoever has written has read; and a conversation is between two.
+    let (unread, last) = ask("bert", "anna").await;
+    assert_eq!(
+        (unread, last["from"].clone()),
+        (json!(0), json!("bert@klatsch.test"))
+    );
+    assert_eq!(ask("anna", "carla").await, (json!(0), Value::Null));
+    // XEP-0490: a client has displayed the first.
+    let first = last["id"].as_str().unwrap().parse::<u64>().unwrap() - 1;
+    let mut anna = online(&server, "anna", "").await;
+    anna.send(&format!(
+        "<iq type='set' id='d'><pubsub xmlns='http://jabber.org/protocol/pubsub'>\
+         <publish node='urn:xmpp:mds:displayed:0'><item id='bert@klatsch.test'>\
+         <displayed xmlns='urn:xmpp:mds:displayed:0'><stanza-id xmlns='urn:xmpp:sid:0' \
+         by='anna@klatsch.test' id='{first}'/></displayed></item></publish></pubsub></iq>"
+    ))
+    .await;
+    anna.expect(|it| it.attr("id") == Some("d")).await;
+    assert_eq!(ask("anna", "bert").await.0, 1);
+    anna.send("<message to='bert@klatsch.test' type='chat' id='x'><body>third</body></message>")
+        .await;
+    anna.ping().await;
+    let (unread, last) = ask("anna", "bert").await;
+    assert_eq!((unread, last["body"].clone()), (json!(0), json!("third")));
 }
