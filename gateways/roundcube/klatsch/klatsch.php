@@ -92,12 +92,15 @@ class klatsch extends rcube_plugin
         require_once __DIR__ . '/lib/Login.php';
         require_once __DIR__ . '/lib/RoundcubeLogin.php';
         require_once __DIR__ . '/lib/Account.php';
+        require_once __DIR__ . '/lib/Cards.php';
+        require_once __DIR__ . '/lib/RoundcubeCards.php';
         if (!is_array($_SESSION['klatsch'] ?? null)) {
             $_SESSION['klatsch'] = [];
         }
         $api = new Klatsch\Api($this->rcmail->get_http_client(), $this->address('klatsch_url'));
         $login = new Klatsch\RoundcubeLogin($this->rcmail);
-        $account = new Klatsch\Account($api, $login, $_SESSION['klatsch'], static fn (): int => time());
+        $cards = fn (): array => (new Klatsch\RoundcubeCards($this->rcmail))->map();
+        $account = new Klatsch\Account($api, $login, $_SESSION['klatsch'], static fn (): int => time(), $cards);
         $given = static fn (string $name): mixed => rcube_utils::get_input_value($name, rcube_utils::INPUT_POST);
 
         return match ($action) {

@@ -166,3 +166,48 @@ test("the frame's count of what is unread is the newer", async () => {
   await pass(31_000);
   assert.deepEqual([told[0], told.at(-1)], [7, 2]);
 });
+
+test("what the frame sees is shown at once, and nobody is asked for it", async () => {
+  const { hub, asked, pass, watch } = page({ answer: online });
+  const [jane, max] = [watch("jane@x"), watch("max@x")];
+  await pass(1_000);
+  hub.heedLive({ "jane@x": { show: "away", status: "" }, "nobody@x": { show: "online", status: "" } });
+  assert.deepEqual(jane, ["online", "away"]);
+  await pass(31_000);
+  assert.deepEqual(asked.slice(1), [["max@x"]]);
+  assert.deepEqual(jane, ["online", "away"]);
+  assert.equal(max.at(-1), "online");
+  // Whoever appears later is known, too.
+  assert.deepEqual(watch("nobody@x"), ["online"]);
+});
+
+test("what the frame sees no more is asked for again", async () => {
+  const { hub, asked, pass, watch } = page({ answer: online });
+  const jane = watch("jane@x");
+  await pass(1_000);
+  hub.heedLive({ "jane@x": { show: "dnd", status: "" } });
+  await pass(40_000);
+  hub.heedLive(null);
+  await pass(1_000);
+  assert.deepEqual(asked.at(-1), ["jane@x"]);
+  assert.equal(jane.at(-1), "online");
+});
+
+test("what the frame has seen is there in the next page", async () => {
+  const first = page({ answer: online });
+  first.watch("jane@x");
+  await first.pass(1_000);
+  first.hub.heedLive({ "jane@x": { show: "xa", status: "" } });
+  await first.pass(60_000);
+  const second = page({ answer: online, storage: first.storage, at: first.clock.now });
+  assert.deepEqual(second.watch("jane@x"), ["xa"]);
+});
+
+test("whoever chats elsewhere than they get mail is seen there", async () => {
+  const answer = (addresses) => ({ ...online(addresses), accounts: { "jane@x": "jp@y" } });
+  const { hub, pass, watch } = page({ answer });
+  const jane = watch("jane@x");
+  await pass(1_000);
+  hub.heedLive({ "jp@y": { show: "dnd", status: "" }, "jane@x": { show: "offline", status: "" } });
+  assert.deepEqual(jane, ["online", "dnd"]);
+});

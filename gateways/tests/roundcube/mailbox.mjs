@@ -90,8 +90,8 @@ const sql = (text) => run([...asWebmail, "sqlite3", join(home, "rc/rc.db"), text
 export const setLanguage = (language) => sql(`UPDATE users SET language = '${language}'`);
 
 /** Puts somebody into John's address book, once he has logged in. */
-export function addContact(name, address) {
-  const card = `BEGIN:VCARD\nVERSION:3.0\nN:${name};;;;\nFN:${name}\nEMAIL:${address}\nEND:VCARD`;
+export function addContact(name, address, more = "") {
+  const card = `BEGIN:VCARD\nVERSION:3.0\nN:${name};;;;\nFN:${name}\nEMAIL:${address}\n${more}END:VCARD`;
   sql(`INSERT INTO contacts (user_id, changed, name, email, vcard) SELECT user_id, datetime('now'), '${name}', '${address}', '${card}' FROM users`);
 }
 

@@ -19,6 +19,8 @@ import { addContact, CHAT, complaintsOfPhp, deliver, forward, JANE, JOHN, MAIL, 
 const here = fileURLToPath(new URL(".", import.meta.url));
 /** A page asks twice a minute. */
 const POLL_MS = 45_000;
+/** What the dock sees is shown long before that. */
+const LIVE_MS = 8_000;
 
 configure({ listen: { c2s: `${ADDRESS}:5222` }, web: { embed_origins: [MAIL] } }, ["example.org"]);
 for (const { address, password } of [JOHN, JANE]) command("user", "add", address, "--password", password);
@@ -153,8 +155,9 @@ const again = slixmpp(JANE);
 await step("john is there for jane without doing anything, and her dot turns as she comes", async () => {
   await again.tell("login");
   await again.tell("sees", { who: JOHN.address, show: "online" });
-  await preview(john).locator("button.klatsch-dot[data-show=online]").first().waitFor({ timeout: POLL_MS });
-  await row(john, "Minutes").locator(".klatsch-dot[data-show=online]").waitFor();
+  // The dock's own connection says it: nobody waits for the next question.
+  await preview(john).locator("button.klatsch-dot[data-show=online]").first().waitFor({ timeout: LIVE_MS });
+  await row(john, "Minutes").locator(".klatsch-dot[data-show=online]").waitFor({ timeout: LIVE_MS });
   await picture(john, "webmail");
 });
 
@@ -203,6 +206,36 @@ await step("contacts have dots, too, and writing to them stays a click", async (
   expect((await card.locator(`a[href='mailto:${JANE.address}']`).count()) === 1, "the address is no link any more");
   await picture(john, "webmail-contacts");
   await john.locator("#taskmenu a.mail").click();
+  await row(john, "Minutes").waitFor();
+});
+
+await step("whoever has a chat address in their card is seen and talked to there", async () => {
+  addContact("Jane at home", "jane@private.example", `X-JABBER:${JANE.address}\n`);
+  deliver({ from: "Jane <jane@private.example>", subject: "From home", text: "Hello.", at: later(30) });
+  await john.goto(`${MAIL}/?_task=mail`);
+  // What the cards said is remembered for ten minutes, so this is another login.
+  await john.locator("#taskmenu a.logout").click();
+  await logIn(john);
+  await row(john, "From home").locator(".klatsch-dot[data-show=online]").waitFor({ timeout: POLL_MS });
+  await read(john, "From home");
+  await preview(john).locator("button.klatsch-dot").first().click();
+  await dock(john).locator(".klatsch-tab button", { hasText: "jane.poe" }).waitFor();
+  await chat(john).locator("header .name", { hasText: /jane/i }).waitFor();
+});
+
+await step("recipients of a mail that is being written have dots", async () => {
+  await john.goto(`${MAIL}/?_task=mail&_action=compose&_to=${encodeURIComponent(`Jane Poe <${JANE.address}>`)}`);
+  const one = (text) => john.locator("li.recipient", { hasText: text });
+  await one("Jane Poe").locator(".klatsch-dot[data-show=online]").waitFor({ timeout: POLL_MS });
+  const input = john.locator("#compose_to input").first();
+  await input.fill("stranger@elsewhere.example,");
+  await one("stranger").waitFor();
+  expect((await one("stranger").locator(".klatsch-dot:not([hidden])").count()) === 0, "a stranger is shown");
+  // The dot is no part of the address.
+  const to = await john.locator("#_to").inputValue();
+  expect(/^Jane Poe <jane\.poe@example\.org>, ?stranger@elsewhere\.example,? ?$/.test(to), to);
+  await picture(john, "webmail-compose");
+  await john.goto(`${MAIL}/?_task=mail`);
   await row(john, "Minutes").waitFor();
 });
 

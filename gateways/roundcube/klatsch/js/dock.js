@@ -2,8 +2,8 @@
 // klatsch's embedded view, which stays hidden until it is wanted.
 //
 // The frame is of klatsch's origin: neither reads the other, and they speak by messages
-// { klatsch: 1, type, … }. The frame says `ready`, `unread` with `count`, `token` when it wants to
-// log in, and `left`; it is told `look`, `open` with `jid`, `token` and `leave`. What is heard counts only from
+// { klatsch: 1, type, … }. The frame says `ready`, `unread` with `count`, `presence` with how people
+// are whom it sees, `token` when it wants to log in, and `left`; it is told `look`, `open` with `jid`, `token` and `leave`. What is heard counts only from
 // this very frame and its origin, and what is said goes to that origin only. Open talks survive the
 // page in sessionStorage; what is being written does in the frame's own storage.
 
@@ -13,7 +13,10 @@ window.klatsch ??= {};
 
 klatsch.Dock = class Dock {
   static #KEY = "klatsch.dock";
+  static #SHOWS = ["online", "chat", "away", "xa", "dnd", "offline"];
   static TABS_MAX = 6;
+  /** A list of contacts has fewer. */
+  static PEOPLE_MAX = 5_000;
   /** A frame that has not said a word by then did not load. */
   static LOAD_MS = 20_000;
   /** A frame that does not answer holds up no logout. */
@@ -23,6 +26,7 @@ klatsch.Dock = class Dock {
   #text;
   #askToken;
   #onUnread;
+  #onPresence;
   #element;
   #tabs;
   #body;
@@ -35,8 +39,8 @@ klatsch.Dock = class Dock {
   #state = { isOpen: false, current: "", tabs: [] };
 
   /** askToken: promise of { token, jid }, however long it takes. */
-  constructor({ origin, text, askToken, onUnread }) {
-    [this.#origin, this.#text, this.#askToken, this.#onUnread] = [origin, text, askToken, onUnread];
+  constructor({ origin, text, askToken, onUnread, onPresence }) {
+    [this.#origin, this.#text, this.#askToken, this.#onUnread, this.#onPresence] = [origin, text, askToken, onUnread, onPresence];
     this.#restore();
     this.#build();
     addEventListener("message", (event) => this.#heard(event));
@@ -187,10 +191,23 @@ klatsch.Dock = class Dock {
     else if (data.type === "left") this.#left();
     else if (data.type === "token") void this.#login();
     else if (data.type === "unread" && Number.isSafeInteger(data.count)) this.#onUnread(data.count);
+    else if (data.type === "presence") this.#onPresence(data.presence === null ? null : Dock.#whereabouts(data.presence));
+  }
+
+  /** What was said of people, as far as it is what can be said. */
+  static #whereabouts(said) {
+    const found = {};
+    for (const [address, it] of Object.entries(Object(said)).slice(0, Dock.PEOPLE_MAX)) {
+      const { show, status } = Object(it);
+      if (/^[^\s@]+@[^\s@]+$/.test(address) && Dock.#SHOWS.includes(show)) found[address.toLowerCase()] = { show, status: typeof status === "string" ? status.slice(0, 200) : "" };
+    }
+    return found;
   }
 
   #begin() {
     this.#isReady = true;
+    // Another frame, or the same anew: it says again what it sees.
+    this.#onPresence(null);
     this.#body.classList.add("ready");
     this.#look();
     const { current } = this.#state;

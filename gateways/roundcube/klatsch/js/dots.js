@@ -62,6 +62,20 @@ klatsch.dots = (hub, open) => {
     }
   }
 
+  /** Whom a mail goes to that is being written: they come and go. */
+  function recipients(part) {
+    const look = () => {
+      for (const one of part.querySelectorAll("li.recipient")) {
+        const name = one.querySelector(".name");
+        const [found] = /[^\s<>,;"]+@[^\s<>,;"]+/.exec(one.querySelector(".email")?.textContent ?? "") ?? /[^\s<>,;"]+@[^\s<>,;"]+/.exec(one.textContent) ?? [];
+        if (name && found) put(name, found, name.textContent, true);
+      }
+    };
+    look();
+    // The skin makes the lists, and Cc appears when it is wanted.
+    new MutationObserver(look).observe(part.body, { childList: true, subtree: true });
+  }
+
   const address = (link) => {
     try {
       return decodeURIComponent(link.getAttribute("href").slice("mailto:".length).split("?")[0]);
@@ -87,5 +101,5 @@ klatsch.dots = (hub, open) => {
     } else scan(element, true);
   }
 
-  return { scan, row, address };
+  return { scan, row, recipients, address };
 };

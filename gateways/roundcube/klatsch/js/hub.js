@@ -25,6 +25,10 @@ klatsch.Hub = class Hub {
   #isSeen;
   /** Address → what is known: { show, status, at }. */
   #known = new Map();
+  /** Whose chat has another address than their mail. */
+  #accounts = new Map();
+  /** Addresses that the frame sees, as long as it does: nobody has to be asked for them. */
+  #live = new Set();
   #watchers = new Set();
   #listeners = new Set();
   #timer;
@@ -37,7 +41,7 @@ klatsch.Hub = class Hub {
   #unread;
 
   /**
-   * ask: addresses → promise of { up, me, presence }; storage: a Storage for this tab; isSeen: tells
+   * ask: addresses → promise of { up, me, presence, accounts }; storage: a Storage for this tab; isSeen: tells
    * whether anybody looks at the page; now, later, never: the clock.
    */
   constructor({ ask, storage, isSeen, now = Date.now, later = setTimeout.bind(window), never = clearTimeout.bind(window) }) {
@@ -71,7 +75,7 @@ klatsch.Hub = class Hub {
     this.#watchers.add(watcher);
     const known = this.#known.get(watcher.address);
     if (known) watcher.show(known);
-    if (!this.#isFresh(known)) this.#due = Math.min(this.#due, this.#now() + Hub.GATHER_MS);
+    if (!this.#isFresh(watcher.address)) this.#due = Math.min(this.#due, this.#now() + Hub.GATHER_MS);
     this.#plan();
   }
 
@@ -92,7 +96,27 @@ klatsch.Hub = class Hub {
     if (this.#me && this.#me.unread !== unread) this.#become(this.#isUp, this.#me);
   }
 
-  #isFresh(known) {
+  /** The frame sees how people are: { address: { show, status } }; null when it sees no more. */
+  heedLive(presence) {
+    if (presence === null) {
+      if (this.#live.size === 0) return;
+      this.#live.clear();
+      return this.refresh();
+    }
+    const at = this.#now();
+    const seen = new Map(Object.entries(presence).filter(([account]) => !this.#accounts.has(account)));
+    for (const [address, account] of this.#accounts) if (account in presence) seen.set(address, presence[account]);
+    for (const [address, { show, status }] of seen) {
+      this.#live.add(address);
+      this.#known.set(address, { show, status, at });
+    }
+    for (const { address, show } of this.#watchers) if (seen.has(address)) show(this.#known.get(address));
+    this.#store();
+  }
+
+  #isFresh(address) {
+    if (this.#live.has(address)) return true;
+    const known = this.#known.get(address);
     return known !== undefined && this.#now() - known.at < Hub.FRESH_MS;
   }
 
@@ -129,7 +153,7 @@ klatsch.Hub = class Hub {
   #batches() {
     for (const watcher of this.#watchers) if (watcher.isGone()) this.#watchers.delete(watcher);
     const wanted = new Set();
-    for (const { address } of this.#watchers) if (!this.#isFresh(this.#known.get(address))) wanted.add(address);
+    for (const { address } of this.#watchers) if (!this.#isFresh(address)) wanted.add(address);
     const all = [...wanted];
     const batches = [];
     do batches.push(all.splice(0, Hub.BATCH_MAX));
@@ -138,18 +162,20 @@ klatsch.Hub = class Hub {
   }
 
   /** Takes an answer in; false when there will be no other now. */
-  #take(batch, { up, me, presence = {}, again = 0 }) {
+  #take(batch, { up, me, presence = {}, accounts = {}, again = 0 }) {
     if (up !== true) {
       this.#failures += 1;
       const wait = Math.max(again * 1_000, Hub.FRESH_MS * 2 ** (this.#failures - 1));
       this.#resumeAt = this.#now() + Math.min(wait, Hub.PATIENCE_MS);
       this.#known.clear();
+      this.#live.clear();
       this.#become(false, this.#me);
       for (const { show } of this.#watchers) show({ show: "unknown", status: "" });
       return false;
     }
     this.#failures = 0;
     const at = this.#now();
+    for (const [address, account] of Object.entries(accounts)) this.#accounts.set(address, account);
     for (const address of batch) {
       const { show = "unknown", status = "" } = presence[address] ?? {};
       this.#known.set(address, { show, status, at });
@@ -171,7 +197,10 @@ klatsch.Hub = class Hub {
   static #KEY = "klatsch.presence";
 
   #store() {
-    const known = [...this.#known].filter(([, it]) => this.#isFresh(it));
+    const at = this.#now();
+    // What the frame has seen is true until now, whenever it came about.
+    const all = [...this.#known].filter(([address]) => this.#isFresh(address));
+    const known = all.map(([address, it]) => [address, this.#live.has(address) ? { ...it, at } : it]);
     try {
       this.#storage.setItem(Hub.#KEY, JSON.stringify({ me: this.#me, isUp: this.#isUp, known }));
     } catch {
@@ -183,7 +212,8 @@ klatsch.Hub = class Hub {
     try {
       const { me, isUp, known } = JSON.parse(this.#storage.getItem(Hub.#KEY) ?? "{}");
       if (isUp === true) [this.#me, this.#isUp] = [me, isUp];
-      this.#known = new Map((known ?? []).filter(([, it]) => this.#isFresh(it)));
+      this.#known = new Map(known ?? []);
+      for (const address of [...this.#known.keys()]) if (!this.#isFresh(address)) this.#known.delete(address);
     } catch {
       // Of another version, or nothing.
     }

@@ -44,7 +44,7 @@
         await new Promise((done) => setTimeout(done, Math.max(TOKEN_MS, (answer.again ?? 0) * 1_000)));
       }
     };
-    const dock = new klatsch.Dock({ origin: rcmail.env.klatsch_origin, text, askToken, onUnread: (count) => hub.setUnread(count) });
+    const dock = new klatsch.Dock({ origin: rcmail.env.klatsch_origin, text, askToken, onUnread: (count) => hub.setUnread(count), onPresence: (presence) => hub.heedLive(presence) });
     const open = async (address, name = address) => {
       if (address === undefined) return void dock.open();
       const { up, jid } = await ask("chat", { _with: address });
@@ -110,6 +110,7 @@
     if (!page) return;
     const dots = klatsch.dots(page.hub, page.open);
     dots.scan(document, false);
+    if (rcmail.env.action === "compose") dots.recipients(document);
     takeRow = dots.row;
     early.forEach(takeRow);
     message(dots, page.open);

@@ -22,19 +22,24 @@ final class Account
     /** A token this close to its end might not live to the end of the request. */
     private const MARGIN_SECONDS = 30;
 
+    /** Cards are read again so often. */
+    private const CARDS_SECONDS = 600;
+
     private const ADDRESSES_MAX = 200;
     private const ADDRESS_BYTES_MAX = 320;
     private const STATUS_CHARACTERS_MAX = 200;
 
     /**
-     * @param array<string, mixed> $memory What is kept between requests, read and written
-     * @param \Closure(): int      $now    Seconds
+     * @param array<string, mixed>             $memory What is kept between requests, read and written
+     * @param \Closure(): int                  $now    Seconds
+     * @param \Closure(): array<string,string> $cards  Who has another chat address than their mail address
      */
     public function __construct(
         private Api $api,
         private Login $login,
         private array &$memory,
         private \Closure $now,
+        private \Closure $cards,
     ) {
     }
 
@@ -46,11 +51,52 @@ final class Account
     public function state(mixed $addresses): array
     {
         $addresses = self::addresses($addresses);
+        $accounts = $addresses === [] ? [] : array_intersect_key($this->accounts(), array_flip($addresses));
 
         return $this->with(fn (string $session): array => [
             'me' => $this->api->me($session),
-            'presence' => (object) ($addresses === [] ? [] : $this->api->presence($session, $addresses)),
+            'presence' => (object) ($addresses === [] ? [] : $this->presence($session, $addresses, $accounts)),
+            'accounts' => (object) $accounts,
         ]);
+    }
+
+    /**
+     * How people are, by the addresses that the page knows them by.
+     *
+     * @param string[]              $addresses
+     * @param array<string, string> $accounts
+     *
+     * @return array<string, array{show: string, status: string}>
+     */
+    private function presence(string $session, array $addresses, array $accounts): array
+    {
+        $wanted = array_map(static fn (string $it): string => $accounts[$it] ?? $it, $addresses);
+        $seen = $this->api->presence($session, array_values(array_unique($wanted)));
+        $presence = [];
+        foreach ($addresses as $index => $address) {
+            if (isset($seen[$wanted[$index]])) {
+                $presence[$address] = $seen[$wanted[$index]];
+            }
+        }
+
+        return $presence;
+    }
+
+    /**
+     * Who has another chat address, as the address book said lately.
+     *
+     * @return array<string, string>
+     */
+    private function accounts(): array
+    {
+        $kept = $this->memory['accounts'] ?? null;
+        if (!is_array($kept) || (int) ($this->memory['accounts_until'] ?? 0) <= ($this->now)()) {
+            $kept = ($this->cards)();
+            $this->memory['accounts'] = $kept;
+            $this->memory['accounts_until'] = ($this->now)() + self::CARDS_SECONDS;
+        }
+
+        return $kept;
     }
 
     /**
@@ -83,6 +129,8 @@ final class Account
         if ($address === null) {
             return ['up' => true, 'error' => 'item-not-found'];
         }
+
+        $address = $this->accounts()[$address] ?? $address;
 
         return $this->with(fn (string $session): array => ['jid' => $this->api->chat($session, $address)]);
     }

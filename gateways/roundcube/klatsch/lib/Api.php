@@ -94,7 +94,7 @@ final class Api
     }
 
     /**
-     * Whom an address belongs to; an ApiError with the status 404 for nobody.
+     * The account to write to at an address; an ApiError with the status 404 where nobody can be.
      */
     public function chat(string $session, string $with): string
     {

@@ -119,4 +119,35 @@ final class AccountTest extends TestCase
         self::assertSame(['up' => true, 'error' => 'item-not-found'], $this->server->account()->chat('nobody'));
         self::assertCount(3, $this->server->asked);
     }
+
+    public function testWhoeverChatsElsewhereIsAskedForThereAndShownHere(): void
+    {
+        $this->server->cards = ['jane@private.example' => 'jane.poe@example.org'];
+        $seen = ['presence' => ['jane.poe@example.org' => ['show' => 'dnd'], 'max@example.org' => ['show' => 'away']]];
+        $this->server->opensSession()->answers(self::ME)->answers($seen);
+        $answer = $this->server->account()->state(['Jane@private.example', 'jane.poe@example.org', 'max@example.org']);
+        self::assertSame(['addresses' => ['jane.poe@example.org', 'max@example.org']], $this->server->body(2));
+        $shows = array_map(static fn (array $it): string => $it['show'], (array) $answer['presence']);
+        self::assertSame(['jane@private.example' => 'dnd', 'jane.poe@example.org' => 'dnd', 'max@example.org' => 'away'], $shows);
+        self::assertSame(['jane@private.example' => 'jane.poe@example.org'], (array) $answer['accounts']);
+        $this->server->answers(['jid' => 'jane.poe@example.org']);
+        self::assertSame('jane.poe@example.org', $this->server->account()->chat('jane@private.example')['jid']);
+        self::assertSame(['with' => 'jane.poe@example.org'], $this->server->body(3));
+    }
+
+    public function testCardsAreLookedThroughSeldom(): void
+    {
+        $this->server->opensSession();
+        foreach ([0, 300, 599, 601] as $second) {
+            $this->server->now = 1_000_000 + $second;
+            $this->server->answers(self::ME)->answers(['presence' => []]);
+            $this->server->account()->state(['jane@private.example']);
+        }
+        self::assertSame(2, $this->server->cardsRead);
+        // Nobody to look for.
+        $this->server->now += 10_000;
+        $this->server->opensSession('session-2')->answers(self::ME);
+        $this->server->account()->state(null);
+        self::assertSame(2, $this->server->cardsRead);
+    }
 }

@@ -29,6 +29,12 @@ final class Server implements Login
     public array $memory = [];
 
     public int $now = 1_000_000;
+
+    /** @var array<string, string> Who has another chat address than their mail address */
+    public array $cards = [];
+
+    /** How often the cards were looked through. */
+    public int $cardsRead = 0;
     private MockHandler $answers;
 
     public function __construct()
@@ -63,7 +69,13 @@ final class Server implements Login
     /** What one request of a page meets; the memory is that of the webmail's session. */
     public function account(): Account
     {
-        return new Account($this->api(), $this, $this->memory, fn (): int => $this->now);
+        $cards = function (): array {
+            $this->cardsRead += 1;
+
+            return $this->cards;
+        };
+
+        return new Account($this->api(), $this, $this->memory, fn (): int => $this->now, $cards);
     }
 
     public function user(): string

@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
-import { listenToVoucher, parseWord, type Scope } from "./vouch";
+import { listenToVoucher, parseWord, type Scope, tellGuarantor } from "./vouch";
 
 const MAIL = "https://mail.example.org";
 const TOKEN = { klatsch: 1, type: "token", token: "aB3-_.~+/9==", jid: "John.Doe@Example.org" };
@@ -61,6 +61,17 @@ describe("the page around", () => {
     await Promise.resolve();
     expect(given).not.toHaveBeenCalled();
     expect(leave).not.toHaveBeenCalled();
+  });
+
+  it("alone is told how people are, at the origin that has vouched", () => {
+    const posted: unknown[] = [];
+    const parent = { postMessage: (...all: unknown[]) => void posted.push(all) } as unknown as Scope["parent"];
+    const { scope, hear } = frame();
+    void listenToVoucher(["https://other.example.org", MAIL], async () => {}, scope)();
+    hear(TOKEN, "https://evil.example");
+    hear(TOKEN, MAIL);
+    tellGuarantor({ type: "presence", presence: {} }, { parent });
+    expect(posted).toEqual([[{ klatsch: 1, type: "presence", presence: {} }, MAIL]]);
   });
 
   it("is told when everything is forgotten", async () => {

@@ -40,6 +40,14 @@ export interface Scope {
   addEventListener(type: "message", heard: (event: Pick<MessageEvent, "source" | "origin" | "data">) => void): void;
 }
 
+/** Where the page around is that has vouched for us; nobody before that. */
+let guarantor: string | undefined;
+
+/** Says something to the page that has vouched for us, and to no other that may be there by now. */
+export function tellGuarantor(what: object, scope: Pick<Scope, "parent"> = window): void {
+  if (guarantor !== undefined) scope.parent.postMessage({ klatsch: 1, ...what }, guarantor);
+}
+
 /** Listens to the page around: it vouches, and it ends what it began. */
 export function listenToVoucher(origins: readonly string[], leave: () => Promise<void>, scope: Scope = window): Voucher {
   let take: ((vouched: Vouched) => void) | undefined;
@@ -47,8 +55,10 @@ export function listenToVoucher(origins: readonly string[], leave: () => Promise
   scope.addEventListener("message", ({ source, origin, data }) => {
     if (source !== scope.parent || !origins.includes(origin)) return;
     const word = parseWord(data);
-    if (word?.type === "token") take?.(word.vouched);
-    else if (word) void leave().finally(() => tell("left"));
+    if (word?.type === "token") {
+      guarantor = origin;
+      take?.(word.vouched);
+    } else if (word) void leave().finally(() => tell("left"));
   });
   // Who asks again has given up what was asked before.
   return () => {
