@@ -84,7 +84,8 @@ export async function settle(count) {
   await until(() => (/SEARCH(.*)/.exec(ask())?.[1] ?? "").trim().split(/\s+/).filter(Boolean).length === count, "the mails are there");
 }
 
-const sql = (text) => run([...asWebmail, "sqlite3", join(home, "rc/rc.db"), text]);
+// Roundcube may be writing at that moment.
+const sql = (text) => run([...asWebmail, "sqlite3", "-cmd", ".timeout 10000", join(home, "rc/rc.db"), text]);
 
 /** Sets the language that John's settings name from now on. */
 export const setLanguage = (language) => sql(`UPDATE users SET language = '${language}'`);
