@@ -114,6 +114,29 @@ pub(crate) async fn tell_missed(world: Arc<World>, node: NodeId) {
     tell_contacts(&world, missed);
 }
 
+/// Has the rooms of a session that has come from behind a cut show it who is inside: it knows what
+/// another half of each has told it, and what its own told where it was goes nowhere. Said twice,
+/// for nodes do not see at once where it is.
+pub(crate) async fn show_rooms(world: Arc<World>, session: FullJid) {
+    for pause in [SHOWN_BY, 2 * SHOWN_BY] {
+        sleep(pause).await;
+        let (Some(peers), Some(replica)) = (world.directory.peers(), world.directory.replica())
+        else {
+            return;
+        };
+        for room in replica.rooms_of(&session) {
+            match (peers.home(&room), world.directory.room(room.as_str())) {
+                (Some(home), _) => peers.show_again(home, room, vec![session.clone()], &[]),
+                (None, Some(place)) => {
+                    // A room that begins shows everybody to its occupants.
+                    let _ = place.actor.cast(RoomMsg::ShowAll(vec![session.clone()]));
+                }
+                (None, None) => {}
+            }
+        }
+    }
+}
+
 /// Tells a session what has become of its contacts' sessions, and of its account's other ones,
 /// since then.
 pub(crate) async fn catch_up(world: Arc<World>, session: FullJid, since: Instant) {

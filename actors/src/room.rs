@@ -215,7 +215,7 @@ impl Actor for RoomActor {
             RoomMsg::Kept(ticket, kept) => live.kept(ticket, kept),
             RoomMsg::Regathered => live.regathered(),
             RoomMsg::Rejoined => live.is_rejoining = false,
-            RoomMsg::ShowAll(session) => live.show_all(&session),
+            RoomMsg::ShowAll(sessions) => live.show_all(sessions),
             RoomMsg::ShowLatest => live.show_latest(),
             RoomMsg::Tick => live.receive(Received::Tick),
             RoomMsg::Beat(id, is_last) => live.say_again(id, is_last),
@@ -413,10 +413,13 @@ impl Live {
         }
     }
 
-    /// A session that was inside before the room failed is inside.
+    /// A session that was inside before the room failed is inside; where there are other nodes, one
+    /// may have come to this one from behind a cut.
     fn rejoin(&mut self, session: FullJid, occupancy: Box<Occupancy>) {
+        let has_others = self.world.directory.replica().is_some();
         match self.stage {
             Stage::Loading => self.rejoining.push((session, occupancy)),
+            Stage::Here(_) if has_others => self.hear_of(session, occupancy, Word::Said),
             Stage::Here(_) => self.take_back(&session, &occupancy),
             // A new room that waited for its owner's form is remembered nowhere.
             Stage::Absent => self.tell(&[session], RoomMail::Remember(self.jid.clone(), None)),
@@ -545,16 +548,17 @@ impl Live {
         let peers = self.world.directory.peers();
         if peers.is_some_and(|peers| peers.were_cut_lately()) {
             let session = session.clone();
-            self.me.send_after(SHOWN_BY, || RoomMsg::ShowAll(session));
+            self.me
+                .send_after(SHOWN_BY, || RoomMsg::ShowAll(vec![session]));
         }
     }
 
-    /// A session may have seen another half of the room alone.
-    fn show_all(&mut self, session: &FullJid) {
+    /// These may have seen another half of the room alone.
+    fn show_all(&mut self, sessions: Vec<FullJid>) {
         let occupants = self.room().map(Room::occupants);
         let nicks = occupants.into_iter().flat_map(|it| it.iter());
         let nicks = nicks.map(|occupant| occupant.nick.clone()).collect();
-        self.receive(Received::ShowAgain(vec![session.clone()], nicks));
+        self.receive(Received::ShowAgain(sessions, nicks));
     }
 
     /// Says how many are inside.

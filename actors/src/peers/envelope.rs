@@ -50,7 +50,7 @@ pub enum Envelope {
     /// for so many milliseconds.
     CatchUp(BareJid, Vec<FullJid>, u64),
     /// These sessions, which are inside a room of the node that gets it, were told that these
-    /// nicks have gone, by a half of the room that ends.
+    /// nicks have gone, by a half of the room that ends. Without nicks: they may know nothing.
     ShowAgain(BareJid, Vec<FullJid>, Vec<String>),
     /// What somebody has pushed on a topic of an app, written for everybody who is on it.
     Broadcast {

@@ -143,9 +143,8 @@ fn take(world: &Arc<World>, peers: &Arc<Peers>, from: NodeId, envelope: Envelope
         }
         Envelope::ShowAgain(room, sessions, nicks) => {
             if let Some(place) = world.directory.room(room.as_str()) {
-                let nicks = nicks.into_iter().map(|nick| nick.as_str().into()).collect();
-                // As above.
-                let _ = place.actor.cast(RoomMsg::ShowAgain(sessions, nicks));
+                // A room that begins shows everybody to its occupants.
+                let _ = place.actor.cast(to_show(sessions, nicks));
             }
         }
         Envelope::Broadcast {
@@ -180,6 +179,17 @@ fn take(world: &Arc<World>, peers: &Arc<Peers>, from: NodeId, envelope: Envelope
         Envelope::Answer(number, reply) => peers.answered(from, number, *reply),
         Envelope::Missed => peers.give_up(from),
         Envelope::Colleagues(version) => colleagues::hear(world, version),
+    }
+}
+
+/// What a room is to show these sessions; without nicks it is everybody.
+fn to_show(sessions: Vec<FullJid>, nicks: Vec<String>) -> RoomMsg {
+    match nicks.is_empty() {
+        true => RoomMsg::ShowAll(sessions),
+        false => {
+            let nicks = nicks.into_iter().map(|nick| nick.as_str().into()).collect();
+            RoomMsg::ShowAgain(sessions, nicks)
+        }
     }
 }
 

@@ -25,8 +25,8 @@ pub enum RoomMsg {
     Rejoin(FullJid, Box<Occupancy>),
     /// A session of another node is inside, as that node says.
     Merge(FullJid, Box<Occupancy>, Word),
-    /// This session is shown who is inside.
-    ShowAll(FullJid),
+    /// These sessions are shown who is inside.
+    ShowAll(Vec<FullJid>),
     /// Whoever came in shortly before the room began here is shown to everybody.
     ShowLatest,
     /// These sessions may have missed presence of others for such a time.

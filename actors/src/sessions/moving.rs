@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{REPLACE_PATIENCE, Sessions};
-use crate::absence::ago;
+use crate::absence::{self, ago};
 use crate::claims::{self, Claimed};
 use crate::directory::Place;
 use crate::news::KEPT;
@@ -76,6 +76,12 @@ impl Sessions {
         let peers = self.world.directory.peers()?;
         let replica = peers.replica()?;
         let (silent, refused) = match self.ask_for_it(peers, account, previd).await {
+            Asked::Found(actor) if peers.were_cut_lately() => {
+                if let Some(session) = self.resumed_as(account, previd) {
+                    tokio::spawn(absence::show_rooms(self.world.clone(), session));
+                }
+                return actor;
+            }
             Asked::Found(actor) => return actor,
             Asked::Unfound { silent, refused } => (silent, refused),
         };
@@ -109,7 +115,17 @@ impl Sessions {
         // One that has ended already tells nobody anything.
         let since = ago(KEPT);
         let _ = actor.cast(SessionMsg::GoesOn { since, has_gone });
+        tokio::spawn(absence::show_rooms(self.world.clone(), holder.session));
         Some(actor)
+    }
+
+    /// The address of an account's session that can be resumed by this id.
+    fn resumed_as(&self, account: &BareJid, previd: &str) -> Option<FullJid> {
+        let slot = self.slot_of(account, previd)?;
+        let published = self.world.directory.published(account.as_str())?;
+        let mut here = published.here();
+        let found = here.find(|(_, it)| *it == slot);
+        found.map(|(resource, _)| resource.jid.clone())
     }
 
     /// Asks the nodes that may have a session for it. One that has it no longer has given it to
