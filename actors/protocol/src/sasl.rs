@@ -111,4 +111,9 @@ mod tests {
         assert_eq!(Mechanism::parse("plain"), None);
         assert_eq!(Mechanism::parse("SCRAM-MD5"), None);
     }
+
+    #[test]
+    fn a17_nobody_logs_in_by_a_certificate() {
+        assert_eq!(Mechanism::parse("EXTERNAL"), None);
+    }
 }

@@ -104,3 +104,30 @@ async fn c01_a_certificate_for_servers_alone_is_no_nodes() {
     let ours = credentials_for("node1", vec![ExtendedKeyUsagePurpose::ServerAuth]);
     assert_eq!(connect(&ours, &ours).await, (false, false));
 }
+
+/// A certificate with this subject and these names.
+fn certificate(
+    subject: &[(rcgen::DnType, &str)],
+    names: Vec<rcgen::SanType>,
+) -> CertificateDer<'static> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    for (kind, value) in subject {
+        params.distinguished_name.push(kind.clone(), *value);
+    }
+    params.subject_alt_names = names;
+    let key = KeyPair::generate().unwrap();
+    params.self_signed(&key).unwrap().der().clone()
+}
+
+#[test]
+fn a17_the_subject_of_a_certificate_names_nobody() {
+    use rcgen::DnType::{CommonName, OrganizationalUnitName};
+    let subject = [(CommonName, "node1"), (OrganizationalUnitName, "CN=node2,")];
+    assert_eq!(node_name(&certificate(&subject, Vec::new())), None);
+    let address = rcgen::SanType::IpAddress([127, 0, 0, 1].into());
+    assert_eq!(node_name(&certificate(&subject, vec![address])), None);
+    let name = rcgen::SanType::DnsName("node3".try_into().unwrap());
+    let named = node_name(&certificate(&subject, vec![name]));
+    assert_eq!(named.as_deref(), Some("node3"));
+}
