@@ -12,7 +12,7 @@ use klatsch_protocol::jid::BareJid;
 settings! {
     /// Documents whose hosts say by WOPI who may open them: whoever may belongs to the document's room.
     pub struct Documents {
-        /// Their origins, as in "https://files.example.org"; no other host is asked. http:// only on this machine
+        /// Their origins, as in `https://files.example.org`; no other host is asked. http:// only on this machine
         /// and in private networks.
         #[serde(deserialize_with = "one_or_many")]
         hosts: Vec<String> = Vec::new();

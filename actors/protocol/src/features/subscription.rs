@@ -1,7 +1,7 @@
 //! Presence subscriptions: RFC 6121 §3 and appendix A, with pre-approval (§3.4).
 //!
 //! The states and their changes are data and stand in [`table`]; here is what goes with them.
-//! Who see each other by the organisation's directory need none of it: [`colleagues`].
+//! Who see each other by the organisation's directory need none of it: `colleagues.rs`.
 //! Left out: resending requests that no remote server has answered (§3.1.2, a SHOULD).
 
 mod colleagues;

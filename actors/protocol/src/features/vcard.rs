@@ -5,7 +5,7 @@
 //! asker may see (XEP-0398 §6.2); a photo that is set becomes the avatar. A vCard that is set
 //! without `<PHOTO/>` leaves the avatar as it is, an empty `<PHOTO/>` takes it away.
 //!
-//! Of people in a directory it says what the directory says of them ([`person`]); their picture
+//! Of people in a directory it says what the directory says of them (`person.rs`); their picture
 //! there is their avatar until they have another, or none.
 
 pub(crate) mod person;
