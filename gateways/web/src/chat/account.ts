@@ -64,6 +64,17 @@ export function agentOf({ local, session }: Storages, isPublic: boolean): string
   return agent;
 }
 
+/** Under such names strophe keeps what a stream is resumed by (XEP-0198 §5), of each account. */
+const STREAMS_KEY = "strophe-sm:";
+
+/** A stream that could not be closed is resumed by nobody. */
+export function forgetStreams({ local, session }: Storages, account: string): void {
+  for (const storage of [local, session]) {
+    const keys = Array.from({ length: storage.length }, (_, place) => storage.key(place));
+    for (const key of keys) if (key?.startsWith(`${STREAMS_KEY}${account}:`)) storage.removeItem(key);
+  }
+}
+
 /** Forgets it: whoever comes next is somebody else. */
 export function forgetAgent({ local, session }: Storages): void {
   local.removeItem(AGENT_KEY);

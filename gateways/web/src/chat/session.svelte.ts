@@ -12,7 +12,7 @@ import { register, registrationError } from "../xmpp/registration";
 import { openTabs } from "../xmpp/session_store";
 import { findServices, type Services } from "../xmpp/upload";
 import {
-  agentOf, clearSession, forgetAgent, isSame, loadSession, saveSession, type StoredSession, type Storages, toCredentials,
+  agentOf, clearSession, forgetAgent, forgetStreams, isSame, loadSession, saveSession, type StoredSession, type Storages, toCredentials,
 } from "./account";
 import { deleteCache, openCache } from "./cache";
 import type { SignIn } from "./chat";
@@ -284,6 +284,7 @@ export class Session {
     forgetAgent(this.setting.storages);
     this.setting.storages.local.removeItem(GUEST);
     await Promise.all([this.#link.disconnect(), isElsewhere ? undefined : this.sayFarewells()]);
+    forgetStreams(this.setting.storages, account);
     this.core.cache.close();
     this.clear();
     await deleteCache(account, this.setting.databases);
