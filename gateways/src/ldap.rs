@@ -16,6 +16,7 @@ pub mod colleague;
 mod connection;
 pub mod dn;
 mod domains;
+mod escapes;
 pub mod filter;
 mod paged;
 mod password;

@@ -9,6 +9,8 @@ use std::fmt::Write;
 pub use ldap3_proto::proto::LdapFilter as Filter;
 use ldap3_proto::proto::{LdapFilter, LdapMatchingRuleAssertion, LdapSubstringFilter};
 
+use super::escapes::decoded;
+
 /// An operator's filter is a line; the recursion ends here.
 const DEPTH_MAX: usize = 16;
 
@@ -108,20 +110,20 @@ fn item(name: &str, value: &str) -> Option<LdapFilter> {
     if let Some(attribute) = name.strip_suffix('>') {
         return Some(LdapFilter::GreaterOrEqual(
             attribute_of(attribute)?,
-            unescape(value)?,
+            decoded(value, b'\\')?,
         ));
     }
     if let Some(attribute) = name.strip_suffix('<') {
         return Some(LdapFilter::LessOrEqual(
             attribute_of(attribute)?,
-            unescape(value)?,
+            decoded(value, b'\\')?,
         ));
     }
     let attribute = attribute_of(name)?;
     if value == "*" {
         return Some(LdapFilter::Present(attribute));
     }
-    let parts: Option<Vec<String>> = value.split('*').map(unescape).collect();
+    let parts: Option<Vec<String>> = value.split('*').map(|part| decoded(part, b'\\')).collect();
     let mut parts = parts?;
     if parts.len() == 1 {
         return Some(LdapFilter::Equality(attribute, parts.pop()?));
@@ -141,23 +143,6 @@ fn item(name: &str, value: &str) -> Option<LdapFilter> {
 fn attribute_of(name: &str) -> Option<String> {
     let is_ours = |byte: u8| byte.is_ascii_alphanumeric() || b"-.;".contains(&byte);
     (!name.is_empty() && name.bytes().all(is_ours)).then(|| name.to_owned())
-}
-
-/// RFC 4515 §3: a backslash and two digits stand for a byte.
-fn unescape(value: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(value.len());
-    let mut rest = value.as_bytes();
-    while let Some((byte, after)) = rest.split_first() {
-        rest = after;
-        if *byte != b'\\' {
-            bytes.push(*byte);
-            continue;
-        }
-        let digits = str::from_utf8(rest.get(..2)?).ok()?;
-        bytes.push(u8::from_str_radix(digits, 16).ok()?);
-        rest = rest.get(2..)?;
-    }
-    String::from_utf8(bytes).ok()
 }
 
 /// The text of a filter, with everything escaped that would mean something else (RFC 4515 §3).

@@ -6,6 +6,7 @@
 use ldap3_proto::proto::{LdapFilter, LdapSearchScope};
 
 use super::dn::Dn;
+use super::escapes::decoded;
 use super::filter;
 
 /// A text of more bytes is nobody's search.
@@ -33,7 +34,7 @@ impl LdapUrl {
             return None;
         }
         let (_server, rest) = rest.split_once('/')?;
-        let mut parts = rest.splitn(5, '?').map(decoded);
+        let mut parts = rest.splitn(5, '?').map(|part| decoded(part, b'%'));
         let mut part = || parts.next().unwrap_or_else(|| Some(String::new()));
         let (base, _attributes, scope, wanted, extensions) =
             (part()?, part()?, part()?, part()?, part()?);
@@ -58,23 +59,6 @@ impl LdapUrl {
             },
         })
     }
-}
-
-/// RFC 3986 §2.1: a percent sign and two digits stand for a byte.
-fn decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((byte, after)) = rest.split_first() {
-        rest = after;
-        if *byte != b'%' {
-            bytes.push(*byte);
-            continue;
-        }
-        let digits = str::from_utf8(rest.get(..2)?).ok()?;
-        bytes.push(u8::from_str_radix(digits, 16).ok()?);
-        rest = rest.get(2..)?;
-    }
-    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]
