@@ -61,7 +61,7 @@ roundcube:
 kolab:
     gateways/tests/kolab/run
 
-# Five minutes of kills, cuts and a broken store on a cluster of real nodes; needs root.
+# Two minutes of faults on one node, five on a cluster of three with its store; needs root.
 chaos *options:
     loadtest/chaos.sh {{options}}
 

@@ -8,8 +8,8 @@
 #
 # Environment:
 #   CARGO_PROFILE=dev     how klatsch is built
-#   MINUTES=2 NODES=1     the run; several nodes share a PostgreSQL
-#   STORE                 sqlite or postgres, for one node
+#   NODES="1 3"           one run for each: a server alone keeps SQLite, a cluster shares a PostgreSQL
+#   MINUTES               of each; two for a server alone, five for a cluster
 #   WORK                  folder for histories and logs (kept)
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -53,9 +53,14 @@ chaos() { # chaos NAME BINARY OPTION…
         --commit "$(git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)" "$@"
 }
 
-nodes=${NODES:-1}
-store=${STORE:-$([ "$nodes" = 1 ] && echo sqlite || echo postgres)}
-chaos sound "$folder/klatsch" --nodes "$nodes" --store "$store" --minutes "${MINUTES:-2}" --broken "$work/klatsch-broken" "$@"
+for nodes in ${NODES:-1 3}; do
+    store=postgres minutes=5
+    if [ "$nodes" = 1 ]; then
+        store=sqlite minutes=2
+    fi
+    chaos "of-$nodes" "$folder/klatsch" --nodes "$nodes" --store "$store" --clients 30 \
+        --minutes "${MINUTES:-$minutes}" --broken "$work/klatsch-broken" "$@"
+done
 # A node that drops one message in a thousand is found out by the same run.
 KLATSCH_BROKEN=drop chaos drop "$work/klatsch-broken" --nodes 1 --store sqlite \
     --minutes 0.5 --warm 5 --faults kill --clients 8 --rate 400 --expect-violation
