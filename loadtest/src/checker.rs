@@ -50,6 +50,7 @@ enum Fate {
 struct Sent {
     to: Log,
     fate: Fate,
+    is_sent_again: bool,
 }
 
 impl Sent {
@@ -258,8 +259,12 @@ impl Checker {
     }
 
     fn invoke(&mut self, op: Operation, to: Log) -> Result<()> {
-        let fate = Fate::Open;
-        match self.sent.insert(op, Sent { to, fate }) {
+        let sent = Sent {
+            to,
+            fate: Fate::Open,
+            is_sent_again: false,
+        };
+        match self.sent.insert(op, sent) {
             None => Ok(()),
             Some(_) => Err(broken(op, "invoked twice")),
         }
@@ -271,6 +276,9 @@ impl Checker {
             .get_mut(&op)
             .ok_or_else(|| broken(op, "answered, but never invoked"))?;
         match (sent.fate, fate) {
+            // A session that knows nothing of the one before, and a store that is away, refuse
+            // what was sent again, and not what was sent first: that may be kept.
+            (Fate::Open, Fate::Failed) if sent.is_sent_again => sent.fate = Fate::Unknown,
             (Fate::Open, _) => sent.fate = fate,
             // A refusal may come behind an acknowledgement: `h` counts what was handled, not what was kept.
             (Fate::Acked, Fate::Failed) => sent.fate = fate,
@@ -282,8 +290,11 @@ impl Checker {
     /// A refusal of the type `wait` asks to try again (RFC 6120 §8.3.2). A client does when a node
     /// goes on with its session that was told of no refusal: what it sends again is kept or not.
     fn ask_again(&mut self, op: Operation) {
-        let sent = self.sent.get_mut(&op);
-        if let Some(sent) = sent.filter(|sent| sent.fate == Fate::Failed) {
+        let Some(sent) = self.sent.get_mut(&op) else {
+            return;
+        };
+        sent.is_sent_again = true;
+        if matches!(sent.fate, Fate::Failed | Fate::Unknown) {
             sent.fate = Fate::Open;
         }
     }

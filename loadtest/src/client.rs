@@ -199,15 +199,27 @@ impl Connection {
     /// Ends the stream and waits, for a moment, until the server has ended its own; tells
     /// whether it has.
     pub(crate) async fn close(mut self) -> bool {
+        self.close_and_hear().await.1
+    }
+
+    /// The same; hands out what the server has said before that.
+    pub(crate) async fn close_and_hear(&mut self) -> (Vec<Fragment>, bool) {
         const PATIENCE: Duration = Duration::from_secs(2);
+        let mut last = Vec::new();
         let farewell = async {
             self.send("</stream:stream>").await?;
-            while !matches!(self.next().await?, Token::Footer) {}
-            Ok::<(), LoadError>(())
+            loop {
+                match self.next().await? {
+                    Token::Footer => return Ok::<(), LoadError>(()),
+                    Token::Fragment(fragment) => last.push(fragment),
+                    Token::Header(_) => {}
+                }
+            }
         };
         // A server that is gone already has nothing to say.
         let farewell = tokio::time::timeout(PATIENCE, farewell).await;
-        matches!(farewell, Ok(Ok(())))
+        let is_heard = matches!(farewell, Ok(Ok(())));
+        (last, is_heard)
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {

@@ -90,6 +90,14 @@ impl Cursor {
         }
     }
 
+    /// A room has shown what was said until an entry to one who has entered. Whoever enters once
+    /// more has not taken all of it, perhaps: a question that was long on its way is answered
+    /// with what was said meanwhile, too.
+    pub fn catch_up(&mut self, id: u64) {
+        self.tail = self.tail.max(id);
+        self.next = self.next.min(id + 1);
+    }
+
     /// Goes back to an entry that was sent and not acknowledged: it is sent again.
     pub fn rewind_to(&mut self, id: u64) {
         self.next = self.next.min(id);
@@ -128,6 +136,26 @@ mod tests {
         assert!(cursor.take(5) && cursor.take(6) && cursor.take(7));
         assert!(!cursor.is_behind());
         assert_eq!(cursor.hint(7, true), Hint::Known);
+    }
+
+    #[test]
+    fn who_enters_a_room_once_more_skips_nothing_that_was_not_taken() {
+        let mut cursor = Cursor::at(402);
+        cursor.catch_up(404);
+        assert!(cursor.is_behind());
+        assert!(cursor.take(403) && cursor.take(404));
+        assert!(!cursor.is_behind());
+        cursor.catch_up(404);
+        assert_eq!(cursor.hint(405, true), Hint::Next);
+    }
+
+    #[test]
+    fn what_was_heard_before_history_was_shown_hides_nothing_behind_the_history() {
+        let mut cursor = Cursor::at(6);
+        assert_eq!(cursor.hint(7, true), Hint::Next);
+        cursor.catch_up(5);
+        assert_eq!(cursor.position(), 5);
+        assert!(cursor.is_behind());
     }
 
     #[test]

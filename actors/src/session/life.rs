@@ -152,9 +152,11 @@ impl Live {
     }
 
     /// What the client sent before it closed is dealt with first: a message may be on its way
-    /// to the log, a presence half told.
+    /// to the log, a presence half told. The client still listens (RFC 6120 §4.4): it hears of
+    /// every refusal, and how far the session came, so that it need not send anything again.
     pub(super) fn finish_closing(&mut self) {
-        if self.is_closing && self.is_quiet() {
+        if self.is_closing && self.is_quiet() && !self.has_ended {
+            self.acknowledge_at_last();
             self.end(None);
         }
     }

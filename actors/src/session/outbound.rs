@@ -483,6 +483,16 @@ impl Live {
         }
     }
 
+    /// Nobody goes on with a session that ends: what is handled need not be known elsewhere.
+    pub(super) fn acknowledge_at_last(&mut self) {
+        let connection = self.connections;
+        if let Some(h) = self.session.sm.as_ref().map(Sm::handled)
+            && h != self.told
+        {
+            self.acknowledge(Ack { connection, h });
+        }
+    }
+
     /// Other nodes know what is handled: now the client may.
     pub(super) fn be_known(&mut self, ack: Ack) {
         self.known = Some(ack.h);

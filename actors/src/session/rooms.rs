@@ -81,7 +81,9 @@ impl Live {
             RoomMail::Remember(room, None) => self.forget_room(room),
             RoomMail::CaughtUp(room, id) => {
                 if let Some(inside) = self.session.rooms.get_mut(room) {
-                    inside.cursor = Some(Cursor::at(*id));
+                    let cursor = inside.cursor.get_or_insert_with(|| Cursor::at(*id));
+                    cursor.catch_up(*id);
+                    self.go_on_reading_room(room);
                 }
             }
             RoomMail::Ends(room, id) => {

@@ -63,6 +63,9 @@ pub async fn serve(gateway: Arc<ClientGateway>, arrival: Arrival, mode: Mode) {
             }
         };
         hold.release(how);
+        if how == Detach::Closed {
+            hear_out(&connection, gateway.limits.close_timeout).await;
+        }
     }
     let patience = gateway.limits.close_timeout;
     let mut shutdown = gateway.shutdown.clone();
@@ -70,6 +73,13 @@ pub async fn serve(gateway: Arc<ClientGateway>, arrival: Arrival, mode: Mode) {
     connection
         .finish(strain.closing_patience(patience), enough)
         .await;
+}
+
+/// A client that has closed its stream may still be told what becomes of what it has sent: its
+/// session answers the footer when all that is dealt with (RFC 6120 §4.4), or nobody does.
+async fn hear_out(connection: &Connection, patience: Duration) {
+    let _ = connection.flush_until_closing(sleep(patience), || ()).await;
+    Sink::close(connection, None);
 }
 
 /// Brings a client to its session within the absolute deadline (row X13).
@@ -274,11 +284,7 @@ impl Reader<'_> {
                         return Some(Detach::Lost);
                     }
                 }
-                // RFC 6120 §4.4: their footer is answered with ours.
-                Ok(Some(Token::Footer)) => {
-                    Sink::close(self.connection, None);
-                    return Some(Detach::Closed);
-                }
+                Ok(Some(Token::Footer)) => return Some(Detach::Closed),
                 // A second header without a reason for one is no well-formed document.
                 Ok(Some(Token::Header(_))) => {
                     return Some(refuse(self.connection, &XmlError::NotWellFormed));

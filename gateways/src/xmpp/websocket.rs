@@ -122,6 +122,9 @@ async fn serve(
         connection.pace = Pace::of(&gateway.limits, requester.address, TRANSPORT, now);
         let how = connection.converse(&hold).await.unwrap_or(Detach::Lost);
         hold.release(how);
+        if how == Detach::Closed {
+            connection.hear_out(gateway.limits.close_timeout).await;
+        }
     }
     // What waits is sent, then the WebSocket is closed (RFC 7395 §3.6.1).
     let patience = gateway.limits.close_timeout;
@@ -246,9 +249,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     }
 
     async fn hand_over(&mut self, fragment: Fragment, hold: &Hold) -> io::Result<Option<Detach>> {
-        // RFC 7395 §3.6: their <close/> is answered with ours.
         if is_close(&fragment) {
-            self.outbox.close(None);
             return Ok(Some(Detach::Closed));
         }
         let session = hold.session();
@@ -261,6 +262,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             .send_while(inbound, || session.writable())
             .await?;
         Ok((!taken).then_some(Detach::Lost))
+    }
+
+    /// A client that has closed its stream may still be told what becomes of what it has sent:
+    /// its session answers the `<close/>` (RFC 7395 §3.6) when all that is dealt with.
+    async fn hear_out(&mut self, patience: Duration) {
+        let _ = self.frames.send_until_closing(sleep(patience), || ()).await;
+        self.outbox.close(None);
     }
 
     fn count(&mut self, bytes: usize, fragment: &Fragment) {

@@ -21,6 +21,7 @@ mod crowd;
 mod elsewhere;
 mod examples;
 mod exhaustion;
+mod farewell;
 mod http;
 mod last_activity;
 mod login;

@@ -205,6 +205,17 @@ fn a_refused_message_that_was_sent_again_may_be_kept() {
 }
 
 #[test]
+fn a_message_that_was_sent_again_and_then_refused_may_be_kept() {
+    let mut events = without(|event| *event == Event::Ok { op: op(2, 1) });
+    events.push(Event::Resent { op: op(2, 1) });
+    events.push(Event::Fail {
+        op: op(2, 1),
+        why: "wait".into(),
+    });
+    assert!(check(events).is_clean());
+}
+
+#[test]
 fn a_refusal_behind_the_acknowledgement_counts_as_one() {
     let mut events = sound();
     events.push(Event::Fail {

@@ -84,8 +84,7 @@ impl Sender {
                     return Ok(End::Dropped);
                 }
                 () = tokio::time::sleep_until(moments.leave), if is_talking => {
-                    let is_heard = connection.close().await;
-                    return Ok(if is_heard { End::LoggedOut } else { End::Unheard });
+                    return self.log_out(connection).await;
                 }
                 () = tokio::time::sleep_until(acked_at + ACK_MAX), if in_flight > 0 => {
                     self.record(Event::Dropped { account: self.number });
@@ -105,6 +104,19 @@ impl Sender {
                 }
             }
         }
+    }
+
+    /// Ends the session. Until the server has ended its side it says what has become of messages.
+    async fn log_out(&mut self, mut connection: Connection) -> Result<End> {
+        let (last, is_heard) = connection.close_and_hear().await;
+        for element in last {
+            self.take_in(&element, &mut connection)?;
+        }
+        Ok(if is_heard {
+            End::LoggedOut
+        } else {
+            End::Unheard
+        })
     }
 
     fn moments(&mut self) -> Moments {
