@@ -155,6 +155,8 @@ pub struct Live {
     known: Option<u32>,
     /// What a client that comes back is told once they know it.
     asked: Option<u32>,
+    /// It has come from another node, and what was for it there since then may be lost.
+    inherited: Option<Instant>,
     /// It has become available and not everybody sees it yet.
     is_appearing: bool,
     /// A client that has come back and waits for its answer.

@@ -61,6 +61,7 @@ impl Live {
             told,
             known,
             asked: None,
+            inherited: None,
             is_appearing: false,
             resumption: None,
             inbox: Default::default(),
@@ -95,6 +96,10 @@ impl Live {
         self.connection = Connection::Here(sink.clone());
         if self.session.facts.carbons {
             self.show_unheard();
+        }
+        // The node it has left took mail for it until its client was sent away.
+        if let Some(since) = self.inherited.take() {
+            self.catch_up_since(since);
         }
         // XEP-0198 §5: what the client has not handled is sent again, first of all.
         for stanza in self.unacked_stanzas() {

@@ -97,6 +97,7 @@ impl Live {
 
     /// It goes on here; contacts who have been told that it has gone are told that it is there.
     pub(super) fn go_on(&mut self, since: Instant, has_gone: bool) {
+        self.inherited = Some(since);
         self.catch_up_since(since);
         if !has_gone {
             return;
