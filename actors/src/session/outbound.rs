@@ -487,7 +487,7 @@ impl Live {
     /// Nobody goes on with a session that ends: what is handled need not be known elsewhere.
     pub(super) fn acknowledge_at_last(&mut self) {
         let connection = self.connections;
-        if let Some(h) = self.session.sm.as_ref().map(Sm::handled)
+        if let Some(h) = self.session.sm.as_ref().map(|sm| sm.handled())
             && h != self.told
         {
             self.acknowledge(Ack { connection, h });

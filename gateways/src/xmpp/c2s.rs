@@ -6,6 +6,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use klatsch_actors::session::{Detach, Peer, Sink};
 use klatsch_actors::strain::Strain;

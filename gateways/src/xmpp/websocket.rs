@@ -11,6 +11,7 @@ mod handshake;
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
