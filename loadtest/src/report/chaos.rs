@@ -116,7 +116,8 @@ fn rolling(lines: &[Value]) -> String {
     let rule = vec!["---:"; ROLLING.len()].join(" | ") + " |";
     format!(
         "\n## Rolling restarts\n\nEvery node in turn is drained, stopped and started again under load; with \
-         `stop` it is stopped without being drained.\n\n\
+         `stop` it is stopped without being drained, and with `another version` the old program is not the \
+         one that is started.\n\n\
          | run | how | nodes | checker | {titles} |\n| --- | --- | ---: | --- | {rule}\n{rows}"
     )
 }
@@ -135,8 +136,12 @@ fn rolling_row(run: &Value) -> String {
     };
     let date = text(&run["date"]).chars().take(16).collect::<String>();
     let shown = ROLLING.map(|(_, name)| figure(name)).join(" | ");
+    let version = match settings["another_program"] == true {
+        true => ", another version",
+        false => "",
+    };
     format!(
-        "| {date}, commit {}, seed {} | {} | {} | {found} | {shown} |\n",
+        "| {date}, commit {}, seed {} | {}{version} | {} | {found} | {shown} |\n",
         text(&run["commit"]),
         settings["seed"],
         text(&settings["way"]),
@@ -348,6 +353,9 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("| **90** |"), "{text}");
+        let mut mixed = run(100.0, true);
+        mixed["settings"]["another_program"] = true.into();
+        assert!(render(&[mixed]).contains("| drain, another version | 3 |"));
         assert!(!render(&[]).contains("Rolling"));
     }
 
