@@ -4,7 +4,7 @@
 mod common;
 
 use common::cluster::{Cluster, eventually, handled};
-use common::room::{ROOM, configure, create, join, say, search, words};
+use common::room::{ROOM, configure, create, join, log, say, search, words};
 use common::{ALICE, BOB, CAROL, Client, bare, chat};
 use klatsch_actors::directory::Place;
 use klatsch_cluster::node_id::NodeId;
@@ -97,12 +97,8 @@ async fn devices_of_one_account_on_different_nodes_get_carbons_and_roster_pushes
     let desk = cluster.node(2).online(ALICE, "desk").await;
     cluster.see(&[1, 2], &phone).await;
     cluster.see(&[1, 2], &desk).await;
-    desk.send("<iq type='set' id='c'><enable xmlns='urn:xmpp:carbons:2'/></iq>")
-        .await;
-    desk.expect_all(&["id='c'", "result"]).await;
-    desk.send("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>")
-        .await;
-    desk.expect("id='r'").await;
+    desk.enable_carbons().await;
+    desk.read_roster().await;
     let sees_it = || {
         let directory = &cluster.node(1).sessions().world().directory;
         let published = directory.published(ALICE).unwrap();
@@ -196,12 +192,7 @@ async fn a_room_whose_node_dies_is_on_another_with_its_occupants_and_history() {
     bob.expect("<body>after</body>").await;
     say(&bob, "answer").await;
     alice.expect("<body>answer</body>").await;
-    let log = cluster
-        .store
-        .room_entries(&bare(ROOM), 0, 50)
-        .await
-        .unwrap();
-    assert_eq!(log.len(), 3);
+    assert_eq!(log(&cluster.store).await.len(), 3);
 }
 
 #[tokio::test]
@@ -256,12 +247,7 @@ async fn in_a_split_both_sides_talk_and_history_does_not_fork() {
     say(&alice, "healed").await;
     bob.expect("<body>healed</body>").await;
     alice.expect("<body>healed</body>").await;
-    let log = cluster
-        .store
-        .room_entries(&bare(ROOM), 0, 50)
-        .await
-        .unwrap();
-    assert_eq!(log.len(), 3);
+    assert_eq!(log(&cluster.store).await.len(), 3);
 }
 
 #[tokio::test]
@@ -390,12 +376,7 @@ async fn what_is_said_again_after_a_rooms_move_stands_once_in_its_log() {
     cluster.kill(home);
     alice.send(&words("once")).await;
     alice.sync().await;
-    let log = cluster
-        .store
-        .room_entries(&bare(ROOM), 0, 50)
-        .await
-        .unwrap();
-    assert_eq!(log.len(), 1);
+    assert_eq!(log(&cluster.store).await.len(), 1);
 }
 
 #[tokio::test]

@@ -95,6 +95,39 @@ impl Client {
         before
     }
 
+    /// Whatever was on its way to the client has come, and nothing of it says this.
+    pub(crate) async fn hears_nothing_of(&self, text: &str) {
+        let heard = self.sync().await;
+        assert!(
+            !heard.iter().any(|it| it.contains(text)),
+            "{text}: {heard:#?}"
+        );
+    }
+
+    /// Wants to see what other sessions of its account send and get (XEP-0280).
+    pub(crate) async fn enable_carbons(&self) {
+        self.send("<iq type='set' id='c'><enable xmlns='urn:xmpp:carbons:2'/></iq>")
+            .await;
+        self.expect_all(&["id='c'", "type='result'"]).await;
+    }
+
+    /// Asks for its roster, whose changes it hears of from here on.
+    pub(crate) async fn read_roster(&self) {
+        self.send("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>")
+            .await;
+        self.expect("id='r'").await;
+    }
+
+    /// What it is answered that asks for an account's items of a node.
+    pub(crate) async fn items(&self, of: &str, node: &str) -> String {
+        self.send(&format!(
+            "<iq type='get' id='items' to='{of}'>\
+             <pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='{node}'/></pubsub></iq>"
+        ))
+        .await;
+        self.expect("id='items'").await
+    }
+
     /// Turns stream management on; answers the resumption id.
     pub(crate) async fn enable_sm(&self) -> String {
         self.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
@@ -207,5 +240,24 @@ impl Sink for Line {
 
     fn follows_hosts(&self) -> bool {
         true
+    }
+}
+
+/// A connection nobody looks at.
+pub(crate) struct Nowhere;
+
+impl Sink for Nowhere {
+    fn stanza(&self, _: &Stanza) -> Pressure {
+        Pressure::Free
+    }
+
+    fn nonza(&self, _: &Element) -> Pressure {
+        Pressure::Free
+    }
+
+    fn close(&self, _: Option<StreamError>) {}
+
+    fn queued(&self) -> usize {
+        0
     }
 }

@@ -22,8 +22,8 @@ use klatsch_protocol::time::Timestamp;
 use klatsch_store::{Credentials, Store};
 use tokio::time::timeout;
 
-pub(crate) use self::client::Client;
 use self::client::Line;
+pub(crate) use self::client::{Client, Nowhere};
 
 /// Nothing here takes this long unless it is broken.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -109,19 +109,12 @@ impl Scene {
     /// Waits until everybody sees a session as available.
     async fn appeared(&self, jid: &FullJid) {
         let directory = &self.sessions().world().directory;
-        let is_there = || {
+        until(async || {
             let view = directory.view(&jid.bare());
             view.resource(jid)
                 .is_some_and(|resource| resource.presence.is_some())
-        };
-        let appeared = async {
-            while !is_there() {
-                tokio::task::yield_now().await;
-            }
-        };
-        timeout(PATIENCE, appeared)
-            .await
-            .expect("the session appears");
+        })
+        .await;
     }
 
     /// A client that comes back.
@@ -152,21 +145,7 @@ impl Scene {
     /// Makes alice and bob see each other's presence.
     pub(crate) async fn befriend(&self) {
         let (alice, bob) = (self.online(ALICE, "a").await, self.online(BOB, "b").await);
-        for client in [&alice, &bob] {
-            client
-                .send("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>")
-                .await;
-            client.expect("id='r'").await;
-        }
-        for (asks, answers, who, whom) in [(&alice, &bob, ALICE, BOB), (&bob, &alice, BOB, ALICE)] {
-            asks.send(&format!("<presence type='subscribe' to='{whom}'/>"))
-                .await;
-            answers.expect("type='subscribe'").await;
-            answers
-                .send(&format!("<presence type='subscribed' to='{who}'/>"))
-                .await;
-            asks.expect("type='subscribed'").await;
-        }
+        befriend(&alice, &bob).await;
         for client in [alice, bob] {
             client.close();
         }
@@ -177,12 +156,7 @@ impl Scene {
     /// Waits until an account has no sessions.
     pub(crate) async fn gone(&self, account: &str) {
         let account = bare(account);
-        let gone = async {
-            while !self.sessions().list(Some(&account)).is_empty() {
-                tokio::task::yield_now().await;
-            }
-        };
-        timeout(PATIENCE, gone).await.expect("the sessions end");
+        until(async || self.sessions().list(Some(&account)).is_empty()).await;
     }
 
     /// What stands in an account's log.
@@ -199,12 +173,42 @@ impl Scene {
 pub(crate) async fn peopled_store() -> Store {
     let store = Store::open("memory:").await.unwrap();
     for account in [ALICE, BOB, CAROL] {
-        store
-            .create_account(&bare(account), &Credentials::default(), false, Timestamp(0))
-            .await
-            .unwrap();
+        make_account(&store, account).await;
     }
     store
+}
+
+pub(crate) async fn make_account(store: &Store, account: &str) {
+    let (account, none) = (bare(account), Credentials::default());
+    let made = store.create_account(&account, &none, false, Timestamp(0));
+    made.await.unwrap();
+}
+
+/// Makes two see each other's presence.
+pub(crate) async fn befriend(one: &Client, other: &Client) {
+    for client in [one, other] {
+        client.read_roster().await;
+    }
+    for (asks, answers) in [(one, other), (other, one)] {
+        let (who, whom) = (asks.jid.bare(), answers.jid.bare());
+        asks.send(&format!("<presence type='subscribe' to='{whom}'/>"))
+            .await;
+        answers.expect("type='subscribe'").await;
+        answers
+            .send(&format!("<presence type='subscribed' to='{who}'/>"))
+            .await;
+        asks.expect("type='subscribed'").await;
+    }
+}
+
+/// Waits until something holds.
+pub(crate) async fn until(holds: impl AsyncFn() -> bool) {
+    let waiting = async {
+        while !holds().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, waiting).await.expect("it never holds");
 }
 
 pub(crate) fn host() -> Host {
