@@ -19,6 +19,18 @@ async fn friends(cluster: &Cluster) {
     cluster.node(1).befriend().await;
 }
 
+/// The same, on these nodes.
+async fn friends_on(cluster: &Cluster, [a, b]: [u16; 2]) -> (Client, Client) {
+    friends(cluster).await;
+    let all: Vec<u16> = (1..).take(cluster.nodes.len()).collect();
+    let bob = cluster.node(b).online(BOB, "b").await;
+    cluster.see(&all, &bob).await;
+    let alice = cluster.node(a).online(ALICE, "a").await;
+    alice.expect_all(&["<presence", "bob@example.org/b"]).await;
+    bob.expect_all(&["<presence", "alice@example.org/a"]).await;
+    (alice, bob)
+}
+
 /// Why the server has closed.
 async fn end_of(client: &Client) -> Option<StreamCondition> {
     client.closed().await.map(|error| error.condition)

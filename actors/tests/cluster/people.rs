@@ -5,17 +5,12 @@ use klatsch_protocol::stanza::StreamCondition;
 
 use crate::common::cluster::{Cluster, eventually};
 use crate::common::{ALICE, BOB, bare, chat};
-use crate::{end_of, friends};
+use crate::{end_of, friends, friends_on};
 
 #[tokio::test]
 async fn messages_and_presence_cross_nodes() {
     let cluster = Cluster::of(3).await;
-    friends(&cluster).await;
-    let alice = cluster.node(1).online(ALICE, "a").await;
-    cluster.see(&[1, 2, 3], &alice).await;
-    let bob = cluster.node(3).online(BOB, "b").await;
-    alice.expect_all(&["<presence", "bob@example.org/b"]).await;
-    bob.expect_all(&["<presence", "alice@example.org/a"]).await;
+    let (alice, bob) = friends_on(&cluster, [1, 3]).await;
     for number in 0..20 {
         alice.send(&chat(BOB, &format!("n{number}-"))).await;
     }
@@ -133,11 +128,7 @@ async fn a_password_changed_on_one_node_ends_the_sessions_on_all() {
 #[tokio::test]
 async fn messages_cross_a_cut_between_nodes_through_the_store() {
     let cluster = Cluster::of(2).await;
-    friends(&cluster).await;
-    let alice = cluster.node(1).online(ALICE, "a").await;
-    cluster.see(&[1, 2], &alice).await;
-    let bob = cluster.node(2).online(BOB, "b").await;
-    alice.expect_all(&["<presence", "bob@example.org/b"]).await;
+    let (alice, bob) = friends_on(&cluster, [1, 2]).await;
     cluster.hub.cut(NodeId(1), NodeId(2));
     alice
         .expect_all(&["type='unavailable'", "bob@example.org/b"])
@@ -156,11 +147,7 @@ async fn messages_cross_a_cut_between_nodes_through_the_store() {
 #[tokio::test]
 async fn presence_that_was_lost_between_nodes_is_told_when_they_hear_each_other_again() {
     let cluster = Cluster::of(2).await;
-    friends(&cluster).await;
-    let alice = cluster.node(1).online(ALICE, "a").await;
-    cluster.see(&[1, 2], &alice).await;
-    let bob = cluster.node(2).online(BOB, "b").await;
-    alice.expect_all(&["<presence", "bob@example.org/b"]).await;
+    let (alice, bob) = friends_on(&cluster, [1, 2]).await;
     cluster.hub.silence(NodeId(2));
     bob.send("<presence><show>away</show></presence>").await;
     bob.sync().await;

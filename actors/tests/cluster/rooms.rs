@@ -92,14 +92,7 @@ async fn when_the_rooms_own_node_dies_with_an_occupant_the_others_see_that_one_g
     let mut cluster = Cluster::of(3).await;
     let home = cluster.home(ROOM);
     let [a, _] = others(home);
-    let alice = cluster.node(a).online(ALICE, "a").await;
-    let bob = cluster.node(home).online(BOB, "b").await;
-    cluster.see(&[1, 2, 3], &alice).await;
-    cluster.see(&[1, 2, 3], &bob).await;
-    create(&alice, "ann").await;
-    join(&bob, "bo").await;
-    alice.expect_all(&["<presence", "/bo"]).await;
-    cluster.know_insiders(&[a], ROOM, 2).await;
+    let (alice, _bob) = in_a_room_on(&cluster, [a, home]).await;
     cluster.kill(home);
     alice.expect_all(&["<presence", "/bo", "unavailable"]).await;
     say(&alice, "alone").await;

@@ -7,16 +7,12 @@ use klatsch_protocol::stanza::{StreamCondition, StreamError};
 use crate::common::cluster::{Cluster, eventually, handled};
 use crate::common::room::{ROOM, create, join, say};
 use crate::common::{ALICE, BOB, Client, bare, chat};
-use crate::{end_of, friends, others};
+use crate::{end_of, friends_on, others};
 
 #[tokio::test]
 async fn a_session_is_resumed_on_another_node_and_nobody_sees_it_go() {
     let cluster = Cluster::of(3).await;
-    friends(&cluster).await;
-    let bob = cluster.node(3).online(BOB, "b").await;
-    cluster.see(&[1, 2, 3], &bob).await;
-    let alice = cluster.node(1).online(ALICE, "a").await;
-    bob.expect_all(&["<presence", "alice@example.org/a"]).await;
+    let (alice, bob) = friends_on(&cluster, [1, 3]).await;
     let id = alice.enable_sm().await;
     create(&alice, "ann").await;
     join(&bob, "bo").await;
@@ -43,13 +39,8 @@ async fn a_session_is_resumed_on_another_node_and_nobody_sees_it_go() {
 #[tokio::test]
 async fn a_session_whose_node_has_died_is_resumed_on_another_and_loses_nothing() {
     let mut cluster = Cluster::of(3).await;
-    friends(&cluster).await;
-    let home = cluster.home(ROOM);
-    let [a, b] = others(home);
-    let bob = cluster.node(b).online(BOB, "b").await;
-    cluster.see(&[1, 2, 3], &bob).await;
-    let alice = cluster.node(a).online(ALICE, "a").await;
-    bob.expect_all(&["<presence", "alice@example.org/a"]).await;
+    let [a, b] = others(cluster.home(ROOM));
+    let (alice, bob) = friends_on(&cluster, [a, b]).await;
     let id = alice.enable_sm().await;
     create(&alice, "ann").await;
     join(&bob, "bo").await;
@@ -186,11 +177,7 @@ async fn what_a_client_has_been_told_is_known_to_whoever_goes_on_with_its_sessio
 
 /// Alice on the first node with a session another one could go on with, and Bob on the third.
 async fn resumable(cluster: &Cluster) -> (Client, String, Client) {
-    friends(cluster).await;
-    let bob = cluster.node(3).online(BOB, "b").await;
-    cluster.see(&[1, 2, 3], &bob).await;
-    let alice = cluster.node(1).online(ALICE, "a").await;
-    bob.expect_all(&["<presence", "alice@example.org/a"]).await;
+    let (alice, bob) = friends_on(cluster, [1, 3]).await;
     let id = alice.enable_sm().await;
     let handled = handled(&alice).await;
     cluster.see(&[1, 2, 3], &alice).await;
