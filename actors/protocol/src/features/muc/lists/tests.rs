@@ -16,6 +16,10 @@ fn with_hag() -> Given {
     room
 }
 
+fn listed(affiliation: &str, jid: &str) -> String {
+    format!("<item affiliation='{affiliation}' jid='{jid}'/>")
+}
+
 fn done(to: &str) -> String {
     format!("<iq from='{COVEN}' id='admin1' to='{to}' type='result'/>")
 }

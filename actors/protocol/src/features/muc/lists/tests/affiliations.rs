@@ -1,6 +1,6 @@
 //! Bans and members: XEP-0045 §9.1 to §9.5, and what holds for all lists.
 
-use super::{HAG_BARE, USER, done, put_out, refused, seen, with_hag};
+use super::{HAG_BARE, USER, done, listed, put_out, refused, seen, with_hag};
 use crate::features::muc::affiliation::Affiliation;
 use crate::features::muc::testkit::*;
 use crate::testkit::bare;
@@ -90,7 +90,7 @@ fn section_9_3_membership_is_granted_with_a_nick_and_told_to_all() {
 #[test]
 fn section_9_4_membership_is_revoked_and_ends_the_visit_to_a_closed_room() {
     let mut room = with_hag().affiliation(HAG_BARE, Affiliation::Member);
-    let item = format!("<item affiliation='none' jid='{HAG_BARE}'/>");
+    let item = listed("none", HAG_BARE);
     let out = room.admin(CRONE, &item);
     let none = "affiliation='none' role='participant'";
     out.gives(WICCA, &[&seen(WICCA, none, "", "")]);
@@ -157,10 +157,7 @@ fn section_9_5_a_reserved_nick_stays_goes_and_belongs_to_one() {
             .reserved_nick(&bare(HAG_BARE))
             .is_some()
     };
-    room.admin(
-        CRONE,
-        &format!("<item affiliation='admin' jid='{HAG_BARE}'/>"),
-    );
+    room.admin(CRONE, &listed("admin", HAG_BARE));
     assert!(reserved(&room));
     let taken = "<item affiliation='member' jid='hecate@shakespeare.lit' nick='ThirdWitch'/>";
     assert_eq!(room.admin(CRONE, taken).refusal(), "conflict");
@@ -240,10 +237,7 @@ fn m09_lists_and_requests_have_a_length() {
 fn an_affiliation_that_was_not_saved_is_told_to_nobody() {
     let mut room = with_hag();
     room.store_fails = Some(crate::stanza::StanzaError::resource_constraint());
-    let out = room.admin(
-        CRONE,
-        &format!("<item affiliation='outcast' jid='{HAG_BARE}'/>"),
-    );
+    let out = room.admin(CRONE, &listed("outcast", HAG_BARE));
     assert_eq!(out.refusal(), "resource-constraint");
     assert!(room.room().occupants().get("thirdwitch").is_some());
 }

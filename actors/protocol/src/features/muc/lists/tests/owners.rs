@@ -1,6 +1,6 @@
 //! Owners and admins: XEP-0045 §10.3 to §10.8, also where several nodes have the room.
 
-use super::{HAG_BARE, USER, done, refused, seen, with_hag};
+use super::{HAG_BARE, USER, done, listed, refused, seen, with_hag};
 use crate::features::muc::affiliation::Affiliation;
 use crate::features::muc::effect::{RoomEffect, Save};
 use crate::features::muc::record::{RoomChange, RoomRecord};
@@ -12,10 +12,7 @@ use crate::time::Timestamp;
 #[test]
 fn section_10_3_an_owner_is_made_by_owners_inside_and_elsewhere() {
     let mut room = with_hag();
-    let out = room.admin(
-        CRONE,
-        &format!("<item affiliation='owner' jid='{HAG_BARE}'/>"),
-    );
+    let out = room.admin(CRONE, &listed("owner", HAG_BARE));
     let item = "affiliation='owner' role='moderator'";
     out.gives(WICCA, &[&seen(WICCA, item, "", "")]);
     // Elsewhere: those who may know addresses hear of it, and so does the new owner.
@@ -42,10 +39,7 @@ fn section_10_3_an_owner_is_made_by_owners_inside_and_elsewhere() {
 #[test]
 fn section_10_3_a_full_address_counts_as_its_account() {
     let mut room = room();
-    room.admin(
-        CRONE,
-        &format!("<item affiliation='admin' jid='{HECATE}'/>"),
-    );
+    room.admin(CRONE, &listed("admin", HECATE));
     let record = room.room().record();
     assert_eq!(
         record.affiliation(&bare("hecate@shakespeare.lit")),
@@ -69,18 +63,12 @@ fn m01_two_owners_who_demote_each_other_leave_one_of_them() {
     for first in [0, 1] {
         let node = || room().affiliation(other, Affiliation::Owner);
         let mut nodes = [node(), node()];
-        let demotes = |by: &str, whom: &str| {
-            format!(
-                "<iq from='{by}/x' id='1' to='{COVEN}' type='set'>\
-                 <query xmlns='http://jabber.org/protocol/muc#admin'>\
-                 <item affiliation='none' jid='{whom}'/></query></iq>"
-            )
-        };
+        let demotes = |by: &str, whom: &str| demotion(&format!("{by}/x"), whom);
         let wishes = [demotes(one, other), demotes(other, one)];
         let settings = nodes[0].settings.clone();
         let decide = |node: &mut Given, wish: &str| {
             let facts = node.facts(&settings);
-            node.room_mut().decide(&crate::testkit::parse(wish), &facts)
+            node.room_mut().decide(&parse(wish), &facts)
         };
         let both: Vec<Vec<RoomEffect>> = (0..2)
             .map(|at| decide(&mut nodes[at], &wishes[at]))
@@ -102,10 +90,7 @@ fn m01_two_owners_who_demote_each_other_leave_one_of_them() {
 #[test]
 fn section_10_4_an_owner_who_becomes_an_admin_is_told_to_all() {
     let mut room = with_hag().affiliation(HAG_BARE, Affiliation::Owner);
-    let out = room.admin(
-        CRONE,
-        &format!("<item affiliation='admin' jid='{HAG_BARE}'/>"),
-    );
+    let out = room.admin(CRONE, &listed("admin", HAG_BARE));
     let item = "affiliation='admin' role='moderator'";
     out.gives(WICCA, &[&seen(WICCA, item, "", "")]);
 }
@@ -132,16 +117,10 @@ fn section_10_5_and_10_8_the_lists_of_owners_and_admins_are_the_owners() {
 #[test]
 fn section_10_6_and_10_7_admins_come_and_go() {
     let mut room = with_hag();
-    let out = room.admin(
-        CRONE,
-        &format!("<item affiliation='admin' jid='{HAG_BARE}'/>"),
-    );
+    let out = room.admin(CRONE, &listed("admin", HAG_BARE));
     let item = "affiliation='admin' role='moderator'";
     out.gives(WICCA, &[&seen(WICCA, item, "", "")]);
-    let out = room.admin(
-        CRONE,
-        &format!("<item affiliation='none' jid='{HAG_BARE}'/>"),
-    );
+    let out = room.admin(CRONE, &listed("none", HAG_BARE));
     let item = "affiliation='none' role='participant'";
     out.gives(WICCA, &[&seen(WICCA, item, "", "")]);
     // Elsewhere.
@@ -167,6 +146,14 @@ fn a_ban_through_another_node_puts_out_here_too() {
     let out = room.changed_elsewhere(&[RoomChange::Affiliation(change)]);
     assert!(out.to(HAG)[0].contains("code='301'"));
     assert!(room.room().occupants().get("thirdwitch").is_none());
+}
+
+fn demotion(by: &str, whom: &str) -> String {
+    format!(
+        "<iq from='{by}' id='1' to='{COVEN}' type='set'>\
+         <query xmlns='http://jabber.org/protocol/muc#admin'>{}</query></iq>",
+        listed("none", whom)
+    )
 }
 
 /// A node's room and what it waits to have saved.
@@ -195,13 +182,7 @@ fn m01_in_a_thousand_interleavings_on_two_nodes_a_room_keeps_an_owner() {
     record.apply(&RoomChange::Affiliation(second));
     let given = room();
     let facts = given.facts(&given.settings);
-    let demotion = |by: &str, whom: &str| {
-        format!(
-            "<iq from='{by}' id='1' to='{COVEN}' type='set'><query xmlns='http://jabber.org/protocol/muc#admin'>\
-             <item affiliation='none' jid='{}'/></query></iq>",
-            owner(whom)
-        )
-    };
+    let demotes = |by: &str, whom: &str| demotion(by, owner(whom).as_str());
     let mut chance = 1_u64;
     let mut refused = 0;
     for round in 0..1_000 {
@@ -211,7 +192,7 @@ fn m01_in_a_thousand_interleavings_on_two_nodes_a_room_keeps_an_owner() {
             waiting: None,
             demotes,
         };
-        let mut nodes = [node(demotion(CRONE, HAG)), node(demotion(HAG, CRONE))];
+        let mut nodes = [node(demotes(CRONE, HAG)), node(demotes(HAG, CRONE))];
         let mut done = [false; 2];
         while done != [true; 2] {
             chance = chance
