@@ -49,6 +49,7 @@ pub(crate) fn former(rows: &[(String, String)]) -> Result<Vec<(BareJid, BareJid)
 }
 
 /// Who gets another address.
+#[derive(Clone)]
 pub(crate) struct Names {
     pub(crate) old: BareJid,
     pub(crate) new: BareJid,
