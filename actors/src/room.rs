@@ -10,6 +10,7 @@
 //! waits for an occupant: what a slow one misses stands in the room's log.
 
 pub mod ask;
+mod decide;
 mod departed;
 mod fullest;
 mod hydrate;
@@ -20,6 +21,7 @@ pub(crate) mod left_behind;
 mod message;
 mod perform;
 mod post;
+mod rejoin;
 mod service;
 
 use std::collections::VecDeque;
@@ -30,20 +32,16 @@ use std::time::Duration;
 use klatsch_protocol::features::muc::effect::{Keep, Load, Occupancy, RoomEffect, Save};
 use klatsch_protocol::features::muc::facts::RoomFacts;
 use klatsch_protocol::features::muc::nick::Nick;
-use klatsch_protocol::features::muc::owner;
 use klatsch_protocol::features::muc::room::Room;
 use klatsch_protocol::features::muc::service::RoomSummary;
 use klatsch_protocol::jid::{BareJid, FullJid};
-use klatsch_protocol::stanza::{Presence, PresenceKind, Stanza};
+use klatsch_protocol::stanza::Stanza;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
-use tokio::time::sleep;
 
 use self::departed::Departed;
 use self::lately::Lately;
 pub use self::message::{Answered, RoomAsk, RoomEnd, RoomKept, RoomMsg, Settled, Word};
-use crate::absence::SHOWN_BY;
-use crate::mail::RoomMail;
 use crate::metrics;
 use crate::world::World;
 
@@ -52,14 +50,6 @@ const IDLE: Duration = Duration::from_secs(60);
 
 /// A room that is started again decides nothing for so long, while the sessions inside say so.
 const REGATHERING: Duration = Duration::from_millis(200);
-
-/// When another half of the room is told whom this one has taken for gone: by the last time all
-/// nodes know of each other.
-const SAID_AGAIN_AFTER: [Duration; 3] = [
-    Duration::ZERO,
-    Duration::from_secs(1),
-    Duration::from_secs(4),
-];
 
 /// Sessions that were slow to say so are believed for so long.
 const REJOINING: Duration = Duration::from_secs(30);
@@ -124,10 +114,6 @@ enum Stage {
     /// It is there.
     Here(Box<Room>),
 }
-
-/// Whoever came in before a room moved, and so shortly before, may not have been shown to all:
-/// more than a node takes to be given up, and than clocks are apart.
-const UNSEEN_MAX: Duration = Duration::from_secs(60);
 
 /// Something to decide.
 enum Received {
@@ -231,166 +217,6 @@ impl Actor for RoomActor {
 }
 
 impl Live {
-    /// Takes something to decide.
-    fn receive(&mut self, received: Received) {
-        // Whoever asks a room that is being put away asks again and finds its successor.
-        if !self.is_closing {
-            self.inbox.push_back(received);
-            self.drive();
-        }
-    }
-
-    /// Goes on until something has to be waited for.
-    fn drive(&mut self) {
-        self.activity = self.activity.wrapping_add(1);
-        loop {
-            self.carry_out();
-            if self.is_closing {
-                // Whoever waits asks again. What this node thought of the others it need not say
-                // any more: they are back.
-                self.inbox.clear();
-                break;
-            }
-            if !self.may_decide() {
-                break;
-            }
-            let Some(received) = self.inbox.pop_front() else {
-                break;
-            };
-            self.decide(received);
-        }
-        self.look_for_rest();
-    }
-
-    fn may_decide(&self) -> bool {
-        if matches!(self.stage, Stage::Loading) || self.is_regathering {
-            return false;
-        }
-        self.steps.is_empty() || self.overlaps && self.inbox.front().is_some_and(can_overlap)
-    }
-
-    fn decide(&mut self, received: Received) {
-        let overlaps = can_overlap(&received) && matches!(self.stage, Stage::Here(_));
-        self.overlaps = overlaps;
-        self.decisions = 1;
-        self.is_steward = false;
-        match received {
-            Received::Ask(ask) => {
-                let ask = *ask;
-                self.believe(&ask);
-                self.counted.clone_from(&ask.counted);
-                let mut effects = self.decide_stanza(&ask.stanza);
-                if matches!(*ask.stanza, Stanza::Presence(_)) {
-                    self.stay_while_cut_off(&mut effects);
-                }
-                let refusal = keep::take_refusal(&mut effects, &ask.stanza);
-                let settled = refusal.map_or(Settled::Done, |it| Settled::Replied(Box::new(it)));
-                self.plan(effects, overlaps, ask.counted.as_deref());
-                self.steps.push_back(Step::Settle(ask.reply, settled));
-            }
-            Received::Stanza(stanza) => {
-                let effects = self.decide_stanza(&stanza);
-                self.plan(effects, overlaps, None);
-            }
-            // Word from the node it has left may be late.
-            Received::Gone(session) if self.is_elsewhere(&session) => {}
-            Received::Gone(session) => {
-                let nick = self.room().and_then(|room| room.nick_of(session.as_jid()));
-                let mut effects = self.with_room(|room, _| room.gone(&session));
-                if self.world.directory.replica().is_some() {
-                    nick.into_iter().for_each(|it| self.lately.note_gone(it));
-                    // It is not there to hear it, and if it comes back it is inside.
-                    let is_word = |it: &RoomEffect| matches!(it, RoomEffect::Forget(..));
-                    effects.retain(|effect| !is_word(effect));
-                }
-                self.stay_while_cut_off(&mut effects);
-                self.plan(effects, false, None);
-            }
-            Received::Merge(session, occupancy, word) => self.merge(&session, &occupancy, word),
-            Received::CatchUp(sessions, time) => {
-                let nicks = self.lately.within(time);
-                self.show_again(&sessions, &nicks);
-            }
-            Received::ShowAgain(sessions, nicks) => self.show_again(&sessions, &nicks),
-            // What was decided before is carried out; whoever asks from here on asks there.
-            Received::Yield => {
-                self.take_back_farewells();
-                self.close();
-            }
-            Received::Reread(account) => self.reread(&account),
-            Received::Destroy(end) => {
-                let reason = end.reason.as_deref();
-                let effects = self.with_room(|room, _| room.destroy_by_operator(reason));
-                self.plan(effects, false, None);
-                self.steps.push_back(Step::Settle(end.reply, Settled::Done));
-            }
-            Received::Tick => {
-                let effects = self.with_room(|room, facts| room.tick(facts));
-                self.plan(effects, false, None);
-            }
-        }
-    }
-
-    /// A session that is inside says so with what it sends, should it be known no more.
-    fn believe(&mut self, ask: &RoomAsk) {
-        let session = ask.stanza.from().and_then(|from| from.to_full());
-        if let (Some(session), Some(occupancy)) = (session, &ask.occupancy) {
-            match self.world.directory.replica() {
-                Some(_) => self.merge(&session, occupancy, Word::Said),
-                None => self.take_back(&session, occupancy),
-            }
-        }
-    }
-
-    fn decide_stanza(&mut self, stanza: &Stanza) -> Vec<RoomEffect> {
-        match &self.stage {
-            Stage::Here(room) if room.wants_steward(stanza) => {
-                self.ask_creator(stanza);
-                Vec::new()
-            }
-            Stage::Here(_) => self.with_room(|room, facts| room.decide(stanza, facts)),
-            _ if is_entry(stanza) => {
-                self.ask_creator(stanza);
-                Vec::new()
-            }
-            _ => owner::decide_absent(&self.jid, stanza),
-        }
-    }
-
-    /// Puts effects at the end of what is to be carried out. Messages are given to the log
-    /// writer at once when all before them are with it too.
-    fn plan(&mut self, effects: Vec<RoomEffect>, overlaps: bool, counted: Option<&str>) {
-        for effect in effects {
-            let step = match effect {
-                RoomEffect::Keep(keep) if overlaps => self.start_keeping(keep, counted),
-                effect => Step::Effect(effect),
-            };
-            self.steps.push_back(step);
-        }
-    }
-
-    /// Puts effects where the one was that has been waited for.
-    fn prepend(&mut self, effects: Vec<RoomEffect>) {
-        let steps = effects.into_iter().rev().map(Step::Effect);
-        steps.for_each(|step| self.steps.push_front(step));
-    }
-
-    /// Carries out what can be, up to what has to be waited for.
-    fn carry_out(&mut self) {
-        while let Some(step) = self.steps.pop_front() {
-            match step {
-                waiting @ (Step::Waiting(_) | Step::Keeping(..)) => {
-                    self.steps.push_front(waiting);
-                    return;
-                }
-                Step::Effect(effect) => self.perform(effect),
-                Step::Kept(keep, kept) => self.settle_keep(*keep, kept),
-                // Whoever asked may have gone.
-                Step::Settle(reply, settled) => drop(reply.send(settled)),
-            }
-        }
-    }
-
     /// Decides something with the room, if it is there.
     fn with_room(
         &mut self,
@@ -411,154 +237,6 @@ impl Live {
             Stage::Here(room) => Some(room),
             _ => None,
         }
-    }
-
-    /// A session that was inside before the room failed is inside; where there are other nodes, one
-    /// may have come to this one from behind a cut.
-    fn rejoin(&mut self, session: FullJid, occupancy: Box<Occupancy>) {
-        let has_others = self.world.directory.replica().is_some();
-        match self.stage {
-            Stage::Loading => self.rejoining.push((session, occupancy)),
-            Stage::Here(_) if has_others => self.hear_of(session, occupancy, Word::Said),
-            Stage::Here(_) => self.take_back(&session, &occupancy),
-            // A new room that waited for its owner's form is remembered nowhere.
-            Stage::Absent => self.tell(&[session], RoomMail::Remember(self.jid.clone(), None)),
-            Stage::Unread => {}
-        }
-    }
-
-    fn take_back(&mut self, session: &FullJid, occupancy: &Occupancy) {
-        let is_inside = |room: &Room| room.occupants().of_session(session).is_some();
-        if !self.is_rejoining || self.room().is_none_or(is_inside) {
-            return;
-        }
-        let effects = self.with_room(|room, facts| room.rejoin(session, occupancy, false, facts));
-        self.plan(effects, false, None);
-        self.drive();
-    }
-
-    /// A room that nobody is in any more ends (XEP-0045 §7.14). While a node cannot be reached,
-    /// somebody may be inside there: then it stays, and is looked after later.
-    fn stay_while_cut_off(&self, effects: &mut Vec<RoomEffect>) {
-        let peers = self.world.directory.peers();
-        let is_cut_off = peers.is_some_and(|peers| peers.members().misses_somebody());
-        if is_cut_off && self.room().is_some_and(|room| !room.is_locked()) {
-            effects.retain(|effect| *effect != RoomEffect::Vanish);
-        }
-    }
-
-    fn call_roll(&mut self) {
-        let directory = &self.world.directory;
-        let is_nowhere = |jid: &&FullJid| {
-            let is_ours = self.world.host.serves(jid.domain());
-            is_ours && directory.place(jid).is_none()
-        };
-        let occupants = self.room().map(Room::occupants);
-        let sessions = occupants.into_iter().flat_map(|it| it.iter());
-        let sessions = sessions.flat_map(|occupant| occupant.jids());
-        let gone: Vec<FullJid> = sessions.filter(is_nowhere).cloned().collect();
-        gone.into_iter()
-            .for_each(|it| self.receive(Received::Gone(it)));
-    }
-
-    /// A session has gone on on another node, or is back: that node shows it as an occupant.
-    fn is_elsewhere(&self, session: &FullJid) -> bool {
-        let directory = &self.world.directory;
-        let replica = directory.replica();
-        replica.is_some_and(|it| it.is_inside(&self.jid, session))
-            && directory.place(session).is_some()
-    }
-
-    /// The room has moved, or was started again: who came in a moment before may not have been
-    /// shown to everybody.
-    fn show_latest(&mut self) {
-        let (Some(room), Some(_)) = (self.room(), self.world.directory.peers()) else {
-            return;
-        };
-        let since = self.world.now();
-        let lately = |nick: &Nick| {
-            let joined = room.joined(nick);
-            joined.is_some_and(|joined| joined.plus(UNSEEN_MAX) > since)
-        };
-        let occupants = room.occupants().iter();
-        let nicks: Vec<Nick> = occupants.map(|it| it.nick.clone()).filter(lately).collect();
-        if nicks.is_empty() {
-            return;
-        }
-        let sessions: Vec<FullJid> = keep::everybody(room);
-        for session in sessions {
-            let effects = self.with_room(|room, _| room.show_again(&session, &nicks));
-            self.plan(effects, false, None);
-        }
-        self.drive();
-    }
-
-    fn show_again(&mut self, sessions: &[FullJid], nicks: &[Nick]) {
-        for session in sessions {
-            let effects = self.with_room(|room, _| room.show_again(session, nicks));
-            self.plan(effects, false, None);
-        }
-    }
-
-    /// The room goes to its home. When two nodes did not hear each other and both had it, this
-    /// half took whoever was beyond the cut for gone, and has told so also those whose node
-    /// heard both. The other half knows whom it has.
-    fn take_back_farewells(&self) {
-        let nicks = self.lately.gone();
-        if let (Some(room), false) = (self.room(), nicks.is_empty()) {
-            let sessions = keep::everybody(room);
-            tokio::spawn(have_shown(
-                self.world.clone(),
-                self.jid.clone(),
-                sessions,
-                nicks,
-            ));
-        }
-    }
-
-    /// Another node shows a session as an occupant: in its turn, for one that has gone from a
-    /// node may be on another by now.
-    fn hear_of(&mut self, session: FullJid, occupancy: Box<Occupancy>, word: Word) {
-        match self.stage {
-            Stage::Loading => self.rejoining.push((session, occupancy)),
-            _ => self.receive(Received::Merge(session, occupancy, word)),
-        }
-    }
-
-    /// A session that another node shows as an occupant is one. That is news when the room was
-    /// in two halves: then it hears who else is there, and they of it.
-    fn merge(&mut self, session: &FullJid, occupancy: &Occupancy, word: Word) {
-        let is_inside = |room: &Room| room.occupants().of_session(session).is_some();
-        if word == Word::Conflict && self.room().is_some_and(is_inside) {
-            self.hear_of_stranger(session);
-        }
-        // Whoever was cut off has not left.
-        let is_late = word != Word::Back && self.departed.is_late(session, occupancy);
-        if is_late || self.room().is_none_or(is_inside) {
-            return;
-        }
-        let is_news = !self.is_rejoining;
-        let effects = self.with_room(|room, facts| room.rejoin(session, occupancy, is_news, facts));
-        self.plan(effects, false, None);
-    }
-
-    /// Another node has a session of this name, which may have begun anew in another half of the
-    /// room. Until that node shows where it is, what it is shown goes where it was.
-    fn hear_of_stranger(&self, session: &FullJid) {
-        let peers = self.world.directory.peers();
-        if peers.is_some_and(|peers| peers.were_cut_lately()) {
-            let session = session.clone();
-            self.me
-                .send_after(SHOWN_BY, || RoomMsg::ShowAll(vec![session]));
-        }
-    }
-
-    /// These may have seen another half of the room alone.
-    fn show_all(&mut self, sessions: Vec<FullJid>) {
-        let occupants = self.room().map(Room::occupants);
-        let nicks = occupants.into_iter().flat_map(|it| it.iter());
-        let nicks = nicks.map(|occupant| occupant.nick.clone()).collect();
-        self.receive(Received::ShowAgain(sessions, nicks));
     }
 
     /// Says how many are inside.
@@ -585,35 +263,6 @@ impl Drop for Live {
     fn drop(&mut self) {
         metrics::room_ended(i64::from(self.inside.swap(0, Ordering::Relaxed)));
     }
-}
-
-/// Has the room show what is true of these nicks, wherever it is. Nodes that come back one after
-/// the other do not agree at once where that is, so it is said some times.
-async fn have_shown(world: Arc<World>, room: BareJid, sessions: Vec<FullJid>, nicks: Vec<Nick>) {
-    for pause in SAID_AGAIN_AFTER {
-        sleep(pause).await;
-        let Some(peers) = world.directory.peers() else {
-            return;
-        };
-        if let Some(home) = peers.home(&room) {
-            peers.show_again(home, room.clone(), sessions.clone(), &nicks);
-        } else if let Some(place) = world.directory.room(room.as_str()) {
-            // A room that begins shows everybody to its occupants.
-            let shown = RoomMsg::ShowAgain(sessions.clone(), nicks.clone());
-            let _ = place.actor.cast(shown);
-        }
-    }
-}
-
-fn can_overlap(received: &Received) -> bool {
-    matches!(received, Received::Ask(ask) if Room::can_overlap(&ask.stanza))
-}
-
-fn is_entry(stanza: &Stanza) -> bool {
-    let Stanza::Presence(Presence { head, kind, .. }) = stanza else {
-        return false;
-    };
-    *kind == PresenceKind::Available && head.to.as_ref().is_some_and(|to| !to.is_bare())
 }
 
 /// What a decision may know, with randomness of its own.

@@ -72,9 +72,7 @@ async fn a14_removed_account_leaves_its_contacts() {
     let scene = Scene::new(Wire::Direct).await;
     scene.befriend().await;
     let (alice, bob) = (scene.online(ALICE, "a").await, scene.online(BOB, "b").await);
-    bob.send("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>")
-        .await;
-    bob.expect("id='r'").await;
+    bob.read_roster().await;
     change(&scene, ALICE, AccountAct::Remove).await;
     ended(&alice).await;
     bob.expect_all(&["<item jid='alice@example.org'", "subscription='none'"])

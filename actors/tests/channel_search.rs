@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::room::{SERVICE, search};
+use common::room::{SERVICE, enter, search};
 use common::{ALICE, BOB, CAROL, Client, Scene, bare};
 use klatsch_actors::directory::Wire;
 use klatsch_protocol::features::muc::record::{RoomChange, RoomRecord};
@@ -27,24 +27,14 @@ async fn scene() -> (Scene, Vec<Client>) {
     for (account, rooms) in [(ALICE, "bcde"), (BOB, "bd"), (CAROL, "d")] {
         let client = scene.online(account, "here").await;
         for room in rooms.chars() {
-            enter(&client, room).await;
+            let nick = client.jid.bare();
+            let nick = nick.localpart().unwrap();
+            let entered = enter(&client, &format!("{room}@{SERVICE}"), nick).await;
+            assert!(entered.contains("code='110'"), "{entered}");
         }
         clients.push(client);
     }
     (scene, clients)
-}
-
-async fn enter(client: &Client, room: char) {
-    let nick = client.jid.bare();
-    let nick = nick.localpart().unwrap();
-    let x = "<x xmlns='http://jabber.org/protocol/muc'/>";
-    client
-        .send(&format!(
-            "<presence to='{room}@{SERVICE}/{nick}'>{x}</presence>"
-        ))
-        .await;
-    let inside = format!("from='{room}@{SERVICE}/{nick}'");
-    client.expect_all(&[&inside, "code='110'"]).await;
 }
 
 const ALL: (&str, &str) = ("all", "true");
@@ -124,15 +114,8 @@ async fn the_emptiest_of_many_rooms_is_found_by_its_words_and_by_pages() {
         let create = vec![RoomChange::Create(Box::new(record))];
         let room = bare(&format!("{name}@{SERVICE}"));
         scene.store.save_room(&room, 0, create).await.unwrap();
-        let client = &clients[n % 2];
-        client
-            .send(&format!(
-                "<presence to='{room}/me'><x xmlns='http://jabber.org/protocol/muc'/></presence>"
-            ))
-            .await;
-        client
-            .expect_all(&[&format!("from='{room}/me'"), "code='110'"])
-            .await;
+        let entered = enter(&clients[n % 2], room.as_str(), "me").await;
+        assert!(entered.contains("code='110'"), "{entered}");
     }
     let client = &clients[0];
     let words = [("q", "needle"), ("min_users", "1")];

@@ -6,74 +6,48 @@
 mod common;
 
 use common::cluster::{Cluster, eventually};
-use common::{ALICE, BOB, CAROL, Client, Scene, bare, chat};
-use klatsch_actors::colleagues::Colleagues;
+use common::people::{self, put};
+use common::{ALICE, BOB, CAROL, Client, Scene, bare, chat, make_account};
 use klatsch_actors::directory::Wire;
-use klatsch_protocol::colleagues::{Card, Change, Entry, Group, Person};
-use klatsch_protocol::time::Timestamp;
+use klatsch_protocol::colleagues::{Change, Entry, Group, Person};
 use klatsch_protocol::xml::Element;
-use klatsch_store::Credentials;
 
 const DAVE: &str = "dave@example.org";
 const ROSTER: &str = "<iq type='get' id='r'><query xmlns='jabber:iq:roster' ver=''/></iq>";
 
-fn put(id: &str, entry: Entry) -> Change {
-    Change {
-        id: id.into(),
-        entry: Some(entry),
-    }
-}
-
 fn person(account: &str, aliases: &[&str]) -> Change {
-    let entry = Entry::Person(Person {
-        account: bare(account),
+    let person = Person {
         aliases: aliases.iter().map(|it| bare(it)).collect(),
-        name: bare(account).localpart().unwrap_or_default().into(),
-        tenant: "example.org".into(),
-        is_disabled: false,
-        is_admin: false,
-        card: Card::default(),
-        photo: None,
-    });
-    put(account, entry)
+        ..people::person(account, "example.org")
+    };
+    put(account, Entry::Person(person))
 }
 
+/// A group that rosters show.
 fn group(name: &str, members: &[&str]) -> Change {
-    let entry = Entry::Group(Group {
-        name: name.into(),
-        address: None,
-        tenant: "example.org".into(),
-        members: members.iter().map(|it| (*it).into()).collect(),
+    let group = Group {
         is_shown: true,
-    });
-    put(name, entry)
+        ..people::group(name, members)
+    };
+    put(name, Entry::Group(group))
 }
 
 /// A directory that knows alice, bob and dave; alice and bob are in an office.
-async fn office(colleagues: &Colleagues) {
+async fn office(scene: &Scene) {
     let changes = vec![
         person(ALICE, &[]),
         person(BOB, &["robert@example.org"]),
         person(DAVE, &[]),
         group("Office", &[ALICE, BOB]),
     ];
-    colleagues.apply(changes).await.unwrap();
+    scene.apply(changes).await;
 }
 
 async fn scene(wire: Wire) -> Scene {
     let scene = Scene::new(wire).await;
-    hire(&scene, DAVE).await;
-    office(&scene.node.colleagues).await;
+    make_account(&scene.store, DAVE).await;
+    office(&scene).await;
     scene
-}
-
-/// Makes an account.
-async fn hire(scene: &Scene, account: &str) {
-    let (account, none) = (bare(account), Credentials::default());
-    let made = scene
-        .store
-        .create_account(&account, &none, false, Timestamp(0));
-    made.await.unwrap();
 }
 
 /// A client that shows its roster; answers with it.
@@ -97,15 +71,6 @@ fn version_of(query: &str) -> String {
     let iq = Element::parse(query.as_bytes()).unwrap();
     let query = iq.find("query", "jabber:iq:roster").unwrap();
     query.get("ver").unwrap().to_owned()
-}
-
-/// Whatever was on its way to a client has come, and nothing of it says this.
-async fn hears_nothing_of(client: &Client, text: &str) {
-    let heard = client.sync().await;
-    assert!(
-        !heard.iter().any(|it| it.contains(text)),
-        "{text}: {heard:#?}"
-    );
 }
 
 #[tokio::test]
@@ -147,9 +112,10 @@ async fn who_comes_into_a_group_is_shown_to_it_at_once_and_nobody_else_hears() {
     let (dave, roster) = reads(&scene, DAVE).await;
     assert!(!roster.contains("item"), "{roster}");
     let (carol, _) = reads(&scene, CAROL).await;
-    let change = vec![group("Office", &[ALICE, BOB, DAVE])];
-    scene.node.colleagues.apply(change).await.unwrap();
-    let item = "jid='dave@example.org' name='dave' subscription='both'";
+    scene
+        .apply(vec![group("Office", &[ALICE, BOB, DAVE])])
+        .await;
+    let item = "jid='dave@example.org' name='DAVE@EXAMPLE.ORG' subscription='both'";
     alice
         .expect_each(&[item, "from='dave@example.org/r'"], DAVE)
         .await;
@@ -159,11 +125,10 @@ async fn who_comes_into_a_group_is_shown_to_it_at_once_and_nobody_else_hears() {
         "from='alice@example.org/r'",
     ];
     dave.expect_each(&all, "example.org").await;
-    hears_nothing_of(&alice, "<item").await;
-    hears_nothing_of(&carol, "<item").await;
+    alice.hears_nothing_of("<item").await;
+    carol.hears_nothing_of("<item").await;
 
-    let change = vec![group("Office", &[ALICE, BOB])];
-    scene.node.colleagues.apply(change).await.unwrap();
+    scene.apply(vec![group("Office", &[ALICE, BOB])]).await;
     let gone = [
         "jid='dave@example.org' subscription='remove'",
         "unavailable",
@@ -173,27 +138,21 @@ async fn who_comes_into_a_group_is_shown_to_it_at_once_and_nobody_else_hears() {
         .await;
     dave.send("<presence><show>xa</show></presence>").await;
     dave.expect("<show>xa</show>").await;
-    hears_nothing_of(&alice, "<show>xa</show>").await;
+    alice.hears_nothing_of("<show>xa</show>").await;
 }
 
 #[tokio::test]
 async fn contacts_go_on_seeing_each_other_when_they_are_colleagues_no_more() {
     let scene = scene(Wire::Direct).await;
-    let befriended = scene
-        .node
-        .colleagues
-        .apply(vec![group("Office", &[])])
-        .await;
-    befriended.unwrap();
+    scene.apply(vec![group("Office", &[])]).await;
     scene.befriend().await;
-    office(&scene.node.colleagues).await;
+    office(&scene).await;
     let (alice, _) = reads(&scene, ALICE).await;
     let (bob, _) = reads(&scene, BOB).await;
     alice
         .expect_all(&["<presence", "from='bob@example.org/r'"])
         .await;
-    let none = vec![group("Office", &[])];
-    scene.node.colleagues.apply(none).await.unwrap();
+    scene.apply(vec![group("Office", &[])]).await;
     let push = alice.expect_all(&["<item", "jid='bob@example.org'"]).await;
     assert!(!push.contains("Office"), "{push}");
     bob.send("<presence><show>away</show></presence>").await;
@@ -216,8 +175,9 @@ async fn roster_of_before_a_change_gets_the_change_alone() {
     let known = version_of(&roster);
     alice.close();
     scene.gone(ALICE).await;
-    let change = vec![group("Office", &[ALICE, BOB, DAVE])];
-    scene.node.colleagues.apply(change).await.unwrap();
+    scene
+        .apply(vec![group("Office", &[ALICE, BOB, DAVE])])
+        .await;
     let alice = scene.bind(ALICE, "r").await;
     let ask = ROSTER.replace("ver=''", &format!("ver='{known}'"));
     let answer = roster_of(&alice, &ask).await;
@@ -227,7 +187,7 @@ async fn roster_of_before_a_change_gets_the_change_alone() {
     let known = version_of(&push);
     let again = roster_of(&alice, &ask.replace(&version_of(&roster), &known)).await;
     assert!(!again.contains("<query"), "{again}");
-    hears_nothing_of(&alice, "<item").await;
+    alice.hears_nothing_of("<item").await;
 }
 
 #[tokio::test]
@@ -240,8 +200,9 @@ async fn version_in_pushes_is_that_of_what_the_client_has() {
         .await;
     let push = alice.expect("jid='x@y.org'").await;
     assert_eq!(split(&version_of(&push)), ("1".to_owned(), shared.clone()));
-    let change = vec![group("Office", &[ALICE, BOB, DAVE])];
-    scene.node.colleagues.apply(change).await.unwrap();
+    scene
+        .apply(vec![group("Office", &[ALICE, BOB, DAVE])])
+        .await;
     let push = alice.expect("jid='dave@example.org'").await;
     let (own, now) = split(&version_of(&push));
     assert_eq!(own, "1");
@@ -273,7 +234,7 @@ async fn colleague_is_not_removed_and_nothing_is_lost_by_trying() {
             .expect_all(&["<item", BOB, "subscription='both'"])
             .await;
     }
-    hears_nothing_of(&bob, "unsubscribe").await;
+    bob.hears_nothing_of("unsubscribe").await;
     bob.send("<presence><show>chat</show></presence>").await;
     alice.expect("<show>chat</show>").await;
 }
@@ -298,11 +259,12 @@ async fn r16_blocking_wins_over_the_directory() {
     alice.expect("<show>away</show>").await;
     bob.send(&format!("<presence type='probe' to='{ALICE}'/>"))
         .await;
-    hears_nothing_of(&bob, "from='alice@example.org/r'").await;
-    let change = vec![group("Choir", &[ALICE, BOB]), group("Office", &[])];
-    scene.node.colleagues.apply(change).await.unwrap();
+    bob.hears_nothing_of("from='alice@example.org/r'").await;
+    scene
+        .apply(vec![group("Choir", &[ALICE, BOB]), group("Office", &[])])
+        .await;
     bob.expect("<group>Choir</group>").await;
-    hears_nothing_of(&bob, "from='alice@example.org/r'").await;
+    bob.hears_nothing_of("from='alice@example.org/r'").await;
 }
 
 #[tokio::test]
@@ -334,20 +296,21 @@ async fn what_is_for_an_alias_comes_to_its_owner_at_the_owners_address() {
 #[tokio::test]
 async fn alias_that_is_an_account_is_the_accounts() {
     let scene = scene(Wire::Direct).await;
-    let dave = vec![person(BOB, &["dave@example.org", CAROL])];
-    scene.node.colleagues.apply(dave).await.unwrap();
+    scene
+        .apply(vec![person(BOB, &["dave@example.org", CAROL])])
+        .await;
     let (carol, _) = reads(&scene, CAROL).await;
     let (bob, _) = reads(&scene, BOB).await;
     let (alice, _) = reads(&scene, ALICE).await;
     alice.send(&chat(CAROL, "mine")).await;
     carol.expect("mine").await;
-    hears_nothing_of(&bob, "mine").await;
+    bob.hears_nothing_of("mine").await;
 }
 
 #[tokio::test]
 async fn group_of_5000_costs_a_push_to_each_who_is_there() {
     let scene = Scene::new(Wire::Direct).await;
-    hire(&scene, DAVE).await;
+    make_account(&scene.store, DAVE).await;
     let names: Vec<String> = (0..4997).map(|n| format!("p{n}@example.org")).collect();
     let mut changes: Vec<Change> = names.iter().map(|it| person(it, &[])).collect();
     let others = [ALICE, BOB, DAVE];
@@ -355,7 +318,7 @@ async fn group_of_5000_costs_a_push_to_each_who_is_there() {
     let mut members: Vec<&str> = names.iter().map(String::as_str).collect();
     members.extend([ALICE, BOB]);
     changes.push(group("All", &members));
-    scene.node.colleagues.apply(changes).await.unwrap();
+    scene.apply(changes).await;
     let (alice, roster) = reads(&scene, ALICE).await;
     assert_eq!(roster.matches("<item").count(), 4998);
     let (bob, _) = reads(&scene, BOB).await;
@@ -363,15 +326,10 @@ async fn group_of_5000_costs_a_push_to_each_who_is_there() {
         .expect_all(&["<presence", "from='bob@example.org/r'"])
         .await;
     members.push(DAVE);
-    scene
-        .node
-        .colleagues
-        .apply(vec![group("All", &members)])
-        .await
-        .unwrap();
+    scene.apply(vec![group("All", &members)]).await;
     for client in [&alice, &bob] {
         client.expect_all(&["<item", DAVE]).await;
-        hears_nothing_of(client, "<item").await;
+        client.hears_nothing_of("<item").await;
     }
 }
 
@@ -382,15 +340,10 @@ async fn who_comes_into_a_large_group_is_shown_all_of_it() {
     let mut changes: Vec<Change> = names.iter().map(|it| person(it, &[])).collect();
     let mut members: Vec<&str> = names.iter().map(String::as_str).collect();
     changes.push(group("All", &members));
-    scene.node.colleagues.apply(changes).await.unwrap();
+    scene.apply(changes).await;
     let (dave, roster) = reads(&scene, DAVE).await;
     members.push(DAVE);
-    scene
-        .node
-        .colleagues
-        .apply(vec![group("All", &members)])
-        .await
-        .unwrap();
+    scene.apply(vec![group("All", &members)]).await;
     let mut versions = Vec::new();
     for _ in 0..200 {
         versions.push(version_of(&dave.expect("<item").await));
@@ -416,8 +369,8 @@ async fn book_is_read_from_the_store_at_the_start() {
 #[tokio::test]
 async fn nodes_go_by_the_same_book_and_nobody_hears_anything_twice() {
     let cluster = Cluster::of(2).await;
-    hire(cluster.node(1), DAVE).await;
-    office(&cluster.node(1).node.colleagues).await;
+    make_account(&cluster.store, DAVE).await;
+    office(cluster.node(1)).await;
     let there = cluster.node(2).node.colleagues.clone();
     eventually(|| there.book().version == 1).await;
     let (alice, _) = reads(cluster.node(1), ALICE).await;
@@ -430,14 +383,14 @@ async fn nodes_go_by_the_same_book_and_nobody_hears_anything_twice() {
     let (dave, _) = reads(cluster.node(2), DAVE).await;
     cluster.see(&[1, 2], &dave).await;
     let change = vec![group("Office", &[ALICE, BOB, DAVE])];
-    cluster.node(1).node.colleagues.apply(change).await.unwrap();
+    cluster.node(1).apply(change).await;
     let come = ["<item jid='dave@example.org'", "from='dave@example.org/r'"];
     alice.expect_each(&come, DAVE).await;
     bob.expect_each(&come, DAVE).await;
     let both = ["from='alice@example.org/r'", "from='bob@example.org/r'"];
     dave.expect_each(&both, "<presence").await;
     let change = vec![group("Office", &[ALICE, BOB])];
-    there.apply(change).await.unwrap();
+    cluster.node(2).apply(change).await;
     dave.expect_each(
         &["from='alice@example.org/r'", "from='bob@example.org/r'"],
         "unavailable",
@@ -452,5 +405,5 @@ async fn nodes_go_by_the_same_book_and_nobody_hears_anything_twice() {
     dave.send(&chat("robert@example.org", "across")).await;
     bob.expect("across").await;
     // One push for each change, and one presence.
-    hears_nothing_of(&alice, DAVE).await;
+    alice.hears_nothing_of(DAVE).await;
 }

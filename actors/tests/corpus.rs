@@ -5,11 +5,10 @@ mod common;
 use std::sync::Arc;
 
 use common::cluster::eventually;
-use common::{ALICE, BOB, Client, Scene, bare, chat};
+use common::{ALICE, BOB, Client, Nowhere, Scene, bare, chat, peer};
 use klatsch_actors::directory::Wire;
-use klatsch_actors::session::{Peer, Pressure, Sink};
 use klatsch_protocol::facts::Views;
-use klatsch_protocol::stanza::{Stanza, StreamCondition, StreamError};
+use klatsch_protocol::stanza::StreamCondition;
 use klatsch_protocol::xml::Element;
 
 #[tokio::test]
@@ -103,7 +102,7 @@ async fn r04_a_forged_push_is_refused_and_not_seen() {
     alice
         .expect_all(&["id='push'", "type='error'", "service-unavailable"])
         .await;
-    assert!(!bob.sync().await.concat().contains("evil"));
+    bob.hears_nothing_of("evil").await;
 }
 
 #[tokio::test]
@@ -136,10 +135,7 @@ async fn r16_whoever_blocks_a_contact_is_not_seen_by_it() {
 async fn r19_another_ones_answer_is_not_taken_for_an_answer_to_the_server() {
     let scene = Scene::new(Wire::Direct).await;
     let (alice, bob) = (scene.online(ALICE, "a").await, scene.online(BOB, "b").await);
-    alice
-        .send("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>")
-        .await;
-    alice.expect("id='r'").await;
+    alice.read_roster().await;
     for name in ["one", "two", "three"] {
         alice
             .send(&format!(
@@ -221,25 +217,7 @@ async fn answers(client: &Client, stanza: &str, name: &str) -> String {
 
 #[tokio::test]
 async fn a15_an_account_binds_ten_resources_of_a_thousand_and_nobody_else_is_kept_out() {
-    struct Nowhere;
-    impl Sink for Nowhere {
-        fn stanza(&self, _: &Stanza) -> Pressure {
-            Pressure::Free
-        }
-        fn nonza(&self, _: &Element) -> Pressure {
-            Pressure::Free
-        }
-        fn close(&self, _: Option<StreamError>) {}
-        fn queued(&self) -> usize {
-            0
-        }
-    }
     let scene = Scene::new(Wire::Direct).await;
-    let peer = || Peer {
-        address: [127, 0, 0, 1].into(),
-        is_secure: true,
-        proved: std::time::Instant::now(),
-    };
     let mut bound = Vec::new();
     let mut refusals = 0;
     for n in 0..1000 {

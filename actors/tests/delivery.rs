@@ -238,9 +238,7 @@ async fn another_device_gets_a_copy_of_what_was_sent_and_received() {
             scene.online(ALICE, "desk").await,
         );
         let bob = scene.online(BOB, "b").await;
-        desk.send("<iq type='set' id='c'><enable xmlns='urn:xmpp:carbons:2'/></iq>")
-            .await;
-        desk.expect("id='c'").await;
+        desk.enable_carbons().await;
         phone.send(&chat(BOB, "sent")).await;
         let copy = desk.expect("<body>sent</body>").await;
         assert!(copy.contains("<sent xmlns='urn:xmpp:carbons:2'"), "{copy}");

@@ -5,7 +5,7 @@
 mod common;
 
 use common::people::{person, photo};
-use common::{ALICE, BOB, Client, Scene};
+use common::{ALICE, BOB, Client, Scene, bare};
 use klatsch_actors::directory::Wire;
 use klatsch_protocol::colleagues::{Card, Person};
 
@@ -46,16 +46,6 @@ async fn card(client: &Client, of: &str) -> String {
     client.expect("id='card'").await
 }
 
-async fn items(client: &Client, of: &str, node: &str) -> String {
-    client
-        .send(&format!(
-            "<iq type='get' id='items' to='{of}'>\
-             <pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='{node}'/></pubsub></iq>"
-        ))
-        .await;
-    client.expect("id='items'").await
-}
-
 #[tokio::test]
 async fn colleagues_see_what_the_directory_shows() {
     let scene = scene().await;
@@ -68,11 +58,11 @@ async fn colleagues_see_what_the_directory_shows() {
     ] {
         assert!(card.contains(part), "{part} in {card}");
     }
-    let metadata = items(&bob, ALICE, "urn:xmpp:avatar:metadata").await;
+    let metadata = bob.items(ALICE, "urn:xmpp:avatar:metadata").await;
     assert!(metadata.contains(&format!("id='{HASH}'")), "{metadata}");
-    let data = items(&bob, ALICE, "urn:xmpp:avatar:data").await;
+    let data = bob.items(ALICE, "urn:xmpp:avatar:data").await;
     assert!(data.contains("aW1hZ2U="), "{data}");
-    let card = items(&bob, ALICE, "urn:xmpp:vcard4").await;
+    let card = bob.items(ALICE, "urn:xmpp:vcard4").await;
     assert!(
         card.contains("<fn><text>Alice Liddell</text></fn>"),
         "{card}"
@@ -83,7 +73,7 @@ async fn colleagues_see_what_the_directory_shows() {
 async fn person_who_has_never_been_here_has_a_card_and_a_picture() {
     let scene = scene().await;
     let new = Person {
-        account: common::bare("new@example.org"),
+        account: bare("new@example.org"),
         ..alice()
     };
     scene.has([new]).await;
@@ -91,7 +81,7 @@ async fn person_who_has_never_been_here_has_a_card_and_a_picture() {
     let card = card(&bob, "new@example.org").await;
     assert!(card.contains("<FN>Alice Liddell</FN>"), "{card}");
     assert!(card.contains("<BINVAL>aW1hZ2U=</BINVAL>"), "{card}");
-    let data = items(&bob, "new@example.org", "urn:xmpp:avatar:data").await;
+    let data = bob.items("new@example.org", "urn:xmpp:avatar:data").await;
     assert!(data.contains("aW1hZ2U="), "{data}");
 }
 
@@ -125,7 +115,7 @@ async fn avatar_of_ones_own_goes_before_the_picture() {
     alice.expect_all(&["id='set'", "type='result'"]).await;
     let shown = card(&bob, ALICE).await;
     assert!(shown.contains("<BINVAL>b3du</BINVAL>"), "{shown}");
-    let data = items(&bob, ALICE, "urn:xmpp:avatar:data").await;
+    let data = bob.items(ALICE, "urn:xmpp:avatar:data").await;
     assert!(
         data.contains("b3du") && !data.contains("aW1hZ2U="),
         "{data}"

@@ -4,7 +4,8 @@
 
 mod common;
 
-use common::{ALICE, BOB, Client, Scene, bare, chat};
+use common::room::{ROOM, configure, create, join, set_affiliation};
+use common::{ALICE, BOB, Client, Scene, bare, chat, until};
 use klatsch_actors::directory::Wire;
 use klatsch_protocol::xml::Element;
 
@@ -75,13 +76,11 @@ async fn a_device_whose_connection_is_lost_is_told_though_another_is_there() {
     let bob = scene.online(BOB, "b").await;
     phone.lose();
     let directory = &scene.sessions().world().directory;
-    let is_away = || {
+    until(async || {
         let published = directory.published(ALICE).unwrap();
         published.view.resources.iter().any(|it| it.is_away)
-    };
-    while !is_away() {
-        tokio::task::yield_now().await;
-    }
+    })
+    .await;
     bob.send(&chat(ALICE, "hello")).await;
     server.expect("urn:xmpp:push:0").await;
 }
@@ -139,33 +138,15 @@ async fn what_is_disabled_is_told_nothing() {
     let bob = scene.online(BOB, "b").await;
     bob.send(&chat(ALICE, "one")).await;
     bob.sync().await;
-    assert!(!server.sync().await.concat().contains("urn:xmpp:push:0"));
+    server.hears_nothing_of("urn:xmpp:push:0").await;
 }
-
-const ROOM: &str = "tea@conference.example.org";
 
 /// Bob's room, of members alone or for everybody, in which Alice has a part under this nick.
 async fn room_with_alice(scene: &Scene, is_private: bool) -> Client {
     let bob = scene.online(BOB, "b").await;
-    let enter = "<x xmlns='http://jabber.org/protocol/muc'/>";
-    bob.send(&format!("<presence to='{ROOM}/bob'>{enter}</presence>"))
-        .await;
-    bob.expect("code='110'").await;
-    bob.send(&format!(
-        "<iq type='set' id='form' to='{ROOM}'><query xmlns='http://jabber.org/protocol/muc#owner'>\
-         <x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>\
-         http://jabber.org/protocol/muc#roomconfig</value></field>\
-         <field var='muc#roomconfig_membersonly'><value>{}</value></field></x></query></iq>",
-        u8::from(is_private)
-    ))
-    .await;
-    bob.expect_all(&["id='form'", "type='result'"]).await;
-    bob.send(&format!(
-        "<iq type='set' id='member' to='{ROOM}'><query xmlns='http://jabber.org/protocol/muc#admin'>\
-         <item jid='{ALICE}' affiliation='member'/></query></iq>"
-    ))
-    .await;
-    bob.expect_all(&["id='member'", "type='result'"]).await;
+    create(&bob, "bob").await;
+    configure(&bob, "membersonly", if is_private { "1" } else { "0" }).await;
+    set_affiliation(&bob, ALICE, "member").await;
     bob
 }
 
@@ -250,21 +231,15 @@ async fn occupant_whose_connection_is_lost_is_told_when_mentioned() {
     let (server, phone) = registered(&scene).await;
     phone.enable_sm().await;
     let bob = room_with_alice(&scene, false).await;
-    let enter = "<x xmlns='http://jabber.org/protocol/muc'/>";
-    phone
-        .send(&format!("<presence to='{ROOM}/ally'>{enter}</presence>"))
-        .await;
-    phone.expect("code='110'").await;
+    join(&phone, "ally").await;
     phone.sync().await;
     phone.lose();
     let directory = &scene.sessions().world().directory;
-    let is_away = || {
+    until(async || {
         let published = directory.published(ALICE).unwrap();
         published.view.resources.iter().any(|it| it.is_away)
-    };
-    while !is_away() {
-        tokio::task::yield_now().await;
-    }
+    })
+    .await;
     let said = [("hello", ""), ("ally-look", "")];
     assert_eq!(pushed(&server, &bob, &said).await, [true]);
 }

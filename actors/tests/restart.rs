@@ -2,12 +2,11 @@
 
 mod common;
 
+use common::room::{ROOM, create, entry};
 use common::{ALICE, BOB, Scene, bare, chat};
 use klatsch_actors::directory::Wire;
 use klatsch_protocol::stanza::{StreamCondition, StreamError};
 use klatsch_store::PutAway;
-
-const ROOM: &str = "tea@conference.example.org";
 
 #[tokio::test]
 async fn d1_d4_a_session_is_resumed_after_a_restart_with_its_counters_and_what_came_meanwhile() {
@@ -70,7 +69,7 @@ async fn contacts_see_who_stays_over_a_restart_and_who_does_not() {
     let (bob, _) = scene.resume(BOB, &id, 0).await.expect("it is resumed");
     let gone = bob.expect("type='unavailable'").await;
     assert!(gone.contains("from='alice@example.org/ends'"), "{gone}");
-    assert!(!bob.sync().await.iter().any(|it| it.contains("unavailable")));
+    bob.hears_nothing_of("unavailable").await;
     let other = scene.online(BOB, "other").await;
     let there = other.expect("from='alice@example.org/a'").await;
     assert!(!there.contains("unavailable"), "{there}");
@@ -80,25 +79,12 @@ async fn contacts_see_who_stays_over_a_restart_and_who_does_not() {
 async fn an_occupant_stays_in_its_room_over_a_restart() {
     for wire in [Wire::Direct, Wire::Encoded] {
         let scene = Scene::new(wire).await;
-        let join = |nick: &str| {
-            format!(
-                "<presence to='{ROOM}/{nick}'><x xmlns='http://jabber.org/protocol/muc'/></presence>"
-            )
-        };
         let bob = scene.online(BOB, "b").await;
         let id = bob.enable_sm().await;
-        bob.send(&join("Bob")).await;
-        bob.expect("code='201'").await;
-        bob.send(&format!(
-            "<iq type='set' id='form' to='{ROOM}'>\
-             <query xmlns='http://jabber.org/protocol/muc#owner'>\
-             <x xmlns='jabber:x:data' type='submit'/></query></iq>"
-        ))
-        .await;
-        bob.expect_all(&["id='form'", "type='result'"]).await;
+        create(&bob, "Bob").await;
         let scene = scene.restart(wire).await;
         let alice = scene.online(ALICE, "a").await;
-        alice.send(&join("Alice")).await;
+        alice.send(&entry(ROOM, "Alice")).await;
         let before = alice.expect("/Bob'").await;
         assert!(before.contains("affiliation='owner'"), "{before}");
         alice.expect("code='110'").await;

@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::room::{ROOM, create, join, say, set_affiliation};
+use common::room::{ROOM, SERVICE, create, enter, join, say, set_affiliation};
 use common::{ALICE, BOB, CAROL, Client, Scene};
 use klatsch_actors::directory::Wire;
 use klatsch_actors::world::Settings;
@@ -15,15 +15,8 @@ async fn scene(change: impl FnOnce(&mut Settings)) -> Scene {
     Scene::with(Wire::Direct, settings).await
 }
 
-/// Enters some room; answers what it says to that.
-async fn enter(client: &Client, room: &str) -> String {
-    let room = format!("{room}@conference.example.org");
-    client
-        .send(&format!(
-            "<presence to='{room}/ann'><x xmlns='http://jabber.org/protocol/muc'/></presence>"
-        ))
-        .await;
-    client.expect_all(&["<presence", &room]).await
+fn at(room: &str) -> String {
+    format!("{room}@{SERVICE}")
 }
 
 async fn asks(client: &Client, to: &str, payload: &str) -> String {
@@ -45,10 +38,10 @@ async fn m09_r18_a_session_is_in_so_many_rooms() {
     let scene = scene(|settings| settings.rooms_joined_max = 3).await;
     let alice = scene.online(ALICE, "a").await;
     for room in ["one", "two", "three"] {
-        let entered = enter(&alice, room).await;
+        let entered = enter(&alice, &at(room), "ann").await;
         assert!(!entered.contains("type='error'"), "{entered}");
     }
-    let refused = enter(&alice, "four").await;
+    let refused = enter(&alice, &at("four"), "ann").await;
     assert!(refused.contains("<resource-constraint"), "{refused}");
     alice
         .send("<presence type='unavailable' to='one@conference.example.org/ann'/>")
@@ -56,7 +49,7 @@ async fn m09_r18_a_session_is_in_so_many_rooms() {
     alice
         .expect_all(&["type='unavailable'", "code='110'"])
         .await;
-    let entered = enter(&alice, "four").await;
+    let entered = enter(&alice, &at("four"), "ann").await;
     assert!(!entered.contains("type='error'"), "{entered}");
 }
 
@@ -69,13 +62,13 @@ async fn m09_an_account_makes_so_many_rooms_and_the_server_holds_so_many() {
     .await;
     let (alice, bob) = (scene.online(ALICE, "a").await, scene.online(BOB, "b").await);
     create(&alice, "ann").await;
-    let refused = enter(&alice, "two").await;
+    let refused = enter(&alice, &at("two"), "ann").await;
     assert!(refused.contains("<resource-constraint"), "{refused}");
     // Rooms that wait for their owner's form are not counted to the account, but they are
     // held, and only so many.
     let mut refused = String::new();
     for room in ["three", "four", "five"] {
-        refused = enter(&bob, room).await;
+        refused = enter(&bob, &at(room), "ann").await;
     }
     assert!(refused.contains("<resource-constraint"), "{refused}");
     assert!(refused.contains("type='wait'"), "{refused}");
@@ -122,7 +115,7 @@ async fn m07_who_was_banned_or_kicked_hears_and_reads_nothing_more() {
     let items = "<query xmlns='http://jabber.org/protocol/disco#items'/>";
     let listed = asks(&bob, ROOM, items).await;
     assert!(!listed.contains("/ann"), "{listed}");
-    assert!(!bob.sync().await.concat().contains("secret"));
+    bob.hears_nothing_of("secret").await;
 }
 
 #[tokio::test]

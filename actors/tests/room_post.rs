@@ -101,10 +101,7 @@ async fn section_7_2_8_only_the_sessions_inside_hear_a_private_message() {
     let outside = scene.online(ALICE, "outside").await;
     let second = scene.online(ALICE, "second").await;
     for client in [&outside, &second, &bob] {
-        client
-            .send("<iq type='set' id='c'><enable xmlns='urn:xmpp:carbons:2'/></iq>")
-            .await;
-        client.expect("id='c'").await;
+        client.enable_carbons().await;
     }
     join(&second, "ann").await;
     second.expect("<subject").await;
@@ -112,8 +109,7 @@ async fn section_7_2_8_only_the_sessions_inside_hear_a_private_message() {
     alice.expect("<body>psst</body>").await;
     let heard = second.expect("<body>psst</body>").await;
     assert!(!heard.contains("urn:xmpp:carbons"), "{heard}");
-    let heard = outside.sync().await.concat();
-    assert!(!heard.contains("psst"), "{heard}");
+    outside.hears_nothing_of("psst").await;
 }
 
 #[tokio::test]
@@ -123,10 +119,7 @@ async fn xep_0280_a_sent_private_message_is_copied_to_who_shares_the_nick() {
     let outside = scene.online(BOB, "outside").await;
     let second = scene.online(BOB, "second").await;
     for client in [&outside, &second, &bob] {
-        client
-            .send("<iq type='set' id='c'><enable xmlns='urn:xmpp:carbons:2'/></iq>")
-            .await;
-        client.expect("id='c'").await;
+        client.enable_carbons().await;
     }
     join(&second, "bo").await;
     bob.send(&private("ann", "psst")).await;
@@ -134,8 +127,7 @@ async fn xep_0280_a_sent_private_message_is_copied_to_who_shares_the_nick() {
         .expect_all(&["<sent xmlns='urn:xmpp:carbons:2'", "psst"])
         .await;
     for client in [&bob, &outside] {
-        let heard = client.sync().await.concat();
-        assert!(!heard.contains("psst"), "{heard}");
+        client.hears_nothing_of("psst").await;
     }
 }
 
@@ -187,7 +179,7 @@ async fn r16_who_blocks_an_occupant_hears_keeps_and_is_pushed_nothing_of_them() 
         .await;
     assert!(scene.log(ALICE).await.is_empty());
     assert!(scene.log(BOB).await.is_empty());
-    assert!(!alice.sync().await.concat().contains("psst"));
+    alice.hears_nothing_of("psst").await;
 }
 
 #[tokio::test]

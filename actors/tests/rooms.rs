@@ -7,42 +7,27 @@ mod common;
 
 use std::time::Duration;
 
-use common::room::{ROOM, configure, create, join, say, set_affiliation};
-use common::{ALICE, BOB, CAROL, Scene, bare};
+use common::room::{ROOM, configure, create, entry, join, log, say, set_affiliation};
+use common::{ALICE, BOB, CAROL, Scene, bare, make_account, until};
 use klatsch_actors::directory::Wire;
 use klatsch_actors::world::Settings;
 use klatsch_protocol::account::{AccountAct, AccountChange};
 use klatsch_protocol::archive::ArchiveQuery;
 use klatsch_protocol::features::muc::record::{RoomChange, RoomRecord};
 use klatsch_protocol::time::Timestamp;
-use klatsch_store::Credentials;
 
 const WIRES: [Wire; 3] = [Wire::Direct, Wire::Encoded, Wire::Lossy(3)];
-
-/// What stands in the room's log.
-async fn log(scene: &Scene) -> Vec<String> {
-    let entries = scene.store.room_entries(&bare(ROOM), 0, 250).await.unwrap();
-    let text = |stanza: &[u8]| String::from_utf8(stanza.to_vec()).unwrap();
-    entries.iter().map(|entry| text(&entry.stanza)).collect()
-}
 
 /// Ends the room's actor as a defect would.
 async fn kill_room(scene: &Scene) {
     let directory = &scene.sessions().world().directory;
     let before = directory.room(ROOM).expect("the room is at hand").actor;
     before.kill();
-    let is_new = || {
+    until(async || {
         let place = directory.room(ROOM);
         place.is_some_and(|place| place.actor.get_id() != before.get_id())
-    };
-    let started = async {
-        while !is_new() {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), started)
-        .await
-        .expect("the room is started again");
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -64,7 +49,7 @@ async fn what_is_said_is_kept_and_told_to_all_with_its_id() {
             assert!(heard.contains(&format!("by='{ROOM}'")), "{heard}");
             alice.expect(&body).await;
         }
-        assert_eq!(log(&scene).await.len(), 10, "{wire:?}");
+        assert_eq!(log(&scene.store).await.len(), 10, "{wire:?}");
     }
 }
 
@@ -95,8 +80,8 @@ async fn d2_a_message_sent_again_is_kept_once_and_told_once() {
     say(&alice, "once").await;
     say(&alice, "more").await;
     bob.expect("<body>more</body>").await;
-    assert_eq!(log(&scene).await.len(), 2);
-    assert!(!bob.sync().await.iter().any(|it| it.contains("once")));
+    assert_eq!(log(&scene.store).await.len(), 2);
+    bob.hears_nothing_of("once").await;
 }
 
 #[tokio::test]
@@ -108,7 +93,7 @@ async fn d1_a_message_is_acknowledged_when_it_stands_in_the_log() {
     say(&alice, "one").await;
     alice.send("<r xmlns='urn:xmpp:sm:3'/>").await;
     alice.expect_all(&["<a ", "h='1'"]).await;
-    assert_eq!(log(&scene).await.len(), 1);
+    assert_eq!(log(&scene.store).await.len(), 1);
 }
 
 #[tokio::test]
@@ -130,7 +115,7 @@ async fn nobody_notices_that_the_room_was_started_again() {
             let told = client.sync().await;
             assert!(!told.iter().any(|it| it.contains("<presence")), "{told:?}");
         }
-        assert_eq!(log(&scene).await.len(), 1, "{wire:?}");
+        assert_eq!(log(&scene.store).await.len(), 1, "{wire:?}");
     }
 }
 
@@ -178,7 +163,7 @@ async fn who_leaves_is_told_and_hears_no_more() {
     alice.expect_all(&["type='unavailable'", "/bo"]).await;
     say(&alice, "alone").await;
     alice.expect("<body>alone</body>").await;
-    assert!(!bob.sync().await.iter().any(|it| it.contains("alone")));
+    bob.hears_nothing_of("alone").await;
 }
 
 #[tokio::test]
@@ -191,10 +176,7 @@ async fn what_owners_decide_is_remembered_and_enforced() {
     bob.expect_all(&["type='unavailable'", "code='301'"]).await;
     let record = scene.store.room(&bare(ROOM)).await.unwrap().unwrap();
     assert_eq!(record.affiliation(&bare(BOB)).as_str(), "outcast");
-    bob.send(&format!(
-        "<presence to='{ROOM}/bo'><x xmlns='http://jabber.org/protocol/muc'/></presence>"
-    ))
-    .await;
+    bob.send(&entry(ROOM, "bo")).await;
     bob.expect_all(&["type='error'", "<forbidden"]).await;
     set_affiliation(&alice, BOB, "member").await;
     join(&bob, "bo").await;
@@ -205,10 +187,7 @@ async fn a_nick_is_one_persons() {
     let scene = Scene::new(Wire::Direct).await;
     let (alice, bob) = (scene.online(ALICE, "a").await, scene.online(BOB, "b").await);
     create(&alice, "ann").await;
-    bob.send(&format!(
-        "<presence to='{ROOM}/ann'><x xmlns='http://jabber.org/protocol/muc'/></presence>"
-    ))
-    .await;
+    bob.send(&entry(ROOM, "ann")).await;
     bob.expect_all(&["type='error'", "<conflict"]).await;
 }
 
@@ -225,7 +204,7 @@ async fn private_messages_go_to_one() {
     alice
         .expect_all(&["<body>psst</body>", &format!("from='{ROOM}/bo'")])
         .await;
-    assert!(log(&scene).await.is_empty());
+    assert!(log(&scene.store).await.is_empty());
 }
 
 #[tokio::test]
@@ -300,7 +279,7 @@ async fn operators_see_rooms_and_end_them_and_who_is_inside_hears_why() {
     let domain = bare("example.org");
     let listed = rooms.list(&domain, None, 10).await.unwrap();
     assert_eq!(listed, [(bare(ROOM), 2)]);
-    let room = rooms.inspect(&bare(ROOM)).await.unwrap().unwrap();
+    let room = scene.room(ROOM).await.unwrap();
     assert_eq!(room.occupants().len(), 2);
     let destroyed = rooms.destroy(&bare(ROOM), Some("the party is over")).await;
     assert_eq!(destroyed, Ok(true));
@@ -311,7 +290,7 @@ async fn operators_see_rooms_and_end_them_and_who_is_inside_hears_why() {
     }
     assert_eq!(scene.store.room(&bare(ROOM)).await, Ok(None));
     assert_eq!(rooms.destroy(&bare(ROOM), None).await, Ok(false));
-    assert!(rooms.inspect(&bare(ROOM)).await.unwrap().is_none());
+    assert!(scene.room(ROOM).await.is_none());
 }
 
 #[tokio::test]
@@ -330,12 +309,7 @@ async fn c15_who_has_the_address_of_a_removed_owner_is_nobody_in_the_room() {
     bob.expect_all(&["<presence", "affiliation='owner'", "code='110'"])
         .await;
     scene.gone(ALICE).await;
-    let none = Credentials::default();
-    let account = bare(ALICE);
-    let made = scene
-        .store
-        .create_account(&account, &none, false, Timestamp(2));
-    made.await.unwrap();
+    make_account(&scene.store, ALICE).await;
     let next = scene.online(ALICE, "next").await;
     let entered = join(&next, "ann").await;
     assert!(entered.contains("affiliation='none'"), "{entered}");
@@ -421,12 +395,6 @@ async fn a_room_without_owner_is_managed_by_the_administrators_of_its_domain() {
     bob.send(&form).await;
     bob.expect_all(&["id='form'", "type='result'"]).await;
     set_affiliation(&bob, BOB, "owner").await;
-    let room = scene
-        .node
-        .rooms
-        .inspect(&bare(ROOM))
-        .await
-        .unwrap()
-        .unwrap();
+    let room = scene.room(ROOM).await.unwrap();
     assert!(!room.is_ownerless());
 }

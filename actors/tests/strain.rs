@@ -6,12 +6,11 @@ mod common;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{ALICE, BOB, Client, Scene, bare, chat};
+use common::{ALICE, BOB, Client, Nowhere, Scene, bare, chat, peer};
 use klatsch_actors::directory::Wire;
-use klatsch_actors::session::{Detach, Peer, Pressure, Sink};
+use klatsch_actors::session::Detach;
 use klatsch_actors::strain::{Level, Queue, Strain};
-use klatsch_protocol::stanza::{Stanza, StreamCondition, StreamError};
-use klatsch_protocol::xml::Element;
+use klatsch_protocol::stanza::StreamCondition;
 use tokio::time::timeout;
 
 const KIB: usize = 1024;
@@ -20,25 +19,6 @@ async fn scene() -> (Scene, Arc<Strain>) {
     let scene = Scene::new(Wire::Direct).await;
     let strain = scene.sessions().strain();
     (scene, strain)
-}
-
-/// A connection nobody looks at.
-struct Nowhere;
-
-impl Sink for Nowhere {
-    fn stanza(&self, _: &Stanza) -> Pressure {
-        Pressure::Free
-    }
-
-    fn nonza(&self, _: &Element) -> Pressure {
-        Pressure::Free
-    }
-
-    fn close(&self, _: Option<StreamError>) {}
-
-    fn queued(&self) -> usize {
-        0
-    }
 }
 
 /// Waits until a queue holds as much as wanted.
@@ -87,14 +67,9 @@ async fn scarce_memory_refuses_new_sessions_and_resumes_old_ones() {
     let previd = alice.enable_sm().await;
     alice.lose();
     strain.set_level(Level::Scarce, false);
-    let peer = Peer {
-        address: [127, 0, 0, 1].into(),
-        is_secure: true,
-        proved: std::time::Instant::now(),
-    };
     let bound = scene
         .sessions()
-        .bind(bare(BOB), None, Arc::new(Nowhere), peer)
+        .bind(bare(BOB), None, Arc::new(Nowhere), peer())
         .await;
     let refusal = bound.err().expect("no session is made");
     assert_eq!(refusal.condition.as_str(), "resource-constraint");

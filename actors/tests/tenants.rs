@@ -4,7 +4,8 @@
 mod common;
 
 use common::people::person;
-use common::{ALICE, BOB, CAROL, Client, Scene, host};
+use common::room::create_at;
+use common::{ALICE, BOB, CAROL, Client, Scene, bare, befriend, host};
 use klatsch_actors::directory::Wire;
 use klatsch_actors::world::Settings;
 use klatsch_protocol::facts::Host;
@@ -55,15 +56,7 @@ const STANZAS: &[&str] = &[
 /// Carol has a room that everybody may find, and is there.
 async fn carols_room(scene: &Scene) -> Client {
     let carol = scene.online(CAROL, "c").await;
-    let enter = "<presence to='tea@conference.example.net/ca'>\
-                 <x xmlns='http://jabber.org/protocol/muc'/></presence>";
-    carol.send(enter).await;
-    carol.expect("code='201'").await;
-    let form = "<iq type='set' id='form' to='tea@conference.example.net'>\
-                <query xmlns='http://jabber.org/protocol/muc#owner'>\
-                <x xmlns='jabber:x:data' type='submit'/></query></iq>";
-    carol.send(form).await;
-    carol.expect_all(&["id='form'", "type='result'"]).await;
+    create_at(&carol, "tea@conference.example.net", "ca").await;
     carol
 }
 
@@ -144,25 +137,7 @@ async fn r14_whoever_is_moved_to_another_organisation_is_seen_no_more() {
         scene.online(ALICE, "a").await,
         scene.online(CAROL, "c").await,
     );
-    // Whoever asks for the roster hears of subscriptions.
-    for client in [&alice, &carol] {
-        client
-            .send("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>")
-            .await;
-        client.expect("id='r'").await;
-    }
-    for (asks, answers, who, whom) in [
-        (&alice, &carol, ALICE, CAROL),
-        (&carol, &alice, CAROL, ALICE),
-    ] {
-        asks.send(&format!("<presence type='subscribe' to='{whom}'/>"))
-            .await;
-        answers.expect("type='subscribe'").await;
-        answers
-            .send(&format!("<presence type='subscribed' to='{who}'/>"))
-            .await;
-        asks.expect("type='subscribed'").await;
-    }
+    befriend(&alice, &carol).await;
     scene
         .has([person(ALICE, "example.org"), person(CAROL, "example.net")])
         .await;
@@ -172,8 +147,8 @@ async fn r14_whoever_is_moved_to_another_organisation_is_seen_no_more() {
         .send("<presence><status>here</status></presence>")
         .await;
     alice.sync().await;
-    assert!(!carol.sync().await.iter().any(|it| it.contains("here")));
+    carol.hears_nothing_of("here").await;
     let people = scene.sessions().people();
-    let (me, other) = (common::bare(ALICE), [common::bare(CAROL)]);
+    let (me, other) = (bare(ALICE), [bare(CAROL)]);
     assert_eq!(people.seen_by(&me, &other).await.unwrap(), [None]);
 }

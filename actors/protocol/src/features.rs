@@ -136,8 +136,11 @@ pub struct IqRule {
     /// To whom the request is addressed.
     pub scope: Scope,
     /// Decides.
-    pub handle: fn(&Iq, &Facts<'_>) -> Vec<Effect>,
+    pub handle: IqHandler,
 }
+
+/// Decides a request.
+pub type IqHandler = fn(&Iq, &Facts<'_>) -> Vec<Effect>;
 
 /// To whom a request is addressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -222,7 +225,7 @@ pub const fn get(
     scope: Scope,
     namespace: &'static str,
     name: &'static str,
-    handle: fn(&Iq, &Facts<'_>) -> Vec<Effect>,
+    handle: IqHandler,
 ) -> IqRule {
     IqRule {
         kind: IqKind::Get,
@@ -238,7 +241,7 @@ pub const fn set(
     scope: Scope,
     namespace: &'static str,
     name: &'static str,
-    handle: fn(&Iq, &Facts<'_>) -> Vec<Effect>,
+    handle: IqHandler,
 ) -> IqRule {
     IqRule {
         kind: IqKind::Set,

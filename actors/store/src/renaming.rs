@@ -1,8 +1,11 @@
-//! Accounts that get another address and stay the same person's.
+//! Accounts that get another address and stay the same person's: what can be done, and what both
+//! databases do for it. How they lock and run it is each one's own.
 
 use klatsch_protocol::jid::{BareJid, Jid};
 use klatsch_protocol::time::Timestamp;
 
+use crate::error::{Result, StoreError};
+use crate::rows::bare;
 use crate::store::subject;
 
 subject! {
@@ -37,6 +40,150 @@ pub(crate) const FORMER: &str = "
     WHERE t.became IS NOT NULL AND a.removed IS NULL AND NOT EXISTS (SELECT 1 FROM account n
         WHERE n.jid = t.jid AND n.id <> t.id AND (n.removed IS NULL OR n.id > t.id))
     ORDER BY t.jid";
+
+/// The rows of [`FORMER`].
+pub(crate) fn former(rows: &[(String, String)]) -> Result<Vec<(BareJid, BareJid)>> {
+    rows.iter()
+        .map(|(former, now)| Ok((bare(former)?, bare(now)?)))
+        .collect()
+}
+
+/// Who gets another address.
+#[derive(Clone)]
+pub(crate) struct Names {
+    pub(crate) old: BareJid,
+    pub(crate) new: BareJid,
+}
+
+/// The new address must be nobody's: this is the number that was looked for there.
+pub(crate) fn must_be_free(found: Result<i64>) -> Result<()> {
+    match found {
+        Ok(_) => Err(StoreError::Conflict),
+        Err(StoreError::NoSuchAccount) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// $1 the new address, $2 its domain, $3 the new epoch, $4 the account. Versions go on after those
+/// that were known of the address.
+pub(crate) const ACCOUNT: &str = "
+    UPDATE account SET jid = $1, domain = $2, epoch = $3,
+        roster_version = 1 + (SELECT max(p.roster_version) FROM account p
+            WHERE p.id = $4 OR p.jid = $1 AND p.removed IS NOT NULL),
+        blocklist_version = 1 + (SELECT max(p.blocklist_version) FROM account p
+            WHERE p.id = $4 OR p.jid = $1 AND p.removed IS NOT NULL)
+    WHERE id = $4";
+
+/// The old address is left to a tombstone, as of an account that was removed; its number is the
+/// new epoch. $1 that, $2 the old address, $3 its domain, $4 now, $5 the account.
+pub(crate) const TOMBSTONE: &str = "
+    INSERT INTO account (id, jid, domain, created, removed, swept,
+        roster_version, blocklist_version, became)
+    SELECT $1, $2, $3, $4, $4, true, roster_version, blocklist_version, id
+    FROM account WHERE id = $5";
+
+/// Whoever remembers a roster of the new address has another one. $1 the account.
+pub(crate) const ROSTER: [&str; 2] = [
+    "UPDATE roster_item SET version = (SELECT roster_version FROM account WHERE id = $1)
+     WHERE account = $1",
+    "DELETE FROM roster_removed WHERE account = $1",
+];
+
+/// Where else an account is named, and how it is named there from now on.
+pub(crate) struct Mentions {
+    /// The numbers of accounts, nodes or rooms that name $1.
+    pub(crate) whose: &'static str,
+    /// `{these}` is a number among those of $1; $2 is the old address, $3 the new one.
+    pub(crate) statements: &'static [&'static str],
+}
+
+/// Others' contacts; each roster has a version of its own.
+pub(crate) const CONTACTS: Mentions = Mentions {
+    whose: "SELECT account FROM roster_item WHERE jid = $1 AND subscription >= 2
+        UNION SELECT account FROM roster_item WHERE jid = $1 AND subscription < 2",
+    statements: &[
+        "UPDATE account SET roster_version = roster_version + 1 WHERE id {these}",
+        "DELETE FROM roster_item WHERE account {these} AND jid = $3",
+        "UPDATE roster_item SET jid = $3, version = (SELECT a.roster_version
+            FROM account a WHERE a.id = roster_item.account)
+         WHERE account {these} AND jid = $2",
+        "DELETE FROM roster_removed WHERE account {these} AND jid IN ($2, $3)",
+        "INSERT INTO roster_removed SELECT id, $2, roster_version FROM account
+         WHERE id {these}",
+    ],
+};
+
+/// The same person with another address stays blocked. An address and its full ones: "0" comes
+/// after "/".
+pub(crate) const BLOCKED: Mentions = Mentions {
+    whose: "SELECT account FROM block WHERE jid = $1
+        UNION SELECT account FROM block WHERE jid > $1 || '/' AND jid < $1 || '0'",
+    statements: &[
+        "INSERT INTO block SELECT account, $3 || substr(jid, length($2) + 1) FROM block
+         WHERE account {these} AND (jid = $2 OR jid > $2 || '/' AND jid < $2 || '0')
+         ON CONFLICT DO NOTHING",
+        "DELETE FROM block WHERE account {these}
+            AND (jid = $2 OR jid > $2 || '/' AND jid < $2 || '0')",
+        "UPDATE account AS a SET blocklist_version = blocklist_version + 1,
+            blocks = (SELECT count(*) FROM block b WHERE b.account = a.id)
+         WHERE id {these}",
+    ],
+};
+
+/// Whether others want its messages kept.
+pub(crate) const PREFERENCES: Mentions = Mentions {
+    whose: "SELECT account FROM archive_exception
+        WHERE jid = $1 OR jid > $1 || '/' AND jid < $1 || '0'",
+    statements: &[
+        "INSERT INTO archive_exception
+         SELECT account, $3 || substr(jid, length($2) + 1), archived FROM archive_exception
+         WHERE account {these} AND (jid = $2 OR jid > $2 || '/' AND jid < $2 || '0')
+         ON CONFLICT (account, jid) DO UPDATE SET archived = excluded.archived",
+        "DELETE FROM archive_exception WHERE account {these}
+            AND (jid = $2 OR jid > $2 || '/' AND jid < $2 || '0')",
+    ],
+};
+
+/// Nodes of its own, and those it has made, is listed at or has subscribed to.
+pub(crate) const NODES: Mentions = Mentions {
+    whose: "SELECT id FROM pubsub_node WHERE service = $1
+        UNION SELECT id FROM pubsub_node WHERE creator = $1 AND service IS NOT NULL
+        UNION SELECT node FROM pubsub_affiliation WHERE jid = $1
+        UNION SELECT node FROM pubsub_subscription WHERE account = $1",
+    statements: &[
+        "UPDATE pubsub_node AS n SET version = version + 1 WHERE id {these}
+            AND (EXISTS (SELECT 1 FROM pubsub_affiliation WHERE node = n.id AND jid = $2)
+                OR EXISTS (SELECT 1 FROM pubsub_subscription WHERE node = n.id AND account = $2))",
+        "UPDATE pubsub_node SET service = $3 WHERE id {these} AND service = $2",
+        "UPDATE pubsub_node SET creator = $3 WHERE id {these} AND creator = $2",
+        "DELETE FROM pubsub_affiliation AS a WHERE node {these} AND jid = $3
+            AND EXISTS (SELECT 1 FROM pubsub_affiliation WHERE node = a.node AND jid = $2)",
+        "UPDATE pubsub_affiliation SET jid = $3 WHERE node {these} AND jid = $2",
+        "DELETE FROM pubsub_subscription AS s WHERE node {these} AND account = $3
+            AND EXISTS (SELECT 1 FROM pubsub_subscription WHERE node = s.node AND account = $2)",
+        "UPDATE pubsub_subscription SET jid = $3 || substr(jid, length($2) + 1), account = $3
+         WHERE node {these} AND account = $2",
+    ],
+};
+
+/// Rooms it has made, has a standing in or wears a hat in.
+pub(crate) const ROOMS: Mentions = Mentions {
+    whose: "SELECT id FROM room WHERE creator = $1 AND NOT removed
+        UNION SELECT room FROM room_affiliate WHERE jid = $1
+        UNION SELECT room FROM room_hat_worn WHERE jid = $1",
+    statements: &[
+        "UPDATE room SET creator = $3 WHERE id {these} AND creator = $2",
+        "UPDATE room AS r SET version = version + 1 WHERE id {these}
+            AND (EXISTS (SELECT 1 FROM room_affiliate WHERE room = r.id AND jid = $2)
+                OR EXISTS (SELECT 1 FROM room_hat_worn WHERE room = r.id AND jid = $2))",
+        "DELETE FROM room_affiliate AS a WHERE room {these} AND jid = $3
+            AND EXISTS (SELECT 1 FROM room_affiliate WHERE room = a.room AND jid = $2)",
+        "UPDATE room_affiliate SET jid = $3 WHERE room {these} AND jid = $2",
+        "INSERT INTO room_hat_worn SELECT room, $3, uri FROM room_hat_worn
+         WHERE room {these} AND jid = $2 ON CONFLICT DO NOTHING",
+        "DELETE FROM room_hat_worn WHERE room {these} AND jid = $2",
+    ],
+};
 
 /// The address with the new account in place of the old; `None`: it is not of that account.
 pub(crate) fn renamed(jid: &Jid, from: &BareJid, to: &BareJid) -> Option<Jid> {

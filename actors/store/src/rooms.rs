@@ -5,17 +5,19 @@
 //! later room of the same name has nothing of the old life: its version goes on from there,
 //! and so do the ids of its log, which thereby never mean an entry of another life.
 
+pub(crate) mod list;
+
 use bytes::Bytes;
 use klatsch_protocol::archive::{ArchiveQuery, Bounds, Entry, Page};
 use klatsch_protocol::features::muc::effect::Tombstone;
 use klatsch_protocol::features::muc::record::{RoomChange, RoomRecord, Subject};
 use klatsch_protocol::features::muc::search::RoomListQuery;
-use klatsch_protocol::features::muc::service::{RoomPage, RoomSummary};
+use klatsch_protocol::features::muc::service::RoomPage;
 use klatsch_protocol::jid::{BareJid, Jid};
 use klatsch_protocol::time::Timestamp;
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::log::{COUNT_MAX, Dedup, Placed};
+use crate::log::{Dedup, Placed};
 use crate::store::subject;
 
 /// Rooms on one page of a list at most (row C09: no query without a bound).
@@ -149,56 +151,5 @@ pub(crate) fn dedup_of(sender: &Jid, dedup: &Dedup) -> Dedup {
     Dedup {
         key: xxh3_128(&text).to_be_bytes(),
         payload: dedup.payload,
-    }
-}
-
-/// Which way a page of rooms goes, and from where (XEP-0059).
-pub(crate) struct Way {
-    /// Towards smaller addresses.
-    pub(crate) is_backward: bool,
-    /// The text beside which it begins; `None`: at the end.
-    pub(crate) from: Option<String>,
-    /// So many rooms tell all: one more than the page has, or what is counted.
-    pub(crate) wanted: usize,
-    max: usize,
-}
-
-impl Way {
-    pub(crate) fn of(query: &RoomListQuery) -> Self {
-        let (before, after) = (&query.page.before, &query.page.after);
-        let from = before.as_ref().or(after.as_ref());
-        let max = query.max.min(LIST_MAX) as usize;
-        let counted = match query.terms.is_empty() {
-            true => 0,
-            false => COUNT_MAX as usize + 1,
-        };
-        Self {
-            is_backward: before.is_some(),
-            from: from.filter(|from| !from.is_empty()).cloned(),
-            wanted: if max == 0 { counted } else { max + 1 },
-            max,
-        }
-    }
-
-    /// The page, from what was found along the way. `count`: how many rooms there are, if that
-    /// is known; `is_all`: the way has come to its end.
-    pub(crate) fn page(
-        &self,
-        mut found: Vec<RoomSummary>,
-        count: Option<u64>,
-        is_all: bool,
-    ) -> RoomPage {
-        let is_whole = is_all && self.from.is_none();
-        let total = (is_whole && found.len() as u64 <= COUNT_MAX).then_some(found.len() as u64);
-        let complete = is_all && found.len() <= self.max;
-        found.truncate(self.max);
-        if self.is_backward {
-            found.reverse();
-        }
-        RoomPage {
-            rooms: found,
-            count: count.or(total.filter(|_| complete || self.max == 0)),
-            complete,
-        }
     }
 }

@@ -2,8 +2,10 @@
 //! and bytes. The statements are each database's own.
 
 pub(crate) mod claims;
+pub(crate) mod invitations;
 pub(crate) mod lives;
 pub(crate) mod nodes;
+pub(crate) mod push;
 pub(crate) mod rooms;
 pub(crate) mod snapshot;
 pub(crate) mod uploads;

@@ -1,30 +1,29 @@
-//! A node with its sessions and clients that are no sockets: what a test sends goes to the
-//! session as a gateway would hand it over, what the session writes is read as XML.
+//! A node with its sessions, and whoever is on it.
 
 #![allow(dead_code, reason = "each test file uses its share")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod client;
 pub(crate) mod cluster;
 pub(crate) mod people;
 pub(crate) mod room;
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use klatsch_actors::directory::Wire;
 use klatsch_actors::node::Node;
-use klatsch_actors::session::{Detach, Peer, Pressure, Sink};
-use klatsch_actors::sessions::{SessionHandle, Sessions};
+use klatsch_actors::session::{Peer, Sink};
+use klatsch_actors::sessions::Sessions;
 use klatsch_actors::world::Settings;
 use klatsch_protocol::facts::{Host, Views};
 use klatsch_protocol::jid::{BareJid, FullJid};
-use klatsch_protocol::stanza::{Stanza, StreamError};
 use klatsch_protocol::time::Timestamp;
-use klatsch_protocol::xml::{Element, Limits, parse_fragment};
 use klatsch_store::{Credentials, Store};
-use tokio::sync::Notify;
 use tokio::time::timeout;
+
+use self::client::Line;
+pub(crate) use self::client::{Client, Nowhere};
 
 /// Nothing here takes this long unless it is broken.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -110,19 +109,12 @@ impl Scene {
     /// Waits until everybody sees a session as available.
     async fn appeared(&self, jid: &FullJid) {
         let directory = &self.sessions().world().directory;
-        let is_there = || {
+        until(async || {
             let view = directory.view(&jid.bare());
             view.resource(jid)
                 .is_some_and(|resource| resource.presence.is_some())
-        };
-        let appeared = async {
-            while !is_there() {
-                tokio::task::yield_now().await;
-            }
-        };
-        timeout(PATIENCE, appeared)
-            .await
-            .expect("the session appears");
+        })
+        .await;
     }
 
     /// A client that comes back.
@@ -153,21 +145,7 @@ impl Scene {
     /// Makes alice and bob see each other's presence.
     pub(crate) async fn befriend(&self) {
         let (alice, bob) = (self.online(ALICE, "a").await, self.online(BOB, "b").await);
-        for client in [&alice, &bob] {
-            client
-                .send("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>")
-                .await;
-            client.expect("id='r'").await;
-        }
-        for (asks, answers, who, whom) in [(&alice, &bob, ALICE, BOB), (&bob, &alice, BOB, ALICE)] {
-            asks.send(&format!("<presence type='subscribe' to='{whom}'/>"))
-                .await;
-            answers.expect("type='subscribe'").await;
-            answers
-                .send(&format!("<presence type='subscribed' to='{who}'/>"))
-                .await;
-            asks.expect("type='subscribed'").await;
-        }
+        befriend(&alice, &bob).await;
         for client in [alice, bob] {
             client.close();
         }
@@ -178,12 +156,7 @@ impl Scene {
     /// Waits until an account has no sessions.
     pub(crate) async fn gone(&self, account: &str) {
         let account = bare(account);
-        let gone = async {
-            while !self.sessions().list(Some(&account)).is_empty() {
-                tokio::task::yield_now().await;
-            }
-        };
-        timeout(PATIENCE, gone).await.expect("the sessions end");
+        until(async || self.sessions().list(Some(&account)).is_empty()).await;
     }
 
     /// What stands in an account's log.
@@ -200,12 +173,42 @@ impl Scene {
 pub(crate) async fn peopled_store() -> Store {
     let store = Store::open("memory:").await.unwrap();
     for account in [ALICE, BOB, CAROL] {
-        store
-            .create_account(&bare(account), &Credentials::default(), false, Timestamp(0))
-            .await
-            .unwrap();
+        make_account(&store, account).await;
     }
     store
+}
+
+pub(crate) async fn make_account(store: &Store, account: &str) {
+    let (account, none) = (bare(account), Credentials::default());
+    let made = store.create_account(&account, &none, false, Timestamp(0));
+    made.await.unwrap();
+}
+
+/// Makes two see each other's presence.
+pub(crate) async fn befriend(one: &Client, other: &Client) {
+    for client in [one, other] {
+        client.read_roster().await;
+    }
+    for (asks, answers) in [(one, other), (other, one)] {
+        let (who, whom) = (asks.jid.bare(), answers.jid.bare());
+        asks.send(&format!("<presence type='subscribe' to='{whom}'/>"))
+            .await;
+        answers.expect("type='subscribe'").await;
+        answers
+            .send(&format!("<presence type='subscribed' to='{who}'/>"))
+            .await;
+        asks.expect("type='subscribed'").await;
+    }
+}
+
+/// Waits until something holds.
+pub(crate) async fn until(holds: impl AsyncFn() -> bool) {
+    let waiting = async {
+        while !holds().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, waiting).await.expect("it never holds");
 }
 
 pub(crate) fn host() -> Host {
@@ -246,200 +249,4 @@ pub(crate) fn chat(to: &str, body: &str) -> String {
         "<message to='{to}' type='chat' id='id-{body}'><body>{body}</body>\
          <origin-id xmlns='urn:xmpp:sid:0' id='origin-{body}'/></message>"
     )
-}
-
-/// A client.
-pub(crate) struct Client {
-    pub(crate) jid: FullJid,
-    pub(crate) session: SessionHandle,
-    line: Arc<Line>,
-}
-
-impl Client {
-    /// Sends a stanza or another element.
-    pub(crate) async fn send(&self, xml: &str) {
-        let end = xml.find([' ', '/', '>']).unwrap();
-        let namespace = if xml.contains("xmlns")
-            && !xml.starts_with("<message")
-            && !xml.starts_with("<presence")
-            && !xml.starts_with("<iq")
-        {
-            String::new()
-        } else {
-            " xmlns='jabber:client'".into()
-        };
-        let framed = format!("{}{namespace}{}", &xml[..end], &xml[end..]);
-        let fragment = parse_fragment(framed.as_bytes(), &Limits::AFTER_LOGIN).unwrap();
-        assert!(self.session.inbound(fragment).await, "the session is there");
-    }
-
-    /// Waits for something written that contains this text, and answers it; what was written
-    /// before it is passed over.
-    pub(crate) async fn expect(&self, text: &str) -> String {
-        self.expect_all(&[text]).await
-    }
-
-    /// Like [`Client::expect`], for all of these texts in one stanza.
-    pub(crate) async fn expect_all(&self, texts: &[&str]) -> String {
-        let find = async {
-            loop {
-                let notified = self.line.written.notified();
-                while let Some(written) = self.line.next() {
-                    if texts.iter().all(|text| written.contains(text)) {
-                        return written;
-                    }
-                }
-                notified.await;
-            }
-        };
-        let found = timeout(PATIENCE, find).await;
-        found.unwrap_or_else(|_| panic!("{} is never written {texts:?}", self.jid))
-    }
-
-    /// Waits for a stanza with each of these texts, in whatever order, that contains this one.
-    pub(crate) async fn expect_each(&self, texts: &[&str], common: &str) {
-        let mut missing = texts.to_vec();
-        while !missing.is_empty() {
-            let written = self.expect(common).await;
-            missing.retain(|text| !written.contains(text));
-        }
-    }
-
-    /// Answers everything written until now; everything sent before has been dealt with.
-    pub(crate) async fn sync(&self) -> Vec<String> {
-        let id = klatsch_actors::sessions::random_id();
-        self.send(&format!(
-            "<iq type='get' id='{id}'><ping xmlns='urn:xmpp:ping'/></iq>"
-        ))
-        .await;
-        let mut before = Vec::new();
-        let find = async {
-            loop {
-                let notified = self.line.written.notified();
-                while let Some(written) = self.line.next() {
-                    if written.contains(&id) {
-                        return;
-                    }
-                    before.push(written);
-                }
-                notified.await;
-            }
-        };
-        timeout(PATIENCE, find).await.expect("a ping is answered");
-        before
-    }
-
-    /// Turns stream management on; answers the resumption id.
-    pub(crate) async fn enable_sm(&self) -> String {
-        self.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
-            .await;
-        let enabled = self.expect("<enabled").await;
-        Element::parse(enabled.as_bytes())
-            .unwrap()
-            .get("id")
-            .unwrap()
-            .to_owned()
-    }
-
-    /// The connection takes nothing more: so many bytes are waiting.
-    pub(crate) fn clog(&self, bytes: usize) {
-        *self.line.queued.lock().unwrap() = bytes;
-    }
-
-    /// Waits, however long, for something written that contains this text; nothing comes when
-    /// the server closes instead.
-    pub(crate) async fn expect_unless_closed(&self, text: &str) -> Option<String> {
-        loop {
-            let notified = self.line.written.notified();
-            while let Some(written) = self.line.next() {
-                if written.contains(text) {
-                    return Some(written);
-                }
-            }
-            if self.line.closed.lock().unwrap().is_some() {
-                return None;
-            }
-            notified.await;
-        }
-    }
-
-    /// The client closes its stream.
-    pub(crate) fn close(&self) {
-        self.session.detach(Detach::Closed);
-    }
-
-    /// The connection breaks.
-    pub(crate) fn lose(&self) {
-        self.line.cut();
-        self.session.detach(Detach::Lost);
-    }
-
-    /// Waits until the server has closed, and answers the error.
-    pub(crate) async fn closed(&self) -> Option<StreamError> {
-        let closed = async {
-            loop {
-                let notified = self.line.written.notified();
-                if let Some(error) = self.line.closed.lock().unwrap().clone() {
-                    return error;
-                }
-                notified.await;
-            }
-        };
-        timeout(PATIENCE, closed).await.expect("the server closes")
-    }
-}
-
-/// What a session has written.
-#[derive(Default)]
-struct Line {
-    lines: Mutex<VecDeque<String>>,
-    queued: Mutex<usize>,
-    is_cut: Mutex<bool>,
-    closed: Mutex<Option<Option<StreamError>>>,
-    written: Notify,
-}
-
-impl Line {
-    fn next(&self) -> Option<String> {
-        self.lines.lock().unwrap().pop_front()
-    }
-
-    fn cut(&self) {
-        *self.is_cut.lock().unwrap() = true;
-    }
-
-    fn write(&self, bytes: &[u8]) -> Pressure {
-        if *self.is_cut.lock().unwrap() {
-            return Pressure::Closed;
-        }
-        self.lines
-            .lock()
-            .unwrap()
-            .push_back(String::from_utf8(bytes.to_vec()).unwrap());
-        self.written.notify_waiters();
-        Pressure::Free
-    }
-}
-
-impl Sink for Line {
-    fn stanza(&self, stanza: &Stanza) -> Pressure {
-        self.write(&stanza.to_bytes())
-    }
-
-    fn nonza(&self, element: &Element) -> Pressure {
-        self.write(&element.to_bytes())
-    }
-
-    fn close(&self, error: Option<StreamError>) {
-        *self.closed.lock().unwrap() = Some(error);
-        self.written.notify_waiters();
-    }
-
-    fn queued(&self) -> usize {
-        *self.queued.lock().unwrap()
-    }
-
-    fn follows_hosts(&self) -> bool {
-        true
-    }
 }

@@ -19,13 +19,21 @@ pub(crate) fn person(account: &str, tenant: &str) -> Person {
 }
 
 /// A group of people, named by their accounts.
-pub(crate) fn group(name: &str, address: &str, members: &[&str]) -> Group {
+pub(crate) fn group(name: &str, members: &[&str]) -> Group {
     Group {
         name: name.into(),
-        address: Some(bare(address)),
+        address: None,
         tenant: "example.org".into(),
         members: members.iter().map(|it| (*it).into()).collect(),
         is_shown: false,
+    }
+}
+
+/// The directory says this under an id.
+pub(crate) fn put(id: &str, entry: Entry) -> Change {
+    Change {
+        id: id.into(),
+        entry: Some(entry),
     }
 }
 
@@ -44,11 +52,9 @@ pub(crate) fn photo(hash: &str, bytes: &[u8]) -> Photo {
 impl Scene {
     /// The directory has these people now.
     pub(crate) async fn has(&self, people: impl IntoIterator<Item = Person>) {
-        let entries = people.into_iter().map(|person| Change {
-            id: person.account.as_str().into(),
-            entry: Some(Entry::Person(person)),
-        });
-        self.apply(entries.collect()).await;
+        let people = people.into_iter();
+        let changes = people.map(|it| put(it.account.clone().as_str(), Entry::Person(it)));
+        self.apply(changes.collect()).await;
     }
 
     /// The directory has this group now, or no longer.
@@ -60,7 +66,8 @@ impl Scene {
         self.apply(vec![change]).await;
     }
 
-    async fn apply(&self, changes: Vec<Change>) {
+    /// The directory has changed so.
+    pub(crate) async fn apply(&self, changes: Vec<Change>) {
         let applied = self.node.colleagues.apply(changes).await;
         applied.expect("the store is there");
     }

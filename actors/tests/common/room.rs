@@ -1,29 +1,43 @@
 //! A room, and what people do in it.
 
+use klatsch_protocol::features::muc::room::Room;
 use klatsch_protocol::xml::Element;
+use klatsch_store::Store;
 
-use super::Client;
+use super::{Client, Scene, bare};
 
 pub(crate) const SERVICE: &str = "conference.example.org";
 pub(crate) const ROOM: &str = "tea@conference.example.org";
 
-/// Enters a room; answers everything up to the subject.
+/// What enters a room.
+pub(crate) fn entry(room: &str, nick: &str) -> String {
+    format!("<presence to='{room}/{nick}'><x xmlns='http://jabber.org/protocol/muc'/></presence>")
+}
+
+/// Enters any room; answers what it says to that.
+pub(crate) async fn enter(client: &Client, room: &str, nick: &str) -> String {
+    client.send(&entry(room, nick)).await;
+    client.expect(&format!("from='{room}/{nick}'")).await
+}
+
+/// Enters the room; answers everything up to the subject.
 pub(crate) async fn join(client: &Client, nick: &str) -> String {
-    client
-        .send(&format!(
-            "<presence to='{ROOM}/{nick}'><x xmlns='http://jabber.org/protocol/muc'/></presence>"
-        ))
-        .await;
+    client.send(&entry(ROOM, nick)).await;
     client.expect("code='110'").await
 }
 
 /// Makes the room with the default configuration (§10.1.2).
 pub(crate) async fn create(client: &Client, nick: &str) {
-    let entered = join(client, nick).await;
+    create_at(client, ROOM, nick).await;
+}
+
+/// Makes a room of this address with the default configuration.
+pub(crate) async fn create_at(client: &Client, room: &str, nick: &str) {
+    let entered = enter(client, room, nick).await;
     assert!(entered.contains("code='201'"), "{entered}");
     client
         .send(&format!(
-            "<iq type='set' id='form' to='{ROOM}'><query xmlns='http://jabber.org/protocol/muc#owner'>\
+            "<iq type='set' id='form' to='{room}'><query xmlns='http://jabber.org/protocol/muc#owner'>\
              <x xmlns='jabber:x:data' type='submit'/></query></iq>"
         ))
         .await;
@@ -41,6 +55,20 @@ pub(crate) async fn configure(client: &Client, field: &str, value: &str) {
         ))
         .await;
     client.expect_all(&["id='config'", "type='result'"]).await;
+}
+
+/// What stands in the room's log.
+pub(crate) async fn log(store: &Store) -> Vec<String> {
+    let entries = store.room_entries(&bare(ROOM), 0, 250).await.unwrap();
+    let text = |stanza: &[u8]| String::from_utf8(stanza.to_vec()).unwrap();
+    entries.iter().map(|entry| text(&entry.stanza)).collect()
+}
+
+impl Scene {
+    /// A room as it is now, if it is there.
+    pub(crate) async fn room(&self, room: &str) -> Option<Box<Room>> {
+        self.node.rooms.inspect(&bare(room)).await.unwrap()
+    }
 }
 
 pub(crate) async fn say(client: &Client, body: &str) {

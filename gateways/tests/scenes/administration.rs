@@ -2,15 +2,12 @@
 
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::xml::Fragment;
-use tokio::net::TcpStream;
 
-use crate::client::{Client, End};
+use crate::client::{Client, End, Tcp};
 use crate::server::{DOMAIN, OTHER_DOMAIN, Server, Setup};
 
 const COMMANDS: &str = "http://jabber.org/protocol/commands";
 const ADMIN: &str = "http://jabber.org/protocol/admin";
-
-type Tcp = Client<TcpStream>;
 
 /// A server whose administrator is anna.
 async fn server() -> Server {

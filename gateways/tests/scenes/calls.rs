@@ -9,13 +9,10 @@ use klatsch_gateways::turn::Settings;
 use klatsch_protocol::features::external_services::Secret;
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::xml::Fragment;
-use tokio::net::TcpStream;
 
-use crate::client::{Client, End};
+use crate::client::{Client, End, Tcp};
 use crate::server::{DOMAIN, Server, Setup};
 use turn::{Caller, Credentials};
-
-type Tcp = Client<TcpStream>;
 
 const SERVICES: &str = "urn:xmpp:extdisco:2";
 const JINGLE: &str = "urn:xmpp:jingle:1";

@@ -8,14 +8,14 @@ use std::time::Duration;
 use klatsch_protocol::ns;
 use klatsch_protocol::sasl::scram::{ClientBinding, ScramClient};
 use klatsch_protocol::sasl::{BindingType, Hash, Secret, encoding};
-use klatsch_protocol::xml::{Fragment, Limits, Token, Tokenizer};
+use klatsch_protocol::xml::{Element, Fragment, Limits, Token, Tokenizer};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -32,6 +32,9 @@ pub(crate) struct Client<S> {
     pub(crate) stream: S,
     tokenizer: Tokenizer,
 }
+
+pub(crate) type Tcp = Client<TcpStream>;
+pub(crate) type Tls = Client<TlsStream<TcpStream>>;
 
 /// How a stream ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -65,6 +68,26 @@ impl Client<TlsStream<TcpStream>> {
     }
 
     /// The channel binding both sides compute for themselves.
+    /// A login in one go (XEP-0388), with these wishes; the answer is `<success/>` or `<failure/>`.
+    pub(crate) async fn login_at_once(
+        address: SocketAddr,
+        (mechanism, data): (&str, &[u8]),
+        agent: &str,
+        wishes: &str,
+    ) -> (Self, Element) {
+        let mut client = Self::connect_tls(address).await;
+        client.open().await;
+        let (sasl, data) = (ns::SASL2, encoding::encode(data));
+        client
+            .send(&format!(
+                "<authenticate xmlns='{sasl}' mechanism='{mechanism}'><initial-response>{data}\
+                 </initial-response><user-agent id='{agent}'/>{wishes}</authenticate>"
+            ))
+            .await;
+        let answer = client.expect(|it| it.namespace() == sasl).await;
+        (client, answer.to_element())
+    }
+
     pub(crate) fn binding(&self) -> ClientBinding {
         let label = b"EXPORTER-Channel-Binding";
         let (_, tls) = self.stream.get_ref();
@@ -221,6 +244,46 @@ impl<S: Stream> Client<S> {
         let answer = self.expect(|it| it.attr("id") == Some("ping")).await;
         assert_eq!(answer.attr("type"), Some("result"), "{answer:?}");
     }
+}
+
+/// Waits until something holds.
+pub(crate) async fn until(holds: impl AsyncFn() -> bool) {
+    let waiting = async {
+        while !holds().await {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, waiting).await.expect("it never holds");
+}
+
+/// Makes Anna and Bert see each other.
+pub(crate) async fn befriend(anna: &mut Tcp, bert: &mut Tcp) {
+    let_see(anna, bert, "bert").await;
+    let_see(bert, anna, "anna").await;
+}
+
+/// One asks the other, who agrees.
+pub(crate) async fn let_see(asker: &mut Tcp, asked: &mut Tcp, name: &str) {
+    let to = format!("{name}@{DOMAIN}");
+    asker
+        .send(&format!("<presence type='subscribe' to='{to}'/>"))
+        .await;
+    let request = asked
+        .expect(|it| it.attr("type") == Some("subscribe"))
+        .await;
+    let from = request.attr("from").expect("from").to_owned();
+    asked
+        .send(&format!("<presence type='subscribed' to='{from}'/>"))
+        .await;
+    // Whoever is let in sees the other's presence.
+    asker
+        .expect(|it| {
+            it.name() == "presence"
+                && it.attr("type").is_none()
+                && it.attr("from").is_some_and(|from| from.starts_with(&to))
+        })
+        .await;
+    asked.ping().await;
 }
 
 pub(crate) fn header() -> String {

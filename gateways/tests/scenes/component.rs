@@ -7,7 +7,7 @@ use klatsch_protocol::stream::component::handshake;
 use klatsch_protocol::xml::{Fragment, Token};
 use tokio::net::TcpStream;
 
-use crate::client::{Client, End};
+use crate::client::{Client, End, until};
 use crate::server::{COMPONENT_SECRET, DOMAIN, Server};
 
 const BOT: &str = "bot.klatsch.test";
@@ -166,9 +166,7 @@ async fn r01_r02_component_that_speaks_for_others_loses_its_stream() {
         assert_eq!(bot.end().await, End::Error(condition.into()), "{from}");
         drop(bot);
         // Until the host is free again.
-        while server.connections() > 1 {
-            tokio::task::yield_now().await;
-        }
+        until(async || server.connections() <= 1).await;
     }
     assert!(archived(&mut anna, DOMAIN).await.is_empty());
     let log = archived(&mut anna, "bert@klatsch.test").await;

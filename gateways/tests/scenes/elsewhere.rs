@@ -12,18 +12,14 @@ use klatsch_protocol::ns;
 use klatsch_protocol::sasl::{Hash, encoding};
 use klatsch_protocol::time::Timestamp;
 use klatsch_protocol::xml::Element;
-use tokio::net::TcpStream;
-use tokio_rustls::client::TlsStream;
 
 use crate::book::{Book, john};
-use crate::client::{Client, End};
+use crate::client::{Client, End, Tls, until};
 use crate::server::{PASSWORD, Server, Setup};
 
 const BIND: &str = "<bind xmlns='urn:xmpp:bind:0'/>";
 const AGENT: &str = "d4565fa7-4d72-4749-b3d3-740edbf87770";
 const TOKEN: &str = "<request-token xmlns='urn:xmpp:fast:0' mechanism='HT-SHA-256-NONE'/>";
-
-type Tls = Client<TlsStream<TcpStream>>;
 
 async fn server(book: &Book) -> Server {
     book.says(Standing::Good);
@@ -34,31 +30,19 @@ async fn server(book: &Book) -> Server {
     .await
 }
 
-/// A login with these wishes; the answer is `<success/>` or `<failure/>`.
-async fn login(server: &Server, mechanism: &str, data: &[u8], wishes: &str) -> (Tls, Element) {
-    let mut client = Client::connect_tls(server.c2s_tls).await;
-    client.open().await;
-    let (sasl, data) = (ns::SASL2, encoding::encode(data));
-    client
-        .send(&format!(
-            "<authenticate xmlns='{sasl}' mechanism='{mechanism}'><initial-response>{data}\
-             </initial-response><user-agent id='{AGENT}'/>{wishes}</authenticate>"
-        ))
-        .await;
-    let answer = client.expect(|it| it.namespace() == sasl).await;
-    (client, answer.to_element())
-}
-
 async fn plain(server: &Server, name: &str, wishes: &str) -> (Tls, Element) {
     let data = format!("\0{name}\0{PASSWORD}");
-    login(server, "PLAIN", data.as_bytes(), wishes).await
+    Tls::login_at_once(server.c2s_tls, ("PLAIN", data.as_bytes()), AGENT, wishes).await
 }
 
 async fn by_token(server: &Server, name: &str, token: &str) -> Element {
     let hashed = Hash::Sha256.hmac(token.as_bytes(), b"Initiator");
     let data = [name.as_bytes(), b"\0", &*hashed].concat();
     let wishes = format!("<fast xmlns='urn:xmpp:fast:0'/>{BIND}");
-    login(server, "HT-SHA-256-NONE", &data, &wishes).await.1
+    let by_token = ("HT-SHA-256-NONE", &*data);
+    Tls::login_at_once(server.c2s_tls, by_token, AGENT, &wishes)
+        .await
+        .1
 }
 
 fn identifier(success: &Element) -> String {
@@ -237,9 +221,7 @@ async fn l06_whoever_was_barred_while_away_does_not_come_back_by_token() {
 async fn next_second() -> Timestamp {
     let second = || now().micros().div_euclid(1_000_000);
     let before = second();
-    while second() == before {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until(async || second() > before).await;
     Timestamp::from_seconds(second())
 }
 

@@ -2,12 +2,9 @@
 //! server.
 
 use klatsch_protocol::xml::Fragment;
-use tokio::net::TcpStream;
 
-use crate::client::{Client, End};
+use crate::client::{Client, End, Tcp, befriend};
 use crate::server::{DOMAIN, Server};
-
-type Tcp = Client<TcpStream>;
 
 async fn online(server: &Server, name: &str, resource: &str) -> Tcp {
     let mut client = Client::connect(server.c2s).await;
@@ -41,33 +38,6 @@ fn refused(answer: &Fragment, condition: &str) {
     assert_eq!(answer.attr("type"), Some("error"), "{answer:?}");
     let error = answer.payloads().element("error", "jabber:client").unwrap();
     assert!(format!("{error:?}").contains(condition), "{answer:?}");
-}
-
-/// Both see each other from now on.
-async fn befriend(anna: &mut Tcp, bert: &mut Tcp) {
-    show(anna, bert, "bert").await;
-    show(bert, anna, "anna").await;
-}
-
-/// One asks to see the other, who agrees.
-async fn show(asker: &mut Tcp, asked: &mut Tcp, name: &str) {
-    let to = format!("{name}@{DOMAIN}");
-    asker
-        .send(&format!("<presence type='subscribe' to='{to}'/>"))
-        .await;
-    let request = asked
-        .expect(|it| it.attr("type") == Some("subscribe"))
-        .await;
-    let from = request.attr("from").unwrap();
-    asked
-        .send(&format!("<presence type='subscribed' to='{from}'/>"))
-        .await;
-    asker
-        .expect(|it| {
-            let is_shown = it.name() == "presence" && it.attr("type").is_none();
-            is_shown && it.attr("from").is_some_and(|from| from.starts_with(&to))
-        })
-        .await;
 }
 
 #[tokio::test]

@@ -4,16 +4,13 @@
 use klatsch_protocol::features::caps;
 use klatsch_protocol::stanza::Stanza;
 use klatsch_protocol::xml::{Element, Fragment};
-use tokio::net::TcpStream;
 
-use crate::client::Client;
+use crate::client::{Client, Tcp, befriend, let_see};
 use crate::server::{DOMAIN, Server};
 
 const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
 const OWNER: &str = "http://jabber.org/protocol/pubsub#owner";
 const EVENT: &str = "http://jabber.org/protocol/pubsub#event";
-
-type Tcp = Client<TcpStream>;
 
 /// A client that is bound and available; it wants to hear of these nodes.
 async fn online(server: &Server, name: &str, resource: &str, notify: &[&str]) -> Tcp {
@@ -180,36 +177,6 @@ fn plain(verb: &str) -> String {
 fn configure(node: &str, options: &[(&str, &str)]) -> String {
     let form = fields(&format!("{PUBSUB}#node_config"), options);
     owner(&format!("<configure node='{node}'>{form}</configure>"))
-}
-
-/// Makes Anna and Bert see each other.
-async fn befriend(anna: &mut Tcp, bert: &mut Tcp) {
-    let_see(anna, bert, "bert").await;
-    let_see(bert, anna, "anna").await;
-}
-
-/// One asks the other, who agrees.
-async fn let_see(asker: &mut Tcp, asked: &mut Tcp, name: &str) {
-    let to = format!("{name}@{DOMAIN}");
-    asker
-        .send(&format!("<presence type='subscribe' to='{to}'/>"))
-        .await;
-    let request = asked
-        .expect(|it| it.attr("type") == Some("subscribe"))
-        .await;
-    let from = request.attr("from").expect("from").to_owned();
-    asked
-        .send(&format!("<presence type='subscribed' to='{from}'/>"))
-        .await;
-    // Whoever is let in sees the other's presence.
-    asker
-        .expect(|it| {
-            it.name() == "presence"
-                && it.attr("type").is_none()
-                && it.attr("from").is_some_and(|from| from.starts_with(&to))
-        })
-        .await;
-    asked.ping().await;
 }
 
 const SERVICE: &str = "pubsub.klatsch.test";

@@ -5,14 +5,10 @@ use klatsch_protocol::features::registration;
 use klatsch_protocol::ns;
 use klatsch_protocol::sasl::scram::ClientBinding;
 use klatsch_protocol::xml::{Element, Fragment};
-use tokio::net::TcpStream;
-use tokio_rustls::client::TlsStream;
 
-use crate::client::{Client, End, condition};
+use crate::client::{Client, End, Tls, condition};
 use crate::http::{get, post, status};
 use crate::server::{DOMAIN, PASSWORD, Server, Setup};
-
-type Tls = Client<TlsStream<TcpStream>>;
 
 const NS: &str = "jabber:iq:register";
 const CHOSEN: &str = "a password of my own";

@@ -6,7 +6,7 @@ use klatsch_actors::strain::{Level, Queue};
 use klatsch_gateways::listener::Limits;
 use klatsch_protocol::ns;
 
-use crate::client::{Client, End, PATIENCE, header};
+use crate::client::{Client, End, PATIENCE, header, until};
 use crate::server::{DOMAIN, Server, Setup};
 
 async fn hasty_server() -> Server {
@@ -169,14 +169,8 @@ async fn memory_of_a_client_that_does_not_read_comes_back_when_it_is_let_go() {
     loud.ping().await;
     assert!(strain.queued(Queue::Outbound) >= ENOUGH);
     server.gateways.clients.sessions.let_go(ENOUGH);
-    let back = async {
-        while strain.queued(Queue::Outbound) > 0 || server.connections() > 1 {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, back)
-        .await
-        .expect("its memory and its place come back");
+    // Its memory and its place come back.
+    until(async || strain.queued(Queue::Outbound) == 0 && server.connections() <= 1).await;
     loud.ping().await;
 }
 

@@ -8,10 +8,8 @@ use std::sync::Arc;
 use klatsch_protocol::ns;
 use klatsch_protocol::sasl::{Hash, encoding};
 use klatsch_protocol::xml::Element;
-use tokio::net::TcpStream;
-use tokio_rustls::client::TlsStream;
 
-use crate::client::Client;
+use crate::client::{Client, Tls};
 use crate::server::{PASSWORD, Server};
 
 const SM: &str = "urn:xmpp:sm:3";
@@ -20,39 +18,17 @@ const FAST: &str = "urn:xmpp:fast:0";
 const PHONE: &str = "d4565fa7-4d72-4749-b3d3-740edbf87770";
 const LAPTOP: &str = "aaaaaaaa-4d72-4749-b3d3-740edbf87770";
 
-type Tls = Client<TlsStream<TcpStream>>;
-
 /// A login by password, with these wishes; the answer is `<success/>` or `<failure/>`.
 async fn plain(server: &Server, name: &str, agent: &str, wishes: &str) -> (Tls, Element) {
     let data = format!("\0{name}\0{PASSWORD}");
-    login(server, "PLAIN", data.as_bytes(), agent, wishes).await
+    Tls::login_at_once(server.c2s_tls, ("PLAIN", data.as_bytes()), agent, wishes).await
 }
 
 /// A login by token.
 async fn token(server: &Server, token: &str, agent: &str, wishes: &str) -> (Tls, Element) {
     let hashed = Hash::Sha256.hmac(token.as_bytes(), b"Initiator");
     let data = [b"anna\0", &*hashed].concat();
-    login(server, "HT-SHA-256-NONE", &data, agent, wishes).await
-}
-
-async fn login(
-    server: &Server,
-    mechanism: &str,
-    data: &[u8],
-    agent: &str,
-    wishes: &str,
-) -> (Tls, Element) {
-    let mut client = Client::connect_tls(server.c2s_tls).await;
-    client.open().await;
-    let (sasl, data) = (ns::SASL2, encoding::encode(data));
-    client
-        .send(&format!(
-            "<authenticate xmlns='{sasl}' mechanism='{mechanism}'><initial-response>{data}\
-             </initial-response><user-agent id='{agent}'/>{wishes}</authenticate>"
-        ))
-        .await;
-    let answer = client.expect(|it| it.namespace() == sasl).await;
-    (client, answer.to_element())
+    Tls::login_at_once(server.c2s_tls, ("HT-SHA-256-NONE", &data), agent, wishes).await
 }
 
 fn identifier(success: &Element) -> String {

@@ -11,7 +11,7 @@ use klatsch_protocol::features::web_push::{self, NS};
 use klatsch_protocol::jid::BareJid;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::client::{Client, End, condition};
+use crate::client::{Client, End, condition, until};
 use crate::server::{DOMAIN, Server, Setup, WEB_PUSH_KEY};
 
 const PUSH: &str = "push.klatsch.test";
@@ -103,6 +103,12 @@ fn read(browser: &Browser, received: &Received) -> serde_json::Value {
     serde_json::from_slice(&browser.open(&received.body)).unwrap()
 }
 
+/// Waits until none of Anna's devices is told any more.
+async fn until_disabled(server: &Server) {
+    let is_none = async || server.store.registrations(&jid(ANNA)).await == Ok(Vec::new());
+    until(is_none).await;
+}
+
 #[tokio::test]
 async fn browser_is_told_what_only_it_can_read_by_a_server_that_says_who_it_is() {
     let (server, mut service) = start().await;
@@ -164,26 +170,11 @@ async fn browser_that_is_gone_is_told_no_more() {
     let mut bert = online(&server, "bert").await;
     write(&mut bert, "one").await;
     service.next().await;
-    while server
-        .store
-        .web_push(&jid(ANNA), &node)
-        .await
-        .unwrap()
-        .is_some()
-    {
-        tokio::task::yield_now().await;
-    }
+    let is_gone = async || server.store.web_push(&jid(ANNA), &node).await == Ok(None);
+    until(is_gone).await;
     // The next one finds that out, and the device is enabled no more (XEP-0357 §7.1).
     write(&mut bert, "two").await;
-    while !server
-        .store
-        .registrations(&jid(ANNA))
-        .await
-        .unwrap()
-        .is_empty()
-    {
-        tokio::task::yield_now().await;
-    }
+    until_disabled(&server).await;
 }
 
 #[tokio::test]
@@ -294,15 +285,7 @@ async fn node_is_told_nothing_without_its_secret() {
     client.end().await;
     let mut bert = online(&server, "bert").await;
     write(&mut bert, "one").await;
-    while !server
-        .store
-        .registrations(&jid(ANNA))
-        .await
-        .unwrap()
-        .is_empty()
-    {
-        tokio::task::yield_now().await;
-    }
+    until_disabled(&server).await;
     assert!(
         server
             .store

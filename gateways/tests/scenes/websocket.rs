@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Message};
 
 use crate::client::PATIENCE;
 use crate::server::{Server, Setup};
-use crate::socket::{Socket, SocketEnd, end_of, handshake, masked, raw};
+use crate::socket::{Socket, SocketEnd, end_of, handshake, masked, raw, send_bomb};
 
 #[tokio::test]
 async fn client_chats_over_websocket_with_one_over_tcp() {
@@ -69,21 +69,26 @@ async fn w01_pages_from_elsewhere_may_not_connect() {
     assert_eq!(status, 400, "without the subprotocol");
 }
 
-#[tokio::test]
-async fn plain_websocket_behind_an_unknown_proxy_is_refused() {
-    let server = Server::start().await;
-    let (status, _) = handshake(server.http, &[("X-Forwarded-For", "192.0.2.1")]).await;
-    assert_eq!(status, 403);
+/// A server that believes a proxy on its own machine.
+async fn behind_a_proxy() -> Server {
     let trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
     let http = HttpSettings {
         trusted_proxies,
         ..HttpSettings::default()
     };
-    let server = Server::start_with(Setup {
+    Server::start_with(Setup {
         http,
         ..Setup::default()
     })
-    .await;
+    .await
+}
+
+#[tokio::test]
+async fn plain_websocket_behind_an_unknown_proxy_is_refused() {
+    let server = Server::start().await;
+    let (status, _) = handshake(server.http, &[("X-Forwarded-For", "192.0.2.1")]).await;
+    assert_eq!(status, 403);
+    let server = behind_a_proxy().await;
     for (scheme, expected) in [("https", 101), ("http", 403)] {
         let (status, _) = handshake(server.http, &[("X-Forwarded-Proto", scheme)]).await;
         assert_eq!(status, expected, "{scheme}");
@@ -109,16 +114,7 @@ async fn a05_plain_websocket_takes_logins_but_no_passwords() {
     ];
     assert_eq!(names, without_plain);
 
-    let trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
-    let http = HttpSettings {
-        trusted_proxies,
-        ..HttpSettings::default()
-    };
-    let server = Server::start_with(Setup {
-        http,
-        ..Setup::default()
-    })
-    .await;
+    let server = behind_a_proxy().await;
     let proxied = Socket::connect_with(server.http, &[("X-Forwarded-Proto", "https")]);
     let features = proxied.await.open().await;
     let mechanisms = features.payloads().element("mechanisms", ns::SASL).unwrap();
@@ -128,16 +124,7 @@ async fn a05_plain_websocket_takes_logins_but_no_passwords() {
 #[tokio::test]
 async fn w02_header_bomb_ends_early() {
     let server = Server::start().await;
-    let mut tcp = TcpStream::connect(server.http).await.unwrap();
-    tcp.write_all(b"GET /xmpp-websocket HTTP/1.1\r\nHost: x\r\nX-Bomb: ")
-        .await
-        .unwrap();
-    let piece = [b'A'; 16 * 1024];
-    let mut sent = 0;
-    while sent < 64 * 1024 * 1024 && tcp.write_all(&piece).await.is_ok() {
-        sent += piece.len();
-    }
-    assert!(sent < 32 * 1024 * 1024, "{sent} bytes taken");
+    send_bomb(server.http, "/xmpp-websocket").await;
     server.emptied().await;
 }
 

@@ -6,7 +6,10 @@
 
 use super::pubsub::disco as nodes;
 use super::pubsub::pending;
-use super::{ALL, Feature, Scope, Service, Spec, adhoc, contact_addresses, get, refuse, upload};
+use super::{
+    ALL, Feature, IqHandler, IqRule, Scope, Service, Spec, adhoc, contact_addresses, get, refuse,
+    upload,
+};
 use crate::effect::{Answer, Effect};
 use crate::facts::{Facts, Host};
 use crate::stanza::{Iq, Stanza, StanzaError};
@@ -25,60 +28,42 @@ pub const FEATURE: Feature = Feature {
         number: 30,
         version: "2.5.0",
     },
-    disco: &[NS_INFO, NS_ITEMS],
-    disco_account: &[NS_INFO, NS_ITEMS],
+    disco: BOTH,
+    disco_account: BOTH,
     services: &[
-        (Service::Pubsub, &[NS_INFO, NS_ITEMS]),
-        (Service::Upload, &[NS_INFO, NS_ITEMS]),
-        (Service::Push, &[NS_INFO, NS_ITEMS]),
-        (Service::People, &[NS_INFO, NS_ITEMS]),
+        (Service::Pubsub, BOTH),
+        (Service::Upload, BOTH),
+        (Service::Push, BOTH),
+        (Service::People, BOTH),
     ],
     iq: &[
-        get(Scope::Server, NS_INFO, "query", server_info),
-        get(Scope::Server, NS_ITEMS, "query", server_items),
-        get(
-            Scope::Service(Service::Pubsub),
-            NS_INFO,
-            "query",
-            pubsub_info,
-        ),
-        get(
-            Scope::Service(Service::Pubsub),
-            NS_ITEMS,
-            "query",
-            pubsub_items,
-        ),
-        get(
-            Scope::Service(Service::Upload),
-            NS_INFO,
-            "query",
-            upload_info,
-        ),
-        get(
-            Scope::Service(Service::Upload),
-            NS_ITEMS,
-            "query",
-            upload_items,
-        ),
-        get(Scope::Service(Service::Push), NS_INFO, "query", push_info),
-        get(Scope::Service(Service::Push), NS_ITEMS, "query", push_items),
-        get(
-            Scope::Service(Service::People),
-            NS_INFO,
-            "query",
-            people_info,
-        ),
-        get(
-            Scope::Service(Service::People),
-            NS_ITEMS,
-            "query",
-            people_items,
-        ),
-        get(Scope::Account, NS_INFO, "query", account_info),
-        get(Scope::Account, NS_ITEMS, "query", account_items),
+        info(Scope::Server, server_info),
+        items(Scope::Server, server_items),
+        info(Scope::Service(Service::Pubsub), pubsub_info),
+        items(Scope::Service(Service::Pubsub), pubsub_items),
+        info(Scope::Service(Service::Upload), upload_info),
+        items(Scope::Service(Service::Upload), upload_items),
+        info(Scope::Service(Service::Push), push_info),
+        // Nodes are known to those who have made them.
+        items(Scope::Service(Service::Push), nothing),
+        info(Scope::Service(Service::People), people_info),
+        // People are found by searching.
+        items(Scope::Service(Service::People), nothing),
+        info(Scope::Account, account_info),
+        items(Scope::Account, account_items),
     ],
     ..Feature::NONE
 };
+
+const BOTH: &[&str] = &[NS_INFO, NS_ITEMS];
+
+const fn info(scope: Scope, handle: IqHandler) -> IqRule {
+    get(scope, NS_INFO, "query", handle)
+}
+
+const fn items(scope: Scope, handle: IqHandler) -> IqRule {
+    get(scope, NS_ITEMS, "query", handle)
+}
 
 /// Who the server is (§3.1).
 const SERVER_IDENTITY: (&str, &str, &str) = ("server", "im", "klatsch");
@@ -218,17 +203,7 @@ fn info_of(iq: &Iq, service: Service) -> Vec<Effect> {
     }
 }
 
-/// Nodes are known to those who have made them.
-fn push_items(iq: &Iq, _facts: &Facts<'_>) -> Vec<Effect> {
-    nothing(iq)
-}
-
-/// People are found by searching.
-fn people_items(iq: &Iq, _facts: &Facts<'_>) -> Vec<Effect> {
-    nothing(iq)
-}
-
-fn nothing(iq: &Iq) -> Vec<Effect> {
+fn nothing(iq: &Iq, _facts: &Facts<'_>) -> Vec<Effect> {
     match node_of(iq) {
         None => answer(iq, Element::new("query", NS_ITEMS), None),
         Some(_) => refuse(iq, StanzaError::item_not_found()),

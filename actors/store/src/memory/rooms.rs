@@ -12,7 +12,8 @@ use super::renaming::replace;
 use super::{Memory, State};
 use crate::error::{Result, StoreError};
 use crate::log::COUNT_MAX;
-use crate::rooms::{LIST_MAX, RoomAppend, RoomAppended, Rooms, Way, dedup_of};
+use crate::rooms::list::Way;
+use crate::rooms::{LIST_MAX, RoomAppend, RoomAppended, Rooms, dedup_of};
 
 /// A room.
 pub(super) struct Held {

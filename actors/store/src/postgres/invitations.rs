@@ -6,12 +6,11 @@ use klatsch_protocol::time::Timestamp;
 use sqlx::PgConnection;
 
 use super::names::{self, NameOf};
-use super::{Postgres, accounts, bare, unsigned};
+use super::{Postgres, accounts, unsigned};
 use crate::accounts::Credentials;
 use crate::error::{Result, StoreError};
 use crate::invitations::Invitations;
-
-type Row = (String, Option<String>, Option<String>, bool, i64, i64);
+use crate::rows::invitations::{Row, invitation};
 
 const SELECT: &str = "SELECT i.domain, a.jid, i.reserved, i.is_contact, i.created, i.expiry
     FROM invitation i LEFT JOIN account a ON a.id = i.inviter WHERE i.hash = $1";
@@ -74,17 +73,6 @@ impl Invitations for Postgres {
         })
         .await
     }
-}
-
-fn invitation((domain, inviter, reserved, is_contact, created, expiry): Row) -> Result<Invitation> {
-    Ok(Invitation {
-        domain: bare(&domain)?,
-        inviter: inviter.as_deref().map(bare).transpose()?,
-        reserved: reserved.as_deref().map(bare).transpose()?,
-        is_contact,
-        created: Timestamp(created),
-        expiry: Timestamp(expiry),
-    })
 }
 
 async fn add(

@@ -2,124 +2,109 @@
 
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::time::Timestamp;
-use sqlx::PgConnection;
+use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::names::{self, NameOf};
-use super::{Postgres, accounts, bare, log, nodes, roster, tokens, waiting};
+use super::{Postgres, accounts, log, nodes, roster, tokens, waiting};
 use crate::error::{Result, StoreError};
-use crate::renaming::{FORMER, Renaming};
+use crate::renaming::{
+    ACCOUNT, BLOCKED, CONTACTS, FORMER, Mentions, NODES, Names, PREFERENCES, ROOMS, ROSTER,
+    Renaming, TOMBSTONE, former, must_be_free,
+};
 
 impl Renaming for Postgres {
     async fn rename_account(&self, from: &BareJid, to: &BareJid, now: Timestamp) -> Result<()> {
-        let (from, to) = (from.clone(), to.clone());
-        self.write(move |connection| {
-            Box::pin(async move { rename(connection, &from, &to, now).await })
-        })
-        .await
+        let names = Names {
+            old: from.clone(),
+            new: to.clone(),
+        };
+        self.write(move |connection| Box::pin(async move { rename(connection, &names, now).await }))
+            .await
     }
 
     async fn former_addresses(&self) -> Result<Vec<(BareJid, BareJid)>> {
         let rows: Vec<(String, String)> = sqlx::query_as(FORMER).fetch_all(&self.pool).await?;
-        rows.iter()
-            .map(|(former, now)| Ok((bare(former)?, bare(now)?)))
-            .collect()
+        former(&rows)
     }
 }
 
-async fn rename(
-    connection: &mut PgConnection,
-    from: &BareJid,
-    to: &BareJid,
-    now: Timestamp,
-) -> Result<()> {
-    for name in [from.min(to), from.max(to)] {
+async fn rename(connection: &mut PgConnection, names: &Names, now: Timestamp) -> Result<()> {
+    let (old, new) = (&names.old, &names.new);
+    for name in [old.min(new), old.max(new)] {
         names::hold(connection, NameOf::Account, name).await?;
     }
-    let found = accounts::number(connection, from).await?;
-    match accounts::number(connection, to).await {
-        Ok(_) => return Err(StoreError::Conflict),
-        Err(StoreError::NoSuchAccount) => {}
-        Err(error) => return Err(error),
-    }
+    let found = accounts::number(connection, old).await?;
+    must_be_free(accounts::number(connection, new).await)?;
     // Whoever appends has the log locked, and finds nobody of the old address once it is theirs.
     log::lock(connection, found).await?;
-    let others = lock_all(connection, from).await?;
-    let number = accounts::number(connection, from).await?;
+    let others = lock_accounts(connection, old).await?;
+    let number = accounts::number(connection, old).await?;
     if number != found {
         // Removed and made again meanwhile.
         return Err(StoreError::NoSuchAccount);
     }
-    rename_life(connection, number, (from, to), now).await?;
+    rename_life(connection, number, names, now).await?;
     tokens::forget(connection, number, None).await?;
     waiting::forget(connection, number).await?;
-    rename_for_others(connection, &others, from, to).await?;
-    rename_in_nodes(connection, from, to).await?;
-    rename_in_rooms(connection, from, to).await
+    rename_for_others(connection, &others, names).await?;
+    rename_in_nodes(connection, names).await?;
+    rename_in_rooms(connection, names).await
 }
 
 /// Locks the account and all that have it among their contacts, block it, or say whether they
 /// want its messages kept; in the order of their numbers. Whoever adds it only now keeps the old
 /// address.
-async fn lock_all(connection: &mut PgConnection, from: &BareJid) -> Result<Vec<i64>> {
-    let numbers = sqlx::query_scalar(
-        "SELECT id FROM account WHERE removed IS NULL AND id = ANY(ARRAY(
-            SELECT id FROM account WHERE jid = $1 AND removed IS NULL
-            UNION SELECT account FROM roster_item WHERE jid = $1 AND subscription >= 2
-            UNION SELECT account FROM roster_item WHERE jid = $1 AND subscription < 2
-            UNION SELECT account FROM block WHERE jid = $1
-            UNION SELECT account FROM block WHERE jid > $1 || '/' AND jid < $1 || '0'
-            UNION SELECT account FROM archive_exception
-                WHERE jid = $1 OR jid > $1 || '/' AND jid < $1 || '0'))
-         ORDER BY id FOR NO KEY UPDATE",
-    )
-    .bind(from.as_str())
-    .fetch_all(connection)
-    .await?;
+async fn lock_accounts(connection: &mut PgConnection, old: &BareJid) -> Result<Vec<i64>> {
+    let whose = [
+        "SELECT id FROM account WHERE jid = $1 AND removed IS NULL",
+        CONTACTS.whose,
+        BLOCKED.whose,
+        PREFERENCES.whose,
+    ];
+    lock(connection, "account WHERE removed IS NULL", &whose, old).await
+}
+
+/// Locks those of a table that name the account, in the order of their numbers.
+async fn lock(
+    connection: &mut PgConnection,
+    table: &str,
+    whose: &[&str],
+    old: &BareJid,
+) -> Result<Vec<i64>> {
+    let whose = whose.join(" UNION ");
+    let sql = format!(
+        "SELECT id FROM {table} AND id = ANY(ARRAY({whose})) ORDER BY id FOR NO KEY UPDATE"
+    );
+    let numbers = sqlx::query_scalar(AssertSqlSafe(sql))
+        .bind(old.as_str())
+        .fetch_all(connection)
+        .await?;
     Ok(numbers)
 }
 
-/// The old address is left to a tombstone, as of an account that was removed; its number is the
-/// new epoch.
 async fn rename_life(
     connection: &mut PgConnection,
     number: i64,
-    (from, to): (&BareJid, &BareJid),
+    names: &Names,
     now: Timestamp,
 ) -> Result<()> {
     let epoch = log::begin(connection, 0).await?;
-    sqlx::query(
-        "UPDATE account SET jid = $1, domain = $2, epoch = $3,
-            roster_version = 1 + greatest(roster_version, (SELECT max(p.roster_version)
-                FROM account p WHERE p.jid = $1 AND p.removed IS NOT NULL)),
-            blocklist_version = 1 + greatest(blocklist_version, (SELECT max(p.blocklist_version)
-                FROM account p WHERE p.jid = $1 AND p.removed IS NOT NULL))
-         WHERE id = $4",
-    )
-    .bind(to.as_str())
-    .bind(to.domain())
-    .bind(epoch)
-    .bind(number)
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query(
-        "INSERT INTO account (id, jid, domain, created, removed, swept,
-            roster_version, blocklist_version, became)
-         SELECT $1, $2, $3, $4, $4, true, roster_version, blocklist_version, id
-         FROM account WHERE id = $5",
-    )
-    .bind(epoch)
-    .bind(from.as_str())
-    .bind(from.domain())
-    .bind(now.0)
-    .bind(number)
-    .execute(&mut *connection)
-    .await?;
-    // Whoever remembers a roster of the new address has another one.
-    for sql in [
-        "UPDATE roster_item SET version = (SELECT roster_version FROM account WHERE id = $1)
-         WHERE account = $1",
-        "DELETE FROM roster_removed WHERE account = $1",
-    ] {
+    sqlx::query(ACCOUNT)
+        .bind(names.new.as_str())
+        .bind(names.new.domain())
+        .bind(epoch)
+        .bind(number)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query(TOMBSTONE)
+        .bind(epoch)
+        .bind(names.old.as_str())
+        .bind(names.old.domain())
+        .bind(now.0)
+        .bind(number)
+        .execute(&mut *connection)
+        .await?;
+    for sql in ROSTER {
         sqlx::query(sql)
             .bind(number)
             .execute(&mut *connection)
@@ -131,152 +116,66 @@ async fn rename_life(
 async fn rename_for_others(
     connection: &mut PgConnection,
     others: &[i64],
-    from: &BareJid,
-    to: &BareJid,
+    names: &Names,
 ) -> Result<()> {
-    let contacts: Vec<i64> = sqlx::query_scalar(
-        "SELECT account FROM roster_item WHERE account = ANY($1) AND jid = $2 ORDER BY account",
-    )
-    .bind(others)
-    .bind(from.as_str())
-    .fetch_all(&mut *connection)
-    .await?;
-    run(connection, &CONTACTS, &contacts, from, to).await?;
+    let contacts = among(connection, others, &CONTACTS, names).await?;
+    rename_in(connection, &CONTACTS, &contacts, names).await?;
     for account in contacts {
         roster::forget_removed(connection, account).await?;
     }
-    let blocking: Vec<i64> = sqlx::query_scalar(
-        "SELECT DISTINCT account FROM block WHERE account = ANY($1)
-         AND (jid = $2 OR jid > $2 || '/' AND jid < $2 || '0')",
-    )
-    .bind(others)
-    .bind(from.as_str())
-    .fetch_all(&mut *connection)
-    .await?;
-    run(connection, &BLOCKED, &blocking, from, to).await?;
-    run(connection, &PREFERENCES, others, from, to).await
+    let blocking = among(connection, others, &BLOCKED, names).await?;
+    rename_in(connection, &BLOCKED, &blocking, names).await?;
+    rename_in(connection, &PREFERENCES, others, names).await
 }
 
-/// $1 whose, $2 the old address, $3 the new one.
-const CONTACTS: [&str; 5] = [
-    "UPDATE account SET roster_version = roster_version + 1 WHERE id = ANY($1)",
-    "DELETE FROM roster_item WHERE account = ANY($1) AND jid = $3",
-    "UPDATE roster_item i SET jid = $3, version = a.roster_version
-     FROM account a WHERE a.id = i.account AND i.account = ANY($1) AND i.jid = $2",
-    "DELETE FROM roster_removed WHERE account = ANY($1) AND jid IN ($2, $3)",
-    "INSERT INTO roster_removed SELECT id, $2, roster_version FROM account
-     WHERE id = ANY($1)",
-];
-
-/// The same person with another address stays blocked. An address and its full ones: "0" comes
-/// after "/".
-const BLOCKED: [&str; 3] = [
-    "INSERT INTO block SELECT account, $3 || substr(jid, length($2) + 1) FROM block
-     WHERE account = ANY($1) AND (jid = $2 OR jid > $2 || '/' AND jid < $2 || '0')
-     ON CONFLICT DO NOTHING",
-    "DELETE FROM block WHERE account = ANY($1)
-        AND (jid = $2 OR jid > $2 || '/' AND jid < $2 || '0')",
-    "UPDATE account a SET blocklist_version = blocklist_version + 1,
-        blocks = (SELECT count(*) FROM block b WHERE b.account = a.id)
-     WHERE id = ANY($1)",
-];
-
-const PREFERENCES: [&str; 2] = [
-    "INSERT INTO archive_exception
-     SELECT account, $3 || substr(jid, length($2) + 1), archived FROM archive_exception
-     WHERE account = ANY($1) AND (jid = $2 OR jid > $2 || '/' AND jid < $2 || '0')
-     ON CONFLICT (account, jid) DO UPDATE SET archived = excluded.archived",
-    "DELETE FROM archive_exception WHERE account = ANY($1)
-        AND (jid = $2 OR jid > $2 || '/' AND jid < $2 || '0')",
-];
-
-async fn rename_in_nodes(
+/// Those of the accounts, all locked and in order, that name the renamed one so.
+async fn among(
     connection: &mut PgConnection,
-    from: &BareJid,
-    to: &BareJid,
-) -> Result<()> {
-    let whose: Vec<i64> = sqlx::query_scalar(
-        "SELECT id FROM pubsub_node WHERE service IS NOT NULL AND id = ANY(ARRAY(
-            SELECT id FROM pubsub_node WHERE service = $1
-            UNION SELECT id FROM pubsub_node WHERE creator = $1 AND service IS NOT NULL
-            UNION SELECT node FROM pubsub_affiliation WHERE jid = $1
-            UNION SELECT node FROM pubsub_subscription WHERE account = $1))
-         ORDER BY id FOR NO KEY UPDATE",
-    )
-    .bind(from.as_str())
-    .fetch_all(&mut *connection)
-    .await?;
-    run(connection, &NODES, &whose, from, to).await?;
+    accounts: &[i64],
+    mentions: &Mentions,
+    names: &Names,
+) -> Result<Vec<i64>> {
+    let mut whose: Vec<i64> = sqlx::query_scalar(mentions.whose)
+        .bind(names.old.as_str())
+        .fetch_all(connection)
+        .await?;
+    whose.retain(|account| accounts.binary_search(account).is_ok());
+    Ok(whose)
+}
+
+async fn rename_in_nodes(connection: &mut PgConnection, names: &Names) -> Result<()> {
+    let table = "pubsub_node WHERE service IS NOT NULL";
+    let whose = lock(connection, table, &[NODES.whose], &names.old).await?;
+    rename_in(connection, &NODES, &whose, names).await?;
     for node in whose {
         nodes::count(connection, node).await?;
     }
     Ok(())
 }
 
-/// $1 the nodes.
-const NODES: [&str; 7] = [
-    "UPDATE pubsub_node n SET version = version + 1 WHERE id = ANY($1)
-        AND (EXISTS (SELECT 1 FROM pubsub_affiliation WHERE node = n.id AND jid = $2)
-            OR EXISTS (SELECT 1 FROM pubsub_subscription WHERE node = n.id AND account = $2))",
-    "UPDATE pubsub_node SET service = $3 WHERE id = ANY($1) AND service = $2",
-    "UPDATE pubsub_node SET creator = $3 WHERE id = ANY($1) AND creator = $2",
-    "DELETE FROM pubsub_affiliation a WHERE node = ANY($1) AND jid = $3
-        AND EXISTS (SELECT 1 FROM pubsub_affiliation WHERE node = a.node AND jid = $2)",
-    "UPDATE pubsub_affiliation SET jid = $3 WHERE node = ANY($1) AND jid = $2",
-    "DELETE FROM pubsub_subscription s WHERE node = ANY($1) AND account = $3
-        AND EXISTS (SELECT 1 FROM pubsub_subscription WHERE node = s.node AND account = $2)",
-    "UPDATE pubsub_subscription SET jid = $3 || substr(jid, length($2) + 1), account = $3
-     WHERE node = ANY($1) AND account = $2",
-];
-
-async fn rename_in_rooms(
-    connection: &mut PgConnection,
-    from: &BareJid,
-    to: &BareJid,
-) -> Result<()> {
-    let whose: Vec<i64> = sqlx::query_scalar(
-        "SELECT id FROM room WHERE NOT removed AND id = ANY(ARRAY(
-            SELECT id FROM room WHERE creator = $1 AND NOT removed
-            UNION SELECT room FROM room_affiliate WHERE jid = $1
-            UNION SELECT room FROM room_hat_worn WHERE jid = $1))
-         ORDER BY id FOR NO KEY UPDATE",
-    )
-    .bind(from.as_str())
-    .fetch_all(&mut *connection)
-    .await?;
-    run(connection, &ROOMS, &whose, from, to).await
+async fn rename_in_rooms(connection: &mut PgConnection, names: &Names) -> Result<()> {
+    let table = "room WHERE NOT removed";
+    let whose = lock(connection, table, &[ROOMS.whose], &names.old).await?;
+    rename_in(connection, &ROOMS, &whose, names).await
 }
-
-/// $1 the rooms.
-const ROOMS: [&str; 6] = [
-    "UPDATE room SET creator = $3 WHERE id = ANY($1) AND creator = $2",
-    "UPDATE room r SET version = version + 1 WHERE id = ANY($1)
-        AND (EXISTS (SELECT 1 FROM room_affiliate WHERE room = r.id AND jid = $2)
-            OR EXISTS (SELECT 1 FROM room_hat_worn WHERE room = r.id AND jid = $2))",
-    "DELETE FROM room_affiliate a WHERE room = ANY($1) AND jid = $3
-        AND EXISTS (SELECT 1 FROM room_affiliate WHERE room = a.room AND jid = $2)",
-    "UPDATE room_affiliate SET jid = $3 WHERE room = ANY($1) AND jid = $2",
-    "INSERT INTO room_hat_worn SELECT room, $3, uri FROM room_hat_worn
-     WHERE room = ANY($1) AND jid = $2 ON CONFLICT DO NOTHING",
-    "DELETE FROM room_hat_worn WHERE room = ANY($1) AND jid = $2",
-];
 
 /// Every statement gets the numbers, and of both addresses those it has a place for: one that is
 /// prepared takes no more.
-async fn run(
+async fn rename_in(
     connection: &mut PgConnection,
-    statements: &[&'static str],
+    mentions: &Mentions,
     numbers: &[i64],
-    from: &BareJid,
-    to: &BareJid,
+    names: &Names,
 ) -> Result<()> {
-    for sql in statements {
-        let mut query = sqlx::query(*sql).bind(numbers);
-        if sql.contains("$2") || sql.contains("$3") {
-            query = query.bind(from.as_str());
+    for sql in mentions.statements {
+        let (has_old, has_new) = (sql.contains("$2"), sql.contains("$3"));
+        let sql = sql.replace("{these}", "= ANY($1)");
+        let mut query = sqlx::query(AssertSqlSafe(sql)).bind(numbers);
+        if has_old || has_new {
+            query = query.bind(names.old.as_str());
         }
-        if sql.contains("$3") {
-            query = query.bind(to.as_str());
+        if has_new {
+            query = query.bind(names.new.as_str());
         }
         query.execute(&mut *connection).await?;
     }

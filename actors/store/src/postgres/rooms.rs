@@ -18,6 +18,7 @@ use super::log::LogOf;
 use super::{Postgres, bare, unsigned};
 use crate::error::Result;
 use crate::log::{LogAppend, LogAppended, Logs};
+use crate::rooms::list::page;
 use crate::rooms::{LIST_MAX, RoomAppend, RoomAppended, Rooms};
 
 impl Rooms for Postgres {
@@ -47,7 +48,7 @@ impl Rooms for Postgres {
     }
 
     async fn find_rooms(&self, query: &RoomListQuery) -> Result<RoomPage> {
-        self.room_page(query).await
+        page(self, query).await
     }
 
     async fn rooms(

@@ -1,6 +1,6 @@
 //! Rosters in PostgreSQL.
 
-use klatsch_protocol::features::roster::{RosterChange, RosterItem, Subscription};
+use klatsch_protocol::features::roster::{RosterChange, RosterItem};
 use klatsch_protocol::jid::{BareJid, Jid};
 use sqlx::PgConnection;
 
@@ -10,6 +10,7 @@ use crate::blocklist::forms;
 use crate::error::{Result, StoreError};
 use crate::roster::{REMOVED_MAX, Rosters};
 use crate::rows::UNIT_SEPARATOR;
+use crate::rows::snapshot::number_of;
 
 impl Rosters for Postgres {
     async fn change_roster(
@@ -153,13 +154,4 @@ pub(super) async fn forget_removed(connection: &mut PgConnection, number: i64) -
     .execute(connection)
     .await?;
     Ok(())
-}
-
-fn number_of(subscription: Subscription) -> i64 {
-    match subscription {
-        Subscription::None => 0,
-        Subscription::To => 1,
-        Subscription::From => 2,
-        Subscription::Both => 3,
-    }
 }

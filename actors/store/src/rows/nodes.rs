@@ -122,3 +122,9 @@ pub(crate) fn affiliation_of(number: i64) -> Result<Affiliation> {
     let affiliation = place.and_then(|place| Affiliation::ALL.get(place)).copied();
     affiliation.ok_or_else(|| StoreError::Corrupt(format!("affiliation {number}")))
 }
+
+/// The version a new node begins with.
+pub(crate) fn first_version(number: i64) -> u64 {
+    // A node would have to be configured sixteen million times to meet the next number's.
+    unsigned(number).unwrap_or(0) << 24
+}

@@ -91,6 +91,16 @@ fn subscription_of(number: Option<i64>) -> Result<Subscription> {
     }
 }
 
+/// As it stands in the database.
+pub(crate) fn number_of(subscription: Subscription) -> i64 {
+    match subscription {
+        Subscription::None => 0,
+        Subscription::To => 1,
+        Subscription::From => 2,
+        Subscription::Both => 3,
+    }
+}
+
 fn text(column: Option<&str>) -> Result<&str> {
     column.ok_or_else(|| StoreError::Corrupt("a row without its text".to_owned()))
 }

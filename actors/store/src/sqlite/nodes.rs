@@ -14,7 +14,7 @@ use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::time::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 
-use super::{Sqlite, bare, signed, unsigned};
+use super::{Sqlite, bare, unsigned};
 use crate::error::{Result, StoreError};
 use crate::pubsub::{LIST_MAX, Nodes};
 use crate::rows::nodes::{
@@ -398,15 +398,4 @@ async fn last_affiliations(
         of.insert(bare(&jid)?, affiliation_of(affiliation)?);
     }
     Ok(found)
-}
-
-/// The version a new node begins with.
-fn first_version(number: i64) -> u64 {
-    // A node would have to be configured sixteen million times to meet the next number's.
-    unsigned(number).unwrap_or(0) << 24
-}
-
-/// As it is bound.
-fn bound(version: u64) -> i64 {
-    signed(version)
 }

@@ -4,11 +4,10 @@ use klatsch_protocol::features::push::{PushChange, Registration};
 use klatsch_protocol::jid::BareJid;
 use sqlx::sqlite::SqliteConnection;
 
-use super::{Sqlite, accounts, jid};
+use super::{Sqlite, accounts};
 use crate::error::Result;
 use crate::push::{Pushes, REGISTRATIONS_MAX};
-
-type Row = (String, String, String, Option<Vec<u8>>);
+use crate::rows::push::{Row, registration};
 
 impl Pushes for Sqlite {
     async fn registrations(&self, account: &BareJid) -> Result<Vec<Registration>> {
@@ -42,15 +41,6 @@ impl Pushes for Sqlite {
         })
         .await
     }
-}
-
-fn registration((service, node, resource, options): Row) -> Result<Registration> {
-    Ok(Registration {
-        service: jid(&service)?,
-        node,
-        resource,
-        options: options.map(Into::into),
-    })
 }
 
 async fn enable(connection: &mut SqliteConnection, account: i64, it: Registration) -> Result<()> {

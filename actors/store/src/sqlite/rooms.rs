@@ -17,6 +17,7 @@ use super::{Sqlite, bare, unsigned};
 use crate::error::Result;
 use crate::log::{LogAppend, LogAppended, Logs};
 use crate::plan::LogOf;
+use crate::rooms::list::page;
 use crate::rooms::{LIST_MAX, RoomAppend, RoomAppended, Rooms};
 
 /// Every statement that looks for something, for a test of their plans.
@@ -60,7 +61,7 @@ impl Rooms for Sqlite {
     }
 
     async fn find_rooms(&self, query: &RoomListQuery) -> Result<RoomPage> {
-        self.room_page(query).await
+        page(self, query).await
     }
 
     async fn rooms(

@@ -2,7 +2,7 @@
 
 use std::iter::repeat;
 
-use klatsch_protocol::features::roster::{RosterChange, RosterItem, Subscription};
+use klatsch_protocol::features::roster::{RosterChange, RosterItem};
 use klatsch_protocol::jid::{BareJid, Jid};
 use sqlx::sqlite::SqliteConnection;
 
@@ -12,6 +12,7 @@ use crate::blocklist::forms;
 use crate::error::{Result, StoreError};
 use crate::roster::{REMOVED_MAX, Rosters};
 use crate::rows::UNIT_SEPARATOR;
+use crate::rows::snapshot::number_of;
 
 impl Rosters for Sqlite {
     async fn change_roster(
@@ -160,13 +161,4 @@ pub(super) async fn forget_removed(connection: &mut SqliteConnection, number: i6
     .execute(connection)
     .await?;
     Ok(())
-}
-
-fn number_of(subscription: Subscription) -> i64 {
-    match subscription {
-        Subscription::None => 0,
-        Subscription::To => 1,
-        Subscription::From => 2,
-        Subscription::Both => 3,
-    }
 }

@@ -1,10 +1,9 @@
 //! Invitations and what is made with them, on every backend.
 
-use klatsch_protocol::features::invitation::{Invitation, Invite, TokenHash, hash_of};
-use klatsch_protocol::sasl::Secret;
+use klatsch_protocol::features::invitation::{Invitation, TokenHash, hash_of};
 use klatsch_store::{Credentials, Store, StoreError};
 
-use crate::support::{at, bare, create, on_every_backend};
+use crate::support::{at, bare, create, invite, on_every_backend};
 
 on_every_backend![
     an_invitation_is_good_until_its_time_is_over,
@@ -18,21 +17,6 @@ on_every_backend![
     a_removed_account_invites_nobody,
     c15_a_name_that_was_somebodys_is_not_for_strangers,
 ];
-
-fn invite(token: &str, inviter: Option<&str>, reserved: Option<&str>) -> Invite {
-    Invite {
-        token: Secret::new(token),
-        invitation: Invitation {
-            domain: bare("x"),
-            inviter: inviter.map(bare),
-            reserved: reserved.map(bare),
-            is_contact: inviter.is_some(),
-            created: at(0),
-            expiry: at(100),
-        },
-        max: 3,
-    }
-}
 
 async fn register(
     store: &Store,

@@ -9,7 +9,9 @@ use klatsch_protocol::features::pubsub::node::{
 use klatsch_protocol::features::pubsub::options::Options;
 use klatsch_store::{Store, StoreError};
 
-use crate::support::{at, bare, couple, jid, on_every_backend};
+use crate::support::{
+    ask_node, at, bare, couple, find_node, jid, node_change, on_every_backend, subscription,
+};
 
 on_every_backend!(
     a_node_is_made_once_and_found_as_it_was_made,
@@ -41,15 +43,6 @@ fn create(who: &str) -> Action {
     Action::Create(bare(who), Config::of_service())
 }
 
-fn change(service: &str, expected: Option<u64>, actions: Vec<Action>) -> NodeChange {
-    NodeChange {
-        service: bare(service),
-        node: "n".into(),
-        expected,
-        actions,
-    }
-}
-
 fn item(id: &str, payload: &str) -> Item {
     Item {
         id: id.into(),
@@ -63,8 +56,18 @@ fn publish(ids: &[&str], keep: u32) -> Action {
     Action::Publish(ids.iter().map(|id| item(id, "<e/>")).collect(), keep)
 }
 
+async fn change(store: &Store, service: &str, expected: Option<u64>, actions: Vec<Action>) {
+    done(store, node_change(service, expected, actions)).await;
+}
+
 async fn done(store: &Store, change: NodeChange) {
     store.change_node(&change, at(5)).await.unwrap();
+}
+
+/// A node of Juliet's that keeps so many of these items.
+async fn make(store: &Store, service: &str, ids: &[&str], keep: u32) {
+    let actions = vec![create(JULIET), publish(ids, keep)];
+    change(store, service, None, actions).await;
 }
 
 async fn find(store: &Store, service: &str, items: Wanted) -> FoundNode {
@@ -72,15 +75,7 @@ async fn find(store: &Store, service: &str, items: Wanted) -> FoundNode {
 }
 
 async fn find_at(store: &Store, service: &str, items: Wanted, now: i64) -> FoundNode {
-    let ask = Ask::Node {
-        node: "n".into(),
-        items,
-        creator: bare(JULIET),
-    };
-    match store.nodes(&bare(service), &ask, at(now)).await.unwrap() {
-        Found::Node(found) => found,
-        other => panic!("{other:?}"),
-    }
+    find_node(store, service, &ask_node(items, JULIET), now).await
 }
 
 async fn version(store: &Store, service: &str) -> Option<u64> {
@@ -100,8 +95,8 @@ fn all() -> Wanted {
 async fn a_node_is_made_once_and_found_as_it_was_made(store: &Store) {
     couple(store).await;
     for service in [SERVICE, JULIET] {
-        done(store, change(service, None, vec![create(JULIET)])).await;
-        let again = change(service, None, vec![create(ROMEO)]);
+        change(store, service, None, vec![create(JULIET)]).await;
+        let again = node_change(service, None, vec![create(ROMEO)]);
         assert_eq!(
             store.change_node(&again, at(6)).await,
             Err(StoreError::Conflict)
@@ -116,7 +111,7 @@ async fn a_node_is_made_once_and_found_as_it_was_made(store: &Store) {
         let defaults = Config::of_service();
         assert_eq!(node.config, defaults);
     }
-    let nobody = change("nobody@example.org", None, vec![create(JULIET)]);
+    let nobody = node_change("nobody@example.org", None, vec![create(JULIET)]);
     assert_eq!(
         store.change_node(&nobody, at(6)).await,
         Err(StoreError::NoSuchAccount)
@@ -125,25 +120,17 @@ async fn a_node_is_made_once_and_found_as_it_was_made(store: &Store) {
 }
 
 async fn a_change_needs_the_version_it_was_decided_on(store: &Store) {
-    done(store, change(SERVICE, None, vec![create(JULIET)])).await;
+    change(store, SERVICE, None, vec![create(JULIET)]).await;
     let first = version(store, SERVICE).await.unwrap();
     // Publishing leaves the version, configuration and affiliations raise it.
-    done(
-        store,
-        change(SERVICE, Some(first), vec![publish(&["a"], 9)]),
-    )
-    .await;
+    change(store, SERVICE, Some(first), vec![publish(&["a"], 9)]).await;
     assert_eq!(version(store, SERVICE).await, Some(first));
     let title = Config {
         title: "T".into(),
         ..Config::of_service()
     };
-    done(
-        store,
-        change(SERVICE, Some(first), vec![Action::Configure(title)]),
-    )
-    .await;
-    let stale = change(SERVICE, Some(first), vec![publish(&["b"], 9)]);
+    change(store, SERVICE, Some(first), vec![Action::Configure(title)]).await;
+    let stale = node_change(SERVICE, Some(first), vec![publish(&["b"], 9)]);
     assert_eq!(
         store.change_node(&stale, at(6)).await,
         Err(StoreError::Conflict)
@@ -152,39 +139,27 @@ async fn a_change_needs_the_version_it_was_decided_on(store: &Store) {
     let second = version(store, SERVICE).await.unwrap();
     assert!(second > first);
     let affiliate = Action::Affiliate(vec![(bare(ROMEO), Affiliation::Member)]);
-    done(store, change(SERVICE, Some(second), vec![affiliate])).await;
+    change(store, SERVICE, Some(second), vec![affiliate]).await;
     let third = version(store, SERVICE).await.unwrap();
     assert!(third > second);
     // A node of the same name later has no version of an earlier one.
-    done(store, change(SERVICE, Some(third), vec![Action::Delete])).await;
+    change(store, SERVICE, Some(third), vec![Action::Delete]).await;
     assert_eq!(version(store, SERVICE).await, None);
-    done(
-        store,
-        change(SERVICE, None, vec![create(JULIET), publish(&["z"], 9)]),
-    )
-    .await;
+    make(store, SERVICE, &["z"], 9).await;
     assert!(version(store, SERVICE).await.unwrap() > third);
     assert_eq!(ids(store, all()).await, ["z"]);
 }
 
 async fn items_lie_in_the_order_in_which_they_were_published(store: &Store) {
-    done(
-        store,
-        change(
-            SERVICE,
-            None,
-            vec![create(JULIET), publish(&["a", "b", "c"], 9)],
-        ),
-    )
-    .await;
+    make(store, SERVICE, &["a", "b", "c"], 9).await;
     let version = version(store, SERVICE).await;
-    done(store, change(SERVICE, version, vec![publish(&["a"], 9)])).await;
+    change(store, SERVICE, version, vec![publish(&["a"], 9)]).await;
     assert_eq!(ids(store, all()).await, ["b", "c", "a"]);
     let retract = Action::Retract(vec!["c".into(), "never".into()]);
-    done(store, change(SERVICE, version, vec![retract])).await;
+    change(store, SERVICE, version, vec![retract]).await;
     assert_eq!(ids(store, all()).await, ["b", "a"]);
     assert_eq!(find(store, SERVICE, Wanted::Nothing).await.count, 2);
-    done(store, change(SERVICE, version, vec![Action::Purge])).await;
+    change(store, SERVICE, version, vec![Action::Purge]).await;
     let found = find(store, SERVICE, all()).await;
     assert_eq!(
         (found.count, found.items.len(), found.usage.bytes),
@@ -193,30 +168,18 @@ async fn items_lie_in_the_order_in_which_they_were_published(store: &Store) {
 }
 
 async fn so_many_items_are_kept(store: &Store) {
-    done(
-        store,
-        change(
-            SERVICE,
-            None,
-            vec![create(JULIET), publish(&["a", "b", "c"], 2)],
-        ),
-    )
-    .await;
+    make(store, SERVICE, &["a", "b", "c"], 2).await;
     assert_eq!(ids(store, all()).await, ["b", "c"]);
     let version = version(store, SERVICE).await;
-    done(store, change(SERVICE, version, vec![publish(&["d"], 2)])).await;
+    change(store, SERVICE, version, vec![publish(&["d"], 2)]).await;
     assert_eq!(ids(store, all()).await, ["c", "d"]);
-    done(store, change(SERVICE, version, vec![publish(&[], 1)])).await;
+    change(store, SERVICE, version, vec![publish(&[], 1)]).await;
     assert_eq!(ids(store, all()).await, ["d"]);
 }
 
 async fn pages_are_next_to_items_that_are_there(store: &Store) {
     let five = ["1", "2", "3", "4", "5"];
-    done(
-        store,
-        change(SERVICE, None, vec![create(JULIET), publish(&five, 9)]),
-    )
-    .await;
+    make(store, SERVICE, &five, 9).await;
     let after = |id: &str, max| Wanted::After(Some(id.to_owned()), max);
     let before = |id: &str, max| Wanted::Before(Some(id.to_owned()), max);
     assert_eq!(ids(store, Wanted::After(None, 2)).await, ["1", "2"]);
@@ -229,22 +192,14 @@ async fn pages_are_next_to_items_that_are_there(store: &Store) {
         ["4"]
     );
     for wanted in [after("x", 2), before("' OR 1=1--", 2)] {
-        let ask = Ask::Node {
-            node: "n".into(),
-            items: wanted,
-            creator: bare(JULIET),
-        };
+        let ask = ask_node(wanted, JULIET);
         let found = store.nodes(&bare(SERVICE), &ask, at(5)).await;
         assert_eq!(found, Err(StoreError::NoSuchItem));
     }
 }
 
 async fn an_item_takes_the_place_of_its_predecessor_or_of_the_oldest(store: &Store) {
-    done(
-        store,
-        change(SERVICE, None, vec![create(JULIET), publish(&["a", "b"], 9)]),
-    )
-    .await;
+    make(store, SERVICE, &["a", "b"], 9).await;
     let replaced = |id: &str| Wanted::Replaced(Some(id.to_owned()));
     assert_eq!(ids(store, replaced("b")).await, ["b"]);
     assert_eq!(ids(store, replaced("c")).await, ["a"]);
@@ -270,7 +225,7 @@ async fn subscriptions_and_affiliations_are_found_from_both_sides(store: &Store)
             (bare("nurse@example.org"), Affiliation::PublishOnly),
         ]),
     ];
-    done(store, change(SERVICE, None, actions)).await;
+    change(store, SERVICE, None, actions).await;
     let node = find(store, SERVICE, Wanted::Nothing).await.node.unwrap();
     assert_eq!(node.subscriptions, [account.clone(), phone.clone()]);
     assert_eq!(node.affiliations[&bare(ROMEO)], Affiliation::Outcast);
@@ -297,7 +252,7 @@ async fn subscriptions_and_affiliations_are_found_from_both_sides(store: &Store)
         Action::Unsubscribe(jid(ROMEO)),
         Action::Affiliate(vec![(bare(ROMEO), Affiliation::None)]),
     ];
-    done(store, change(SERVICE, Some(node.version), actions)).await;
+    change(store, SERVICE, Some(node.version), actions).await;
     let node = find(store, SERVICE, Wanted::Nothing).await.node.unwrap();
     assert_eq!(node.subscriptions, [phone]);
     assert!(!node.affiliations.contains_key(&bare(ROMEO)));
@@ -323,16 +278,8 @@ async fn last(store: &Store, bytes_max: usize) -> Vec<(String, Option<String>)> 
 
 async fn last_items_come_in_the_order_of_their_services_as_far_as_they_fit(store: &Store) {
     couple(store).await;
-    done(
-        store,
-        change(JULIET, None, vec![create(JULIET), publish(&["a", "b"], 9)]),
-    )
-    .await;
-    done(
-        store,
-        change(ROMEO, None, vec![create(ROMEO), publish(&["c"], 9)]),
-    )
-    .await;
+    make(store, JULIET, &["a", "b"], 9).await;
+    change(store, ROMEO, None, vec![create(ROMEO), publish(&["c"], 9)]).await;
     let (romeo, juliet) = (ROMEO.to_owned(), JULIET.to_owned());
     let both = vec![
         (romeo.clone(), Some("c".to_owned())),
@@ -342,7 +289,7 @@ async fn last_items_come_in_the_order_of_their_services_as_far_as_they_fit(store
     assert_eq!(last(store, 4).await, both[..1]);
     // A node without items is there all the same.
     let version = version(store, ROMEO).await;
-    done(store, change(ROMEO, version, vec![Action::Purge])).await;
+    change(store, ROMEO, version, vec![Action::Purge]).await;
     assert_eq!(last(store, 1000).await, [(romeo, None), both[1].clone()]);
 }
 
@@ -384,11 +331,7 @@ async fn a_snapshot_has_what_the_account_wishes_to_show(store: &Store) {
 
 async fn usage_is_counted_by_who_has_made_the_node(store: &Store) {
     couple(store).await;
-    done(
-        store,
-        change(SERVICE, None, vec![create(JULIET), publish(&["a", "b"], 9)]),
-    )
-    .await;
+    make(store, SERVICE, &["a", "b"], 9).await;
     let usage = find(store, SERVICE, Wanted::Nothing).await.usage;
     // Two items of four bytes with ids of one.
     let items = 2 * (4 + 1 + ROW_BYTES);
@@ -396,13 +339,9 @@ async fn usage_is_counted_by_who_has_made_the_node(store: &Store) {
     // Who is subscribed or affiliated takes space, too.
     let subscriber = jid("é@example.org");
     let version = version(store, SERVICE).await;
-    let subscribe = Action::Subscribe(Subscription {
-        jid: subscriber.clone(),
-        state: SubscriptionState::Subscribed,
-        options: Options::default(),
-    });
+    let subscribe = Action::Subscribe(subscription(subscriber.as_str()));
     let affiliate = Action::Affiliate(vec![(bare(ROMEO), Affiliation::Member)]);
-    done(store, change(SERVICE, version, vec![subscribe, affiliate])).await;
+    change(store, SERVICE, version, vec![subscribe, affiliate]).await;
     let more = (subscriber.as_str().len() + ROMEO.len()) as u64 + 2 * ROW_BYTES;
     let usage = find(store, SERVICE, Wanted::Nothing).await.usage;
     assert_eq!(usage.bytes, OWNER_BYTES + items + more);
@@ -411,30 +350,20 @@ async fn usage_is_counted_by_who_has_made_the_node(store: &Store) {
         items: Wanted::Nothing,
         creator: bare(ROMEO),
     };
-    let Ok(Found::Node(found)) = store.nodes(&bare(SERVICE), &ask, at(5)).await else {
-        panic!("no answer")
-    };
-    assert_eq!((found.usage.nodes, found.usage.bytes), (0, 0));
+    let usage = find_node(store, SERVICE, &ask, 5).await.usage;
+    assert_eq!((usage.nodes, usage.bytes), (0, 0));
 }
 
 async fn c15_nothing_of_a_removed_account_is_left_at_nodes(store: &Store) {
     couple(store).await;
-    done(
-        store,
-        change(JULIET, None, vec![create(JULIET), publish(&["secret"], 9)]),
-    )
-    .await;
+    make(store, JULIET, &["secret"], 9).await;
     let at_romeos = vec![
         create(ROMEO),
         Action::Affiliate(vec![(bare(JULIET), Affiliation::Publisher)]),
-        Action::Subscribe(Subscription {
-            jid: jid("juliet@example.org/balcony"),
-            state: SubscriptionState::Subscribed,
-            options: Options::default(),
-        }),
+        Action::Subscribe(subscription("juliet@example.org/balcony")),
     ];
-    done(store, change(ROMEO, None, at_romeos)).await;
-    done(store, change(SERVICE, None, vec![create(JULIET)])).await;
+    change(store, ROMEO, None, at_romeos).await;
+    change(store, SERVICE, None, vec![create(JULIET)]).await;
     let juliet = bare(JULIET);
     let value = Some("v".to_owned().into_bytes().into());
     store.keep(&juliet, "vcard", value).await.unwrap();
@@ -454,13 +383,9 @@ async fn c15_nothing_of_a_removed_account_is_left_at_nodes(store: &Store) {
 async fn what_was_deleted_is_swept(store: &Store) {
     let many: Vec<String> = (0..600).map(|number| number.to_string()).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
-    done(
-        store,
-        change(SERVICE, None, vec![create(JULIET), publish(&many, 1000)]),
-    )
-    .await;
+    make(store, SERVICE, &many, 1000).await;
     let version = version(store, SERVICE).await;
-    done(store, change(SERVICE, version, vec![Action::Delete])).await;
+    change(store, SERVICE, version, vec![Action::Delete]).await;
     let mut rounds = 0;
     while store.sweep(at(0)).await.unwrap() {
         rounds += 1;
@@ -487,7 +412,7 @@ async fn items_go_when_their_time_is_over(store: &Store) {
         publish(&["a", "b"], 10),
         Action::Publish(vec![late], 10),
     ];
-    done(store, change(SERVICE, None, actions)).await;
+    change(store, SERVICE, None, actions).await;
     let ids = async |now| {
         let found = find_at(store, SERVICE, all(), now).await;
         assert_eq!(found.count, found.items.len() as u64);
@@ -507,11 +432,7 @@ async fn items_go_when_their_time_is_over(store: &Store) {
             "{found:?}"
         );
     }
-    let page = Ask::Node {
-        node: "n".into(),
-        items: Wanted::After(Some("a".into()), 5),
-        creator: bare(JULIET),
-    };
+    let page = ask_node(Wanted::After(Some("a".into()), 5), JULIET);
     let found = store.nodes(&bare(SERVICE), &page, at(90)).await;
     assert_eq!(found, Err(StoreError::NoSuchItem));
     let last = Ask::LastItems {
@@ -534,10 +455,10 @@ async fn items_go_when_their_time_is_over(store: &Store) {
 async fn a_new_time_is_for_the_items_that_are_there_too(store: &Store) {
     couple(store).await;
     let made = vec![create(JULIET), publish(&["a"], 10)];
-    done(store, change(SERVICE, None, made)).await;
+    change(store, SERVICE, None, made).await;
     let configure = async |item_expire, now| {
         let actions = vec![Action::Configure(living(item_expire))];
-        let change = change(SERVICE, version(store, SERVICE).await, actions);
+        let change = node_change(SERVICE, version(store, SERVICE).await, actions);
         store.change_node(&change, at(now)).await.unwrap();
     };
     let count = async |now| find_at(store, SERVICE, all(), now).await.count;

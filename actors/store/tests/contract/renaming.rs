@@ -5,16 +5,15 @@ use klatsch_protocol::features::archive_preferences::{Otherwise, Preferences};
 use klatsch_protocol::features::muc::affiliation::{Affiliate, Affiliation, AffiliationChange};
 use klatsch_protocol::features::muc::record::RoomChange;
 use klatsch_protocol::features::pubsub::config::Config;
-use klatsch_protocol::features::pubsub::node::{
-    Action, Affiliation as Standing, Ask, Found, Node, NodeChange, Subscription, SubscriptionState,
-    Wanted,
-};
-use klatsch_protocol::features::pubsub::options::Options;
+use klatsch_protocol::features::pubsub::node::{Action, Affiliation as Standing, Node, Wanted};
 use klatsch_protocol::features::roster::{RosterChange, RosterItem, Subscription as Direction};
 use klatsch_protocol::jid::BareJid;
 use klatsch_store::{Account, PutAway, Store, StoreError, WaitingSession};
 
-use crate::support::{append, at, bare, create, found_room, jid, message, on_every_backend};
+use crate::support::{
+    append, ask_node, at, bare, create, find_node, found_room, jid, message, node_change,
+    on_every_backend, subscription,
+};
 
 on_every_backend![
     account_keeps_what_it_has,
@@ -210,33 +209,13 @@ async fn make_node(store: &Store, service: &str, creator: &str, actions: Vec<Act
     };
     let mut all = vec![Action::Create(bare(creator), config)];
     all.extend(actions);
-    let change = NodeChange {
-        service: bare(service),
-        node: "n".into(),
-        expected: None,
-        actions: all,
-    };
+    let change = node_change(service, None, all);
     store.change_node(&change, at(1)).await.unwrap();
 }
 
 async fn node(store: &Store, service: &str) -> Option<Node> {
-    let ask = Ask::Node {
-        node: "n".into(),
-        items: Wanted::Nothing,
-        creator: bare(OTHER),
-    };
-    match store.nodes(&bare(service), &ask, at(2)).await.unwrap() {
-        Found::Node(found) => found.node,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn subscription(address: &str) -> Subscription {
-    Subscription {
-        jid: jid(address),
-        state: SubscriptionState::Subscribed,
-        options: Options::default(),
-    }
+    let ask = ask_node(Wanted::Nothing, OTHER);
+    find_node(store, service, &ask, 2).await.node
 }
 
 async fn nodes_get_the_new_address(store: &Store) {

@@ -3,8 +3,14 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use klatsch_protocol::features::invitation::{Invitation, Invite};
 use klatsch_protocol::features::muc::record::{RoomChange, RoomRecord};
+use klatsch_protocol::features::pubsub::node::{
+    Action, Ask, Found, FoundNode, NodeChange, Subscription, SubscriptionState, Wanted,
+};
+use klatsch_protocol::features::pubsub::options::Options;
 use klatsch_protocol::jid::{BareJid, Jid};
+use klatsch_protocol::sasl::Secret;
 use klatsch_protocol::time::Timestamp;
 use klatsch_store::{
     Append, Appended, Credentials, Dedup, Placed, RoomAppend, RoomAppended, Store,
@@ -188,6 +194,62 @@ pub(crate) fn keyed(key: u8, payload: u64, second: i64) -> Append {
             payload,
         }),
         ..message("romeo@example.org/orchard", "juliet@example.org", second)
+    }
+}
+
+/// A change of the node `n`.
+pub(crate) fn node_change(
+    service: &str,
+    expected: Option<u64>,
+    actions: Vec<Action>,
+) -> NodeChange {
+    NodeChange {
+        service: bare(service),
+        node: "n".into(),
+        expected,
+        actions,
+    }
+}
+
+/// Asks for the node `n` with these items, and for what its creator takes.
+pub(crate) fn ask_node(items: Wanted, creator: &str) -> Ask {
+    Ask::Node {
+        node: "n".into(),
+        items,
+        creator: bare(creator),
+    }
+}
+
+/// What there is of a node at this second.
+pub(crate) async fn find_node(store: &Store, service: &str, ask: &Ask, second: i64) -> FoundNode {
+    match store.nodes(&bare(service), ask, at(second)).await.unwrap() {
+        Found::Node(found) => found,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Somebody is subscribed, without any wishes.
+pub(crate) fn subscription(address: &str) -> Subscription {
+    Subscription {
+        jid: jid(address),
+        state: SubscriptionState::Subscribed,
+        options: Options::default(),
+    }
+}
+
+/// An invitation to the domain `x`, of which its inviter has three at once.
+pub(crate) fn invite(token: &str, inviter: Option<&str>, reserved: Option<&str>) -> Invite {
+    Invite {
+        token: Secret::new(token),
+        invitation: Invitation {
+            domain: bare("x"),
+            inviter: inviter.map(bare),
+            reserved: reserved.map(bare),
+            is_contact: inviter.is_some(),
+            created: at(0),
+            expiry: at(100),
+        },
+        max: 3,
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use klatsch_protocol::features::invitation::{Invitation, Invite, hash_of};
+use klatsch_protocol::features::invitation::hash_of;
 use klatsch_protocol::features::muc::affiliation::{Affiliate, Affiliation, AffiliationChange};
 use klatsch_protocol::features::muc::record::RoomChange;
 use klatsch_protocol::features::pubsub::config::Config;
@@ -15,12 +15,14 @@ use klatsch_protocol::features::push::{PushChange, Registration};
 use klatsch_protocol::features::roster::{RosterChange, RosterItem};
 use klatsch_protocol::features::upload::SlotRequest;
 use klatsch_protocol::features::upload::slot::Slot;
-use klatsch_protocol::sasl::Secret;
 use klatsch_store::push::REGISTRATIONS_MAX;
 use klatsch_store::tokens::Token;
 use klatsch_store::{Credentials, PutAway, Reserved, Store, StoreError, WaitingSession};
 
-use crate::support::{at, bare, create, found_room, jid, on_shared_databases, record};
+use crate::support::{
+    ask_node, at, bare, create, find_node, found_room, invite, jid, node_change,
+    on_shared_databases, record,
+};
 
 on_shared_databases!(
     an_account_is_made_once,
@@ -110,21 +112,6 @@ async fn every_life_of_a_name_has_a_larger_epoch(both: &Both) {
     // Whoever has remembered a roster's version must not take the next life's for it.
     for pair in lives.windows(2) {
         assert!(pair[0].0 < pair[1].0 && pair[0].1 < pair[1].1, "{lives:?}");
-    }
-}
-
-fn invite(token: &str, inviter: Option<&str>, reserved: Option<&str>) -> Invite {
-    Invite {
-        token: Secret::new(token),
-        invitation: Invitation {
-            domain: bare("x"),
-            inviter: inviter.map(bare),
-            reserved: reserved.map(bare),
-            is_contact: inviter.is_some(),
-            created: at(0),
-            expiry: at(100),
-        },
-        max: 3,
     }
 }
 
@@ -328,25 +315,12 @@ async fn values_under_one_name_take_each_others_place(both: &Both) {
 }
 
 fn node(expected: Option<u64>, actions: Vec<Action>) -> NodeChange {
-    NodeChange {
-        service: bare("pubsub.x"),
-        node: "n".into(),
-        expected,
-        actions,
-    }
+    node_change("pubsub.x", expected, actions)
 }
 
 async fn find(store: &Store) -> FoundNode {
-    let ask = Ask::Node {
-        node: "n".into(),
-        items: Wanted::After(None, 1000),
-        creator: bare("a@x"),
-    };
-    let found = store.nodes(&bare("pubsub.x"), &ask, at(5)).await.unwrap();
-    match found {
-        Found::Node(found) => found,
-        other => panic!("{other:?}"),
-    }
+    let ask = ask_node(Wanted::After(None, 1000), "a@x");
+    find_node(store, "pubsub.x", &ask, 5).await
 }
 
 fn made() -> NodeChange {

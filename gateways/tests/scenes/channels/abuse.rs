@@ -13,22 +13,14 @@ use tokio_tungstenite::tungstenite::{Bytes, Message};
 
 use super::talker::{Talker, as_user, handshake};
 use crate::server::{Server, Setup};
-use crate::socket::{end_of, masked, raw};
+use crate::socket::{end_of, masked, raw, send_bomb};
 
 const ROOM: &str = "room:team@conference.klatsch.test";
 
 #[tokio::test]
 async fn w02_header_bomb_ends_early() {
     let server = Server::start().await;
-    let mut tcp = tokio::net::TcpStream::connect(server.http).await.unwrap();
-    let head = b"GET /channels/websocket?vsn=2.0.0 HTTP/1.1\r\nHost: x\r\nX-Bomb: ";
-    tcp.write_all(head).await.unwrap();
-    let piece = [b'A'; 16 * 1024];
-    let mut sent = 0;
-    while sent < 64 * 1024 * 1024 && tcp.write_all(&piece).await.is_ok() {
-        sent += piece.len();
-    }
-    assert!(sent < 32 * 1024 * 1024, "{sent} bytes taken");
+    send_bomb(server.http, "/channels/websocket?vsn=2.0.0").await;
     server.emptied().await;
 }
 

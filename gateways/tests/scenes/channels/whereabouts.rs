@@ -1,13 +1,10 @@
 //! Presence: a channels client and XMPP clients see each other.
 
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
 
 use super::talker::{Talker, as_user};
-use crate::client::Client;
+use crate::client::{Client, Tcp};
 use crate::server::Server;
-
-type Tcp = Client<TcpStream>;
 
 /// A server on which the two see each other, with a client of one of them.
 async fn friends() -> (Server, Tcp) {

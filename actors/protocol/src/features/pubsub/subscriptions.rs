@@ -99,14 +99,7 @@ pub(super) fn tell_subscriber(
 
 /// §6.2.
 pub(super) fn unsubscribe(asked: &Asked<'_>, jid: &Jid) -> Decided {
-    let node = asked.node_for(Operation::ManageOwnSubscription)?;
-    // §6.2.3.3: nobody ends what is somebody else's.
-    if jid.bare_str() != asked.who.bare_str() {
-        return Err(StanzaError::forbidden());
-    }
-    let known = node
-        .subscription(jid)
-        .ok_or_else(errors::no_such_subscription)?;
+    let (node, known) = own_subscription(asked, jid)?;
     let ended = Subscription {
         state: SubscriptionState::None,
         ..known.clone()
@@ -124,10 +117,11 @@ fn own_subscription<'a>(
     jid: &Jid,
 ) -> Result<(&'a Node, &'a Subscription), StanzaError> {
     let node = asked.node_for(Operation::ManageOwnSubscription)?;
+    // §6.2.3.3: nobody ends or changes what is somebody else's.
     if jid.bare_str() != asked.who.bare_str() {
         return Err(StanzaError::forbidden());
     }
-    // §6.3.4.2.
+    // §6.2.3.2, §6.3.4.2.
     let known = node
         .subscription(jid)
         .ok_or_else(errors::no_such_subscription)?;

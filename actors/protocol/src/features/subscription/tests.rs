@@ -116,6 +116,16 @@ fn place(effects: &[Effect], wanted: &Effect) -> Option<usize> {
     effects.iter().position(|effect| effect == wanted)
 }
 
+fn assert_kept_first(effects: &[Effect], case: &str) {
+    let change = effects
+        .iter()
+        .position(|effect| matches!(effect, Effect::Change(_)));
+    assert!(
+        matches!(change, None | Some(0)),
+        "kept before anybody hears of it: {case}"
+    );
+}
+
 #[test]
 fn r15_outbound_every_state_and_stanza_decides_as_the_table_says() {
     for state in State::ALL {
@@ -139,13 +149,7 @@ fn r15_outbound_every_state_and_stanza_decides_as_the_table_says() {
                 shown.is_none() || shown > stanza,
                 "subscribed before shown: {case}"
             );
-            let change = effects
-                .iter()
-                .position(|effect| matches!(effect, Effect::Change(_)));
-            assert!(
-                matches!(change, None | Some(0)),
-                "kept before anybody hears of it: {case}"
-            );
+            assert_kept_first(&effects, &case);
         }
     }
 }
@@ -174,13 +178,7 @@ fn r15_inbound_every_state_and_stanza_decides_as_the_table_says() {
                 is_answered,
                 "{case}"
             );
-            let change = effects
-                .iter()
-                .position(|effect| matches!(effect, Effect::Change(_)));
-            assert!(
-                matches!(change, None | Some(0)),
-                "kept before anybody hears of it: {case}"
-            );
+            assert_kept_first(&effects, &case);
         }
     }
 }

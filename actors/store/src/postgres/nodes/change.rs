@@ -11,10 +11,9 @@ use klatsch_protocol::jid::{BareJid, Jid};
 use klatsch_protocol::time::Timestamp;
 use sqlx::PgConnection;
 
-use super::{bound, first_version};
 use crate::error::{Result, StoreError};
 use crate::postgres::{accounts, signed};
-use crate::rows::nodes::number_of;
+use crate::rows::nodes::{first_version, number_of};
 
 /// Items that one transaction deletes at most, of nodes that are gone.
 const DELETE_MAX: i64 = 500;
@@ -37,7 +36,7 @@ pub(super) async fn change(
     .await?;
     let is_expected = match (known, change.expected) {
         (None, None) => true,
-        (Some((_, version)), Some(expected)) => version == bound(expected),
+        (Some((_, version)), Some(expected)) => version == signed(expected),
         _ => false,
     };
     if !is_expected {
@@ -80,7 +79,7 @@ async fn create(
     // Somebody else has just made it.
     let node = made.ok_or(StoreError::Conflict)?;
     sqlx::query("UPDATE pubsub_node SET version = $1 WHERE id = $2")
-        .bind(bound(first_version(node)))
+        .bind(signed(first_version(node)))
         .bind(node)
         .execute(&mut *connection)
         .await?;

@@ -1,17 +1,9 @@
-//! Lists of rooms (XEP-0045 §6.3) and searches for them (XEP-0433).
-//!
-//! Which room is wanted says the protocol, room by room; here is only the way along the
-//! index of public rooms.
-
-use klatsch_protocol::features::muc::search::RoomListQuery;
-use klatsch_protocol::features::muc::service::{RoomPage, RoomSummary};
+//! What lists of rooms and searches for them read in PostgreSQL, along the index of public rooms.
 
 use crate::error::Result;
-use crate::log::COUNT_MAX;
 use crate::postgres::text::escaped;
-use crate::postgres::{Postgres, bare, signed, unsigned};
-use crate::rooms::Way;
-use crate::rows::rooms::read_config;
+use crate::postgres::{Postgres, signed};
+use crate::rooms::list::PublicRooms;
 
 /// Compared as a pair, here and below: the plan of a prepared statement, which knows no service,
 /// might otherwise go along the rooms of all services.
@@ -39,66 +31,29 @@ const BEFORE: &str = "
 const COUNT: &str = "SELECT count(*) FROM
     (SELECT 1 FROM room WHERE service = $1 AND NOT removed AND public LIMIT $2) counted";
 
-/// Rooms that one statement reads: a search lets others at the database between two.
-const STEP: u32 = 250;
-
-/// Rooms that a search looks at, at most (row C09); more are found with better words.
-const LOOKED_AT_MAX: usize = 20_000;
-
-/// After every address: no address has this character.
-const END: &str = "\u{10ffff}";
-
-impl Postgres {
-    pub(super) async fn room_page(&self, query: &RoomListQuery) -> Result<RoomPage> {
-        let way = Way::of(query);
-        let count = match query.terms.is_empty() {
-            true => self.count_rooms(query.service.as_str()).await?,
-            false => None,
-        };
-        let mut found = Vec::new();
-        let mut from = way.from.clone();
-        let mut looked_at = 0;
-        while found.len() < way.wanted && looked_at < LOOKED_AT_MAX {
-            let rows = self.step(query, &way, from.as_deref()).await?;
-            let is_last = rows.len() < STEP as usize;
-            looked_at += rows.len();
-            from = rows.last().map(|(jid, _)| jid.clone());
-            for (jid, config) in rows {
-                let room = RoomSummary::of(&bare(&jid)?, &read_config(&config)?, 0);
-                found.extend(room.filter(|room| query.wants(room)));
-            }
-            if is_last {
-                return Ok(way.page(found, count, true));
-            }
-        }
-        Ok(way.page(found, count, false))
-    }
-
-    async fn step(
+impl PublicRooms for Postgres {
+    async fn public_rooms(
         &self,
-        query: &RoomListQuery,
-        way: &Way,
-        from: Option<&str>,
+        service: &str,
+        from: &str,
+        is_backward: bool,
+        max: u32,
     ) -> Result<Vec<(String, String)>> {
-        let (sql, edge) = match way.is_backward {
-            true => (BEFORE, END),
-            false => (AFTER, ""),
-        };
-        let rows = sqlx::query_as(sql)
-            .bind(query.service.as_str())
-            .bind(escaped(from.unwrap_or(edge)))
-            .bind(i64::from(STEP))
+        let rows = sqlx::query_as(if is_backward { BEFORE } else { AFTER })
+            .bind(service)
+            .bind(escaped(from))
+            .bind(i64::from(max))
             .fetch_all(&self.pool)
             .await?;
         Ok(rows)
     }
 
-    async fn count_rooms(&self, service: &str) -> Result<Option<u64>> {
-        let count: i64 = sqlx::query_scalar(COUNT)
+    async fn count_public_rooms(&self, service: &str, max: u64) -> Result<i64> {
+        let count = sqlx::query_scalar(COUNT)
             .bind(service)
-            .bind(signed(COUNT_MAX + 1))
+            .bind(signed(max))
             .fetch_one(&self.pool)
             .await?;
-        Ok(Some(unsigned(count)?).filter(|count| *count <= COUNT_MAX))
+        Ok(count)
     }
 }

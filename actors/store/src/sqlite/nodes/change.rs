@@ -10,9 +10,8 @@ use klatsch_protocol::jid::{BareJid, Jid};
 use klatsch_protocol::time::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 
-use super::{bound, first_version};
 use crate::error::{Result, StoreError};
-use crate::rows::nodes::number_of;
+use crate::rows::nodes::{first_version, number_of};
 use crate::sqlite::writer::Writer;
 use crate::sqlite::{accounts, signed};
 
@@ -33,7 +32,7 @@ pub(super) async fn change(writer: &mut Writer, change: &NodeChange, now: Timest
             .await?;
     let is_expected = match (known, change.expected) {
         (None, None) => true,
-        (Some((_, version)), Some(expected)) => version == bound(expected),
+        (Some((_, version)), Some(expected)) => version == signed(expected),
         _ => false,
     };
     if !is_expected {
@@ -74,7 +73,7 @@ async fn create(
     .await?;
     let node = done.last_insert_rowid();
     sqlx::query("UPDATE pubsub_node SET version = ? WHERE id = ?")
-        .bind(bound(first_version(node)))
+        .bind(signed(first_version(node)))
         .bind(node)
         .execute(&mut *connection)
         .await?;
