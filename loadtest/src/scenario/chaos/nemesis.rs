@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use tokio::time::sleep;
 
 use super::plan::{Kind, Step};
-use super::proof::{is_stopped, sees};
+use super::proof::{calls_down, is_stopped, sees};
 use crate::error::{LoadError, Result};
 use crate::history::Event;
 use crate::lab::laboratory::Laboratory;
@@ -81,10 +81,9 @@ impl Nemesis<'_> {
     /// Waits while one node is out of reach; notes when another calls it down.
     async fn wait_out(&mut self, step: &Step) {
         let began = Instant::now();
-        let others = self.lab.nodes.len() - 1;
         let mut nodes = self.lab.nodes.iter();
         if let Some(witness) = nodes.find(|node| node.number() != step.node)
-            && sees(witness, began + step.lasts, |up| up < others).await
+            && calls_down(&[witness], began + step.lasts).await.is_some()
         {
             self.noticed(false, began);
         }
@@ -96,7 +95,7 @@ impl Nemesis<'_> {
     async fn all_see_all(&self, deadline: Instant) -> bool {
         let others = self.lab.nodes.len() - 1;
         for node in &self.lab.nodes {
-            if !sees(node, deadline, |up| up == others).await {
+            if !sees(node, deadline, others).await {
                 return false;
             }
         }
