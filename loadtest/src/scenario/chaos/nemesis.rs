@@ -74,6 +74,9 @@ impl Nemesis<'_> {
         if self.all_see_all(healed + step.calm).await {
             self.noticed(true, healed);
         }
+        if step.kind.takes_nobody() {
+            self.watch(healed + step.calm).await;
+        }
         sleep(step.calm.saturating_sub(healed.elapsed())).await;
         Ok(())
     }
@@ -88,6 +91,17 @@ impl Nemesis<'_> {
             self.noticed(false, began);
         }
         sleep(step.lasts.saturating_sub(began.elapsed())).await;
+    }
+
+    /// Waits, and notes when a node calls another down meanwhile: nobody is to be.
+    async fn watch(&self, until: Instant) {
+        let nodes: Vec<_> = self.lab.nodes.iter().collect();
+        if let Some(node) = calls_down(&nodes, until).await {
+            let number = self.number;
+            let called = Event::CalledDown { number, node };
+            self.shared.recorder.record(called);
+        }
+        sleep(until.saturating_duration_since(Instant::now())).await;
     }
 
     /// Waits until every node calls all others up; false when it is not so in time, or there is
@@ -194,7 +208,7 @@ impl Nemesis<'_> {
     async fn lose(&mut self, step: &Step) -> Result<()> {
         let before = self.network()?.dropped()?;
         self.network()?.lose(LOSS_PERMILLE)?;
-        sleep(step.lasts).await;
+        self.watch(Instant::now() + step.lasts).await;
         self.mend(before)
     }
 

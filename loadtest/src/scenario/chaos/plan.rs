@@ -78,6 +78,11 @@ impl Kind {
         }
     }
 
+    /// Whether all nodes live through it and reach each other.
+    pub(super) fn takes_nobody(self) -> bool {
+        matches!(self, Self::Loss | Self::Delay)
+    }
+
     /// How long it lasts, at least and at most, in seconds.
     fn lasts(self) -> (f64, f64) {
         match self {
