@@ -21,9 +21,6 @@ use crate::scenario::fleet::Shared;
 /// Packets of a thousand that are lost between nodes.
 const LOSS_PERMILLE: u32 = 50;
 
-/// How late packets are, milliseconds, give or take half of it.
-const DELAY_MS: u32 = 200;
-
 /// One of so many connections becomes half open.
 const HALF_OPEN_SHARE: usize = 3;
 
@@ -212,12 +209,15 @@ impl Nemesis<'_> {
         self.mend(before)
     }
 
+    /// Experiment 7.
     async fn delay(&mut self, step: &Step) -> Result<()> {
-        if self.network()?.delay(step.node, DELAY_MS) {
-            self.proven("netem is in its way");
+        let random = self.random.part(u64::from(self.number));
+        let detour = self.network()?.detour(&random)?;
+        self.watch(Instant::now() + step.lasts).await;
+        if let Some(tally) = detour.end().await {
+            self.proven(&tally.to_string());
         }
-        sleep(step.lasts).await;
-        self.network()?.hurry(step.node)
+        Ok(())
     }
 
     /// Experiment 8.
