@@ -213,6 +213,10 @@ impl Checker {
                 }
             }
             Event::Walked { log, node } => drop(self.walked.insert((log, node))),
+            Event::CalledDown { number, node } => self.findings.add(
+                Defect::CalledDown,
+                format!("fault {number}: node {node} calls one down that lives"),
+            ),
             Event::Trouble { what } => self.findings.add(Defect::Trouble, what),
             _ => {}
         }

@@ -7,6 +7,7 @@
 //! only a driver that is itself killed with -9 leaves it behind.
 
 pub(crate) mod command;
+pub(crate) mod detour;
 pub(crate) mod laboratory;
 pub(crate) mod network;
 pub(crate) mod node;

@@ -39,6 +39,8 @@ pub(crate) enum Defect {
     /// What a client saw of somebody was wrong for longer than [`CONVERGED_MAX`] though no fault
     /// was there (D6).
     PresenceLate,
+    /// A node called another down that lived and was in reach, if only by a bad way.
+    CalledDown,
     /// An archive could not be read.
     Unread,
     /// The driver met what the protocol does not allow, or the run did not come to rest.
@@ -47,7 +49,7 @@ pub(crate) enum Defect {
 
 impl Defect {
     /// All of them.
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 19] = [
         Self::LostAcked,
         Self::Duplicate,
         Self::Phantom,
@@ -64,6 +66,7 @@ impl Defect {
         Self::LiveGap,
         Self::Ghost,
         Self::PresenceLate,
+        Self::CalledDown,
         Self::Unread,
         Self::Trouble,
     ];
@@ -92,6 +95,7 @@ impl Defect {
             Self::LiveGap => "live-gap",
             Self::Ghost => "ghost",
             Self::PresenceLate => "presence-late",
+            Self::CalledDown => "called-down",
             Self::Unread => "archive-unread",
             Self::Trouble => "trouble",
         }

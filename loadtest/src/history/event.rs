@@ -278,6 +278,13 @@ pub(crate) enum Event {
         /// Milliseconds since the fault began, or since it was over.
         after_ms: u64,
     },
+    /// A node calls another down that no fault has taken from it.
+    CalledDown {
+        /// The last fault.
+        number: u32,
+        /// Who calls it so.
+        node: u32,
+    },
     /// A fault is over.
     Healed {
         /// Which fault.

@@ -3,12 +3,17 @@
 //!
 //! The driver has an address on the bridge: what it exchanges with a node does not pass the
 //! forward hook and is never cut, unless its port is muted. ARP passes always, so that a heal
-//! takes effect at once. Uses `ip`, `nft` and `ss`; delay needs the kernel's netem.
+//! takes effect at once. Uses `ip`, `nft` and `ss`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
+use tokio_tun::Tun;
+
 use super::command::{run, run_with_input};
-use crate::error::Result;
+use super::detour::{self, Detour};
+use crate::error::{LoadError, Result};
+use crate::random::Random;
 
 /// The port that clients connect to, direct TLS.
 pub(crate) const CLIENT_PORT: u16 = 5223;
@@ -76,6 +81,11 @@ impl Names {
         format!("{}br", self.prefix)
     }
 
+    /// The device by which a node's packets leave for a detour.
+    fn device(&self, place: Place) -> String {
+        format!("{}t{}", self.prefix, Self::index(place))
+    }
+
     fn address(&self, place: Place) -> String {
         match place {
             Place::Store => format!("{}.250", self.net),
@@ -113,6 +123,17 @@ impl Names {
             format!("add element {table} cut {{ \"{from}\" . \"{to}\" }}\n")
         };
         pairs.iter().map(element).collect()
+    }
+
+    /// What leads a node's packets for others to its device. Its address stays where it is.
+    fn detour(&self, node: Place, others: impl Iterator<Item = Place>) -> String {
+        let (device, own) = (self.device(node), self.address(node));
+        let route = |other| {
+            let other = self.address(other);
+            format!("route add {other}/32 dev {device} src {own}\n")
+        };
+        let up = format!("link set {device} up\n");
+        std::iter::once(up).chain(others.map(route)).collect()
     }
 
     fn lose(&self, from: Place, to: Place, permille: u32) -> String {
@@ -177,8 +198,11 @@ impl Network {
     }
 
     fn places(&self) -> impl Iterator<Item = Place> + use<> {
-        let nodes = (1..=self.nodes).map(Place::Node);
-        [Place::Store].into_iter().chain(nodes)
+        [Place::Store].into_iter().chain(self.nodes())
+    }
+
+    fn nodes(&self) -> impl Iterator<Item = Place> + use<> {
+        (1..=self.nodes).map(Place::Node)
     }
 
     /// Where a place is reached.
@@ -208,8 +232,8 @@ impl Network {
 
     /// Drops so many of a thousand packets between all nodes.
     pub(crate) fn lose(&self, permille: u32) -> Result<()> {
-        let nodes = || (1..=self.nodes).map(Place::Node);
-        let pairs = nodes().flat_map(|from| nodes().map(move |to| (from, to)));
+        let pairs = self.nodes();
+        let pairs = pairs.flat_map(|from| self.nodes().map(move |to| (from, to)));
         let pairs = pairs.filter(|(from, to)| from != to);
         let rules: String = pairs
             .map(|(from, to)| self.names.lose(from, to, permille))
@@ -241,28 +265,26 @@ impl Network {
         run(&["nft", "list", "table", "bridge", table]).map(|text| count_dropped(&text))
     }
 
-    /// Delays what leaves a node for others, where the kernel has netem; false where not.
-    pub(crate) fn delay(&self, node: u32, milliseconds: u32) -> bool {
-        let plug = self.names.interface(Place::Node(node));
-        let (delay, jitter) = (
-            format!("{milliseconds}ms"),
-            format!("{}ms", milliseconds / 2),
-        );
-        let words = [
-            "tc", "qdisc", "replace", "dev", &plug, "root", "netem", "delay",
-        ];
-        run(&[&words[..], &[&delay, &jitter]].concat()).is_ok()
+    /// Leads what nodes say to each other over a long and bad way, until that ends.
+    pub(crate) fn detour(&self, random: &Random) -> Result<Detour> {
+        let mut devices = BTreeMap::new();
+        for node in self.nodes() {
+            let unreadable = |_| LoadError::protocol("the address of a node");
+            let address = self.address(node).parse().map_err(unreadable)?;
+            devices.insert(address, self.turn_off(node)?);
+        }
+        Ok(Detour::start(devices, random))
     }
 
-    /// Whether the kernel can delay packets.
-    pub(crate) fn has_netem(&self) -> bool {
-        self.delay(1, 1) && self.hurry(1).is_ok()
-    }
-
-    /// Ends the delay.
-    pub(crate) fn hurry(&self, node: u32) -> Result<()> {
-        let plug = self.names.interface(Place::Node(node));
-        run(&["tc", "qdisc", "del", "dev", &plug, "root"]).map(drop)
+    /// Turns a node's packets for others off to a device of its own.
+    fn turn_off(&self, node: Place) -> Result<Tun> {
+        let (space, name) = (self.names.namespace(node), self.names.device(node));
+        let device = detour::open(&name)?;
+        run(&["ip", "link", "set", &name, "netns", &space])?;
+        let others = self.nodes().filter(|other| *other != node);
+        let ways = self.names.detour(node, others);
+        run_with_input(&["ip", "-n", &space, "-batch", "-"], &ways)?;
+        Ok(device)
     }
 
     /// The ports from which clients are connected to a node.
@@ -283,6 +305,9 @@ impl Drop for Network {
                 let _ = run(&["kill", "-9", pid]);
             }
             let _ = run(&["ip", "netns", "del", &space]);
+            // Connections that nobody answers any more keep a namespace for minutes; with its plug
+            // everything is gone that can be seen of it.
+            let _ = run(&["ip", "link", "del", &self.names.interface(place)]);
         }
         let _ = run(&["ip", "link", "del", &self.names.bridge()]);
     }
@@ -327,6 +352,18 @@ mod tests {
         let names = Names::new(1);
         let rules = names.cut(&[(Place::Node(1), Place::Store)]);
         assert_eq!(rules, "add element bridge k1 cut { \"k1v1\" . \"k1v0\" }\n");
+    }
+
+    #[test]
+    fn a_detour_leads_to_all_others_from_where_a_node_is_known() {
+        let names = Names::new(1);
+        let ways = names.detour(Place::Node(1), [2, 3].map(Place::Node).into_iter());
+        assert_eq!(
+            ways,
+            "link set k1t1 up\n\
+             route add 10.64.1.2/32 dev k1t1 src 10.64.1.1\n\
+             route add 10.64.1.3/32 dev k1t1 src 10.64.1.1\n"
+        );
     }
 
     #[test]

@@ -109,8 +109,17 @@ impl Node {
 
     /// How many other nodes this one sees and calls up.
     pub(crate) fn others_up(&self) -> Result<usize> {
+        self.others("up")
+    }
+
+    /// How many it calls down: one that only is suspect is not.
+    pub(crate) fn others_down(&self) -> Result<usize> {
+        self.others("down")
+    }
+
+    fn others(&self, state: &str) -> Result<usize> {
         let status = self.command(STATUS_SECONDS, &["cluster", "status", "--json"])?;
-        count_up(&status)
+        count(&status, state)
     }
 
     /// What the node has written to its console.
@@ -184,14 +193,14 @@ fn settings(number: u32, common: &Common) -> String {
     text
 }
 
-/// How many nodes a status names that are up, beside the one that tells it: that stands first.
-fn count_up(status: &str) -> Result<usize> {
+/// How many nodes a status names in a state, beside the one that tells it: that stands first.
+fn count(status: &str, state: &str) -> Result<usize> {
     let unreadable = |what: &str| LoadError::protocol(format!("cluster status: {what}"));
     let status: Value = serde_json::from_str(status).map_err(|it| unreadable(&it.to_string()))?;
     let nodes = status["nodes"].as_array();
     let nodes = nodes.ok_or_else(|| unreadable("no nodes"))?;
     let others = nodes.iter().skip(1);
-    Ok(others.filter(|node| node["state"] == "up").count())
+    Ok(others.filter(|node| node["state"] == state).count())
 }
 
 /// Makes the secret that all nodes of a cluster share.
@@ -254,11 +263,12 @@ mod tests {
     }
 
     #[test]
-    fn nodes_that_are_up_are_counted() {
-        let status = r#"{"nodes":[{"name":"node1","state":"up"},
-            {"name":"node2","state":"up"},{"name":"node3","state":"down"}]}"#;
-        assert_eq!(count_up(status).expect("readable"), 1);
-        assert!(count_up("{}").is_err());
-        assert!(count_up("nonsense").is_err());
+    fn other_nodes_are_counted_by_what_they_are_called() {
+        let status = r#"{"nodes":[{"name":"node1","state":"up"},{"name":"node2","state":"up"},
+            {"name":"node3","state":"suspect"},{"name":"node4","state":"down"}]}"#;
+        assert_eq!(count(status, "up").expect("readable"), 1);
+        assert_eq!(count(status, "down").expect("readable"), 1);
+        assert!(count("{}", "up").is_err());
+        assert!(count("nonsense", "up").is_err());
     }
 }

@@ -24,8 +24,8 @@ use crate::checker::{Checker, Experiment, Findings};
 use crate::client::Connection;
 use crate::error::{LoadError, Result};
 use crate::history::{self, Event, Recorder};
+use crate::lab::detour::Detour;
 use crate::lab::laboratory::{self, Laboratory, LaboratoryOptions, interruptible};
-use crate::lab::network::Network;
 use crate::options::{ReportOptions, Target, require_open_files};
 use crate::random::Random;
 use crate::report::{Histogram, Report, chaos, say};
@@ -210,7 +210,7 @@ fn steps(options: &ChaosOptions, seed: u64, lab: &Laboratory) -> Result<Vec<plan
         nodes: options.lab.nodes,
         network: network.is_some(),
         postgres: lab.postgres.is_some(),
-        netem: network.is_some_and(Network::has_netem),
+        tun: network.is_some() && Detour::is_possible(),
         faketime: faketime().is_some(),
         broken: options.broken.is_some(),
     };

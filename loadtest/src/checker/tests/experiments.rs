@@ -35,6 +35,21 @@ fn a_fault_counts_when_it_was_seen_and_met_something() {
 }
 
 #[test]
+fn nobody_is_called_down_without_need() {
+    let count = |meanwhile| faced(3, true, meanwhile).count(Defect::CalledDown);
+    let (number, after_ms) = (1, 5500);
+    let called = Event::CalledDown { number, node: 3 };
+    assert_eq!(count(vec![(3000, called)]), 1);
+    let is_up = false;
+    let noticed = Event::Noticed {
+        number,
+        is_up,
+        after_ms,
+    };
+    assert_eq!(count(vec![(3000, noticed)]), 0);
+}
+
+#[test]
 fn figures_belong_to_the_fault_before_them() {
     let lost = |account, on_purpose| Event::Lost {
         account,

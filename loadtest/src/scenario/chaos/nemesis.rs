@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use tokio::time::sleep;
 
 use super::plan::{Kind, Step};
-use super::proof::{is_stopped, sees};
+use super::proof::{calls_down, is_stopped, sees};
 use crate::error::{LoadError, Result};
 use crate::history::Event;
 use crate::lab::laboratory::Laboratory;
@@ -20,9 +20,6 @@ use crate::scenario::fleet::Shared;
 
 /// Packets of a thousand that are lost between nodes.
 const LOSS_PERMILLE: u32 = 50;
-
-/// How late packets are, milliseconds, give or take half of it.
-const DELAY_MS: u32 = 200;
 
 /// One of so many connections becomes half open.
 const HALF_OPEN_SHARE: usize = 3;
@@ -74,6 +71,9 @@ impl Nemesis<'_> {
         if self.all_see_all(healed + step.calm).await {
             self.noticed(true, healed);
         }
+        if step.kind.takes_nobody() {
+            self.watch(healed + step.calm).await;
+        }
         sleep(step.calm.saturating_sub(healed.elapsed())).await;
         Ok(())
     }
@@ -81,14 +81,24 @@ impl Nemesis<'_> {
     /// Waits while one node is out of reach; notes when another calls it down.
     async fn wait_out(&mut self, step: &Step) {
         let began = Instant::now();
-        let others = self.lab.nodes.len() - 1;
         let mut nodes = self.lab.nodes.iter();
         if let Some(witness) = nodes.find(|node| node.number() != step.node)
-            && sees(witness, began + step.lasts, |up| up < others).await
+            && calls_down(&[witness], began + step.lasts).await.is_some()
         {
             self.noticed(false, began);
         }
         sleep(step.lasts.saturating_sub(began.elapsed())).await;
+    }
+
+    /// Waits, and notes when a node calls another down meanwhile: nobody is to be.
+    async fn watch(&self, until: Instant) {
+        let nodes: Vec<_> = self.lab.nodes.iter().collect();
+        if let Some(node) = calls_down(&nodes, until).await {
+            let number = self.number;
+            let called = Event::CalledDown { number, node };
+            self.shared.recorder.record(called);
+        }
+        sleep(until.saturating_duration_since(Instant::now())).await;
     }
 
     /// Waits until every node calls all others up; false when it is not so in time, or there is
@@ -96,7 +106,7 @@ impl Nemesis<'_> {
     async fn all_see_all(&self, deadline: Instant) -> bool {
         let others = self.lab.nodes.len() - 1;
         for node in &self.lab.nodes {
-            if !sees(node, deadline, |up| up == others).await {
+            if !sees(node, deadline, others).await {
                 return false;
             }
         }
@@ -195,16 +205,19 @@ impl Nemesis<'_> {
     async fn lose(&mut self, step: &Step) -> Result<()> {
         let before = self.network()?.dropped()?;
         self.network()?.lose(LOSS_PERMILLE)?;
-        sleep(step.lasts).await;
+        self.watch(Instant::now() + step.lasts).await;
         self.mend(before)
     }
 
+    /// Experiment 7.
     async fn delay(&mut self, step: &Step) -> Result<()> {
-        if self.network()?.delay(step.node, DELAY_MS) {
-            self.proven("netem is in its way");
+        let random = self.random.part(u64::from(self.number));
+        let detour = self.network()?.detour(&random)?;
+        self.watch(Instant::now() + step.lasts).await;
+        if let Some(tally) = detour.end().await {
+            self.proven(&tally.to_string());
         }
-        sleep(step.lasts).await;
-        self.network()?.hurry(step.node)
+        Ok(())
     }
 
     /// Experiment 8.

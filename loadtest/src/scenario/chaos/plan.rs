@@ -29,7 +29,7 @@ pub(crate) enum Kind {
     Flap,
     /// 7: packets between nodes are lost
     Loss,
-    /// 7: packets between nodes are late (where the kernel has netem)
+    /// 7: packets between nodes are late, overtake each other, are lost or come twice
     Delay,
     /// 8: PostgreSQL is stopped in the middle of its work, and started again
     StoreStop,
@@ -68,7 +68,7 @@ impl Kind {
             Self::Split | Self::OneWay | Self::Flap | Self::Loss => {
                 means.network && means.nodes > 1
             }
-            Self::Delay => means.network && means.nodes > 1 && means.netem,
+            Self::Delay => means.network && means.nodes > 1 && means.tun,
             Self::Partial => means.network && means.nodes > 2,
             Self::StoreStop | Self::StoreFreeze | Self::StoreLock => means.postgres,
             Self::StoreCut => means.network && means.postgres,
@@ -76,6 +76,11 @@ impl Kind {
             Self::Clock => means.faketime,
             Self::Panic => means.broken,
         }
+    }
+
+    /// Whether all nodes live through it and reach each other.
+    pub(super) fn takes_nobody(self) -> bool {
+        matches!(self, Self::Loss | Self::Delay)
     }
 
     /// How long it lasts, at least and at most, in seconds.
@@ -91,6 +96,8 @@ impl Kind {
             Self::StoreFreeze | Self::StoreLock => (2.0, 8.0),
             // A client takes an answer for lost after fifteen seconds.
             Self::HalfOpen => (18.0, 25.0),
+            // Some times as long as the silence for which a node is called down.
+            Self::Delay => (20.0, 30.0),
             Self::Panic | Self::Clock => (15.0, 25.0),
             _ => (6.0, 20.0),
         }
@@ -106,8 +113,8 @@ pub(crate) struct Means {
     pub(crate) network: bool,
     /// A PostgreSQL of the run's own.
     pub(crate) postgres: bool,
-    /// The kernel can delay packets.
-    pub(crate) netem: bool,
+    /// Tun devices, by which packets go a detour.
+    pub(crate) tun: bool,
     /// libfaketime is installed.
     pub(crate) faketime: bool,
     /// There is a klatsch whose actors panic.
@@ -140,7 +147,7 @@ impl fmt::Display for Step {
             Kind::Split | Kind::Flap | Kind::StoreCutOne | Kind::Isolate => {
                 write!(f, "node {node}, {seconds:.1} s")
             }
-            Kind::HalfOpen | Kind::Clock | Kind::Panic | Kind::Delay => {
+            Kind::HalfOpen | Kind::Clock | Kind::Panic => {
                 write!(f, "node {node}, {seconds:.1} s")
             }
             _ => write!(f, "{seconds:.1} s"),
@@ -200,7 +207,7 @@ mod tests {
         nodes: 3,
         network: true,
         postgres: true,
-        netem: true,
+        tun: true,
         faketime: true,
         broken: true,
     };
@@ -246,7 +253,7 @@ mod tests {
             nodes: 1,
             network: false,
             postgres: false,
-            netem: false,
+            tun: false,
             faketime: false,
             broken: false,
         };
@@ -257,6 +264,8 @@ mod tests {
         let steps = plan(1, &two, Kind::value_variants(), hours(1));
         assert!(!kinds(&steps).contains(&Kind::Partial));
         assert!(kinds(&steps).contains(&Kind::Isolate));
+        let slow = |tun| plan(1, &Means { tun, ..ALL }, &[Kind::Delay], hours(1));
+        assert!(!slow(true).is_empty() && slow(false).is_empty());
         assert!(plan(1, &alone, &[Kind::Split], hours(1)).is_empty());
     }
 

@@ -9,15 +9,28 @@ use crate::lab::node::Node;
 /// Between two questions what a node thinks of the others.
 const ASK_EVERY: Duration = Duration::from_millis(250);
 
-/// Asks a node until it calls as many others up as is hoped for; false when it does not in time.
-pub(crate) async fn sees(node: &Node, deadline: Instant, is_hoped: impl Fn(usize) -> bool) -> bool {
+/// Asks a node until it calls so many others up; false when it does not in time.
+pub(crate) async fn sees(node: &Node, deadline: Instant, others: usize) -> bool {
     while Instant::now() < deadline {
-        if node.others_up().is_ok_and(&is_hoped) {
+        if node.others_up().is_ok_and(|up| up == others) {
             return true;
         }
         sleep(ASK_EVERY).await;
     }
     false
+}
+
+/// Asks nodes until one of them calls another down, and tells which; none where none does in
+/// time.
+pub(super) async fn calls_down(nodes: &[&Node], deadline: Instant) -> Option<u32> {
+    while Instant::now() < deadline {
+        let calls = |node: &&&Node| node.others_down().is_ok_and(|down| down > 0);
+        if let Some(node) = nodes.iter().find(calls) {
+            return Some(node.number());
+        }
+        sleep(ASK_EVERY).await;
+    }
+    None
 }
 
 /// Whether a process is stopped by a signal: the field behind its name in `/proc/PID/stat`.
