@@ -7,7 +7,7 @@ mod common;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::people::{group, person};
+use common::people::{group_at, person};
 use common::{ALICE, BOB, Client, Scene, bare};
 use klatsch_actors::account_change::AccountError;
 use klatsch_actors::directory::Wire;
@@ -192,7 +192,7 @@ async fn r13_role_in_the_directory_makes_an_administrator_of_that_account_as_lon
 async fn r13_nobody_registers_whom_the_directory_knows_or_a_groups_address() {
     let scene = Scene::new(Wire::Direct).await;
     scene.has([person("boss@example.org", "example.org")]).await;
-    let staff = group("Staff", "staff@example.org", &[]);
+    let staff = group_at("staff@example.org", "Staff", &[]);
     scene.has_group("g", Some(staff)).await;
     for taken in ["boss@example.org", "staff@example.org"] {
         let new = NewAccount {

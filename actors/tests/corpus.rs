@@ -4,8 +4,9 @@ mod common;
 
 use std::sync::Arc;
 
+use common::client::Nowhere;
 use common::cluster::eventually;
-use common::{ALICE, BOB, Client, Nowhere, Scene, bare, chat, peer};
+use common::{ALICE, BOB, Client, Scene, bare, chat, peer};
 use klatsch_actors::directory::Wire;
 use klatsch_protocol::facts::Views;
 use klatsch_protocol::stanza::StreamCondition;

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::people::{group, person};
+use common::people::{group_at, person};
 use common::room::{create_at, enter};
 use common::{ALICE, BOB, Client, Scene, bare, until};
 use klatsch_actors::directory::Wire;
@@ -33,14 +33,7 @@ async fn scene() -> Scene {
 
 /// The group as the directory has it, with these people.
 fn staff(name: &str, members: &[&str]) -> Option<Group> {
-    at(STAFF, group(name, members))
-}
-
-fn at(address: &str, group: Group) -> Option<Group> {
-    Some(Group {
-        address: Some(bare(address)),
-        ..group
-    })
+    Some(group_at(STAFF, name, members))
 }
 
 /// Waits until the room is so.
@@ -141,8 +134,8 @@ async fn room_that_people_made_is_not_taken_over() {
     create_at(&bob, ROOM, "bo").await;
     scene.has_group("g", staff("Staff", &[ALICE])).await;
     // Another group's room is made after it.
-    let others = at("others@example.org", group("Others", &[ALICE]));
-    scene.has_group("h", others).await;
+    let others = group_at("others@example.org", "Others", &[ALICE]);
+    scene.has_group("h", Some(others)).await;
     until(async || scene.room("others@conference.example.org").await.is_some()).await;
     let room = scene.room(ROOM).await.unwrap();
     assert!(is(&room, ALICE, Affiliation::None) && is(&room, BOB, Affiliation::Owner));

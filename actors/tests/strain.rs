@@ -6,7 +6,8 @@ mod common;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{ALICE, BOB, Client, Nowhere, Scene, bare, chat, peer};
+use common::client::Nowhere;
+use common::{ALICE, BOB, Client, Scene, bare, chat, peer};
 use klatsch_actors::directory::Wire;
 use klatsch_actors::session::Detach;
 use klatsch_actors::strain::{Level, Queue, Strain};

@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its share")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod client;
+pub(crate) mod client;
 pub(crate) mod cluster;
 pub(crate) mod people;
 pub(crate) mod room;
@@ -22,8 +22,8 @@ use klatsch_protocol::time::Timestamp;
 use klatsch_store::{Credentials, Store};
 use tokio::time::timeout;
 
+pub(crate) use self::client::Client;
 use self::client::Line;
-pub(crate) use self::client::{Client, Nowhere};
 
 /// Nothing here takes this long unless it is broken.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);

@@ -29,6 +29,14 @@ pub(crate) fn group(name: &str, members: &[&str]) -> Group {
     }
 }
 
+/// The same with an address, at which it has a room.
+pub(crate) fn group_at(address: &str, name: &str, members: &[&str]) -> Group {
+    Group {
+        address: Some(bare(address)),
+        ..group(name, members)
+    }
+}
+
 /// The directory says this under an id.
 pub(crate) fn put(id: &str, entry: Entry) -> Change {
     Change {

@@ -299,7 +299,7 @@ async fn a_snapshot_has_the_last_of_the_avatar(store: &Store) {
     assert_eq!(avatar().await, None);
     let shown = |service, payload| NodeChange {
         node: "urn:xmpp:avatar:metadata".into(),
-        ..change(
+        ..node_change(
             service,
             None,
             vec![
