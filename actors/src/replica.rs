@@ -55,7 +55,7 @@ pub enum Key {
     /// An external component.
     Component(BareJid),
     /// How to go on with a session of this account, by its resumption id.
-    Resumption(BareJid, Box<str>),
+    Resumption(BareJid, Arc<str>),
     /// A session shown on a topic of an app.
     OnTopic(Box<str>, FullJid),
 }
@@ -70,7 +70,7 @@ pub enum Entry {
     /// A component is connected.
     Component,
     /// How far a session is.
-    Resumption(Box<Record>),
+    Resumption(Arc<Record>),
     /// What it shows there.
     OnTopic(Box<channels::Shown>),
 }
@@ -225,7 +225,7 @@ impl Replica {
         let sent = self.acks.shown(Instant::now());
         let changed = std::mem::take(&mut *self.unshown.lock().expect("no holder panics"));
         for (key, record) in changed {
-            let entry = Entry::Resumption(Box::new(record));
+            let entry = Entry::Resumption(Arc::new(record));
             self.set(key, Some(entry), since_now());
         }
         sent
@@ -420,13 +420,13 @@ impl Watcher<Key, Entry> for Watch {
                     };
                     world.topics.shown_elsewhere(topic, session, shown);
                 }
-                Key::Resumption(account, previd) => match change.after {
+                Key::Resumption(_, previd) => match change.after {
                     Some(Entry::Resumption(record)) => {
-                        self.records.put(account, previd, change.node, *record);
+                        self.records.put(previd, change.node, record);
                     }
                     _ => {
                         let is_lost = change.why == Why::NodeDown;
-                        self.records.take(account, previd, change.node, is_lost);
+                        self.records.take(previd, change.node, is_lost);
                     }
                 },
             }
