@@ -9,6 +9,7 @@
 mod acks;
 mod insiders;
 mod records;
+mod shared;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
@@ -17,7 +18,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use klatsch_cluster::merge::{Presences, StartError, Status, Watcher};
 use klatsch_cluster::node_id::NodeId;
-use klatsch_cluster::presence::{Change, Why};
+use klatsch_cluster::presence::{Change, Why, snapshot};
 use klatsch_protocol::channels;
 use klatsch_protocol::facts::{Resource, Views};
 use klatsch_protocol::features::muc::effect::Occupancy;
@@ -33,6 +34,7 @@ pub(crate) use self::acks::Round;
 use self::insiders::Insiders;
 use self::records::Records;
 pub use self::records::{Holder, Record, Revived};
+use self::shared::Shared;
 use crate::absence::{self, Shown};
 use crate::directory::Place;
 use crate::presence_shard::{PresenceShardMsg, shard_of};
@@ -133,6 +135,7 @@ impl Replica {
             components: Arc::clone(&components),
             records: Arc::clone(&records),
             lingering: Arc::clone(&lingering),
+            shared: Shared::default(),
         };
         let settings = world.settings.replication.clone();
         let link = peers.link().clone();
@@ -397,6 +400,7 @@ struct Watch {
     components: Arc<papaya::HashMap<BareJid, NodeId>>,
     records: Arc<Records>,
     lingering: Arc<Lingering>,
+    shared: Shared,
 }
 
 impl Watcher<Key, Entry> for Watch {
@@ -463,6 +467,12 @@ impl Watcher<Key, Entry> for Watch {
             && let Some(Place::Here(slot)) = world.directory.place(&jid)
         {
             world.directory.slots.send(slot, SessionMsg::Superseded);
+        }
+    }
+
+    fn share(&self, entry: &mut snapshot::Entry<Key, Entry>) {
+        if let Some(world) = self.world.upgrade() {
+            self.shared.share(&world.directory, entry);
         }
     }
 }

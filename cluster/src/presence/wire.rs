@@ -35,6 +35,21 @@ pub struct Envelope<K, V> {
     pub message: Message<K, V>,
 }
 
+impl<K, V> Envelope<K, V> {
+    /// The entries in a message that has just been read and that nobody else has.
+    pub fn entries_mut(&mut self) -> impl Iterator<Item = &mut Entry<K, V>> {
+        let (deltas, parts) = match &mut self.message {
+            Message::Deltas(deltas) => (deltas.as_mut_slice(), &mut [][..]),
+            Message::Answer(answer) => (&mut [][..], answer.parts.as_mut_slice()),
+            Message::Hello(_) | Message::Ask(_) | Message::Beaten(_) => (&mut [][..], &mut [][..]),
+        };
+        let of_deltas = deltas.iter_mut().flat_map(|delta| &mut delta.adds);
+        let of_parts = parts.iter_mut().flat_map(|part| &mut part.adds);
+        let adds = of_deltas.chain(of_parts);
+        adds.filter_map(|add| Arc::get_mut(&mut add.entry))
+    }
+}
+
 /// Reads an envelope. What is too large, or holds an entry that is, is refused unread.
 pub fn read<K: Key, V: Value>(bytes: &[u8]) -> Result<Envelope<K, V>, Refusal> {
     if bytes.len() > MESSAGE_BYTES_MAX {
