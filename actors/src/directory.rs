@@ -20,6 +20,7 @@ use klatsch_protocol::routing::{self, Share};
 use klatsch_protocol::stanza::{Stanza, StreamError};
 
 use ractor::ActorRef;
+use smallvec::SmallVec;
 use tokio::sync::watch;
 
 use self::presumed::Presumed;
@@ -95,8 +96,8 @@ impl Place {
 pub struct Published {
     /// What everybody may see.
     pub view: Arc<AccountView>,
-    /// Where the sessions are.
-    pub places: Vec<Place>,
+    /// Where the sessions are; of most accounts there is one.
+    pub places: SmallVec<[Place; 1]>,
 }
 
 impl Published {

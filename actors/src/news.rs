@@ -6,7 +6,8 @@
 //! other, which comes a little later and always. Whoever may have missed the mail is told from
 //! the second.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -16,9 +17,12 @@ use tokio::time::Instant;
 /// As long as most sessions are kept for their clients (`c2s.resume_seconds`), twice.
 pub(crate) const KEPT: Duration = Duration::from_secs(600);
 
-/// So many changes are remembered, some 20 MB; of more the oldest are forgotten, and whoever
-/// comes back after that sees what is true with the next change.
-const CHANGES_MAX: usize = 100_000;
+/// What is old is looked for so often: nobody looks at each session each time.
+const SWEPT_EVERY: Duration = Duration::from_secs(60);
+
+/// So many sessions are remembered, some 7 MB; of more the oldest are forgotten, a tenth at a
+/// time, and whoever comes back after that sees what is true with the next change.
+const SESSIONS_MAX: usize = 100_000;
 
 /// The changes.
 #[derive(Default)]
@@ -26,8 +30,9 @@ pub(crate) struct News(Mutex<Changes>);
 
 #[derive(Default)]
 struct Changes {
-    latest: HashMap<BareJid, Vec<(FullJid, Instant)>>,
-    order: VecDeque<(Instant, FullJid)>,
+    /// When sessions have last changed. Those of an account are beside each other.
+    latest: BTreeMap<FullJid, Instant>,
+    swept: Option<Instant>,
 }
 
 impl News {
@@ -45,12 +50,10 @@ impl News {
     pub(crate) fn all(&self, since: Instant) -> HashMap<BareJid, Vec<FullJid>> {
         let changes = self.changes();
         let mut all: HashMap<BareJid, Vec<FullJid>> = HashMap::new();
-        let lately = changes.order.iter().rev();
-        for (_, session) in lately.take_while(|(at, _)| *at >= since) {
+        let lately = changes.latest.iter().filter(|(_, at)| **at >= since);
+        for (session, _) in lately {
             let sessions = all.entry(session.bare()).or_default();
-            if !sessions.contains(session) {
-                sessions.push(session.clone());
-            }
+            sessions.push(session.clone());
         }
         all
     }
@@ -62,40 +65,26 @@ impl News {
 
 impl Changes {
     fn note(&mut self, session: &FullJid, now: Instant) {
-        let of_account = self.latest.entry(session.bare()).or_default();
-        match of_account.iter_mut().find(|(jid, _)| jid == session) {
-            Some((_, at)) => *at = now,
-            None => of_account.push((session.clone(), now)),
+        self.latest.insert(session.clone(), now);
+        let swept = *self.swept.get_or_insert(now);
+        if now.duration_since(swept) >= SWEPT_EVERY {
+            self.swept = Some(now);
+            self.latest.retain(|_, at| now.duration_since(*at) < KEPT);
         }
-        self.order.push_back((now, session.clone()));
-        self.forget(now);
+        if self.latest.len() > SESSIONS_MAX {
+            let mut all: Vec<Instant> = self.latest.values().copied().collect();
+            let (_, old, _) = all.select_nth_unstable(SESSIONS_MAX / 10);
+            self.latest.retain(|_, at| *at > *old);
+        }
     }
 
     fn of(&self, account: &BareJid, since: Instant) -> Vec<FullJid> {
-        let of_account = self.latest.get(account).into_iter().flatten();
-        let lately = of_account.filter(|(_, at)| *at >= since);
+        let first = format!("{account}/");
+        let from = (Bound::Included(first.as_str()), Bound::Unbounded);
+        let all = self.latest.range::<str, _>(from);
+        let of_account = all.take_while(|(session, _)| session.bare_str() == account.as_str());
+        let lately = of_account.filter(|(_, at)| **at >= since);
         lately.map(|(session, _)| session.clone()).collect()
-    }
-
-    fn forget(&mut self, now: Instant) {
-        let is_over = |at: Instant| now.duration_since(at) >= KEPT;
-        while let Some((at, _)) = self.order.front() {
-            if self.order.len() <= CHANGES_MAX && !is_over(*at) {
-                return;
-            }
-            let Some((at, session)) = self.order.pop_front() else {
-                return;
-            };
-            let account = session.bare();
-            let Some(of_account) = self.latest.get_mut(&account) else {
-                continue;
-            };
-            // Of a session that has changed again the later change is remembered.
-            of_account.retain(|(jid, latest)| *jid != session || *latest > at);
-            if of_account.is_empty() {
-                self.latest.remove(&account);
-            }
-        }
     }
 }
 
@@ -143,14 +132,28 @@ mod tests {
     async fn no_more_is_remembered_than_there_is_room_for() {
         let news = News::default();
         let begin = Instant::now();
-        for n in 0..=CHANGES_MAX {
-            news.note(&session(&format!("{n}@x/r")));
+        let mut changes = news.changes();
+        for n in 0..=SESSIONS_MAX {
+            let at = begin + Duration::from_micros(n as u64);
+            changes.note(&session(&format!("{n}@x/r")), at);
         }
-        let changes = news.changes();
-        assert_eq!(
-            (changes.order.len(), changes.latest.len()),
-            (CHANGES_MAX, CHANGES_MAX)
-        );
-        assert!(changes.of(&session("0@x/r").bare(), begin).is_empty());
+        assert_eq!(changes.latest.len(), SESSIONS_MAX - SESSIONS_MAX / 10);
+        let is_known = |n: usize| {
+            !changes
+                .of(&session(&format!("{n}@x/r")).bare(), begin)
+                .is_empty()
+        };
+        assert!(!is_known(0) && is_known(SESSIONS_MAX));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn accounts_whose_names_begin_alike_are_told_apart() {
+        let news = News::default();
+        let begin = Instant::now();
+        for text in ["a@x/r", "a@x.org/r", "a@x-y/r", "a@x/s", "a@xx/r"] {
+            news.note(&session(text));
+        }
+        let of = news.of(&session("a@x/r").bare(), begin);
+        assert_eq!(of, [session("a@x/r"), session("a@x/s")]);
     }
 }

@@ -1,8 +1,10 @@
 //! One slice of who is bound and available.
 //!
 //! Owns: which resources the accounts of its slice have, here and on other nodes, and their
-//! presence. Does not own: who may see it (the roster decides), nor the sessions. Restarted by:
-//! [`crate::supervisor`]. On restart: reads back what the directory still publishes.
+//! presence. Keeps them in the directory, where everybody reads them, and nothing of it twice: on
+//! a node of many there are far more sessions of others than its own. Does not own: who may see
+//! it (the roster decides), nor the sessions. Restarted by: [`crate::supervisor`]. On restart:
+//! goes on from what is still published.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -108,21 +110,20 @@ pub struct Arguments {
     pub directory: Arc<Directory>,
 }
 
-/// The slice: plain data.
+/// The slice: plain data, but for what the directory has.
 pub struct Slice {
     directory: Arc<Directory>,
-    accounts: HashMap<BareJid, Vec<Known>>,
+    /// When the sessions here were bound: of two nodes that have the same address the later keeps
+    /// it.
+    began: HashMap<Slot, u64>,
     /// Sessions of other nodes that have the address of one here, until one of the two ends.
     shadowed: HashMap<FullJid, Known>,
 }
 
 /// A bound resource.
-#[derive(Clone)]
 struct Known {
     resource: Resource,
     place: Place,
-    /// When it was bound here: of two nodes that have the same address the later keeps it.
-    since: u64,
 }
 
 impl Actor for PresenceShard {
@@ -184,20 +185,26 @@ impl Actor for PresenceShard {
 impl Slice {
     fn read_back(shard: u16, directory: Arc<Directory>) -> Self {
         let published = directory.all(|account| shard_of(account.as_str()) == shard);
-        let accounts = published.into_iter().map(|(account, published)| {
-            let all = published.view.resources.iter().zip(&published.places);
-            let known = all.map(|(resource, place)| Known {
-                resource: resource.clone(),
-                place: *place,
-                since: since_now(),
-            });
-            (account, known.collect())
-        });
+        let here = published.iter().flat_map(|(_, it)| it.here());
+        let began = here.map(|(_, slot)| (slot, since_now())).collect();
         Self {
-            accounts: accounts.collect(),
-            shadowed: HashMap::new(),
             directory,
+            began,
+            shadowed: HashMap::new(),
         }
+    }
+
+    /// The resources of an account.
+    fn resources(&self, account: &BareJid) -> Vec<Known> {
+        let Some(published) = self.directory.published(account.as_str()) else {
+            return Vec::new();
+        };
+        let all = published.view.resources.iter().zip(&published.places);
+        let known = all.map(|(resource, place)| Known {
+            resource: resource.clone(),
+            place: *place,
+        });
+        known.collect()
     }
 
     /// Gives a resource to a session; the session that had it is answered.
@@ -208,77 +215,67 @@ impl Slice {
         resources_max: usize,
     ) -> Result<Option<Place>, TooManyResources> {
         let account = jid.bare();
-        let resources = self.accounts.entry(account.clone()).or_default();
+        let mut resources = self.resources(&account);
         let before = resources.iter().position(|known| known.resource.jid == jid);
         if before.is_none() && resources.len() >= resources_max {
             return Err(TooManyResources);
         }
         let replaced = before.map(|index| resources.remove(index).place);
-        let known = Known {
-            resource: unseen(jid),
+        let slot_before = replaced.and_then(Place::slot);
+        slot_before.map(|slot| self.began.remove(&slot));
+        self.began.insert(slot, since_now());
+        let resource = unseen(jid);
+        self.share(&resource, slot);
+        resources.push(Known {
+            resource,
             place: Place::Here(slot),
-            since: since_now(),
-        };
-        self.share(&known);
-        let resources = self.accounts.entry(account.clone()).or_default();
-        resources.push(known);
-        self.publish(&account);
+        });
+        self.publish(account, &resources);
         Ok(replaced)
     }
 
     fn unbind(&mut self, jid: &FullJid, slot: Slot, lingers: bool) -> bool {
         let account = jid.bare();
-        let Some(resources) = self.accounts.get_mut(&account) else {
-            return false;
-        };
+        let mut resources = self.resources(&account);
         let count = resources.len();
         resources.retain(|known| known.place != Place::Here(slot));
         let was_bound = resources.len() < count;
         if was_bound {
+            self.began.remove(&slot);
             if let (Some(replica), false) = (self.directory.replica(), lingers) {
                 replica.show(jid, None, since_now());
             }
-            self.uncover(jid);
-            self.publish(&account);
+            // Another node's session has the name that has become free here.
+            resources.extend(self.shadowed.remove(jid));
+            self.publish(account, &resources);
         }
         was_bound
     }
 
-    /// Another node's session has the name that has become free here.
-    fn uncover(&mut self, jid: &FullJid) {
-        if let Some(known) = self.shadowed.remove(jid) {
-            self.accounts.entry(jid.bare()).or_default().push(known);
-        }
-    }
-
     fn moved(&mut self, jid: &FullJid, slot: Slot, node: NodeId) {
         let account = jid.bare();
-        let mut known = self.accounts.get_mut(&account).into_iter().flatten();
-        if let Some(known) = known.find(|known| known.place == Place::Here(slot)) {
+        let mut resources = self.resources(&account);
+        let mut all = resources.iter_mut();
+        if let Some(known) = all.find(|known| known.place == Place::Here(slot)) {
             known.place = Place::There(node);
-            self.publish(&account);
+            self.began.remove(&slot);
+            self.publish(account, &resources);
         }
     }
 
     /// Takes what other nodes show.
     fn hear(&mut self, changes: Vec<Arrived>) {
-        let mut accounts: Vec<BareJid> = Vec::new();
         for change in changes {
             if let Key::Session(jid) = &change.key {
-                accounts.push(jid.bare());
                 self.hear_one(jid, &change);
             }
-        }
-        accounts.sort_unstable();
-        accounts.dedup();
-        for account in accounts {
-            self.publish(&account);
         }
     }
 
     fn hear_one(&mut self, jid: &FullJid, change: &Arrived) {
         let there = Place::There(change.node);
-        let resources = self.accounts.entry(jid.bare()).or_default();
+        let account = jid.bare();
+        let mut resources = self.resources(&account);
         let before = resources.iter().position(|it| it.resource.jid == *jid);
         let is_here = before.is_some_and(|it| matches!(resources[it].place, Place::Here(_)));
         match &change.after {
@@ -288,15 +285,10 @@ impl Slice {
                 let known = Known {
                     resource: (**resource).clone(),
                     place: there,
-                    since: 0,
                 };
-                if is_here {
-                    // Which of the two has the name their nodes settle.
-                    self.shadowed.insert(jid.clone(), known);
-                    return;
-                }
-                let resources = self.accounts.entry(jid.bare()).or_default();
                 match before {
+                    // Which of the two has the name their nodes settle.
+                    Some(_) if is_here => drop(self.shadowed.insert(jid.clone(), known)),
                     Some(index) => resources[index] = known,
                     None => resources.push(known),
                 }
@@ -307,6 +299,7 @@ impl Slice {
                     .retain(|shadowed, it| shadowed != jid || it.place != there);
             }
         }
+        self.publish(account, &resources);
     }
 
     /// Notifications go by what a client can do (XEP-0163 §4): a node that does not know it
@@ -322,19 +315,22 @@ impl Slice {
     }
 
     /// Shows the other nodes what a session here shows.
-    fn share(&self, known: &Known) {
+    fn share(&self, resource: &Resource, slot: Slot) {
         if let Some(replica) = self.directory.replica() {
-            replica.show(&known.resource.jid, Some(&known.resource), known.since);
+            let since = self.began.get(&slot).copied();
+            replica.show(
+                &resource.jid,
+                Some(resource),
+                since.unwrap_or_else(since_now),
+            );
         }
     }
 
     fn show(&mut self, jid: &FullJid, slot: Slot, shown: Shown) {
         let account = jid.bare();
-        let Some(resources) = self.accounts.get_mut(&account) else {
-            return;
-        };
-        let mut resources = resources.iter_mut();
-        let Some(known) = resources.find(|known| known.place == Place::Here(slot)) else {
+        let mut resources = self.resources(&account);
+        let mut all = resources.iter_mut();
+        let Some(known) = all.find(|known| known.place == Place::Here(slot)) else {
             return;
         };
         let resource = &mut known.resource;
@@ -347,23 +343,16 @@ impl Slice {
         resource.roster_interest = shown.roster_interest;
         resource.blocklist_interest = shown.blocklist_interest;
         resource.is_away = shown.is_away;
-        let known = known.clone();
-        self.share(&known);
-        self.publish(&account);
+        self.share(resource, slot);
+        self.publish(account, &resources);
     }
 
-    fn publish(&mut self, account: &BareJid) {
-        let Some(resources) = self.accounts.get(account) else {
-            return;
-        };
-        let all = resources.iter().map(|it| (it.resource.clone(), it.place));
-        let (resources, places): (Vec<_>, Vec<_>) = all.unzip();
-        if resources.is_empty() {
-            self.accounts.remove(account);
-        }
+    fn publish(&self, account: BareJid, known: &[Known]) {
+        // Collected from as many as there are, so that there is no room for more.
+        let resources = known.iter().map(|it| it.resource.clone()).collect();
+        let places = known.iter().map(|it| it.place).collect();
         let view = Arc::new(AccountView { resources });
-        self.directory
-            .publish(account.clone(), Published { view, places });
+        self.directory.publish(account, Published { view, places });
     }
 }
 
@@ -390,7 +379,7 @@ mod tests {
     fn slice() -> Slice {
         Slice {
             directory: Arc::new(Directory::new(Wire::Direct, None)),
-            accounts: HashMap::new(),
+            began: HashMap::new(),
             shadowed: HashMap::new(),
         }
     }

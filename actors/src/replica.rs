@@ -9,6 +9,7 @@
 mod acks;
 mod insiders;
 mod records;
+mod shared;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
@@ -17,7 +18,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use klatsch_cluster::merge::{Presences, StartError, Status, Watcher};
 use klatsch_cluster::node_id::NodeId;
-use klatsch_cluster::presence::{Change, Why};
+use klatsch_cluster::presence::{Change, Why, snapshot};
 use klatsch_protocol::channels;
 use klatsch_protocol::facts::{Resource, Views};
 use klatsch_protocol::features::muc::effect::Occupancy;
@@ -33,6 +34,7 @@ pub(crate) use self::acks::Round;
 use self::insiders::Insiders;
 use self::records::Records;
 pub use self::records::{Holder, Record, Revived};
+use self::shared::Shared;
 use crate::absence::{self, Shown};
 use crate::directory::Place;
 use crate::presence_shard::{PresenceShardMsg, shard_of};
@@ -55,7 +57,7 @@ pub enum Key {
     /// An external component.
     Component(BareJid),
     /// How to go on with a session of this account, by its resumption id.
-    Resumption(BareJid, Box<str>),
+    Resumption(BareJid, Arc<str>),
     /// A session shown on a topic of an app.
     OnTopic(Box<str>, FullJid),
 }
@@ -70,7 +72,7 @@ pub enum Entry {
     /// A component is connected.
     Component,
     /// How far a session is.
-    Resumption(Box<Record>),
+    Resumption(Arc<Record>),
     /// What it shows there.
     OnTopic(Box<channels::Shown>),
 }
@@ -133,6 +135,7 @@ impl Replica {
             components: Arc::clone(&components),
             records: Arc::clone(&records),
             lingering: Arc::clone(&lingering),
+            shared: Shared::default(),
         };
         let settings = world.settings.replication.clone();
         let link = peers.link().clone();
@@ -225,7 +228,7 @@ impl Replica {
         let sent = self.acks.shown(Instant::now());
         let changed = std::mem::take(&mut *self.unshown.lock().expect("no holder panics"));
         for (key, record) in changed {
-            let entry = Entry::Resumption(Box::new(record));
+            let entry = Entry::Resumption(Arc::new(record));
             self.set(key, Some(entry), since_now());
         }
         sent
@@ -397,6 +400,7 @@ struct Watch {
     components: Arc<papaya::HashMap<BareJid, NodeId>>,
     records: Arc<Records>,
     lingering: Arc<Lingering>,
+    shared: Shared,
 }
 
 impl Watcher<Key, Entry> for Watch {
@@ -420,13 +424,13 @@ impl Watcher<Key, Entry> for Watch {
                     };
                     world.topics.shown_elsewhere(topic, session, shown);
                 }
-                Key::Resumption(account, previd) => match change.after {
+                Key::Resumption(_, previd) => match change.after {
                     Some(Entry::Resumption(record)) => {
-                        self.records.put(account, previd, change.node, *record);
+                        self.records.put(previd, change.node, record);
                     }
                     _ => {
                         let is_lost = change.why == Why::NodeDown;
-                        self.records.take(account, previd, change.node, is_lost);
+                        self.records.take(previd, change.node, is_lost);
                     }
                 },
             }
@@ -463,6 +467,12 @@ impl Watcher<Key, Entry> for Watch {
             && let Some(Place::Here(slot)) = world.directory.place(&jid)
         {
             world.directory.slots.send(slot, SessionMsg::Superseded);
+        }
+    }
+
+    fn share(&self, entry: &mut snapshot::Entry<Key, Entry>) {
+        if let Some(world) = self.world.upgrade() {
+            self.shared.share(&world.directory, entry);
         }
     }
 }

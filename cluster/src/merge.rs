@@ -17,6 +17,7 @@ use crate::link::Link;
 use crate::members::Members;
 use crate::node_id::NodeId;
 use crate::presence::metrics::Direction;
+use crate::presence::snapshot::Entry;
 use crate::presence::{Change, Key, Settings, Value, metrics, wire};
 
 mod group;
@@ -39,6 +40,10 @@ pub trait Watcher<K, V>: Send + Sync {
     /// An entry of this node has lost to another node's for the same key: its session has to
     /// end, and with it the entry.
     fn lost(&self, key: K);
+
+    /// An entry of another node has been read and may be kept for long: what of it is in memory
+    /// already can take the place of what was read, if it is the same. Must not wait.
+    fn share(&self, _entry: &mut Entry<K, V>) {}
 }
 
 /// Why merging could not begin.

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use klatsch_cluster::members::{Member, Members, State};
@@ -63,8 +64,8 @@ fn envelope(message: Message<u8, u32>) -> Envelope<u8, u32> {
     }
 }
 
-fn entry(key: u8, value: u32, since: u64) -> Entry<u8, u32> {
-    Entry { key, value, since }
+fn entry(key: u8, value: u32, since: u64) -> Arc<Entry<u8, u32>> {
+    Arc::new(Entry { key, value, since })
 }
 
 /// A delta that adds one entry.

@@ -41,14 +41,18 @@ pub enum JidError {
     Form,
 }
 
-/// An address of any form. A clone shares the text.
+/// An address of any form. A clone shares the text, and so does the address without its resource:
+/// a server has many of both.
 #[derive(Clone)]
 pub struct Jid {
+    /// Begins with the address; whoever shares it may have more behind that.
     text: Arc<str>,
     /// Where the domain starts: 0, or behind the `@`. Three parts of 1023 bytes fit 16 bits.
     domain_start: u16,
-    /// Where the domain ends: at the `/`, or with the text.
+    /// Where the domain ends: at the `/`, or with the address.
     domain_end: u16,
+    /// Where the address ends.
+    end: u16,
 }
 
 /// An address without resource: an account (`l@d`) or a domain (`d`).
@@ -99,9 +103,10 @@ impl Jid {
             text.push_str(resource);
         }
         Ok(Self {
-            text: text.into(),
             domain_start: u16::try_from(domain_start).map_err(|_| JidError::TooLong)?,
             domain_end: u16::try_from(domain_end).map_err(|_| JidError::TooLong)?,
+            end: u16::try_from(text.len()).map_err(|_| JidError::TooLong)?,
+            text: text.into(),
         })
     }
 
@@ -118,12 +123,12 @@ impl Jid {
 
     /// The part behind the `/`.
     pub fn resource(&self) -> Option<&str> {
-        self.text.get(usize::from(self.domain_end) + 1..)
+        self.as_str().get(usize::from(self.domain_end) + 1..)
     }
 
     /// The whole address.
     pub fn as_str(&self) -> &str {
-        &self.text
+        &self.text[..usize::from(self.end)]
     }
 
     /// The address without its resource, as text: costs nothing.
@@ -133,19 +138,15 @@ impl Jid {
 
     /// The address without its resource.
     pub fn bare(&self) -> BareJid {
-        if self.is_bare() {
-            return BareJid(self.clone());
-        }
         BareJid(Self {
-            text: self.bare_str().into(),
-            domain_start: self.domain_start,
-            domain_end: self.domain_end,
+            end: self.domain_end,
+            ..self.clone()
         })
     }
 
     /// Tells whether there is no resource.
     pub fn is_bare(&self) -> bool {
-        usize::from(self.domain_end) == self.text.len()
+        self.domain_end == self.end
     }
 
     /// This address if it has a resource.
@@ -189,8 +190,9 @@ impl BareJid {
         text.push('/');
         text.push_str(&resource);
         Ok(FullJid(Jid {
+            end: u16::try_from(text.len()).map_err(|_| JidError::TooLong)?,
             text: text.into(),
-            ..self.0.clone()
+            ..self.0
         }))
     }
 
@@ -204,6 +206,7 @@ impl BareJid {
             text: domain.into(),
             domain_start: 0,
             domain_end: self.0.domain_end - self.0.domain_start,
+            end: self.0.domain_end - self.0.domain_start,
         })
     }
 
@@ -259,7 +262,8 @@ impl FullJid {
 // alone is compared and hashed. The hash is that of the text, as `Borrow<str>` demands.
 impl PartialEq for Jid {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.text, &other.text) || self.text == other.text
+        let is_shared = Arc::ptr_eq(&self.text, &other.text) && self.end == other.end;
+        is_shared || self.as_str() == other.as_str()
     }
 }
 
@@ -273,13 +277,13 @@ impl PartialOrd for Jid {
 
 impl Ord for Jid {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.text.cmp(&other.text)
+        self.as_str().cmp(other.as_str())
     }
 }
 
 impl std::hash::Hash for Jid {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.text.hash(state);
+        self.as_str().hash(state);
     }
 }
 

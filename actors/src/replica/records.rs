@@ -6,7 +6,7 @@
 //! log is lost with the node.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use klatsch_cluster::node_id::NodeId;
@@ -29,7 +29,7 @@ pub struct Record {
     /// Entries of its account's log before this one are acknowledged.
     pub next: u64,
     /// The same for the rooms it is in.
-    pub rooms: Vec<(BareJid, u64)>,
+    pub rooms: Box<[(BareJid, u64)]>,
 }
 
 impl Record {
@@ -103,59 +103,66 @@ pub struct Revived {
 /// A session of another node.
 struct Known {
     node: NodeId,
-    record: Record,
+    /// As it is shown: there are many of them.
+    record: Arc<Record>,
 }
 
-/// The records of other nodes' sessions, and what was left by nodes that are gone.
+impl Known {
+    fn is_of(&self, account: &BareJid) -> bool {
+        self.record.facts.jid.bare_str() == account.as_str()
+    }
+}
+
+/// The records of other nodes' sessions, and what was left by nodes that are gone. Found by their
+/// resumption ids, of which no two are the same, and given to the account whose they are alone
+/// (row A13).
 #[derive(Default)]
 pub(super) struct Records {
-    known: Mutex<HashMap<(BareJid, String), Known>>,
+    known: Mutex<HashMap<Arc<str>, Known>>,
     left: Mutex<HashMap<FullJid, (Left, Instant)>>,
-    over: Mutex<HashMap<(BareJid, String), (Known, Instant)>>,
+    over: Mutex<HashMap<Arc<str>, (Known, Instant)>>,
 }
 
 impl Records {
     /// A node says how far a session is.
-    pub(super) fn put(&self, account: &BareJid, previd: &str, node: NodeId, record: Record) {
-        let key = (account.clone(), previd.to_owned());
-        self.over.lock().expect("no holder panics").remove(&key);
+    pub(super) fn put(&self, previd: &Arc<str>, node: NodeId, record: Arc<Record>) {
+        self.over.lock().expect("no holder panics").remove(previd);
         let mut known = self.known.lock().expect("no holder panics");
-        known.insert(key, Known { node, record });
+        known.insert(Arc::clone(previd), Known { node, record });
     }
 
     /// A node has a session no longer; true: because it is gone itself.
-    pub(super) fn take(&self, account: &BareJid, previd: &str, node: NodeId, is_lost: bool) {
-        let key = (account.clone(), previd.to_owned());
+    pub(super) fn take(&self, previd: &Arc<str>, node: NodeId, is_lost: bool) {
         let mut known = self.known.lock().expect("no holder panics");
-        if known.get(&key).is_none_or(|it| it.node != node) {
+        if known.get(previd).is_none_or(|it| it.node != node) {
             return;
         }
-        let taken = known.remove(&key);
+        let taken = known.remove(previd);
         if let (Some(known), true) = (taken, is_lost) {
             let mut over = self.over.lock().expect("no holder panics");
-            over.insert(key, (known, Instant::now()));
+            over.insert(Arc::clone(previd), (known, Instant::now()));
         }
     }
 
     pub(super) fn handled(&self, account: &BareJid, previd: &str) -> Option<u32> {
         let known = self.known.lock().expect("no holder panics");
-        let known = known.get(&(account.clone(), previd.to_owned()))?;
+        let known = known.get(previd).filter(|it| it.is_of(account))?;
         Some(known.record.handled)
     }
 
     pub(super) fn holder(&self, account: &BareJid, previd: &str) -> Option<Holder> {
-        let key = (account.clone(), previd.to_owned());
         let holder = |known: &Known, is_over| Holder {
             node: known.node,
             session: known.record.facts.jid.clone(),
             is_over,
         };
         let known = self.known.lock().expect("no holder panics");
-        if let Some(known) = known.get(&key) {
+        if let Some(known) = known.get(previd).filter(|it| it.is_of(account)) {
             return Some(holder(known, false));
         }
         let over = self.over.lock().expect("no holder panics");
-        over.get(&key).map(|(known, _)| holder(known, true))
+        let (known, _) = over.get(previd).filter(|(it, _)| it.is_of(account))?;
+        Some(holder(known, true))
     }
 
     /// What a node showed of a session that is gone with it.
@@ -191,15 +198,7 @@ impl Records {
         h: u32,
         seen: impl FnOnce(&FullJid) -> (Option<Resource>, Vec<Occupancy>),
     ) -> Option<Revived> {
-        let key = (account.clone(), previd.to_owned());
-        let known = self.known.lock().expect("no holder panics").remove(&key);
-        let (Known { record, .. }, has_gone) = match known {
-            Some(known) => (known, false),
-            None => {
-                let mut over = self.over.lock().expect("no holder panics");
-                (over.remove(&key)?.0, true)
-            }
-        };
+        let (Known { record, .. }, has_gone) = self.pick(account, previd)?;
         let session = record.facts.jid.clone();
         let mut all = self.left.lock().expect("no holder panics");
         let left = match all.remove(&session) {
@@ -210,9 +209,20 @@ impl Records {
             }
         };
         Some(Revived {
-            waiting: record.revive(previd.to_owned(), h, left),
+            waiting: Arc::unwrap_or_clone(record).revive(previd.to_owned(), h, left),
             has_gone,
         })
+    }
+
+    /// Takes a record of an account out; true: its node is gone.
+    fn pick(&self, account: &BareJid, previd: &str) -> Option<(Known, bool)> {
+        let mut known = self.known.lock().expect("no holder panics");
+        if known.get(previd).is_some_and(|it| it.is_of(account)) {
+            return Some((known.remove(previd)?, false));
+        }
+        let mut over = self.over.lock().expect("no holder panics");
+        over.get(previd).filter(|(it, _)| it.is_of(account))?;
+        Some((over.remove(previd)?.0, true))
     }
 
     /// Forgets what was left longer ago than a session is kept for its client.
@@ -248,9 +258,9 @@ mod tests {
         session
     }
 
-    fn record() -> Record {
+    fn record() -> Arc<Record> {
         let session = session();
-        Record::of(&session, session.sm.as_ref().unwrap())
+        Arc::new(Record::of(&session, session.sm.as_ref().unwrap()))
     }
 
     fn nothing(_: &FullJid) -> (Option<Resource>, Vec<Occupancy>) {
@@ -260,7 +270,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_session_goes_on_before_what_its_client_has_not_acknowledged() {
         let records = Records::default();
-        records.put(&account(), "previd", NodeId(2), record());
+        records.put(&"previd".into(), NodeId(2), record());
         let revived = records.revive(&account(), "previd", 40, nothing).unwrap();
         assert!(!revived.has_gone);
         assert_eq!(revived.waiting.session.cursor.position(), 6);
@@ -272,14 +282,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_record_of_a_node_that_is_gone_is_kept_as_long_as_a_session() {
         let records = Records::default();
-        records.put(&account(), "previd", NodeId(2), record());
-        records.take(&account(), "previd", NodeId(2), true);
+        records.put(&"previd".into(), NodeId(2), record());
+        records.take(&"previd".into(), NodeId(2), true);
         let kept = Duration::from_secs(300);
         records.sweep(Instant::now(), kept);
         let revived = records.revive(&account(), "previd", 0, nothing).unwrap();
         assert!(revived.has_gone);
-        records.put(&account(), "previd", NodeId(2), record());
-        records.take(&account(), "previd", NodeId(2), true);
+        records.put(&"previd".into(), NodeId(2), record());
+        records.take(&"previd".into(), NodeId(2), true);
         tokio::time::advance(kept).await;
         records.sweep(Instant::now(), kept);
         assert!(records.revive(&account(), "previd", 0, nothing).is_none());
@@ -288,7 +298,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a13_a_record_opens_for_its_own_account_alone() {
         let records = Records::default();
-        records.put(&account(), "previd", NodeId(2), record());
+        records.put(&"previd".into(), NodeId(2), record());
         let other = BareJid::parse("b@x").unwrap();
         assert!(records.revive(&other, "previd", 0, nothing).is_none());
     }
@@ -296,8 +306,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_session_that_has_ended_leaves_no_record() {
         let records = Records::default();
-        records.put(&account(), "previd", NodeId(2), record());
-        records.take(&account(), "previd", NodeId(2), false);
+        records.put(&"previd".into(), NodeId(2), record());
+        records.take(&"previd".into(), NodeId(2), false);
         assert!(records.revive(&account(), "previd", 0, nothing).is_none());
     }
 }

@@ -148,7 +148,11 @@ impl<K: Key, V: Value> Merging<K, V> {
             self.replica.missed(missed, now);
         }
         match wire::read(message) {
-            Ok(envelope) => self.replica.receive(from, envelope, now),
+            Ok(mut envelope) => {
+                let entries = envelope.entries_mut();
+                entries.for_each(|entry| self.watcher.share(entry));
+                self.replica.receive(from, envelope, now);
+            }
             Err(refusal) => self.replica.refuse(refusal),
         }
     }

@@ -14,6 +14,7 @@
 //! - `standing`: nodes that come, go, begin another life
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use self::apply::{Refusal, Verdict};
@@ -312,7 +313,7 @@ impl<K: Key, V: Value> Replica<K, V> {
             .iter_mut()
             .filter(|(_, entry)| entry.since > limit)
         {
-            entry.since = 0;
+            Arc::make_mut(entry).since = 0;
             self.output.counts.futures += 1;
         }
         self.output.counts.entries += (step.adds.len() + step.drops.len()) as u64;

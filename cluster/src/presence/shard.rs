@@ -1,12 +1,13 @@
 //! One slice of the keys on one node: what the node itself has written, its copies of what
 //! others have, what readers see of them, and what they have not been told yet.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::replica::apply::{Stage, Step};
 use super::snapshot::{Entry, Snapshot};
-use super::view::View;
+use super::view::{Claim, View};
 use super::wire::{Beaten, Delta, Rank, to_adds, to_gaps};
 use super::{Change, Key, Value, Why};
 use crate::node_id::{Incarnation, Life, NodeId};
@@ -28,11 +29,10 @@ pub struct Shard<K, V> {
     number: u16,
     me: Life,
     own: Snapshot<K, V>,
-    dots: HashMap<K, u64>,
     sent: u64,
     pub(super) copies: BTreeMap<NodeId, Held<K, V>>,
-    view: View<K>,
-    pending: BTreeMap<K, Pending<V>>,
+    view: View<K, V>,
+    pending: BTreeMap<K, Pending<K, V>>,
     urgent: Vec<K>,
     due: Option<Duration>,
     beaten: BTreeSet<K>,
@@ -58,15 +58,10 @@ pub struct Held<K, V> {
 
 /// A key whose readers have not been told what they see now.
 #[derive(Debug)]
-struct Pending<V> {
-    before: Option<Seen<V>>,
+struct Pending<K, V> {
+    /// What they saw of another node.
+    before: Option<Claim<K, V>>,
     why: Why,
-}
-
-#[derive(Debug)]
-struct Seen<V> {
-    claim: Rank,
-    value: V,
 }
 
 /// Why something changes, and when readers are told.
@@ -102,9 +97,9 @@ pub(super) enum Unsent<K, V> {
 }
 
 impl<K: Key, V: Value> Held<K, V> {
-    fn rank(&self, node: NodeId, dot: u64, entry: &Entry<K, V>) -> Rank {
-        Rank {
-            since: entry.since,
+    fn claim(&self, node: NodeId, dot: u64, entry: &Arc<Entry<K, V>>) -> Claim<K, V> {
+        Claim {
+            entry: Arc::clone(entry),
             incarnation: self.incarnation,
             node,
             dot,
@@ -123,10 +118,18 @@ impl<K: Key, V: Value> Held<K, V> {
         (version, version, len, self.snapshot.fingerprint())
     }
 
-    fn claims(&self, node: NodeId) -> Vec<(K, Rank)> {
+    fn claims(&self, node: NodeId) -> Vec<Claim<K, V>> {
         let entries = self.snapshot.entries();
-        let claims = entries.map(|(dot, entry)| (entry.key.clone(), self.rank(node, dot, entry)));
+        let claims = entries.map(|(dot, entry)| self.claim(node, dot, entry));
         claims.collect()
+    }
+}
+
+/// Something else is to be claimed than is.
+fn differs<K, V: Value>(old: Option<&Claim<K, V>>, value: Option<&V>, since: u64) -> bool {
+    match old {
+        Some(old) => value != Some(&old.entry.value) || since != old.entry.since,
+        None => value.is_some(),
     }
 }
 
@@ -136,7 +139,6 @@ impl<K: Key, V: Value> Shard<K, V> {
             number,
             me,
             own: Snapshot::default(),
-            dots: HashMap::new(),
             sent: 0,
             copies: BTreeMap::new(),
             view: View::default(),
@@ -182,32 +184,25 @@ impl<K: Key, V: Value> Shard<K, V> {
     /// What is seen, of this node and of others: key, claim, value; in no order.
     pub fn visible(&self) -> impl Iterator<Item = (&K, Rank, &V)> {
         let winners = self.view.winners();
-        winners.filter_map(|(key, claim)| Some((key, claim, &self.entry(claim)?.value)))
-    }
-
-    fn entry(&self, claim: Rank) -> Option<&Entry<K, V>> {
-        if claim.node == self.me.node {
-            return self.own.entry(claim.dot);
-        }
-        self.copies.get(&claim.node)?.snapshot.entry(claim.dot)
+        winners.map(|claim| (&claim.entry.key, claim.rank(), &claim.entry.value))
     }
 
     /// An entry of this node; tells whether that changes anything.
     pub(super) fn set(&mut self, key: K, value: Option<V>, since: u64) -> bool {
-        let old = self.dots.get(&key).copied();
+        let old = self.own_claim(&key).cloned();
         let since = self.began(&key, since);
-        if !self.differs(old, value.as_ref(), since) {
+        if !differs(old.as_ref(), value.as_ref(), since) {
             return false;
         }
         if self.is_claimed_elsewhere(&key) {
             self.touch(&key, Cause::SAID);
         }
-        if let Some(claim) = old.and_then(|dot| self.own_claim(dot)) {
-            self.view.remove(&key, claim);
+        if let Some(claim) = &old {
+            self.view.remove(claim);
         }
         match (value, old) {
-            (Some(value), old) => self.write(key, value, since, old),
-            (None, Some(old)) => self.erase(&key, old),
+            (Some(value), old) => self.write(Entry { key, value, since }, old.map(|it| it.dot)),
+            (None, Some(old)) => self.erase(&old),
             (None, None) => {}
         }
         true
@@ -225,64 +220,48 @@ impl<K: Key, V: Value> Shard<K, V> {
 
     /// When this node's entry under a key began.
     pub(super) fn own_since(&self, key: &K) -> Option<u64> {
-        let dot = self.dots.get(key)?;
-        Some(self.own.entry(*dot)?.since)
+        self.own_claim(key).map(|claim| claim.entry.since)
     }
 
     fn since_elsewhere(&self, key: &K) -> Option<u64> {
-        let claims = self.view.winner(key).into_iter();
-        let claims = claims.chain(self.view.rivals(key).iter().copied());
+        let claims = self.view.claims(key);
         let others = claims.filter(|claim| claim.node != self.me.node);
-        others.map(|claim| claim.since).max()
+        others.map(|claim| claim.entry.since).max()
     }
 
-    fn differs(&self, old: Option<u64>, value: Option<&V>, since: u64) -> bool {
-        match old.and_then(|dot| self.own.entry(dot)) {
-            Some(entry) => value != Some(&entry.value) || since != entry.since,
-            None => value.is_some(),
-        }
-    }
-
-    fn write(&mut self, key: K, value: V, since: u64, old: Option<u64>) {
-        let entry = Entry {
-            key: key.clone(),
-            value,
-            since,
-        };
-        let dot = self.own.write(entry, old);
-        if let Some(claim) = self.own_claim(dot) {
-            self.claim(&key, claim);
-        }
-        self.dots.insert(key, dot);
-    }
-
-    fn erase(&mut self, key: &K, dot: u64) {
-        self.own.erase(dot);
-        self.dots.remove(key);
-        self.beaten.remove(key);
-    }
-
-    fn own_claim(&self, dot: u64) -> Option<Rank> {
-        let entry = self.own.entry(dot)?;
-        Some(Rank {
-            since: entry.since,
+    fn write(&mut self, entry: Entry<K, V>, old: Option<u64>) {
+        let entry = Arc::new(entry);
+        let dot = self.own.write(Arc::clone(&entry), old);
+        self.claim(Claim {
+            entry,
             incarnation: self.me.incarnation,
             node: self.me.node,
             dot,
-        })
+        });
     }
 
-    fn claim(&mut self, key: &K, claim: Rank) {
+    fn erase(&mut self, claim: &Claim<K, V>) {
+        self.own.erase(claim.dot);
+        self.beaten.remove(&claim.entry.key);
+    }
+
+    /// The claim of this node: all it has written are claims, seen or not.
+    fn own_claim(&self, key: &K) -> Option<&Claim<K, V>> {
+        let mut claims = self.view.claims(key);
+        claims.find(|claim| claim.node == self.me.node)
+    }
+
+    fn claim(&mut self, claim: Claim<K, V>) {
         if self.first_comes_wins {
-            self.view.add_behind(key, claim);
+            self.view.add_behind(claim);
         } else {
-            self.view.add(key, claim);
+            self.view.add(claim);
         }
     }
 
     fn is_claimed_elsewhere(&self, key: &K) -> bool {
-        let winner = self.view.winner(key);
-        winner.is_some_and(|claim| claim.node != self.me.node) || !self.view.rivals(key).is_empty()
+        let mut claims = self.view.claims(key);
+        claims.any(|claim| claim.node != self.me.node)
     }
 
     /// What this node has written since the last time.
@@ -327,16 +306,13 @@ impl<K: Key, V: Value> Shard<K, V> {
         };
         if held.is_shown {
             let leaving = step.drops.iter();
-            let leaving = leaving.filter_map(|dot| {
-                let entry = held.snapshot.entry(*dot)?;
-                Some((entry.key.clone(), held.rank(node, *dot, entry)))
-            });
+            let leaving =
+                leaving.filter_map(|dot| Some(held.claim(node, *dot, held.snapshot.entry(*dot)?)));
             let coming = step.adds.iter();
-            let coming =
-                coming.map(|(dot, entry)| (entry.key.clone(), held.rank(node, *dot, entry)));
+            let coming = coming.map(|(dot, entry)| held.claim(node, *dot, entry));
             let (leaving, coming): (Vec<_>, Vec<_>) = (leaving.collect(), coming.collect());
             self.unclaim_all(&leaving, cause);
-            self.claim_all(&coming, cause);
+            self.claim_all(coming, cause);
         }
         if let Some(held) = self.copies.get_mut(&node) {
             step.carry_out(&mut held.snapshot);
@@ -352,7 +328,7 @@ impl<K: Key, V: Value> Shard<K, V> {
         };
         held.is_shown = true;
         let claims = held.claims(node);
-        self.claim_all(&claims, cause);
+        self.claim_all(claims, cause);
     }
 
     /// The entries of a node are not seen any more.
@@ -373,17 +349,17 @@ impl<K: Key, V: Value> Shard<K, V> {
         self.copies.remove(&node);
     }
 
-    fn claim_all(&mut self, claims: &[(K, Rank)], cause: Cause) {
-        for (key, claim) in claims {
-            self.touch(key, cause);
-            self.claim(key, *claim);
+    fn claim_all(&mut self, claims: Vec<Claim<K, V>>, cause: Cause) {
+        for claim in claims {
+            self.touch(&claim.entry.key, cause);
+            self.claim(claim);
         }
     }
 
-    fn unclaim_all(&mut self, claims: &[(K, Rank)], cause: Cause) {
-        for (key, claim) in claims {
-            self.touch(key, cause);
-            self.view.remove(key, *claim);
+    fn unclaim_all(&mut self, claims: &[Claim<K, V>], cause: Cause) {
+        for claim in claims {
+            self.touch(&claim.entry.key, cause);
+            self.view.remove(claim);
         }
     }
 
@@ -406,11 +382,9 @@ impl<K: Key, V: Value> Shard<K, V> {
     }
 
     /// What readers see of other nodes under a key.
-    fn seen(&self, key: &K) -> Option<Seen<V>> {
+    fn seen(&self, key: &K) -> Option<Claim<K, V>> {
         let claim = self.view.winner(key)?;
-        let is_other = claim.node != self.me.node;
-        let value = is_other.then(|| self.entry(claim))??.value.clone();
-        Some(Seen { claim, value })
+        (claim.node != self.me.node).then(|| claim.clone())
     }
 
     /// When something is to be said next.
@@ -444,7 +418,7 @@ impl<K: Key, V: Value> Shard<K, V> {
             let Some(pending) = self.pending.remove(&key) else {
                 continue;
             };
-            match self.view.winner(&key) {
+            match self.view.winner(&key).map(Claim::rank) {
                 Some(winner) if returning.contains(&winner.node) => {
                     self.judge_later(&key, pending.why, at);
                 }
@@ -456,13 +430,12 @@ impl<K: Key, V: Value> Shard<K, V> {
         told
     }
 
-    fn change(&self, key: K, pending: Pending<V>) -> Option<Change<K, V>> {
+    fn change(&self, key: K, pending: Pending<K, V>) -> Option<Change<K, V>> {
         let after = self.seen(&key);
-        let nodes = [&pending.before, &after].map(|seen| seen.as_ref().map(|it| it.claim.node));
-        let is_same = match (&pending.before, &after) {
-            (Some(before), Some(after)) => nodes[0] == nodes[1] && before.value == after.value,
-            (before, after) => before.is_none() && after.is_none(),
-        };
+        let seen = [&pending.before, &after];
+        let nodes = seen.map(|claim| claim.as_ref().map(|it| it.node));
+        let [before, after] = seen.map(|claim| claim.as_ref().map(|it| &it.entry.value));
+        let is_same = nodes[0] == nodes[1] && before == after;
         let moved = nodes[0]
             .zip(nodes[1])
             .is_some_and(|(one, other)| one != other);
@@ -470,8 +443,8 @@ impl<K: Key, V: Value> Shard<K, V> {
         let node = nodes[1].or(nodes[0]).filter(|_| !is_same)?;
         Some(Change {
             node,
-            before: pending.before.map(|seen| seen.value),
-            after: after.map(|seen| seen.value),
+            before: before.cloned(),
+            after: after.cloned(),
             why: if is_conflict {
                 Why::Conflict
             } else {
@@ -489,7 +462,7 @@ impl<K: Key, V: Value> Shard<K, V> {
         }
         for rival in self.view.rivals(key) {
             if rival.node != self.me.node {
-                told.beaten.extend(self.beaten(*rival, winner));
+                told.beaten.extend(self.beaten(rival, winner));
             } else if self.beaten.insert(key.clone()) {
                 told.lost.push(key.clone());
             }
@@ -506,7 +479,7 @@ impl<K: Key, V: Value> Shard<K, V> {
         self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
     }
 
-    fn beaten(&self, loser: Rank, winner: Rank) -> Option<(NodeId, Beaten)> {
+    fn beaten(&self, loser: &Claim<K, V>, winner: Rank) -> Option<(NodeId, Beaten)> {
         let beaten = Beaten {
             shard: self.number,
             dot: loser.dot,
@@ -528,21 +501,21 @@ impl<K: Key, V: Value> Shard<K, V> {
     }
 
     fn losers(&self, key: &K) -> Vec<(NodeId, Beaten)> {
-        let Some(winner) = self.view.winner(key) else {
+        let Some(winner) = self.view.winner(key).map(Claim::rank) else {
             return Vec::new();
         };
         let rivals = self.view.rivals(key).iter();
         let others = rivals.filter(|rival| rival.node != self.me.node);
         others
-            .filter_map(|rival| self.beaten(*rival, winner))
+            .filter_map(|rival| self.beaten(rival, winner))
             .collect()
     }
 
     /// Another node says that an entry of this one has lost; answers its key if that is so and
     /// news.
     pub(super) fn hear_beaten(&mut self, beaten: &Beaten) -> Option<K> {
-        let mine = self.own_claim(beaten.dot)?;
         let key = self.own.entry(beaten.dot)?.key.clone();
+        let mine = self.own_claim(&key)?.rank();
         let is_news = beaten.winner > mine && beaten.winner.node != self.me.node;
         (is_news && self.beaten.insert(key.clone())).then_some(key)
     }

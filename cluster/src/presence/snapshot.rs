@@ -8,8 +8,12 @@
 //! Removals are kept in a log as long as half the snapshot. What has fallen out of it means so
 //! many removals that a list of all dots that are left costs a few bytes for each of them:
 //! bringing a copy up to date costs in proportion to what changed, wherever the copy stands.
+//!
+//! Nobody changes an entry, so whoever looks at one shares it: most of what a node has in memory
+//! are the entries of others.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +39,7 @@ pub struct Entry<K, V> {
 #[derive(Debug, Clone)]
 pub struct Snapshot<K, V> {
     version: u64,
-    entries: BTreeMap<u64, Entry<K, V>>,
+    entries: BTreeMap<u64, Arc<Entry<K, V>>>,
     fingerprint: u64,
     removals: Removals,
 }
@@ -82,17 +86,17 @@ impl<K, V> Snapshot<K, V> {
     }
 
     /// The entries by dot.
-    pub fn entries(&self) -> impl Iterator<Item = (u64, &Entry<K, V>)> {
+    pub fn entries(&self) -> impl Iterator<Item = (u64, &Arc<Entry<K, V>>)> {
         self.entries.iter().map(|(dot, entry)| (*dot, entry))
     }
 
     /// The entry of a dot.
-    pub fn entry(&self, dot: u64) -> Option<&Entry<K, V>> {
+    pub fn entry(&self, dot: u64) -> Option<&Arc<Entry<K, V>>> {
         self.entries.get(&dot)
     }
 
     /// The entries whose dots come after one.
-    pub fn after(&self, dot: u64) -> impl Iterator<Item = (u64, &Entry<K, V>)> {
+    pub fn after(&self, dot: u64) -> impl Iterator<Item = (u64, &Arc<Entry<K, V>>)> {
         let range = self.entries.range(dot.saturating_add(1)..);
         range.map(|(dot, entry)| (*dot, entry))
     }
@@ -123,7 +127,7 @@ impl<K, V> Snapshot<K, V> {
 
     /// The writing node adds an entry, in place of the dot `old` if there is one; answers the
     /// new dot.
-    pub fn write(&mut self, entry: Entry<K, V>, old: Option<u64>) -> u64 {
+    pub fn write(&mut self, entry: Arc<Entry<K, V>>, old: Option<u64>) -> u64 {
         self.version += 1;
         let dot = self.version;
         if let Some(old) = old {
@@ -142,7 +146,7 @@ impl<K, V> Snapshot<K, V> {
     }
 
     /// A copy takes an entry in. What a dot names never changes: a dot that is there stays.
-    pub(super) fn put(&mut self, dot: u64, entry: Entry<K, V>) {
+    pub(super) fn put(&mut self, dot: u64, entry: Arc<Entry<K, V>>) {
         if let std::collections::btree_map::Entry::Vacant(place) = self.entries.entry(dot) {
             place.insert(entry);
             self.fingerprint = self.fingerprint.wrapping_add(mark(dot));
@@ -150,7 +154,7 @@ impl<K, V> Snapshot<K, V> {
     }
 
     /// A copy lets an entry go.
-    pub(super) fn take(&mut self, dot: u64) -> Option<Entry<K, V>> {
+    pub(super) fn take(&mut self, dot: u64) -> Option<Arc<Entry<K, V>>> {
         let entry = self.entries.remove(&dot)?;
         self.fingerprint = self.fingerprint.wrapping_sub(mark(dot));
         Some(entry)
@@ -198,12 +202,12 @@ pub fn mark(dot: u64) -> u64 {
 mod tests {
     use super::*;
 
-    fn entry(key: u32) -> Entry<u32, u32> {
-        Entry {
+    fn entry(key: u32) -> Arc<Entry<u32, u32>> {
+        Arc::new(Entry {
             key,
             value: key,
             since: 1,
-        }
+        })
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! Dots that rise are written as the gaps between them: one byte each, mostly. An envelope
 //! names the group first, so that it can be given to the actor of the group undecoded.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::replica::apply::Refusal;
@@ -31,6 +33,21 @@ pub struct Envelope<K, V> {
     pub incarnation: Incarnation,
     /// What it says.
     pub message: Message<K, V>,
+}
+
+impl<K, V> Envelope<K, V> {
+    /// The entries in a message that has just been read and that nobody else has.
+    pub fn entries_mut(&mut self) -> impl Iterator<Item = &mut Entry<K, V>> {
+        let (deltas, parts) = match &mut self.message {
+            Message::Deltas(deltas) => (deltas.as_mut_slice(), &mut [][..]),
+            Message::Answer(answer) => (&mut [][..], answer.parts.as_mut_slice()),
+            Message::Hello(_) | Message::Ask(_) | Message::Beaten(_) => (&mut [][..], &mut [][..]),
+        };
+        let of_deltas = deltas.iter_mut().flat_map(|delta| &mut delta.adds);
+        let of_parts = parts.iter_mut().flat_map(|part| &mut part.adds);
+        let adds = of_deltas.chain(of_parts);
+        adds.filter_map(|add| Arc::get_mut(&mut add.entry))
+    }
 }
 
 /// Reads an envelope. What is too large, or holds an entry that is, is refused unread.
@@ -123,7 +140,7 @@ pub struct Add<K, V> {
     /// How far its dot is from the one before.
     pub gap: u64,
     /// The entry.
-    pub entry: Entry<K, V>,
+    pub entry: Arc<Entry<K, V>>,
 }
 
 /// A question for what a node has written.
@@ -265,9 +282,9 @@ pub fn rise(last: u64, gap: u64) -> Option<u64> {
 }
 
 /// Entries with their dots, ready to be sent.
-pub fn to_adds<'a, K: Clone + 'a, V: Clone + 'a>(
+pub fn to_adds<'a, K: 'a, V: 'a>(
     after: u64,
-    entries: impl IntoIterator<Item = (u64, &'a Entry<K, V>)>,
+    entries: impl IntoIterator<Item = (u64, &'a Arc<Entry<K, V>>)>,
 ) -> Vec<Add<K, V>> {
     let mut last = after;
     let adds = entries.into_iter().map(|(dot, entry)| {
@@ -293,12 +310,12 @@ mod tests {
         }
     }
 
-    fn entry(key: &str) -> Entry<String, u8> {
-        Entry {
+    fn entry(key: &str) -> Arc<Entry<String, u8>> {
+        Arc::new(Entry {
             key: key.into(),
             value: 42,
             since: 300,
-        }
+        })
     }
 
     /// Version 1 of the codec, group 9, life 7, and then the message.

@@ -277,7 +277,7 @@ fn entries() -> Vec<(&'static str, (Key, Entry))> {
         facts: SessionFacts::new(session()),
         handled: 4,
         next: 7,
-        rooms: vec![(room(), 3)],
+        rooms: [(room(), 3)].into(),
     };
     let shown = Shown {
         fields: "{\"n\":1}".into(),
@@ -304,7 +304,7 @@ fn entries() -> Vec<(&'static str, (Key, Entry))> {
             "entry.resumption",
             (
                 Key::Resumption(account, "previd".into()),
-                Entry::Resumption(Box::new(record)),
+                Entry::Resumption(record.into()),
             ),
         ),
         (

@@ -2,6 +2,7 @@
 //! anything is changed and carried out at once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::presence::snapshot::{Entry, Snapshot, VERSION_MAX, mark};
 use crate::presence::wire::{Add, Delta, Gone, Part, from_gaps, rise};
@@ -60,7 +61,7 @@ pub struct Step<K, V> {
     /// Dots that go; they are there.
     pub drops: Vec<u64>,
     /// Entries that come, by dot.
-    pub adds: Vec<(u64, Entry<K, V>)>,
+    pub adds: Vec<(u64, Arc<Entry<K, V>>)>,
     /// All dots removed on the way, if they are known.
     pub removed: Option<Vec<u64>>,
 }
@@ -94,7 +95,7 @@ pub enum Verdict<K, V> {
 /// `adds` is complete: of the dots between `from` and `to` all that are left. So what the copy
 /// has after `from` and is not among them has gone, whether it was there when the delta
 /// begins or not; that makes a delta apply that overlaps what is there.
-pub fn judge<K: Clone, V: Clone>(
+pub fn judge<K, V>(
     snapshot: &Snapshot<K, V>,
     delta: &Delta<K, V>,
 ) -> Result<Verdict<K, V>, Refusal> {
@@ -121,7 +122,7 @@ pub fn judge<K: Clone, V: Clone>(
 
 /// The rule that looks right and is not, for the simulator: an entry that was added and
 /// removed within the overlap stays as a ghost.
-pub(super) fn judge_without_overlap<K: Clone, V: Clone>(
+pub(super) fn judge_without_overlap<K, V>(
     snapshot: &Snapshot<K, V>,
     delta: &Delta<K, V>,
 ) -> Result<Verdict<K, V>, Refusal> {
@@ -143,12 +144,12 @@ pub(super) fn judge_without_overlap<K: Clone, V: Clone>(
 }
 
 /// Entries by dot.
-type Entries<K, V> = Vec<(u64, Entry<K, V>)>;
+type Entries<K, V> = Vec<(u64, Arc<Entry<K, V>>)>;
 
 /// What a delta says: entries that come, dots that went.
 type Read<K, V> = (Entries<K, V>, Vec<u64>);
 
-fn read<K: Clone, V: Clone>(delta: &Delta<K, V>) -> Result<Read<K, V>, Refusal> {
+fn read<K, V>(delta: &Delta<K, V>) -> Result<Read<K, V>, Refusal> {
     if delta.from >= delta.to || delta.to > VERSION_MAX {
         return Err(Refusal::Malformed);
     }
@@ -161,11 +162,7 @@ fn read<K: Clone, V: Clone>(delta: &Delta<K, V>) -> Result<Read<K, V>, Refusal> 
 }
 
 /// Entries with dots above `after` and up to `upto`.
-fn read_adds<K: Clone, V: Clone>(
-    after: u64,
-    upto: u64,
-    adds: &[Add<K, V>],
-) -> Result<Entries<K, V>, Refusal> {
+fn read_adds<K, V>(after: u64, upto: u64, adds: &[Add<K, V>]) -> Result<Entries<K, V>, Refusal> {
     let mut last = after;
     let mut entries = Vec::with_capacity(adds.len());
     for add in adds {
@@ -212,14 +209,14 @@ pub struct Stage<K, V> {
     upto: u64,
     /// What the copy has is to be replaced.
     is_fresh: bool,
-    adds: BTreeMap<u64, Entry<K, V>>,
+    adds: BTreeMap<u64, Arc<Entry<K, V>>>,
     drops: BTreeSet<u64>,
     removed: Option<Vec<u64>>,
     fingerprint: u64,
     count: usize,
 }
 
-impl<K: Clone, V: Clone> Stage<K, V> {
+impl<K, V> Stage<K, V> {
     /// Goes on from a copy.
     pub fn on(snapshot: &Snapshot<K, V>) -> Self {
         Self {
