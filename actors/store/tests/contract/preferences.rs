@@ -172,7 +172,11 @@ async fn colleagues_are_contacts_of_both(store: &Store) {
         are_colleagues,
         ..message(from, to, second)
     };
-    prefer(store, preferences(Otherwise::Roster, &[], &["you@x.org/old"])).await;
+    prefer(
+        store,
+        preferences(Otherwise::Roster, &[], &["you@x.org/old"]),
+    )
+    .await;
     // In one batch, as when the directory changes between two messages.
     let batch = vec![
         between("you@x.org/1", ME, 1, false),
