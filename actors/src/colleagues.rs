@@ -21,6 +21,7 @@ use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use crate::accounts::AccountCell;
+use crate::provision;
 use crate::router::{ask, patiently};
 use crate::session::SessionMsg;
 use crate::world::World;
@@ -122,6 +123,35 @@ impl Colleagues {
         Err(StoreError::Unavailable(
             "the directory's entries change faster than they can be kept".into(),
         ))
+    }
+
+    /// Keeps changes that give each of these accounts the address of the next one, and the last
+    /// that of the first, together with what the accounts have; `decided_on` is the version of the
+    /// book for which that is right. What another node has kept since may be the same, and is to be
+    /// looked at first: nothing is done then.
+    ///
+    /// # Errors
+    /// As [`klatsch_store::Store::exchange_addresses`], and `Unavailable` when sessions of these
+    /// accounts do not end.
+    pub async fn exchange(
+        &self,
+        circle: &[BareJid],
+        decided_on: u64,
+        changes: Vec<Change>,
+    ) -> Result<u64, StoreError> {
+        let world = &self.world;
+        let _turn = world.shelf.turn.lock().await;
+        let book = self.book();
+        if book.version != decided_on {
+            return Err(StoreError::Conflict);
+        }
+        let exchanging = provision::exchange(world, circle, decided_on, changes.clone());
+        let version = exchanging.await?;
+        lay_open(world, book.after(version, changes)).await;
+        if let Some(peers) = world.directory.peers() {
+            peers.say_colleagues(version);
+        }
+        Ok(version)
     }
 
     /// Reads what the store has and this node does not know yet; answers the version.

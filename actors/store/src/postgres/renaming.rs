@@ -1,19 +1,37 @@
 //! Accounts that get another address, in PostgreSQL.
 
+use klatsch_protocol::colleagues::Change;
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::time::Timestamp;
 use sqlx::PgConnection;
 
 use super::names::{self, NameOf};
-use super::{Postgres, accounts, bare, log, nodes, roster, tokens, waiting};
+use super::{Postgres, accounts, bare, colleagues, log, nodes, roster, tokens, waiting};
 use crate::error::{Result, StoreError};
-use crate::renaming::{FORMER, Renaming};
+use crate::renaming::{FORMER, Renaming, meanwhile, steps};
 
 impl Renaming for Postgres {
     async fn rename_account(&self, from: &BareJid, to: &BareJid, now: Timestamp) -> Result<()> {
         let (from, to) = (from.clone(), to.clone());
         self.write(move |connection| {
             Box::pin(async move { rename(connection, &from, &to, now).await })
+        })
+        .await
+    }
+
+    async fn exchange_addresses(
+        &self,
+        circle: &[BareJid],
+        expected: u64,
+        changes: Vec<Change>,
+        now: Timestamp,
+    ) -> Result<u64> {
+        let steps = steps(circle)?;
+        self.write(move |connection| {
+            Box::pin(async move {
+                exchange(connection, &steps, now).await?;
+                colleagues::change(connection, expected, &changes).await
+            })
         })
         .await
     }
@@ -55,6 +73,34 @@ async fn rename(
     rename_for_others(connection, &others, from, to).await?;
     rename_in_nodes(connection, from, to).await?;
     rename_in_rooms(connection, from, to).await
+}
+
+/// Names come first in the order of locks; what two exchanges lock otherwise in each other's way,
+/// the database ends, and it is done again.
+async fn exchange(
+    connection: &mut PgConnection,
+    steps: &[(BareJid, BareJid)],
+    now: Timestamp,
+) -> Result<()> {
+    let mut names: Vec<&BareJid> = steps.iter().map(|(from, _)| from).collect();
+    names.sort_unstable();
+    for name in names {
+        names::hold(connection, NameOf::Account, name).await?;
+    }
+    for (from, to) in steps {
+        rename(connection, from, to, now).await?;
+    }
+    // Nobody has ever seen the address that one account has had for a moment.
+    for sql in [
+        "DELETE FROM roster_removed WHERE jid = $1",
+        "DELETE FROM account WHERE jid = $1 AND removed IS NOT NULL",
+    ] {
+        sqlx::query(sql)
+            .bind(meanwhile().as_str())
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
 }
 
 /// Locks the account and all that have it among their contacts, block it, or say whether they
@@ -114,6 +160,11 @@ async fn rename_life(
     .bind(number)
     .execute(&mut *connection)
     .await?;
+    // The new address is nobody's former one any more, whatever becomes of this account.
+    sqlx::query("UPDATE account SET became = NULL WHERE jid = $1 AND became IS NOT NULL")
+        .bind(to.as_str())
+        .execute(&mut *connection)
+        .await?;
     // Whoever remembers a roster of the new address has another one.
     for sql in [
         "UPDATE roster_item SET version = (SELECT roster_version FROM account WHERE id = $1)

@@ -1,19 +1,40 @@
 //! Accounts that get another address, in SQLite.
 
+use klatsch_protocol::colleagues::Change;
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::time::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 
 use super::writer::Writer;
-use super::{Sqlite, accounts, bare, merge, nodes, roster, tokens, waiting};
+use super::{Sqlite, accounts, bare, colleagues, merge, nodes, roster, tokens, waiting};
 use crate::error::{Result, StoreError};
-use crate::renaming::{FORMER, Renaming};
+use crate::renaming::{FORMER, Renaming, meanwhile, steps};
 
 impl Renaming for Sqlite {
     async fn rename_account(&self, from: &BareJid, to: &BareJid, now: Timestamp) -> Result<()> {
         let (from, to) = (from.clone(), to.clone());
         self.write(move |writer| Box::pin(async move { rename(writer, &from, &to, now).await }))
             .await
+    }
+
+    async fn exchange_addresses(
+        &self,
+        circle: &[BareJid],
+        expected: u64,
+        changes: Vec<Change>,
+        now: Timestamp,
+    ) -> Result<u64> {
+        let steps = steps(circle)?;
+        self.write(move |writer| {
+            Box::pin(async move {
+                for (from, to) in &steps {
+                    rename(writer, from, to, now).await?;
+                }
+                forget_meanwhile(writer.connection().await?).await?;
+                colleagues::change(writer, expected, &changes).await
+            })
+        })
+        .await
     }
 
     async fn former_addresses(&self) -> Result<Vec<(BareJid, BareJid)>> {
@@ -44,6 +65,20 @@ async fn rename(writer: &mut Writer, from: &BareJid, to: &BareJid, now: Timestam
     rename_in_nodes(connection, from, to).await?;
     // They go by address and carry how many are blocked; forgetting too early does no harm.
     writer.heads.clear();
+    Ok(())
+}
+
+/// Nobody has ever seen the address that one account has had for a moment.
+async fn forget_meanwhile(connection: &mut SqliteConnection) -> Result<()> {
+    for sql in [
+        "DELETE FROM roster_removed WHERE jid = ?1",
+        "DELETE FROM account WHERE jid = ?1 AND removed IS NOT NULL",
+    ] {
+        sqlx::query(sql)
+            .bind(meanwhile().as_str())
+            .execute(&mut *connection)
+            .await?;
+    }
     Ok(())
 }
 
@@ -87,6 +122,11 @@ async fn rename_life(
     .bind(number)
     .execute(&mut *connection)
     .await?;
+    // The new address is nobody's former one any more, whatever becomes of this account.
+    sqlx::query("UPDATE account SET became = NULL WHERE jid = ? AND became IS NOT NULL")
+        .bind(to.as_str())
+        .execute(&mut *connection)
+        .await?;
     // Whoever remembers a roster of the new address has another one.
     for sql in [
         "UPDATE roster_item SET version = (SELECT roster_version FROM account WHERE id = ?1)
