@@ -7,8 +7,8 @@ use klatsch_protocol::facts::Host;
 use klatsch_protocol::time::Timestamp;
 
 use super::*;
-use crate::colleagues::tenants;
-use crate::ldap::testkit::{self, BASE, Fake, entry};
+use crate::colleagues::{Pace, follow, tenants};
+use crate::ldap::testkit::{self, BASE, Fake, Manner, entry};
 
 /// A node of `example.org`, with nobody on it.
 async fn node() -> Node {
@@ -154,4 +154,33 @@ async fn exchange_in_a_circle_of_three_leaves_who_is_outside_it_alone() {
     let taken: Vec<&str> = taken.filter(|it| it.contains("@")).collect();
     assert!(taken.contains(&"zoe@example.org"), "{outcome:?}");
     assert_eq!(all(&node, &["poe", "roe", "doe"]).await, names);
+}
+
+#[tokio::test]
+async fn status_says_that_the_directory_is_being_read() {
+    let (node, fake) = (node().await, directory(&["doe"]).await);
+    fake.behaves(Manner::Silent);
+    let mut settings = fake.settings();
+    settings.patience = Duration::from_secs(60);
+    let sync = sync(Directory::new(settings).unwrap(), &node);
+    let (follower, running) = follow(
+        sync,
+        Pace::default(),
+        node.sessions.clone(),
+        jid("directory"),
+    );
+    let until = async |is_so: fn(&crate::colleagues::Status) -> bool| {
+        let waiting = async {
+            while !is_so(&follower.status()) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let waited = timeout(Duration::from_secs(10), waiting).await;
+        waited.expect("it never says so");
+    };
+    until(|status| status.reading.is_some()).await;
+    assert_eq!(follower.status().read, None);
+    fake.stop().await;
+    until(|status| status.reading.is_none() && status.failure.is_some()).await;
+    running.abort();
 }
