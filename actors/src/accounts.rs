@@ -28,6 +28,8 @@ pub struct AccountCell {
     delivered: AtomicU64,
     /// Another node has changed the account since it was read.
     is_stale: AtomicBool,
+    /// The account has another address, or none: whoever has this one now is somebody else.
+    is_parted: AtomicBool,
 }
 
 impl AccountCell {
@@ -167,6 +169,7 @@ impl Accounts {
             data: RwLock::new(Arc::new(data_of(snapshot))),
             delivered: AtomicU64::new(delivered),
             is_stale: AtomicBool::new(false),
+            is_parted: AtomicBool::new(false),
         };
         Ok((Arc::new(cell), head))
     }
@@ -293,6 +296,9 @@ impl Accounts {
     pub fn delivered(&self, cell: &AccountCell, id: u64) {
         if cell.raise_delivered(id) {
             let mut undelivered = self.undelivered.lock().expect("no holder panics");
+            if cell.is_parted.load(Ordering::Acquire) {
+                return;
+            }
             let noted = undelivered.entry(cell.jid.clone()).or_default();
             *noted = id.max(*noted);
         }
@@ -331,11 +337,27 @@ impl Accounts {
             .unwrap_or(0)
     }
 
+    /// The account of this address has another one, or is gone: its sessions end, and whatever
+    /// they still say is nothing to whoever has the address now.
+    pub(crate) fn part(&self, jid: &BareJid) {
+        let cell = self.cells.lock().expect("no holder panics").remove(jid);
+        if let Some(cell) = cell {
+            cell.is_parted.store(true, Ordering::Release);
+        }
+        self.undelivered
+            .lock()
+            .expect("no holder panics")
+            .remove(jid);
+    }
+
     /// A session lets go of its cell.
     pub fn release(&self, cell: Arc<AccountCell>) {
         let mut cells = self.cells.lock().expect("no holder panics");
+        let is_held = cells
+            .get(&cell.jid)
+            .is_some_and(|held| Arc::ptr_eq(held, &cell));
         // Its own reference and the map's are the last two.
-        if Arc::strong_count(&cell) <= 2 {
+        if is_held && Arc::strong_count(&cell) <= 2 {
             cells.remove(&cell.jid);
         }
     }

@@ -9,15 +9,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use klatsch_protocol::colleagues::{Book, Change, Step};
-use klatsch_protocol::facts::Views;
-use klatsch_protocol::jid::BareJid;
+use klatsch_protocol::colleagues::{Book, Change, Shift, Step};
+use klatsch_protocol::effect::{Answer, Query};
+use klatsch_protocol::facts::{SessionFacts, Views};
+use klatsch_protocol::features::pubsub::pep;
+use klatsch_protocol::jid::{BareJid, Jid};
+use klatsch_protocol::stanza::Stanza;
 use klatsch_store::{Colleagues as Stored, StoreError};
-use tokio::sync::{Mutex, Notify, watch};
+use tokio::sync::{Mutex, Notify, Semaphore, watch};
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
-use crate::router::patiently;
+use crate::accounts::AccountCell;
+use crate::provision;
+use crate::router::{ask, patiently};
 use crate::session::SessionMsg;
 use crate::world::World;
 
@@ -30,6 +35,13 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// How often changes are kept anew because another node was faster.
 const CONFLICTS_MAX: u8 = 8;
 
+/// So many sessions ask for last items of new colleagues at once: a new group of thousands must not
+/// keep the store from everybody else.
+const ASKING_AT_ONCE: usize = 8;
+
+/// A session whose turn does not come in so long gets them with its next login.
+const ASKING_PATIENCE: Duration = Duration::from_secs(60);
+
 /// So many accounts are told before others have their turn.
 const TOLD_AT_ONCE: usize = 64;
 
@@ -37,12 +49,23 @@ const TOLD_AT_ONCE: usize = 64;
 const ADDRESSES_AT_ONCE: usize = 500;
 
 /// What the handles of a node share.
-#[derive(Default)]
 pub(crate) struct Shelf {
     /// One book is laid in the place of another at a time.
     turn: Mutex<()>,
     /// There is something to be read.
     news: Notify,
+    /// Sessions that ask for last items of new colleagues.
+    asking: Semaphore,
+}
+
+impl Default for Shelf {
+    fn default() -> Self {
+        Self {
+            turn: Mutex::default(),
+            news: Notify::default(),
+            asking: Semaphore::new(ASKING_AT_ONCE),
+        }
+    }
 }
 
 /// The people and groups of the organisation.
@@ -100,6 +123,35 @@ impl Colleagues {
         Err(StoreError::Unavailable(
             "the directory's entries change faster than they can be kept".into(),
         ))
+    }
+
+    /// Keeps changes that give each of these accounts the address of the next one, and the last
+    /// that of the first, together with what the accounts have; `decided_on` is the version of the
+    /// book for which that is right. What another node has kept since may be the same, and is to be
+    /// looked at first: nothing is done then.
+    ///
+    /// # Errors
+    /// As [`klatsch_store::Store::exchange_addresses`], and `Unavailable` when sessions of these
+    /// accounts do not end.
+    pub async fn exchange(
+        &self,
+        circle: &[BareJid],
+        decided_on: u64,
+        changes: Vec<Change>,
+    ) -> Result<u64, StoreError> {
+        let world = &self.world;
+        let _turn = world.shelf.turn.lock().await;
+        let book = self.book();
+        if book.version != decided_on {
+            return Err(StoreError::Conflict);
+        }
+        let exchanging = provision::exchange(world, circle, decided_on, changes.clone());
+        let version = exchanging.await?;
+        lay_open(world, book.after(version, changes)).await;
+        if let Some(peers) = world.directory.peers() {
+            peers.say_colleagues(version);
+        }
+        Ok(version)
     }
 
     /// Reads what the store has and this node does not know yet; answers the version.
@@ -207,4 +259,33 @@ async fn tell_sessions(world: &World, step: &Step, book: &Arc<Book>) {
             directory.slots.send(slot, message);
         }
     }
+}
+
+/// The last items of those who have become colleagues of a session's account, for that session. A
+/// store that does not answer leaves them to the next login.
+pub(crate) async fn items_of_newcomers(
+    world: &World,
+    cell: &AccountCell,
+    session: &SessionFacts,
+    shifts: &[Shift],
+) -> Vec<Stanza> {
+    let Ok(Ok(_turn)) = timeout(ASKING_PATIENCE, world.shelf.asking.acquire()).await else {
+        return Vec::new();
+    };
+    let asker = Jid::from(session.jid.clone());
+    let Answer::Viewers(showing) = ask(world, cell, &asker, &Query::Viewers).await else {
+        return Vec::new();
+    };
+    let data = cell.data();
+    let query = {
+        let facts = world.facts(&cell.jid, &data, Some(session));
+        pep::ask_for_newcomers(shifts, &showing, &facts)
+    };
+    let Some(query) = query else {
+        return Vec::new();
+    };
+    let Answer::Pubsub(found) = ask(world, cell, &asker, &query).await else {
+        return Vec::new();
+    };
+    pep::items_of_newcomers(&found, &world.facts(&cell.jid, &data, Some(session)))
 }

@@ -238,6 +238,7 @@ fn arriving_of(keep: Keep) -> Arriving {
         message,
         recipient,
         dedup,
+        ..
     } = keep;
     let dedup = dedup_of(&message, &dedup);
     let to = message.head.to.as_ref().map(Jid::bare);

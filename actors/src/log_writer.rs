@@ -49,6 +49,8 @@ pub struct Job {
     pub sender: BareJid,
     /// The other local log it goes to.
     pub recipient: Option<BareJid>,
+    /// The two see each other by the directory.
+    pub are_colleagues: bool,
     /// The message.
     pub message: Message,
     /// What makes a replay of it recognisable.
@@ -284,6 +286,7 @@ fn append_of(job: &Job, now: Timestamp) -> Append {
             .clone()
             .unwrap_or_else(|| job.sender.clone().into()),
         recipient: job.recipient.clone(),
+        are_colleagues: job.are_colleagues,
         with: job
             .message
             .head

@@ -232,7 +232,7 @@ impl Actor for SessionActor {
             SessionMsg::Mail(mail) => live.take_mail(*mail),
             SessionMsg::Committed(committed, share) => live.take_hint(&committed, share),
             SessionMsg::Room(mail) => live.take_room_mail(&mail),
-            SessionMsg::Shifted(shifts, book) => live.take_shifts(&shifts, book),
+            SessionMsg::Shifted(shifts, book) => live.take_shifts(shifts, book),
             SessionMsg::RoomPulled(room, page) => live.room_pulled(&room, page),
             SessionMsg::Announce(room) => live.announce(room.as_ref()),
             SessionMsg::Appended(batch, outcomes) => live.appended(batch, outcomes),

@@ -113,6 +113,7 @@ mod tests {
         Append {
             sender: me.clone(),
             recipient: None,
+            are_colleagues: false,
             with: me,
             dedup: None,
             stanza: Bytes::from_static(b"<message/>"),

@@ -100,6 +100,8 @@ pub struct Keep {
     /// The local account whose log takes it too; `None` when the recipient is elsewhere or
     /// is the sender.
     pub recipient: Option<BareJid>,
+    /// The two see each other by the directory: a contact that is in neither's stored roster.
+    pub are_colleagues: bool,
     /// What makes a replay of it recognisable (D2).
     pub dedup: DedupKey,
 }

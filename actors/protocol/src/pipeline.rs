@@ -109,10 +109,13 @@ fn keep(message: Message, facts: &Facts<'_>) -> Option<Keep> {
     }
     let is_own = to.bare_str() == facts.account.as_str();
     let recipient = (is_account && !is_own).then(|| to.bare());
+    // XEP-0441 §2.1: colleagues are contacts, for preferences as for the client that shows them.
+    let are_colleagues = recipient.is_some() && facts.is_colleague(to.bare_str());
     let dedup = stanza_id::dedup_key(&message);
     Some(Keep {
         message,
         recipient,
+        are_colleagues,
         dedup,
     })
 }
@@ -153,6 +156,8 @@ fn decide_arrived_message(message: &Message, facts: &Facts<'_>) -> Vec<Effect> {
         return vec![Effect::Keep(Keep {
             message,
             recipient: Some(recipient),
+            // A component is nobody's colleague.
+            are_colleagues: false,
             dedup,
         })];
     }

@@ -230,6 +230,7 @@ fn changed(world: &Arc<World>, account: &BareJid, aspect: Aspect) {
         Aspect::Credentials => world.changed.note(account),
         Aspect::Removed => {
             world.changed.note(account);
+            world.accounts.part(account);
             rooms::reread_here(world, account);
         }
     }

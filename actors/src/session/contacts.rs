@@ -11,12 +11,15 @@ use std::sync::Arc;
 
 use klatsch_protocol::colleagues::{Book, Shift};
 use klatsch_protocol::features::presence;
+use klatsch_protocol::features::pubsub::pep;
 use klatsch_protocol::features::roster::shared::{self, Version};
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::stanza::Presence;
 use klatsch_protocol::xml::Element;
 
 use super::{Live, SessionMsg};
+use crate::colleagues::items_of_newcomers;
+use crate::mail::Mail;
 use crate::router;
 
 /// So many pushes are written at once; then it is looked whether the client takes them. Whoever
@@ -67,7 +70,7 @@ impl Live {
     }
 
     /// The directory shows others otherwise to this account, and so this account to them.
-    pub(super) fn take_shifts(&mut self, shifts: &[Shift], book: Arc<Book>) {
+    pub(super) fn take_shifts(&mut self, shifts: Arc<[Shift]>, book: Arc<Book>) {
         if self.session.facts.roster_interest {
             let shown = shifts.iter().map(|shift| shift.account.clone());
             self.contacts.unshown.extend(shown);
@@ -78,9 +81,26 @@ impl Live {
         let facts = self
             .world
             .facts(&self.cell.jid, &data, Some(&self.session.facts));
-        for effect in presence::decide_shifts(shifts, &facts) {
+        let wants_items = pep::may_want_newcomers(&shifts, &facts);
+        for effect in presence::decide_shifts(&shifts, &facts) {
             self.perform_delivery(effect);
         }
+        if wants_items {
+            self.ask_for_newcomers(shifts);
+        }
+    }
+
+    /// XEP-0163 §4.3.4: the last items of new colleagues, as of whoever is newly subscribed to.
+    /// They come as what those had published just now.
+    fn ask_for_newcomers(&self, shifts: Arc<[Shift]>) {
+        let (world, slot, cell) = (self.world.clone(), self.slot, self.cell.clone());
+        let session = self.session.facts.clone();
+        tokio::spawn(async move {
+            for item in items_of_newcomers(&world, &cell, &session, &shifts).await {
+                let mail = SessionMsg::Mail(Box::new(Mail::Deliver(item)));
+                world.directory.slots.send(slot, mail);
+            }
+        });
     }
 
     /// Shows contacts that are not shown yet, as far as the client takes them.

@@ -328,6 +328,7 @@ impl Live {
         let Keep {
             message,
             recipient,
+            are_colleagues,
             dedup,
         } = keep;
         let dedup = self.dedup(&message, &dedup);
@@ -335,6 +336,7 @@ impl Live {
         self.batch.jobs.push(Job {
             sender,
             recipient,
+            are_colleagues,
             message,
             dedup,
         });

@@ -45,6 +45,7 @@ fn message(accounts: &[FullJid], number: u64) -> Append {
     Append {
         sender: sender.clone().into(),
         recipient: Some(with.clone()),
+        are_colleagues: false,
         with: with.into(),
         dedup: Some(Dedup {
             key,

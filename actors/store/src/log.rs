@@ -35,6 +35,9 @@ pub struct Append {
     /// The account here whose log takes it too; `None` when the message goes elsewhere or to
     /// the sender's own account.
     pub recipient: Option<BareJid>,
+    /// The two are contacts of each other by the directory, for who wants to find those of contacts
+    /// (XEP-0441).
+    pub are_colleagues: bool,
     /// To whom it goes: the other side in the sender's log.
     pub with: Jid,
     /// What makes a replay of it recognisable.

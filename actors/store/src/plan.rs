@@ -118,10 +118,9 @@ impl Plan {
         }
         let own = append.with.bare_str() == append.sender.bare_str();
         let direction = if own { OWN } else { SENT };
-        let flags = append.flags;
-        let first = self.place(&sender, &append.with, direction, flags, append.now)?;
+        let first = self.place_of(append, &sender, &append.with, direction)?;
         let twin = match &recipient {
-            Some(it) => Some(self.place(it, &append.sender, RECEIVED, flags, append.now)?),
+            Some(it) => Some(self.place_of(append, it, &append.sender, RECEIVED)?),
             None => None,
         };
         let placed = (first.placed, twin.as_ref().map(|twin| twin.placed));
@@ -221,14 +220,14 @@ impl Plan {
         if self.is_blocked(head, &arrival.from) {
             return Ok(Arrived::Blocked);
         }
-        let line = self.place(&recipient, &arrival.from, RECEIVED, 0, arrival.now)?;
+        let line = self.place(&recipient, &arrival.from, RECEIVED, arrival.now)?;
         let placed = line.placed;
         self.push(said, arrival.stanza.clone(), line, None);
         let sender = LogOf::Account(arrival.sender.bare());
         let sent = arrival.sent.as_ref();
         let sender = match sent.filter(|_| self.heads.contains_key(&sender)) {
             Some(Sent { with, stanza }) => {
-                let line = self.place(&sender, with, SENT, 0, arrival.now)?;
+                let line = self.place(&sender, with, SENT, arrival.now)?;
                 let placed = line.placed;
                 self.push(None, stanza.clone(), line, None);
                 Some(placed)
@@ -266,18 +265,27 @@ impl Plan {
         forms(sender).iter().any(|form| blocked.contains(form))
     }
 
-    /// Allots the next id of a log, to what its account may not want to find.
-    fn place(
+    /// Allots the next id of a log to one side of an append.
+    fn place_of(
         &mut self,
+        append: &Append,
         of: &LogOf,
         with: &Jid,
         direction: i64,
-        flags: u8,
-        now: Timestamp,
     ) -> Result<Line> {
-        let unwanted = self.unwanted.flags(self.heads.get(of), with);
+        let head = self.heads.get(of);
+        let unwanted = self.unwanted.flags(head, with, append.are_colleagues);
+        let mut line = self.place_wanted(of, with, direction, append.now)?;
+        line.flags = append.flags | unwanted;
+        Ok(line)
+    }
+
+    /// Allots the next id of a log to what comes through a room, which its account may not want to
+    /// find.
+    fn place(&mut self, of: &LogOf, with: &Jid, direction: i64, now: Timestamp) -> Result<Line> {
+        let unwanted = self.unwanted.flags(self.heads.get(of), with, false);
         let mut line = self.place_wanted(of, with, direction, now)?;
-        line.flags = flags | unwanted;
+        line.flags = unwanted;
         Ok(line)
     }
 

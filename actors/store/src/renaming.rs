@@ -1,6 +1,9 @@
 //! Accounts that get another address and stay the same person's: what can be done, and what both
 //! databases do for it. How they lock and run it is each one's own.
 
+use std::collections::BTreeSet;
+
+use klatsch_protocol::colleagues::Change;
 use klatsch_protocol::jid::{BareJid, Jid};
 use klatsch_protocol::time::Timestamp;
 
@@ -25,6 +28,23 @@ subject! {
         /// `NoSuchAccount`; `Conflict` when there is an account of the new address;
         /// `Unavailable`, `Uncertain`.
         fn rename_account(&self, from: &BareJid, to: &BareJid, now: Timestamp) -> ();
+        /// Gives each of these accounts the address of the next one, and the last that of the
+        /// first, each as [`Store::rename_account`](crate::Store::rename_account) does it, but that
+        /// none of the addresses is free at any moment. In the same transaction the entries of the
+        /// directory are changed that say so, as
+        /// [`Store::change_colleagues`](crate::Store::change_colleagues) does it: what is done
+        /// twice would be undone. Answers their new version.
+        ///
+        /// # Errors
+        /// `NoSuchAccount`; `Conflict` when an account is there twice, or the version is another;
+        /// `Unavailable`, `Uncertain`.
+        fn exchange_addresses(
+            &self,
+            circle: &[BareJid],
+            expected: u64,
+            changes: Vec<Change>,
+            now: Timestamp
+        ) -> u64;
         /// Every address that an account had before, with the one it has now, in order. One that
         /// somebody else has or has had since is nobody's former one.
         ///
@@ -33,6 +53,40 @@ subject! {
         fn former_addresses(&self) -> Vec<(BareJid, BareJid)>;
     }
 }
+
+/// What one account of a circle is called within the transaction: nobody is served at such a domain
+/// (RFC 2606 §2).
+pub(crate) fn meanwhile() -> BareJid {
+    BareJid::parse("renaming.invalid").expect("it is an address")
+}
+
+/// The steps by which the accounts of a circle get each other's addresses, one free address after
+/// the other.
+pub(crate) fn steps(circle: &[BareJid]) -> Result<Vec<(BareJid, BareJid)>> {
+    if circle.iter().collect::<BTreeSet<_>>().len() < circle.len() {
+        return Err(StoreError::Conflict);
+    }
+    let [first, others @ ..] = circle else {
+        return Ok(Vec::new());
+    };
+    let Some(second) = others.first() else {
+        return Ok(Vec::new());
+    };
+    let mut steps = vec![(first.clone(), meanwhile())];
+    let mut free = first;
+    for account in others.iter().rev() {
+        steps.push((account.clone(), free.clone()));
+        free = account;
+    }
+    steps.push((meanwhile(), second.clone()));
+    Ok(steps)
+}
+
+/// Nobody has ever seen the address that one account has had for a moment. $1 that.
+pub(crate) const MEANWHILE: [&str; 2] = [
+    "DELETE FROM roster_removed WHERE jid = $1",
+    "DELETE FROM account WHERE jid = $1 AND removed IS NOT NULL",
+];
 
 /// A tombstone says what became of the account, and no later life of the address is known.
 pub(crate) const FORMER: &str = "
@@ -81,6 +135,10 @@ pub(crate) const TOMBSTONE: &str = "
         roster_version, blocklist_version, became)
     SELECT $1, $2, $3, $4, $4, true, roster_version, blocklist_version, id
     FROM account WHERE id = $5";
+
+/// The new address is nobody's former one any more, whatever becomes of this account. $1 that.
+pub(crate) const NOBODYS: &str =
+    "UPDATE account SET became = NULL WHERE jid = $1 AND became IS NOT NULL";
 
 /// Whoever remembers a roster of the new address has another one. $1 the account.
 pub(crate) const ROSTER: [&str; 2] = [
@@ -194,5 +252,31 @@ pub(crate) fn renamed(jid: &Jid, from: &BareJid, to: &BareJid) -> Option<Jid> {
         None => Some(to.clone().into()),
         // Together too long: nobody is called that.
         Some(resource) => to.with_resource(resource).ok().map(Into::into),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_of_a_circle_gets_the_address_of_the_next_once_it_is_free() {
+        let circle = ["a@b", "c@d", "e@f"].map(|it| BareJid::parse(it).unwrap());
+        let told = |circle: &[BareJid]| {
+            let steps = steps(circle).unwrap().into_iter();
+            steps
+                .map(|(from, to)| format!("{from} {to}"))
+                .collect::<Vec<_>>()
+        };
+        let expected = [
+            "a@b renaming.invalid",
+            "e@f a@b",
+            "c@d e@f",
+            "renaming.invalid c@d",
+        ];
+        assert_eq!(told(&circle), expected);
+        assert!(told(&circle[..1]).is_empty() && told(&[]).is_empty());
+        let twice = [circle.clone(), circle].concat();
+        assert_eq!(steps(&twice), Err(StoreError::Conflict));
     }
 }

@@ -55,6 +55,8 @@ impl Pace {
 pub struct Status {
     /// This node reads it.
     pub is_here: bool,
+    /// Since when it is being read, in seconds since 1970; `None`: it is not.
+    pub reading: Option<u64>,
     /// When it was read last, in seconds since 1970.
     pub read: Option<u64>,
     /// Why the last reading came to nothing.
@@ -81,7 +83,8 @@ impl Follower {
         self.held().clone()
     }
 
-    /// Has it read now, on this node; answers what came of it.
+    /// Has it read now, on this node; answers what came of it. It is read also where nobody waits
+    /// for the answer any more.
     ///
     /// # Errors
     /// Why nothing did.
@@ -160,7 +163,10 @@ impl Running {
     }
 
     async fn read(&mut self, is_forced: bool) -> Result<Outcome, String> {
-        match self.sync.once(is_forced).await {
+        self.follower.held().reading = Some(seconds());
+        let read = self.sync.once(is_forced).await;
+        self.follower.held().reading = None;
+        match read {
             Ok(outcome) => {
                 if self.failures > 0 {
                     tracing::info!("the directory is followed again");

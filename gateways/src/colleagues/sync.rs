@@ -131,7 +131,7 @@ impl Sync {
             Err(loss) if !is_forced => return Err(SyncError::Loss(loss)),
             _ => {}
         }
-        let stuck = self.rename(moves(&book, &changes)).await?;
+        let stuck = self.rename(moves(&book, &changes), &book, &changes).await?;
         for (id, to) in stuck {
             changes.retain(|change| change.id != id);
             wanted.skipped.push((to.to_string(), Unfit::AddressTaken));
@@ -182,27 +182,50 @@ impl Sync {
         Ok(all)
     }
 
-    /// Renames accounts, those first whose new address is free; answers those that cannot be.
-    async fn rename(&self, mut moves: Vec<Move>) -> Result<Vec<(EntryId, BareJid)>, StoreError> {
+    /// Renames accounts, those first whose new address is free, then those that have each other's;
+    /// answers those that cannot be.
+    async fn rename(
+        &self,
+        mut moves: Vec<Move>,
+        book: &Book,
+        changes: &[Change],
+    ) -> Result<Vec<(EntryId, BareJid)>, StoreError> {
+        let mut version = book.version;
         loop {
             let before = moves.len();
-            let mut left = Vec::new();
-            for it in moves {
-                match self.sessions.rename_account(&it.from, &it.to).await {
-                    // Nobody has ever logged in, or it was renamed before the book said so.
-                    Ok(()) | Err(StoreError::NoSuchAccount) => {}
-                    Err(StoreError::Conflict) if self.clear(&it.to).await? => {
-                        self.sessions.rename_account(&it.from, &it.to).await?;
-                    }
-                    Err(StoreError::Conflict) => left.push(it),
-                    Err(error) => return Err(error),
-                }
+            moves = self.rename_free(moves).await?;
+            if moves.len() < before {
+                continue;
             }
-            if left.len() == before {
-                return Ok(left.into_iter().map(|it| (it.id, it.to)).collect());
-            }
+            let Some(circle) = circle(&moves) else {
+                return Ok(moves.into_iter().map(|it| (it.id, it.to)).collect());
+            };
+            let (turned, left): (Vec<Move>, Vec<Move>) = moves
+                .into_iter()
+                .partition(|it: &Move| circle.contains(&it.from));
+            // The book says so at once, or the next reading would have them exchanged back.
+            let is_turned = |change: &&Change| turned.iter().any(|it| it.id == change.id);
+            let changes = changes.iter().filter(is_turned).cloned().collect();
+            version = self.colleagues.exchange(&circle, version, changes).await?;
             moves = left;
         }
+    }
+
+    /// Renames those whose new address is free; answers the others.
+    async fn rename_free(&self, moves: Vec<Move>) -> Result<Vec<Move>, StoreError> {
+        let mut left = Vec::new();
+        for it in moves {
+            match self.sessions.rename_account(&it.from, &it.to).await {
+                // Nobody has ever logged in, or it was renamed before the book said so.
+                Ok(()) | Err(StoreError::NoSuchAccount) => {}
+                Err(StoreError::Conflict) if self.clear(&it.to).await? => {
+                    self.sessions.rename_account(&it.from, &it.to).await?;
+                }
+                Err(StoreError::Conflict) => left.push(it),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(left)
     }
 
     /// Removes an account in the way that has nothing: somebody has logged in by their new address
@@ -283,6 +306,23 @@ async fn former(store: &Store) -> Result<Former, StoreError> {
     Ok(former)
 }
 
+/// Accounts of which each is to have the address of the next, and the last that of the first.
+fn circle(moves: &[Move]) -> Option<Vec<BareJid>> {
+    let next: HashMap<&BareJid, &BareJid> = moves.iter().map(|it| (&it.from, &it.to)).collect();
+    moves.iter().find_map(|begin| {
+        let (mut circle, mut at) = (vec![begin.from.clone()], &begin.to);
+        while *at != begin.from {
+            // It leads into a circle, and is in none.
+            if circle.len() == next.len() {
+                return None;
+            }
+            circle.push(at.clone());
+            at = next.get(at)?;
+        }
+        Some(circle)
+    })
+}
+
 fn moves(book: &Book, changes: &[Change]) -> Vec<Move> {
     let moved = changes.iter().filter_map(|change| {
         let before = person(book.entry(&change.id).map(|it| &**it))?;
@@ -323,3 +363,6 @@ fn count(book: &Book) -> (usize, usize) {
     let people = book.entries().filter(is_person).count();
     (people, book.entries().count() - people)
 }
+
+#[cfg(test)]
+mod tests;

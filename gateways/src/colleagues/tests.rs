@@ -7,7 +7,7 @@ mod reading;
 
 use std::collections::HashMap;
 
-use klatsch_protocol::colleagues::{Book, Entry, EntryId, Group, Photo};
+use klatsch_protocol::colleagues::{Book, Entry, EntryId, Group, Person, Photo};
 use klatsch_protocol::jid::BareJid;
 
 use super::reader::{PictureError, Pictures, Reader, Seen};

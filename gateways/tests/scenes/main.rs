@@ -28,6 +28,7 @@ mod login;
 mod nodes;
 mod pace;
 mod people;
+mod provider;
 mod ringing;
 mod slow;
 mod strangers;

@@ -12,7 +12,8 @@ use klatsch_actors::world::{Settings, now};
 use klatsch_gateways::api::wopi::DocumentHosts;
 use klatsch_gateways::api::{self, ApiGateway};
 use klatsch_gateways::auth::{
-    ApiTokenName, Authenticator, Backend, External, Internal, Registrar, Throttle, Tokens,
+    ApiTokenName, Authenticator, Backend, External, Internal, Provider, Registrar, Source,
+    Throttle, Tokens,
 };
 use klatsch_gateways::channels::{self, ChannelsGateway, ChannelsSettings};
 use klatsch_gateways::doors::{Door, Gateways};
@@ -54,6 +55,9 @@ pub(crate) const COMPONENT_SECRET: &str = "a component's secret";
 /// What tokens are made with.
 const TOKEN_KEY: [u8; 32] = [8; 32];
 
+/// What salts of names without an account are made with.
+const FAKE_SALT_KEY: [u8; 32] = [7; 32];
+
 /// What addresses of rooms are made with.
 const ROOM_KEY: [u8; 32] = [5; 32];
 
@@ -83,6 +87,8 @@ pub(crate) struct Setup {
     pub(crate) accounts: Vec<String>,
     /// Whom else to ask who somebody is.
     pub(crate) book: Option<Book>,
+    /// Whose signed tokens are taken.
+    pub(crate) provider: Option<Provider>,
     /// Where documents are, as origins.
     pub(crate) document_hosts: Vec<String>,
     /// The other nodes, and the store all have.
@@ -110,6 +116,7 @@ impl Default for Setup {
             turn: None,
             accounts: ["anna", "bert"].map(str::to_owned).to_vec(),
             book: None,
+            provider: None,
             document_hosts: Vec::new(),
             cluster: None,
             isolated: false,
@@ -209,6 +216,10 @@ impl Server {
             let changed = node.sessions.world().changed.listen();
             relays.start(shutdown.clone(), changed)
         });
+        let mut backends = vec![internal(&node, &store)];
+        backends.extend(setup.book.map(|book| external(book, &node, &domains)));
+        let provider = setup.provider.map(|it| external(it, &node, &domains));
+        backends.extend(provider);
         let clients = clients(
             &node,
             &store,
@@ -216,7 +227,7 @@ impl Server {
             domains.clone(),
             &shutdown,
             setup.require_tls,
-            setup.book,
+            backends,
         );
         let served = vec![DOMAIN.to_owned()];
         let state = HttpState {
@@ -365,6 +376,16 @@ async fn create(store: &Store, name: &str) {
         .unwrap();
 }
 
+fn internal(node: &Node, store: &Store) -> Box<dyn Backend> {
+    let derivations = Arc::clone(&node.sessions.world().derivations);
+    Box::new(Internal::new(store.clone(), derivations, FAKE_SALT_KEY))
+}
+
+fn external<S: Source + 'static>(source: S, node: &Node, domains: &[BareJid]) -> Box<dyn Backend> {
+    let members = node.sessions.clone();
+    Box::new(External::new(source, members, domains.to_vec()))
+}
+
 fn clients(
     node: &Node,
     store: &Store,
@@ -372,16 +393,8 @@ fn clients(
     domains: Vec<BareJid>,
     shutdown: &Shutdown,
     require_tls: bool,
-    book: Option<Book>,
+    backends: Vec<Box<dyn Backend>>,
 ) -> Arc<ClientGateway> {
-    let fake_salt_key = [7; 32];
-    let derivations = Arc::clone(&node.sessions.world().derivations);
-    let internal = Internal::new(store.clone(), derivations, fake_salt_key);
-    let mut backends: Vec<Box<dyn Backend>> = vec![Box::new(internal)];
-    if let Some(book) = book {
-        let external = External::new(book, node.sessions.clone(), domains.clone());
-        backends.push(Box::new(external));
-    }
     Arc::new(ClientGateway {
         sessions: node.sessions.clone(),
         authenticator: Arc::new(Authenticator::new(
@@ -396,7 +409,7 @@ fn clients(
         turns: Default::default(),
         domains,
         mechanisms: Mechanism::ALL.to_vec(),
-        fake_salt_key,
+        fake_salt_key: FAKE_SALT_KEY,
         features: Vec::new(),
         settings: C2sSettings { require_tls },
     })

@@ -7,7 +7,8 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Longer than any command takes; a server that is stuck should not hold a script for ever.
+/// Longer than the server takes to answer anything; one that is stuck should not hold a script for
+/// ever.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A connection to the running server.
@@ -39,7 +40,7 @@ impl Client {
 
     /// Asks and waits for the answer.
     pub fn ask(&mut self, request: &Request) -> Result<Answer, Error> {
-        let broken = |error| Error::io("no answer from", &self.path)(error);
+        let broken = |error| no_answer(error, &self.path);
         let mut line = serde_json::to_vec(request).map_err(|error| broken(error.into()))?;
         line.push(b'\n');
         self.stream.get_mut().write_all(&line).map_err(broken)?;
@@ -47,5 +48,33 @@ impl Client {
         let mut limited = (&mut self.stream).take(ANSWER_BYTES_MAX);
         limited.read_until(b'\n', &mut answer).map_err(broken)?;
         serde_json::from_slice(&answer).map_err(|error| broken(error.into()))
+    }
+}
+
+fn no_answer(error: std::io::Error, path: &Path) -> Error {
+    match error.kind() {
+        // What the system says of a time that is over reads like a fault of the machine.
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => Error::Refused(format!(
+            "no answer in {} seconds: the server may still be at it",
+            PATIENCE.as_secs()
+        )),
+        _ => Error::io("no answer from", path)(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn server_that_is_still_at_it_is_no_fault_of_the_machine() {
+        let path = Path::new("/data/admin.sock");
+        let late = no_answer(ErrorKind::WouldBlock.into(), path).to_string();
+        assert_eq!(
+            late,
+            "no answer in 60 seconds: the server may still be at it"
+        );
+        let gone = no_answer(ErrorKind::BrokenPipe.into(), path).to_string();
+        assert_eq!(gone, "no answer from /data/admin.sock: broken pipe");
     }
 }

@@ -424,6 +424,7 @@ mod tests {
         let append = Append {
             sender: Jid::parse(from).unwrap(),
             recipient: Some(bare(to)),
+            are_colleagues: false,
             with: Jid::parse(to).unwrap(),
             dedup: None,
             stanza: stanza.into(),

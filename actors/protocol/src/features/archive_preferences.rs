@@ -80,8 +80,15 @@ impl Preferences {
     /// Tells whether a message to or from this address is to be found later (§2.3).
     ///
     /// What an account writes to itself, it wants unless it says otherwise: it is no contact
-    /// of its own, and needs to be none.
-    pub fn wants(&self, account: &BareJid, target: &Jid, roster: &Roster) -> bool {
+    /// of its own, and needs to be none. A colleague is a contact without being an item of the
+    /// account's own.
+    pub fn wants(
+        &self,
+        account: &BareJid,
+        target: &Jid,
+        roster: &Roster,
+        is_colleague: bool,
+    ) -> bool {
         // The more exact address counts.
         for listed in [target.clone(), Jid::from(target.bare())] {
             if self.always.contains(&listed) || self.never.contains(&listed) {
@@ -93,7 +100,8 @@ impl Preferences {
             Otherwise::Never => false,
             Otherwise::Roster => {
                 let contact = roster.items.get(target.bare_str());
-                target.bare_str() == account.as_str() || contact.is_some_and(|it| it.listed)
+                let is_contact = is_colleague || contact.is_some_and(|it| it.listed);
+                target.bare_str() == account.as_str() || is_contact
             }
         }
     }
@@ -272,12 +280,28 @@ mod tests {
             always: [jid("boss@example.org/work")].into(),
             never: [jid("boss@example.org"), jid("friend@example.org/old")].into(),
         };
-        let wants = |target: &str| preferences.wants(&me, &jid(target), &roster);
+        let wants = |target: &str| preferences.wants(&me, &jid(target), &roster, false);
         assert!(wants("boss@example.org/work"));
         assert!(!wants("boss@example.org/home"));
         assert!(wants("friend@example.org/phone"));
         assert!(!wants("friend@example.org/old"));
         assert!(!wants("stranger@example.org"));
         assert!(wants("me@example.org"));
+        let wants = |colleague: &str| preferences.wants(&me, &jid(colleague), &roster, true);
+        assert!(wants("stranger@example.org"));
+        assert!(!wants("friend@example.org/old"), "a list goes before");
+    }
+
+    #[test]
+    fn message_between_colleagues_is_kept_as_one() {
+        let given = facts().group("Office", &["romeo", "juliet"]);
+        for (to, expected) in [("juliet", true), ("mercutio", false), ("romeo", false)] {
+            let message = format!("<message to='{to}@example.org'><body>hi</body></message>");
+            let effects = given.sends(&message);
+            let [Effect::Keep(keep)] = effects.as_slice() else {
+                panic!("{effects:?}")
+            };
+            assert_eq!(keep.are_colleagues, expected, "{to}");
+        }
     }
 }

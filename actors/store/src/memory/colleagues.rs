@@ -31,7 +31,26 @@ impl ColleagueEntries for Memory {
     }
 
     async fn change_colleagues(&self, expected: u64, changes: Vec<Change>) -> Result<u64> {
-        let held = &mut self.state().colleagues;
+        self.state().change_colleagues(expected, changes)
+    }
+
+    async fn keep_photo(&self, hash: &str, bytes: Vec<u8>, now: Timestamp) -> Result<()> {
+        let photos = &mut self.state().colleagues.photos;
+        photos.insert(hash.into(), (now, bytes));
+        Ok(())
+    }
+
+    async fn photo(&self, hash: &str) -> Result<Option<Vec<u8>>> {
+        let state = self.state();
+        let kept = state.colleagues.photos.get(hash);
+        Ok(kept.map(|(_, bytes)| bytes.clone()))
+    }
+}
+
+impl State {
+    /// Makes all these changes, if the version is still the expected one.
+    pub(super) fn change_colleagues(&mut self, expected: u64, changes: Vec<Change>) -> Result<u64> {
+        let held = &mut self.colleagues;
         if held.version != expected {
             return Err(StoreError::Conflict);
         }
@@ -54,20 +73,6 @@ impl ColleagueEntries for Memory {
         Ok(held.version)
     }
 
-    async fn keep_photo(&self, hash: &str, bytes: Vec<u8>, now: Timestamp) -> Result<()> {
-        let photos = &mut self.state().colleagues.photos;
-        photos.insert(hash.into(), (now, bytes));
-        Ok(())
-    }
-
-    async fn photo(&self, hash: &str) -> Result<Option<Vec<u8>>> {
-        let state = self.state();
-        let kept = state.colleagues.photos.get(hash);
-        Ok(kept.map(|(_, bytes)| bytes.clone()))
-    }
-}
-
-impl State {
     /// Pictures that no entry mentions any more go.
     pub(super) fn sweep_photos(&mut self, now: Timestamp) {
         let Held {

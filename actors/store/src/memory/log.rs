@@ -211,7 +211,7 @@ impl State {
         if is_blocked(&life.blocklist.jids, from) {
             return Arrived::Blocked;
         }
-        let flags = hidden(&arrival.recipient, life, from);
+        let flags = hidden(&arrival.recipient, life, from, false);
         let recipient = life
             .log
             .place(from, Direction::Received, stanza, flags, now);
@@ -219,7 +219,7 @@ impl State {
         let sender = arrival.sent.as_ref().and_then(|Sent { with, stanza }| {
             let account = arrival.sender.bare();
             let life = self.accounts.get_mut(&account)?;
-            let flags = hidden(&account, life, with);
+            let flags = hidden(&account, life, with, false);
             Some(life.log.place(with, Direction::Sent, stanza, flags, now))
         });
         Arrived::Stored { recipient, sender }
@@ -233,15 +233,16 @@ impl State {
         append: &Append,
     ) -> Option<Placed> {
         let life = self.accounts.get_mut(account)?;
-        let flags = append.flags | hidden(account, life, with);
+        let flags = append.flags | hidden(account, life, with, append.are_colleagues);
         let log = &mut life.log;
         Some(log.place(with, direction, &append.stanza, flags, append.now))
     }
 }
 
 /// The flags of an entry that its account may not want to find.
-fn hidden(account: &BareJid, life: &Life, with: &Jid) -> u8 {
-    match life.preferences.wants(account, with, &life.roster) {
+fn hidden(account: &BareJid, life: &Life, with: &Jid, is_colleague: bool) -> u8 {
+    let preferences = &life.preferences;
+    match preferences.wants(account, with, &life.roster, is_colleague) {
         true => 0,
         false => HIDDEN,
     }

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use klatsch_protocol::colleagues::Change;
 use klatsch_protocol::jid::{BareJid, Jid};
 use klatsch_protocol::time::Timestamp;
 
 use super::{Life, Memory, State};
 use crate::error::{Result, StoreError};
-use crate::renaming::{Renaming, renamed};
+use crate::renaming::{Renaming, meanwhile, renamed, steps};
 use crate::roster::REMOVED_MAX;
 
 impl Renaming for Memory {
@@ -19,20 +20,28 @@ impl Renaming for Memory {
         if state.accounts.contains_key(to) {
             return Err(StoreError::Conflict);
         }
-        state.rename_life(from, to);
-        state.rename_in_nodes(from, to);
-        state.rename_in_rooms(from, to);
-        for life in state.accounts.values_mut() {
-            life.rename_other(from, to);
-        }
-        let invitations = state.invitations.values_mut();
-        let theirs = invitations.filter_map(|it| it.inviter.as_mut());
-        theirs.for_each(|inviter| replace(inviter, from, to));
-        let files = state.uploads.values_mut();
-        files.for_each(|file| file.rename_owner(from, to));
-        state.forget_waiting(from);
-        state.rename_former(from, to);
+        state.rename(from, to);
         Ok(())
+    }
+
+    async fn exchange_addresses(
+        &self,
+        circle: &[BareJid],
+        expected: u64,
+        changes: Vec<Change>,
+        _now: Timestamp,
+    ) -> Result<u64> {
+        let mut state = self.state();
+        let steps = steps(circle)?;
+        if circle.iter().any(|it| !state.accounts.contains_key(it)) {
+            return Err(StoreError::NoSuchAccount);
+        }
+        let version = state.change_colleagues(expected, changes)?;
+        for (from, to) in steps {
+            state.rename(&from, &to);
+        }
+        state.forget_meanwhile();
+        Ok(version)
     }
 
     async fn former_addresses(&self) -> Result<Vec<(BareJid, BareJid)>> {
@@ -43,6 +52,32 @@ impl Renaming for Memory {
 }
 
 impl State {
+    fn rename(&mut self, from: &BareJid, to: &BareJid) {
+        self.rename_life(from, to);
+        self.rename_in_nodes(from, to);
+        self.rename_in_rooms(from, to);
+        for life in self.accounts.values_mut() {
+            life.rename_other(from, to);
+        }
+        let invitations = self.invitations.values_mut();
+        let theirs = invitations.filter_map(|it| it.inviter.as_mut());
+        theirs.for_each(|inviter| replace(inviter, from, to));
+        let files = self.uploads.values_mut();
+        files.for_each(|file| file.rename_owner(from, to));
+        self.forget_waiting(from);
+        self.rename_former(from, to);
+    }
+
+    /// Nobody has ever seen the address that one account has had for a moment.
+    fn forget_meanwhile(&mut self) {
+        let meanwhile = meanwhile();
+        self.past.remove(&meanwhile);
+        self.former.remove(&meanwhile);
+        for life in self.accounts.values_mut() {
+            life.roster.removed.retain(|(jid, _)| *jid != meanwhile);
+        }
+    }
+
     fn rename_life(&mut self, from: &BareJid, to: &BareJid) {
         let Some(mut life) = self.accounts.remove(from) else {
             return;

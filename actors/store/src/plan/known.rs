@@ -121,20 +121,25 @@ impl Said {
     }
 }
 
-/// Which lines of a batch their accounts do not want to find: by log and the other side.
+/// A line of a batch as preferences ask for it: the log, the other side, and whether that is a
+/// colleague of the log's account.
+pub(crate) type Side<'a> = (i64, &'a Jid, bool);
+
+/// Which lines of a batch their accounts do not want to find.
 #[derive(Default)]
-pub(crate) struct Unwanted(HashSet<(i64, Jid)>);
+pub(crate) struct Unwanted(HashSet<(i64, Jid, bool)>);
 
 impl Unwanted {
     /// This line is not wanted.
-    pub(crate) fn add(&mut self, log: i64, target: &Jid) {
-        self.0.insert((log, target.clone()));
+    pub(crate) fn add(&mut self, (log, target, is_colleague): Side<'_>) {
+        self.0.insert((log, target.clone(), is_colleague));
     }
 
     /// The flags of a line.
-    pub(super) fn flags(&self, head: Option<&Head>, target: &Jid) -> u8 {
-        let is_unwanted = head
-            .is_some_and(|head| !self.0.is_empty() && self.0.contains(&(head.log, target.clone())));
+    pub(super) fn flags(&self, head: Option<&Head>, target: &Jid, is_colleague: bool) -> u8 {
+        let is_unwanted = head.is_some_and(|head| {
+            !self.0.is_empty() && self.0.contains(&(head.log, target.clone(), is_colleague))
+        });
         if is_unwanted { HIDDEN } else { 0 }
     }
 }

@@ -3,9 +3,7 @@
 
 use std::collections::HashMap;
 
-use klatsch_protocol::jid::Jid;
-
-use super::known::{EVERYTHING, Head, Key, LogOf, replay_key};
+use super::known::{EVERYTHING, Head, Key, LogOf, Side, replay_key};
 use crate::blocklist::forms;
 use crate::error::Result;
 use crate::log::LogAppend;
@@ -81,33 +79,33 @@ pub(crate) fn wanted_blocks(
     wanted
 }
 
-/// The lines of a batch whose accounts have said what they want to find, by log and the other
-/// side: none, most often.
+/// The lines of a batch whose accounts have said what they want to find: none, most often.
 pub(crate) fn wanted_preferences<'a>(
     batch: &'a [LogAppend],
     heads: &HashMap<LogOf, Head>,
-) -> Vec<(i64, &'a Jid)> {
-    let mut lines: Vec<(i64, &Jid)> = Vec::new();
+) -> Vec<Side<'a>> {
+    let mut lines: Vec<Side<'_>> = Vec::new();
     for append in batch {
-        let sides = match append {
-            LogAppend::Account(append) => [
-                Some((append.sender.bare(), &append.with)),
-                append.recipient.clone().map(|it| (it, &append.sender)),
-            ],
-            LogAppend::Arrival(arrival) => [
-                Some((arrival.recipient.clone(), &arrival.from)),
-                arrival
-                    .sent
-                    .as_ref()
-                    .map(|sent| (arrival.sender.bare(), &sent.with)),
-            ],
+        let (are_colleagues, sides) = match append {
+            LogAppend::Account(append) => {
+                let sender = Some((append.sender.bare(), &append.with));
+                let recipient = append.recipient.clone().map(|it| (it, &append.sender));
+                (append.are_colleagues, [sender, recipient])
+            }
+            LogAppend::Arrival(arrival) => {
+                let recipient = Some((arrival.recipient.clone(), &arrival.from));
+                let sent = arrival.sent.as_ref();
+                let sender = sent.map(|sent| (arrival.sender.bare(), &sent.with));
+                // A room is nobody's colleague.
+                (false, [recipient, sender])
+            }
             // Rooms keep what their configuration says, and what is restored was kept before.
             LogAppend::Room(_) | LogAppend::Restore(_) => continue,
         };
         for (account, target) in sides.into_iter().flatten() {
             let head = heads.get(&LogOf::Account(account));
             if let Some(head) = head.filter(|head| head.archiving != EVERYTHING) {
-                lines.push((head.log, target));
+                lines.push((head.log, target, are_colleagues));
             }
         }
     }

@@ -151,14 +151,15 @@ async fn load_blocks(
 /// XEP-0441 §2.3: the exact address, then the account, then what holds otherwise. What an
 /// account writes to itself needs no contact.
 const UNWANTED: &str = "
-    SELECT w.number FROM unnest($1, $2, $3) WITH ORDINALITY w (account, target, bare, number)
+    SELECT w.number FROM unnest($1, $2, $3, $4)
+        WITH ORDINALITY w (account, target, bare, is_colleague, number)
     JOIN account a ON a.id = w.account
     WHERE NOT coalesce(
         (SELECT archived FROM archive_exception WHERE account = a.id AND jid = w.target),
         (SELECT archived FROM archive_exception WHERE account = a.id AND jid = w.bare),
         CASE a.archiving
             WHEN 2 THEN false
-            WHEN 3 THEN a.jid = w.bare OR EXISTS (SELECT 1 FROM roster_item r
+            WHEN 3 THEN a.jid = w.bare OR w.is_colleague OR EXISTS (SELECT 1 FROM roster_item r
                 WHERE r.account = a.id AND r.jid = w.bare AND r.listed)
             ELSE true
         END)";
@@ -174,19 +175,27 @@ async fn load_unwanted(
     if lines.is_empty() {
         return Ok(unwanted);
     }
-    let logs: Vec<i64> = lines.iter().map(|(log, _)| *log).collect();
-    let targets: Vec<&str> = lines.iter().map(|(_, target)| target.as_str()).collect();
-    let bares: Vec<&str> = lines.iter().map(|(_, target)| target.bare_str()).collect();
+    let logs: Vec<i64> = lines.iter().map(|(log, ..)| *log).collect();
+    let targets: Vec<&str> = lines.iter().map(|(_, target, _)| target.as_str()).collect();
+    let bares: Vec<&str> = lines
+        .iter()
+        .map(|(_, target, _)| target.bare_str())
+        .collect();
+    let colleagues: Vec<bool> = lines
+        .iter()
+        .map(|(.., is_colleague)| *is_colleague)
+        .collect();
     let numbers: Vec<i64> = sqlx::query_scalar(UNWANTED)
         .bind(logs)
         .bind(targets)
         .bind(bares)
+        .bind(colleagues)
         .fetch_all(connection)
         .await?;
     for number in numbers {
         let line = unsigned(number)?.checked_sub(1);
-        if let Some((log, target)) = line.and_then(|line| lines.get(line as usize)) {
-            unwanted.add(*log, target);
+        if let Some(line) = line.and_then(|line| lines.get(line as usize)) {
+            unwanted.add(*line);
         }
     }
     Ok(unwanted)

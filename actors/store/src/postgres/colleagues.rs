@@ -95,7 +95,12 @@ impl Postgres {
     }
 }
 
-async fn change(connection: &mut PgConnection, expected: u64, changes: &[Change]) -> Result<u64> {
+/// Makes all these changes, if the version is still the expected one.
+pub(super) async fn change(
+    connection: &mut PgConnection,
+    expected: u64,
+    changes: &[Change],
+) -> Result<u64> {
     let version: i64 = sqlx::query_scalar("SELECT version FROM colleague_version FOR UPDATE")
         .fetch_one(&mut *connection)
         .await?;

@@ -1,15 +1,16 @@
 //! Accounts that get another address, in PostgreSQL.
 
+use klatsch_protocol::colleagues::Change;
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::time::Timestamp;
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::names::{self, NameOf};
-use super::{Postgres, accounts, log, nodes, roster, tokens, waiting};
+use super::{Postgres, accounts, colleagues, log, nodes, roster, tokens, waiting};
 use crate::error::{Result, StoreError};
 use crate::renaming::{
-    ACCOUNT, BLOCKED, CONTACTS, FORMER, Mentions, NODES, Names, PREFERENCES, ROOMS, ROSTER,
-    Renaming, TOMBSTONE, former, must_be_free,
+    ACCOUNT, BLOCKED, CONTACTS, FORMER, MEANWHILE, Mentions, NOBODYS, NODES, Names, PREFERENCES,
+    ROOMS, ROSTER, Renaming, TOMBSTONE, former, meanwhile, must_be_free, steps,
 };
 
 impl Renaming for Postgres {
@@ -22,10 +23,55 @@ impl Renaming for Postgres {
             .await
     }
 
+    async fn exchange_addresses(
+        &self,
+        circle: &[BareJid],
+        expected: u64,
+        changes: Vec<Change>,
+        now: Timestamp,
+    ) -> Result<u64> {
+        let steps = steps(circle)?;
+        self.write(move |connection| {
+            Box::pin(async move {
+                exchange(connection, &steps, now).await?;
+                colleagues::change(connection, expected, &changes).await
+            })
+        })
+        .await
+    }
+
     async fn former_addresses(&self) -> Result<Vec<(BareJid, BareJid)>> {
         let rows: Vec<(String, String)> = sqlx::query_as(FORMER).fetch_all(&self.pool).await?;
         former(&rows)
     }
+}
+
+/// Names come first in the order of locks; what two exchanges lock otherwise in each other's way,
+/// the database ends, and it is done again.
+async fn exchange(
+    connection: &mut PgConnection,
+    steps: &[(BareJid, BareJid)],
+    now: Timestamp,
+) -> Result<()> {
+    let mut names: Vec<&BareJid> = steps.iter().map(|(from, _)| from).collect();
+    names.sort_unstable();
+    for name in names {
+        names::hold(connection, NameOf::Account, name).await?;
+    }
+    for (from, to) in steps {
+        let names = Names {
+            old: from.clone(),
+            new: to.clone(),
+        };
+        rename(connection, &names, now).await?;
+    }
+    for sql in MEANWHILE {
+        sqlx::query(sql)
+            .bind(meanwhile().as_str())
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
 }
 
 async fn rename(connection: &mut PgConnection, names: &Names, now: Timestamp) -> Result<()> {
@@ -102,6 +148,10 @@ async fn rename_life(
         .bind(names.old.domain())
         .bind(now.0)
         .bind(number)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query(NOBODYS)
+        .bind(names.new.as_str())
         .execute(&mut *connection)
         .await?;
     for sql in ROSTER {

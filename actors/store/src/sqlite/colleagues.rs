@@ -69,7 +69,8 @@ async fn version(connection: &mut SqliteConnection) -> Result<u64> {
     unsigned(version.fetch_one(connection).await?)
 }
 
-async fn change(writer: &mut Writer, expected: u64, changes: &[Change]) -> Result<u64> {
+/// Makes all these changes, if the version is still the expected one.
+pub(super) async fn change(writer: &mut Writer, expected: u64, changes: &[Change]) -> Result<u64> {
     let connection = writer.connection().await?;
     if version(connection).await? != expected {
         return Err(StoreError::Conflict);

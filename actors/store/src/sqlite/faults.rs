@@ -39,6 +39,7 @@ fn note(bytes: usize) -> Append {
     Append {
         sender: romeo().into(),
         recipient: None,
+        are_colleagues: false,
         with: romeo().into(),
         dedup: None,
         stanza: vec![b'x'; bytes].into(),

@@ -99,7 +99,7 @@ const WANTED: &str = "
         (SELECT archived FROM archive_exception WHERE account = a.id AND jid = ?3),
         CASE a.archiving
             WHEN 2 THEN 0
-            WHEN 3 THEN a.jid = ?3 OR EXISTS (SELECT 1 FROM roster_item r
+            WHEN 3 THEN a.jid = ?3 OR ?4 OR EXISTS (SELECT 1 FROM roster_item r
                 WHERE r.account = a.id AND r.jid = ?3 AND r.listed)
             ELSE 1
         END)
@@ -113,15 +113,17 @@ pub(super) async fn load_unwanted(
     heads: &HashMap<LogOf, Head>,
 ) -> Result<Unwanted> {
     let mut unwanted = Unwanted::default();
-    for (log, target) in wanted_preferences(batch, heads) {
+    for line in wanted_preferences(batch, heads) {
+        let (log, target, is_colleague) = line;
         let is_wanted: Option<bool> = sqlx::query_scalar(WANTED)
             .bind(log)
             .bind(target.as_str().to_owned())
             .bind(target.bare_str().to_owned())
+            .bind(is_colleague)
             .fetch_optional(writer.connection().await?)
             .await?;
         if is_wanted == Some(false) {
-            unwanted.add(log, target);
+            unwanted.add(line);
         }
     }
     Ok(unwanted)

@@ -1,16 +1,17 @@
 //! Accounts that get another address, in SQLite.
 
+use klatsch_protocol::colleagues::Change;
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::time::Timestamp;
 use sqlx::AssertSqlSafe;
 use sqlx::sqlite::SqliteConnection;
 
 use super::writer::Writer;
-use super::{Sqlite, accounts, merge, nodes, roster, tokens, waiting};
+use super::{Sqlite, accounts, colleagues, merge, nodes, roster, tokens, waiting};
 use crate::error::Result;
 use crate::renaming::{
-    ACCOUNT, BLOCKED, CONTACTS, FORMER, Mentions, NODES, Names, PREFERENCES, ROOMS, ROSTER,
-    Renaming, TOMBSTONE, former, must_be_free,
+    ACCOUNT, BLOCKED, CONTACTS, FORMER, MEANWHILE, Mentions, NOBODYS, NODES, Names, PREFERENCES,
+    ROOMS, ROSTER, Renaming, TOMBSTONE, former, meanwhile, must_be_free, steps,
 };
 
 impl Renaming for Sqlite {
@@ -21,6 +22,30 @@ impl Renaming for Sqlite {
         };
         self.write(move |writer| Box::pin(async move { rename(writer, &names, now).await }))
             .await
+    }
+
+    async fn exchange_addresses(
+        &self,
+        circle: &[BareJid],
+        expected: u64,
+        changes: Vec<Change>,
+        now: Timestamp,
+    ) -> Result<u64> {
+        let steps = steps(circle)?;
+        self.write(move |writer| {
+            Box::pin(async move {
+                for (from, to) in &steps {
+                    let names = Names {
+                        old: from.clone(),
+                        new: to.clone(),
+                    };
+                    rename(writer, &names, now).await?;
+                }
+                forget_meanwhile(writer.connection().await?).await?;
+                colleagues::change(writer, expected, &changes).await
+            })
+        })
+        .await
     }
 
     async fn former_addresses(&self) -> Result<Vec<(BareJid, BareJid)>> {
@@ -52,6 +77,16 @@ async fn rename(writer: &mut Writer, names: &Names, now: Timestamp) -> Result<()
     Ok(())
 }
 
+async fn forget_meanwhile(connection: &mut SqliteConnection) -> Result<()> {
+    for sql in MEANWHILE {
+        sqlx::query(sql)
+            .bind(meanwhile().as_str())
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
+
 async fn rename_life(
     connection: &mut SqliteConnection,
     number: i64,
@@ -75,6 +110,10 @@ async fn rename_life(
         .bind(names.old.domain())
         .bind(now.0)
         .bind(number)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query(NOBODYS)
+        .bind(names.new.as_str())
         .execute(&mut *connection)
         .await?;
     for sql in ROSTER {

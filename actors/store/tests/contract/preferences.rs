@@ -4,7 +4,7 @@ use bytes::Bytes;
 use klatsch_protocol::archive::ArchiveQuery;
 use klatsch_protocol::features::archive_preferences::{Otherwise, Preferences};
 use klatsch_protocol::features::roster::{RosterChange, RosterItem};
-use klatsch_store::{Appended, Arrival, LogAppend, Sent, Store, StoreError};
+use klatsch_store::{Append, Appended, Arrival, LogAppend, Sent, Store, StoreError};
 
 use crate::support::{
     append, at, bare, create, found_room, jid, keyed, line, message, on_every_backend, say,
@@ -19,6 +19,7 @@ on_every_backend!(
     exact_addresses_count_before_accounts,
     what_comes_through_a_room_is_found_by_those_who_want_it,
     contacts_are_those_of_the_roster,
+    colleagues_are_contacts_of_both,
     what_is_not_wanted_is_delivered_all_the_same,
     d2_a_replay_of_what_is_hidden_is_still_one,
     hidden_entries_go_once_they_are_delivered_and_old,
@@ -163,6 +164,33 @@ async fn contacts_are_those_of_the_roster(store: &Store) {
     append(store, message("else@x.org/1", ME, 2)).await;
     append(store, message("me@x.org/1", ME, 3)).await;
     assert_eq!(found(store, ME).await, [1, 3]);
+}
+
+async fn colleagues_are_contacts_of_both(store: &Store) {
+    create(store, &[ME, YOU]).await;
+    let between = |from: &str, to: &str, second, are_colleagues| Append {
+        are_colleagues,
+        ..message(from, to, second)
+    };
+    prefer(
+        store,
+        preferences(Otherwise::Roster, &[], &["you@x.org/old"]),
+    )
+    .await;
+    // In one batch, as when the directory changes between two messages.
+    let batch = vec![
+        between("you@x.org/1", ME, 1, false),
+        between("you@x.org/1", ME, 2, true),
+        between("me@x.org/1", YOU, 3, true),
+        between("you@x.org/old", ME, 4, true),
+        between("me@x.org/1", YOU, 5, false),
+    ];
+    store.append(batch).await.unwrap();
+    assert_eq!(found(store, ME).await, [2, 3]);
+    assert_eq!(found(store, YOU).await, [1, 2, 3, 4, 5]);
+    prefer(store, preferences(Otherwise::Never, &[], &[])).await;
+    append(store, between("you@x.org/1", ME, 6, true)).await;
+    assert_eq!(found(store, ME).await, [2, 3], "never is never");
 }
 
 async fn what_is_not_wanted_is_delivered_all_the_same(store: &Store) {

@@ -1,6 +1,7 @@
 //! Accounts that get another address, on every backend.
 
 use bytes::Bytes;
+use klatsch_protocol::colleagues::Change;
 use klatsch_protocol::features::archive_preferences::{Otherwise, Preferences};
 use klatsch_protocol::features::muc::affiliation::{Affiliate, Affiliation, AffiliationChange};
 use klatsch_protocol::features::muc::record::RoomChange;
@@ -29,6 +30,10 @@ on_every_backend![
     nothing_of_the_old_name_is_good_any_more,
     name_may_come_back,
     former_addresses_are_known_until_somebody_else_has_them,
+    two_get_each_others_addresses_with_all_they_have,
+    three_in_a_circle_get_the_address_of_the_next,
+    circle_with_nobody_in_it_changes_nothing,
+    address_that_was_exchanged_is_nobodys_former_one,
 ];
 
 const OLD: &str = "jane.roe@example.org";
@@ -355,5 +360,130 @@ async fn former_addresses_are_known_until_somebody_else_has_them(store: &Store) 
     let expected = former(&[(third, OLD)]);
     assert_eq!(store.former_addresses().await, Ok(expected));
     store.remove_account(&bare(OLD), at(500)).await.unwrap();
+    assert_eq!(store.former_addresses().await, Ok(Vec::new()));
+}
+
+/// The directory says so as its first word.
+async fn exchange(store: &Store, circle: &[&str]) -> Result<(), StoreError> {
+    let circle: Vec<BareJid> = circle.iter().map(|it| bare(it)).collect();
+    let changes = vec![Change {
+        id: "a".into(),
+        entry: None,
+    }];
+    let version = store
+        .exchange_addresses(&circle, 0, changes, at(100))
+        .await?;
+    assert_eq!(version, 1);
+    Ok(())
+}
+
+async fn log_of(store: &Store, account: &str) -> Vec<u64> {
+    let entries = store.entries(&bare(account), 0, 10).await.unwrap();
+    entries.iter().map(|entry| entry.id).collect()
+}
+
+async fn two_get_each_others_addresses_with_all_they_have(store: &Store) {
+    people(store).await;
+    create(store, &["third@example.org"]).await;
+    let third = bare("third@example.org");
+    append(store, message("third@example.org/t", OLD, 1)).await;
+    append(store, message("third@example.org/t", OLD, 2)).await;
+    append(store, message("third@example.org/t", OTHER, 3)).await;
+    // Each is the other's contact, and both are the third's, who blocks one.
+    for (account, other, direction) in [
+        (OLD, OTHER, Direction::To),
+        (OTHER, OLD, Direction::From),
+        ("third@example.org", OLD, Direction::Both),
+    ] {
+        let contacts = vec![contact(other, direction)];
+        store
+            .change_roster(&bare(account), 0, contacts)
+            .await
+            .unwrap();
+    }
+    let contacts = vec![contact(OTHER, Direction::None)];
+    let version = store.change_roster(&third, 1, contacts).await.unwrap();
+    let blocked = vec![jid(&format!("{OTHER}/phone"))];
+    store
+        .change_blocklist(&third, 0, blocked, Vec::new())
+        .await
+        .unwrap();
+    let room = found_room(store, ROOM).await;
+    affiliate(store, room, OLD, Affiliation::Admin).await;
+    make_node(store, OLD, OLD, Vec::new()).await;
+    let before = epoch(store, OLD).await.max(epoch(store, OTHER).await);
+
+    exchange(store, &[OLD, OTHER]).await.unwrap();
+    assert_eq!(log_of(store, OTHER).await, [1, 2]);
+    assert_eq!(log_of(store, OLD).await, [1]);
+    append(store, message("third@example.org/t", OTHER, 4)).await;
+    assert_eq!(log_of(store, OTHER).await, [1, 2, 3]);
+    let subscription = |roster: &klatsch_protocol::features::roster::Roster, of: &str| {
+        roster.items.get(&bare(of)).map(|item| item.subscription)
+    };
+    let (first, second) = (
+        store.roster(&bare(OTHER)).await.unwrap(),
+        store.roster(&bare(OLD)).await.unwrap(),
+    );
+    assert_eq!(subscription(&first, OLD), Some(Direction::To));
+    assert_eq!(subscription(&second, OTHER), Some(Direction::From));
+    let theirs = store.roster(&third).await.unwrap();
+    assert!(theirs.version > version);
+    assert_eq!(theirs.items.len(), 2);
+    assert_eq!(subscription(&theirs, OTHER), Some(Direction::Both));
+    assert_eq!(subscription(&theirs, OLD), Some(Direction::None));
+    // Whoever knows the roster of before is told of two who have changed, and of nobody gone.
+    assert!(theirs.removed.is_empty(), "{:?}", theirs.removed);
+    let blocklist = store.snapshot(&third).await.unwrap().blocklist.jids;
+    assert_eq!(blocklist, [jid(&format!("{OLD}/phone"))].into());
+    let room = store.room(&bare(ROOM)).await.unwrap().unwrap();
+    assert!(room.affiliations.contains_key(&bare(OTHER)));
+    assert!(!room.affiliations.contains_key(&bare(OLD)));
+    assert!(node(store, OTHER).await.is_some() && node(store, OLD).await.is_none());
+    // Nothing of either name is good any more.
+    assert!(epoch(store, OLD).await > before && epoch(store, OTHER).await > before);
+    assert_eq!(store.count_accounts().await, Ok(3));
+}
+
+async fn three_in_a_circle_get_the_address_of_the_next(store: &Store) {
+    let circle = ["a@example.org", "b@example.org", "c@example.net"];
+    create(store, &circle).await;
+    for (number, account) in circle.iter().enumerate() {
+        let value = Some(Bytes::from(vec![number as u8]));
+        store.keep(&bare(account), "mine", value).await.unwrap();
+    }
+    exchange(store, &circle).await.unwrap();
+    for (account, whose) in circle.iter().zip([2_u8, 0, 1]) {
+        let kept = store.kept(&bare(account), "mine").await.unwrap();
+        assert_eq!(kept.value, Some(Bytes::from(vec![whose])), "{account}");
+    }
+    let elsewhere = store.list_accounts("example.net", None, 10).await.unwrap();
+    assert_eq!(elsewhere.len(), 1);
+    assert_eq!(store.former_addresses().await, Ok(Vec::new()));
+}
+
+async fn circle_with_nobody_in_it_changes_nothing(store: &Store) {
+    people(store).await;
+    append(store, message(&format!("{OTHER}/o"), OLD, 1)).await;
+    let nobody = Err(StoreError::NoSuchAccount);
+    assert_eq!(exchange(store, &[OLD, OTHER, "no@x.org"]).await, nobody);
+    let twice = exchange(store, &[OLD, OTHER, OLD]).await;
+    assert_eq!(twice, Err(StoreError::Conflict));
+    assert_eq!(store.colleagues_since(0).await.unwrap().version, 0);
+    assert_eq!(exchange(store, &[OLD]).await, Ok(()));
+    // What the directory has said once is not done again, which would undo it.
+    let again = exchange(store, &[OLD, OTHER]).await;
+    assert_eq!(again, Err(StoreError::Conflict));
+    assert_eq!(log_of(store, OLD).await, [1]);
+    assert_eq!(log_of(store, OTHER).await, [1]);
+    assert_eq!(store.former_addresses().await, Ok(Vec::new()));
+}
+
+async fn address_that_was_exchanged_is_nobodys_former_one(store: &Store) {
+    people(store).await;
+    exchange(store, &[OLD, OTHER]).await.unwrap();
+    assert_eq!(store.former_addresses().await, Ok(Vec::new()));
+    // Also when whoever has it now is gone.
+    store.remove_account(&bare(OLD), at(200)).await.unwrap();
     assert_eq!(store.former_addresses().await, Ok(Vec::new()));
 }

@@ -176,6 +176,7 @@ pub(crate) fn message(from: &str, to: &str, second: i64) -> Append {
     Append {
         sender: jid(from),
         recipient: Some(jid(to).bare()),
+        are_colleagues: false,
         with: jid(to),
         dedup: None,
         stanza: Bytes::from(format!(

@@ -6,11 +6,12 @@
 //! answer changes nothing for a day; then nobody can tell whose its tokens are.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::{HeaderMap, Method, StatusCode};
 use klatsch_actors::world::now;
 use serde::Deserialize;
+use tokio::time::Instant;
 
 use super::keys::KeySet;
 use super::{BadToken, Expected, Parts};

@@ -88,6 +88,7 @@ fn says(from: &str, to: &str, second: i64, body: &str) -> Append {
     Append {
         sender: jid(from),
         recipient: Some(jid(to).bare()),
+        are_colleagues: false,
         with: jid(to),
         dedup: None,
         stanza: canonical(&text).into(),

@@ -3,7 +3,7 @@
 //!
 //! Every account is a service of its own. Here: what is particular to that. Resources that
 //! say `NODE+notify` hear of the nodes of their own account and of their contacts, and get the
-//! last items when they come online; what some nodes mean to other features is handed on.
+//! last items when they come online, and those of new colleagues at once; what some nodes mean to other features is handed on.
 //! Persistent storage of public and private data (XEP-0222, XEP-0223) is nothing else.
 
 use std::collections::BTreeSet;
@@ -14,8 +14,10 @@ use super::config::{AccessModel, Config, SendLast};
 use super::node::{Affiliation, Ask, Found, Item, LastItem, Node};
 use super::request::{NewItem, Request};
 use super::{load_shown, notify};
+use crate::colleagues::Shift;
 use crate::effect::{Answer, Effect, Query};
 use crate::facts::{Facts, Resource, SessionFacts};
+use crate::features::roster::sight::Showing;
 use crate::features::{Feature, Spec, avatar, bookmarks, caps};
 use crate::jid::{BareJid, Jid};
 use crate::stanza::{Iq, Message, Stanza};
@@ -188,14 +190,50 @@ fn deliver_last_items(_stanza: &Stanza, answer: Answer, facts: &Facts<'_>) -> Ve
 }
 
 fn last_item(last: &LastItem, session: &SessionFacts, facts: &Facts<'_>) -> Option<Effect> {
-    allow(
-        Operation::Retrieve,
-        &relation(last, facts),
-        &last.node.config,
-    )
-    .ok()?;
+    item_for_session(last, session, facts).map(Effect::Reply)
+}
+
+fn item_for_session(last: &LastItem, session: &SessionFacts, facts: &Facts<'_>) -> Option<Stanza> {
+    let relation = relation(last, facts);
+    allow(Operation::Retrieve, &relation, &last.node.config).ok()?;
     let message = message_of(last, session.jid.clone().into(), facts)?;
-    Some(Effect::Reply(Stanza::Message(message)))
+    Some(Stanza::Message(message))
+}
+
+/// Tells whether a session is to ask for last items because the directory has shown its account
+/// others.
+pub fn may_want_newcomers(shifts: &[Shift], facts: &Facts<'_>) -> bool {
+    let have_come = shifts.iter().any(|shift| shift.is && !shift.was);
+    let wishes = |session| wishes(session, facts);
+    have_come && facts.session.and_then(wishes).is_some()
+}
+
+/// §4.3.4: what it asks for then. Whoever becomes a colleague is a new subscriber, and so is the
+/// account to them; each session asks for itself, so that nobody is told for each of theirs.
+/// `None`: there is nobody whom it has not seen before.
+pub fn ask_for_newcomers(shifts: &[Shift], showing: &Showing, facts: &Facts<'_>) -> Option<Query> {
+    let nodes = facts.session.and_then(|session| wishes(session, facts))?;
+    let services = facts.newly_seen(shifts, showing);
+    if services.is_empty() {
+        return None;
+    }
+    let ask = Ask::LastItems {
+        services,
+        nodes,
+        bytes_max: LAST_ITEMS_BYTES_MAX,
+    };
+    Some(Query::Shown(facts.account.clone(), Box::new(ask)))
+}
+
+/// What the session gets of what was found.
+pub fn items_of_newcomers(found: &Found, facts: &Facts<'_>) -> Vec<Stanza> {
+    let (Some(session), Found::LastItems(found)) = (facts.session, found) else {
+        return Vec::new();
+    };
+    let items = found.iter();
+    items
+        .filter_map(|last| item_for_session(last, session, facts))
+        .collect()
 }
 
 /// A last item for somebody who has just come to hear of it.

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::colleagues::Shift;
 use crate::facts::Facts;
 use crate::features::blocking;
 use crate::jid::{BareJid, Jid};
@@ -100,15 +101,29 @@ impl Facts<'_> {
 
     /// Tells whether the account sees another of this server, by the word of both.
     pub fn sees_by_both(&self, other: &BareJid, showing: &Showing) -> bool {
-        let item = self.data.roster.items.get(other);
-        let by_roster =
-            item.is_some_and(|item| item.subscription.sees()) && showing.by_roster.contains(other);
         let by_directory =
             || self.is_colleague(other.as_str()) && !showing.blocked_by.contains(other);
         // Row R14: whoever has come to another organisation is seen no more, whatever rosters say.
         let is_near = !self.is_apart(other.as_jid());
-        let is_shown = is_near && (by_roster || by_directory());
+        let is_shown = is_near && (self.sees_by_rosters(other, showing) || by_directory());
         is_shown && !blocking::is_blocked(&Jid::from(other.clone()), self)
+    }
+
+    fn sees_by_rosters(&self, other: &BareJid, showing: &Showing) -> bool {
+        let item = self.data.roster.items.get(other);
+        item.is_some_and(|item| item.subscription.sees()) && showing.by_roster.contains(other)
+    }
+
+    /// Whom the account sees, by the word of both, since the directory has shown it others, and did
+    /// not see before.
+    pub(crate) fn newly_seen(&self, shifts: &[Shift], showing: &Showing) -> Vec<BareJid> {
+        let is_new = |shift: &&Shift| {
+            let other = &shift.account;
+            let has_come = shift.is && !shift.was && !self.sees_by_rosters(other, showing);
+            has_come && self.sees_by_both(other, showing)
+        };
+        let new = shifts.iter().filter(is_new);
+        new.map(|shift| shift.account.clone()).collect()
     }
 
     /// Everybody of this server whom the account sees, by the word of both, each once; of the

@@ -42,6 +42,7 @@ fn message(number: u64) -> Append {
     Append {
         sender: Jid::parse("romeo@example.org/orchard").unwrap(),
         recipient: Some(bare(JULIET)),
+        are_colleagues: false,
         with: bare(JULIET).into(),
         dedup: Some(Dedup {
             key: u128::from(number).to_be_bytes(),

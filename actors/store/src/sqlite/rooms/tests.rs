@@ -128,6 +128,7 @@ async fn a_crash_loses_nothing_of_a_batch_for_accounts_and_rooms() {
     let note = Append {
         sender: witch().into(),
         recipient: None,
+        are_colleagues: false,
         with: witch().into(),
         dedup: None,
         stanza: "<message/>".into(),

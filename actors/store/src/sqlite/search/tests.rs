@@ -24,6 +24,7 @@ async fn say(store: &Store, second: i64, body: &str) {
     let append = Append {
         sender: jid.clone(),
         recipient: None,
+        are_colleagues: false,
         with: jid,
         dedup: None,
         stanza: Bytes::from(format!("<message><body>{body}</body></message>")),

@@ -1,6 +1,8 @@
 //! Presence between people of one group of the directory.
 
 use super::*;
+use crate::features::pubsub::node::Ask;
+use crate::features::pubsub::pep;
 
 fn office() -> Given {
     facts().group("Office", &["romeo", "juliet", "mercutio"])
@@ -131,4 +133,45 @@ fn who_becomes_a_colleague_sees_the_session_and_who_is_none_any_more_sees_it_go(
         decide_shifts(&shifts, &facts().facts()).is_empty(),
         "shows nothing"
     );
+}
+
+/// Whose last items a session asks for, when these are the shifts and Mercutio blocks it.
+fn asked_for(given: &Given, shifts: &[Shift]) -> Vec<String> {
+    let showing = Showing {
+        by_roster: vec![bare(JULIET)],
+        blocked_by: vec![bare(MERCUTIO)],
+    };
+    let query = pep::ask_for_newcomers(shifts, &showing, &given.facts());
+    let Some(Query::Shown(_, ask)) = query else {
+        return Vec::new();
+    };
+    let Ask::LastItems { services, .. } = *ask else {
+        panic!("{ask:?}")
+    };
+    services.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn last_items_are_asked_for_of_whom_the_session_sees_from_now_on() {
+    let caps = "<presence><c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='x' \
+                ver='ver'/></presence>";
+    let plays = || office().with_presence(caps).knows("ver", &["tune+notify"]);
+    let come = [
+        shift(JULIET, false, true),
+        shift(MERCUTIO, false, true),
+        shift("nurse@example.org", false, true),
+    ];
+    assert_eq!(asked_for(&plays(), &come), [JULIET]);
+    assert!(pep::may_want_newcomers(&come, &plays().facts()));
+    // Who was seen before is no new subscription, be it by the roster or the directory.
+    assert!(asked_for(&plays().contact(JULIET, Both), &come).is_empty());
+    let asks = plays().contact(JULIET, From);
+    assert_eq!(asked_for(&asks, &come), [JULIET], "shown, not seen");
+    let others = [shift(JULIET, true, true), shift(JULIET, true, false)];
+    assert!(asked_for(&plays(), &others).is_empty());
+    assert!(!pep::may_want_newcomers(&others, &plays().facts()));
+    assert!(asked_for(&plays().blocks(JULIET), &come).is_empty());
+    let deaf = office().with_presence(caps).knows("ver", &["tune"]);
+    assert!(!pep::may_want_newcomers(&come, &deaf.facts()));
+    assert!(asked_for(&deaf, &come).is_empty());
 }
