@@ -208,7 +208,7 @@ impl Actor for RoomActor {
             RoomMsg::ShowAgain(sessions, nicks) => {
                 live.receive(Received::ShowAgain(sessions, nicks));
             }
-            RoomMsg::Yield => live.receive(Received::Yield),
+            RoomMsg::Yield => live.go_home(),
             RoomMsg::CallRoll => live.call_roll(),
             RoomMsg::Hydrated(record) => live.hydrated(record),
             RoomMsg::Answered(answered) => live.answered(*answered),
@@ -237,6 +237,18 @@ impl Live {
         if !self.is_closing {
             self.inbox.push_back(received);
             self.drive();
+        }
+    }
+
+    /// The room goes to where it lives: after what waits before that, or at once while nothing can
+    /// be decided, for whoever waits asks there.
+    fn go_home(&mut self) {
+        match self.stage {
+            Stage::Loading if !self.is_closing => {
+                self.close();
+                self.drive();
+            }
+            _ => self.receive(Received::Yield),
         }
     }
 
