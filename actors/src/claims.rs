@@ -5,7 +5,6 @@
 //! other has acknowledged since; and the other would keep what is no longer its own, and show it
 //! to the people it has.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use klatsch_cluster::node_id::NodeId;
@@ -184,7 +183,13 @@ fn moved() -> StreamError {
 }
 
 /// Whether somebody may go on with sessions of this node without it.
-pub(crate) fn may_come(world: &Arc<World>) -> bool {
+pub(crate) fn may_come(world: &World) -> bool {
     let peers = world.directory.peers();
     peers.is_some_and(|peers| peers.members().misses_somebody())
+}
+
+/// Whether a session that another node has no more may be where neither is heard.
+pub(crate) fn may_have_come(world: &World) -> bool {
+    let peers = world.directory.peers();
+    peers.is_some_and(|peers| peers.members().may_claim())
 }

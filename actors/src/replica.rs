@@ -36,6 +36,7 @@ use self::records::Records;
 pub use self::records::{Holder, Record, Revived};
 use self::shared::Shared;
 use crate::absence::{self, Shown};
+use crate::claims;
 use crate::directory::Place;
 use crate::presence_shard::{PresenceShardMsg, shard_of};
 use crate::room::RoomMsg;
@@ -478,8 +479,8 @@ impl Watcher<Key, Entry> for Watch {
 }
 
 impl Watch {
-    /// Answers what contacts here have to be told of a session: everything but a node's loss and
-    /// the return from it the session tells itself.
+    /// Answers what contacts here have to be told of a session: everything but a node's loss, the
+    /// return from it and what becomes of it behind a cut the session tells itself.
     fn session_changed(&self, world: &World, session: &FullJid, change: &Arrived) -> Option<Shown> {
         let is_followed = world.told.is_to_be_followed(session);
         let before = change.before.as_ref().and_then(Entry::presence);
@@ -496,7 +497,8 @@ impl Watch {
                 self.records.leave_resource(session, resource);
                 true
             }
-            (None, _) => is_followed,
+            // One whose client has taken it across a cut tells nobody.
+            (None, _) => is_followed || claims::may_have_come(world),
         };
         let is_news = before.is_some() || after.is_some();
         (is_told && is_news).then(|| Shown {

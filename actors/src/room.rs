@@ -194,7 +194,7 @@ impl Actor for RoomActor {
             RoomMsg::ShowAgain(sessions, nicks) => {
                 live.receive(Received::ShowAgain(sessions, nicks));
             }
-            RoomMsg::Yield => live.receive(Received::Yield),
+            RoomMsg::Yield => live.go_home(),
             RoomMsg::CallRoll => live.call_roll(),
             RoomMsg::Hydrated(record) => live.hydrated(record),
             RoomMsg::Answered(answered) => live.answered(*answered),

@@ -9,7 +9,7 @@ use common::cluster::{Cluster, eventually, handled};
 use common::room::{ROOM, SERVICE, create, join};
 use common::{ALICE, BOB, Client, PATIENCE, chat};
 use klatsch_cluster::node_id::NodeId;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// Alice with a session in a room of the first node, where Bob is too, and that the second could
 /// go on with; they hear each other no longer.
@@ -221,4 +221,71 @@ async fn whoever_began_anew_behind_a_cut_sees_after_it_who_came_on_the_other_sid
     tokio::time::resume();
     cluster.hub.heal();
     again.expect_all(&["<presence", "/bo"]).await;
+}
+
+/// Alice on the second and on the third node, and Bob with a session on the second that his client
+/// has taken across a cut to the first. They are friends.
+async fn friend_across_a_cut(cluster: &Cluster) -> ([Client; 2], Client) {
+    cluster.node(2).befriend().await;
+    let near = cluster.node(2).online(ALICE, "near").await;
+    let far = cluster.node(3).online(ALICE, "far").await;
+    cluster.see(&[1, 2, 3], &far).await;
+    let bob = cluster.node(2).online(BOB, "b").await;
+    let id = bob.enable_sm().await;
+    let handled = handled(&bob).await;
+    cluster.knows_record(1, BOB, &id, handled).await;
+    cluster.see(&[1, 2, 3], &bob).await;
+    cluster.hub.cut(NodeId(1), NodeId(2));
+    cluster.hub.cut(NodeId(1), NodeId(3));
+    // What is looked at once more after logins and cuts is not to help here.
+    sleep(Duration::from_secs(30)).await;
+    bob.lose();
+    let (again, _h) = cluster.node(1).resume(BOB, &id, 0).await.unwrap();
+    ([near, far], again)
+}
+
+/// Waits until a client was last told this of Bob, and of nothing else for a while.
+async fn comes_to_see(client: &Client, text: &str) {
+    let mut last = String::new();
+    let seeing = async {
+        while !last.contains(text) {
+            sleep(Duration::from_secs(1)).await;
+            let heard = client.sync().await.into_iter();
+            let of_him =
+                |it: &String| it.starts_with("<presence") && it.contains(&format!("{BOB}/b'"));
+            if let Some(heard) = heard.filter(of_him).last() {
+                last = heard;
+            }
+        }
+    };
+    let seen = timeout(PATIENCE, seeing).await;
+    seen.unwrap_or_else(|_| panic!("{} does not see {text} but {last:?}", client.jid));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_has_crossed_a_cut_is_gone_behind_it_and_back_after_it() {
+    let cluster = Cluster::of(3).await;
+    let (viewers, again) = friend_across_a_cut(&cluster).await;
+    for viewer in &viewers {
+        comes_to_see(viewer, "unavailable").await;
+    }
+    again.send("<presence><show>away</show></presence>").await;
+    again.sync().await;
+    cluster.hub.heal();
+    for viewer in &viewers {
+        comes_to_see(viewer, "<show>away</show>").await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_has_crossed_a_cut_and_gone_there_is_gone_after_it() {
+    let cluster = Cluster::of(3).await;
+    let (viewers, again) = friend_across_a_cut(&cluster).await;
+    again.close();
+    cluster.node(1).gone(BOB).await;
+    sleep(Duration::from_secs(30)).await;
+    cluster.hub.heal();
+    for viewer in &viewers {
+        comes_to_see(viewer, "unavailable").await;
+    }
 }

@@ -1,4 +1,5 @@
-//! Sessions that leave a node that stops or is drained: their clients find them.
+//! Sessions that leave a node that stops or is drained, or go after their clients: these find them,
+//! and all that is for them.
 
 mod common;
 
@@ -6,9 +7,11 @@ use std::sync::Arc;
 
 use common::cluster::Cluster;
 use common::{ALICE, BOB, chat};
+use klatsch_actors::presence_shard::PresenceShardMsg;
 use klatsch_actors::session::Waiting;
 use klatsch_cluster::node_id::NodeId;
 use klatsch_protocol::stanza::StreamCondition;
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -69,4 +72,27 @@ async fn a_session_that_is_given_away_late_does_not_end_the_one_its_client_has_b
     };
     assert!(cluster.node(2).sessions().take_in(waiting).await, "settled");
     again.sync().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_is_not_shown_yet_where_it_has_come_to_passes_nothing_over() {
+    let cluster = Cluster::of(2).await;
+    let bob = cluster.node(2).online(BOB, "b").await;
+    let alice = cluster.node(1).online(ALICE, "a").await;
+    cluster.see(&[1, 2], &alice).await;
+    let id = alice.enable_sm().await;
+    let (again, _h) = cluster.node(2).resume(ALICE, &id, 0).await.unwrap();
+    let world = cluster.node(2).sessions().world();
+    // All that is shown of it is that it is there, as when it has just begun.
+    let (reply, bound) = oneshot::channel();
+    let bind = PresenceShardMsg::Bind {
+        jid: again.jid.clone(),
+        slot: world.directory.slot(&again.jid).unwrap(),
+        resources_max: 1,
+        reply,
+    };
+    world.shard(ALICE).cast(bind).unwrap();
+    bound.await.unwrap().unwrap();
+    bob.send(&chat(ALICE, "not passed over")).await;
+    again.expect("<body>not passed over</body>").await;
 }

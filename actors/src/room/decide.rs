@@ -17,6 +17,18 @@ impl Live {
         }
     }
 
+    /// The room goes to where it lives: after what waits before that, or at once while nothing can
+    /// be decided, for whoever waits asks there.
+    pub(super) fn go_home(&mut self) {
+        match self.stage {
+            Stage::Loading if !self.is_closing => {
+                self.close();
+                self.drive();
+            }
+            _ => self.receive(Received::Yield),
+        }
+    }
+
     /// Goes on until something has to be waited for.
     pub(super) fn drive(&mut self) {
         self.activity = self.activity.wrapping_add(1);

@@ -75,6 +75,10 @@ impl Live {
 
     /// What the store remembers has come.
     pub(super) fn hydrated(&mut self, record: Result<Option<Box<RoomRecord>>, StoreError>) {
+        if self.is_closing {
+            // It lives elsewhere by now.
+            return;
+        }
         self.stage = match record {
             Ok(Some(record)) => Stage::Here(Box::new(Room::open(self.jid.clone(), *record))),
             Ok(None) => Stage::Absent,

@@ -28,8 +28,9 @@ use crate::session::{Departing, Heir, Left, SessionMsg, Waiting};
 use crate::slot::Slot;
 use crate::world::STORE_PATIENCE;
 
-/// A session that is handed over may have to wait for a commit; its client waits too.
-const TAKING_OVER: Duration = STORE_PATIENCE;
+/// A session that is handed over may have to wait for a commit; its client waits too. Its node says
+/// that it cannot leave before it is taken for one that does not answer.
+const TAKING_OVER: Duration = STORE_PATIENCE.saturating_add(Duration::from_secs(2));
 
 /// Mail for a session that moves may be on its way for so long.
 const ON_ITS_WAY: Duration = Duration::from_secs(10);

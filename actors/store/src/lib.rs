@@ -44,6 +44,7 @@ pub use lives::{KnownNode, Life};
 pub use log::{
     Append, Appended, Arrival, Arrived, Dedup, LogAppend, LogAppended, Placed, Restore, Sent,
 };
+pub use memory::{Reach, Reached};
 pub use rooms::{RoomAppend, RoomAppended};
 pub use snapshot::Snapshot;
 pub use store::Store;

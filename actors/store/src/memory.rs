@@ -8,6 +8,7 @@ mod log;
 mod moving;
 mod nodes;
 mod push;
+mod reach;
 mod renaming;
 mod rooms;
 mod spent;
@@ -17,7 +18,7 @@ mod waiting;
 mod web_push;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use klatsch_protocol::features::archive_preferences::Preferences;
@@ -44,11 +45,13 @@ use crate::spent::SpentHash;
 use crate::store::Upkeep;
 use crate::tokens::Token;
 use log::Log;
+pub use reach::{Reach, Reached};
 
-/// The memory backend.
+/// The memory backend, as somebody reaches it.
 #[derive(Default)]
 pub(crate) struct Memory {
-    state: Mutex<Box<State>>,
+    state: Arc<Mutex<Box<State>>>,
+    pub(crate) reach: Arc<Reach>,
 }
 
 #[derive(Default)]
@@ -92,6 +95,14 @@ struct Life {
 }
 
 impl Memory {
+    /// The same, for somebody who reaches it in a way of their own.
+    pub(crate) fn reached_apart(&self) -> Self {
+        Self {
+            state: Arc::clone(&self.state),
+            reach: Arc::default(),
+        }
+    }
+
     /// A poisoned lock is taken over: no change below can panic half-way.
     fn state(&self) -> MutexGuard<'_, Box<State>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

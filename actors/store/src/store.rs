@@ -5,7 +5,7 @@ use std::sync::Arc;
 use klatsch_protocol::time::Timestamp;
 
 use crate::error::{Result, StoreError};
-use crate::memory::Memory;
+use crate::memory::{Memory, Reach};
 use crate::postgres::Postgres;
 use crate::sqlite::Sqlite;
 
@@ -48,6 +48,18 @@ impl Store {
             backend: Arc::new(backend),
         })
     }
+
+    /// The same store for a node of a test, and what says how that one reaches it; nothing where
+    /// it is none in memory.
+    pub fn reached_apart(&self) -> Option<(Self, Arc<Reach>)> {
+        let Backend::Memory(memory) = &*self.backend else {
+            return None;
+        };
+        let apart = memory.reached_apart();
+        let reach = Arc::clone(&apart.reach);
+        let backend = Arc::new(Backend::Memory(apart));
+        Some((Self { backend }, reach))
+    }
 }
 
 /// Declares what a backend must be able to do, and the same on [`Store`].
@@ -76,7 +88,8 @@ macro_rules! subject {
                         $crate::postgres::patiently(stringify!($name), doing).await
                     }
                     $crate::store::Backend::Memory(backend) => {
-                        $name::$function(backend $(, $argument)*).await
+                        let doing = $name::$function(backend $(, $argument)*);
+                        backend.reach.carry(doing).await
                     }
                 }
             } )*

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use klatsch_actors::directory::Wire;
-use klatsch_actors::node::Node;
 use klatsch_actors::peers::Inbox;
 use klatsch_actors::world::Settings;
 use klatsch_cluster::link::memory::Hub;
@@ -58,11 +57,9 @@ impl Cluster {
             ..Settings::default()
         };
         let others = Some((link, inbox.clone()));
-        let (store, wire) = (self.store.clone(), Wire::Direct);
-        let node = Node::start_with(host(), settings, store.clone(), wire, others)
-            .await
-            .unwrap();
-        self.nodes.push(Scene { node, store });
+        let store = self.store.clone();
+        let scene = Scene::on(store, host(), Wire::Direct, settings, others).await;
+        self.nodes.push(scene);
         let receiver: Arc<dyn Receive> = inbox;
         self.hub.attach(NodeId(number), &receiver);
         self.inboxes.push(receiver);

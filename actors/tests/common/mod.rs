@@ -13,13 +13,14 @@ use std::time::Duration;
 
 use klatsch_actors::directory::Wire;
 use klatsch_actors::node::Node;
+use klatsch_actors::peers::Others;
 use klatsch_actors::session::{Peer, Sink};
 use klatsch_actors::sessions::Sessions;
 use klatsch_actors::world::Settings;
 use klatsch_protocol::facts::{Host, Views};
 use klatsch_protocol::jid::{BareJid, FullJid};
 use klatsch_protocol::time::Timestamp;
-use klatsch_store::{Credentials, Store};
+use klatsch_store::{Credentials, Reach, Store};
 use tokio::time::timeout;
 
 pub(crate) use self::client::Client;
@@ -38,7 +39,10 @@ pub(crate) const BOT: &str = "bot.example.org";
 /// A node with the accounts alice and bob.
 pub(crate) struct Scene {
     pub(crate) node: Node,
+    /// As tests reach it, whatever the node does.
     pub(crate) store: Store,
+    /// How the node reaches it.
+    pub(crate) reach: Arc<Reach>,
 }
 
 impl Scene {
@@ -59,22 +63,29 @@ impl Scene {
 
     /// On a server that is like this.
     pub(crate) async fn at(host: Host, wire: Wire, settings: Settings) -> Self {
-        let store = peopled_store().await;
-        let node = Node::start(host, settings, store.clone(), wire)
-            .await
-            .unwrap();
-        Self { node, store }
+        Self::on(peopled_store().await, host, wire, settings, None).await
+    }
+
+    /// On this store, and with these others.
+    pub(crate) async fn on(
+        store: Store,
+        host: Host,
+        wire: Wire,
+        settings: Settings,
+        others: Option<Others>,
+    ) -> Self {
+        let (reached, reach) = store.reached_apart().unwrap();
+        let node = Node::start_with(host, settings, reached, wire, others);
+        let node = node.await.unwrap();
+        Self { node, store, reach }
     }
 
     /// Stops the server and starts it again on the same store.
     pub(crate) async fn restart(self, wire: Wire) -> Self {
-        let Self { node, store } = self;
+        let Self { node, store, .. } = self;
         let settings = node.sessions.world().settings.clone();
         node.stop(PATIENCE).await;
-        let node = Node::start(host(), settings, store.clone(), wire)
-            .await
-            .unwrap();
-        Self { node, store }
+        Self::on(store, host(), wire, settings, None).await
     }
 
     pub(crate) fn sessions(&self) -> &Sessions {
