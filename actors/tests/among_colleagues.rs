@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::people::{group, person};
+use common::people::{group_at, person};
 use common::{ALICE, BOB, Client, Scene, bare, chat};
 use klatsch_actors::directory::Wire;
 use klatsch_protocol::colleagues::Group;
@@ -22,7 +22,7 @@ const LISTENER: &str = "3pKpoiE4LWxMW6d4/GYSlYS+Wd8=";
 fn office(members: &[&str]) -> Option<Group> {
     Some(Group {
         is_shown: true,
-        ..group("Office", "office@example.org", members)
+        ..group_at("office@example.org", "Office", members)
     })
 }
 

@@ -8,7 +8,7 @@ mod common;
 use std::future::Future;
 
 use common::cluster::Cluster;
-use common::people::{group, person, photo};
+use common::people::{group, group_at, person, photo};
 use common::{ALICE, BOB, Client, PATIENCE, Scene, bare};
 use klatsch_protocol::colleagues::{Card, Group, Person};
 use klatsch_protocol::features::muc::affiliation::Affiliation;
@@ -29,9 +29,8 @@ async fn office() -> Cluster {
     let people = [ALICE, BOB].map(|account| person(account, "example.org"));
     first.has(people).await;
     let office = Group {
-        address: None,
         is_shown: true,
-        ..group("Office", "office@example.org", &[ALICE, BOB])
+        ..group("Office", &[ALICE, BOB])
     };
     first.has_group("office", Some(office)).await;
     until_read(&cluster).await;
@@ -137,7 +136,7 @@ async fn new_card_and_picture_are_shown_by_the_node_that_has_not_read_them() {
 }
 
 /// The address of a group whose room lives on a node.
-fn group_at(cluster: &Cluster, number: u16) -> (String, String) {
+fn address_at(cluster: &Cluster, number: u16) -> (String, String) {
     let mut names = (0..100).map(|name| {
         (
             format!("staff{name}@example.org"),
@@ -179,8 +178,8 @@ async fn until_affiliated(scene: &Scene, room: &str, account: &str, wanted: Affi
 /// room lives.
 async fn room_follows_its_group(home: u16) {
     let cluster = office().await;
-    let (address, room) = group_at(&cluster, home);
-    let staff = |members: &[&str]| Some(group("Staff", &address, members));
+    let (address, room) = address_at(&cluster, home);
+    let staff = |members: &[&str]| Some(group_at(&address, "Staff", members));
     let [first, second] = [1, 2].map(|number| cluster.node(number));
     let alice = second.online(ALICE, "a").await;
     let bob = second.online(BOB, "b").await;
