@@ -1,7 +1,5 @@
 //! Rooms of a directory's groups.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 mod common;
 
 use common::people::{group_at, person};

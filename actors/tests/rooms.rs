@@ -1,8 +1,6 @@
 //! Rooms through their actors: what is said is kept, told to everybody and missed by nobody,
 //! whatever becomes of hints, connections and the actors themselves.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 mod common;
 
 use std::time::Duration;

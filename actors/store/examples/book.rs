@@ -182,7 +182,14 @@ async fn main() -> Result<()> {
     );
     let title = |time: usize| person(7, &format!("Clerk {time}"));
     let book = changes(&store, book, "one person's title", title).await?;
-    let joins = |time: usize| Some(group(7, people, groups, (time % 2 == 0).then_some(9)));
+    let joins = |time: usize| {
+        Some(group(
+            7,
+            people,
+            groups,
+            time.is_multiple_of(2).then_some(9),
+        ))
+    };
     let book = changes(&store, book, "one member comes or goes", joins).await?;
     let begun = Instant::now();
     let seen = BareJid::parse("given7.family7@example.org").map(|it| book.colleagues(&it).len());

@@ -238,7 +238,7 @@ pub(crate) async fn send_bomb(address: SocketAddr, path: &str) {
     let mut tcp = TcpStream::connect(address).await.unwrap();
     let head = format!("GET {path} HTTP/1.1\r\nHost: x\r\nX-Bomb: ");
     tcp.write_all(head.as_bytes()).await.unwrap();
-    let piece = [b'A'; 16 * 1024];
+    let piece = vec![b'A'; 16 * 1024];
     let mut sent = 0;
     while sent < 64 * 1024 * 1024 && tcp.write_all(&piece).await.is_ok() {
         sent += piece.len();
