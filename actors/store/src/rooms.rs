@@ -80,8 +80,8 @@ subject! {
         fn remove_room(&self, room: &BareJid) -> ();
         /// A page of the public rooms that a query wants. The store knows of nobody inside:
         /// for it all rooms are empty, and so as full as each other. Without search terms all
-        /// are counted, up to [`COUNT_MAX`]; else those of a page that
-        /// holds all.
+        /// are counted, up to [`COUNT_MAX`](crate::log::COUNT_MAX); else those of a page
+        /// that holds all.
         ///
         /// # Errors
         /// `Unavailable`, `Corrupt`. Addresses have an order, so a page begins where a room
