@@ -44,6 +44,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use sqlx::{PgConnection, PgPool};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::error::{Result, StoreError};
@@ -53,6 +54,10 @@ use search::Index;
 /// Whoever asks waits no longer than this, also where nothing comes back at all: no more than a
 /// change takes in `transaction.rs`, and than those who wait for the store have patience (D5).
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A change that has not ended by then is not heard of any more: later than all ends it has itself,
+/// and before whoever asks takes the database for silent, for it may be committed.
+const CHANGE: Duration = Duration::from_millis(9_500);
 
 /// Waits for an answer; upkeep may take as long as it does.
 pub(crate) async fn patiently<T>(
@@ -87,11 +92,22 @@ impl Postgres {
         F: for<'a> FnOnce(&'a mut PgConnection) -> Doing<'a, T> + Clone + Send + 'static,
     {
         let pool = self.pool.clone();
-        let task = tokio::spawn(async move { transaction::run(&pool, change).await });
-        // A task that ends otherwise has panicked or the runtime is going down: its
-        // transaction may or may not have been committed.
-        task.await
-            .unwrap_or_else(|error| Err(StoreError::Uncertain(error.to_string())))
+        outcome_of(tokio::spawn(async move {
+            transaction::run(&pool, change).await
+        }))
+        .await
+    }
+}
+
+/// What became of a change. A node that stood still (SIGSTOP) wakes up with all its patience over,
+/// before it reads that the database has committed meanwhile.
+async fn outcome_of<T>(change: JoinHandle<Result<T>>) -> Result<T> {
+    match timeout(CHANGE, change).await {
+        Ok(Ok(outcome)) => outcome,
+        // It has panicked or the runtime is going down: its transaction may or may not have been
+        // committed.
+        Ok(Err(error)) => Err(StoreError::Uncertain(error.to_string())),
+        Err(_) => Err(StoreError::Uncertain("a change does not end".to_owned())),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::AssertSqlSafe;
 
-use super::{Postgres, open};
+use super::{PATIENCE, Postgres, open, outcome_of, patiently};
 use crate::error::{Result, StoreError};
 
 async fn server() -> Option<Postgres> {
@@ -23,6 +23,24 @@ async fn run(store: &Postgres, sql: &'static str) -> Result<()> {
             })
         })
         .await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_is_not_heard_of_any_more_may_be_committed() {
+    let change = tokio::spawn(std::future::pending::<Result<()>>());
+    let heard = patiently("Logs", outcome_of(change)).await;
+    assert!(matches!(heard, Err(StoreError::Uncertain(_))), "{heard:?}");
+    // A node that has stood still: all patience is over at once.
+    let change = tokio::spawn(std::future::pending::<Result<()>>());
+    let mut asking = std::pin::pin!(patiently("Logs", outcome_of(change)));
+    tokio::select! {
+        biased;
+        _ = &mut asking => panic!("it does not end"),
+        () = tokio::task::yield_now() => {}
+    }
+    tokio::time::advance(2 * PATIENCE).await;
+    let heard = asking.await;
+    assert!(matches!(heard, Err(StoreError::Uncertain(_))), "{heard:?}");
 }
 
 #[tokio::test]
