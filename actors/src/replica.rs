@@ -222,17 +222,25 @@ impl Replica {
         self.acks.ask(slot, ack);
     }
 
-    /// Shows the records that have changed; answers what is to be sent back by those who know
-    /// what was shown before.
-    pub(crate) fn show_records(&self) -> Option<Round> {
+    /// Shows the records that have changed; answers, once they are on their way, what is to be
+    /// sent back by those who know them.
+    pub(crate) async fn show_records(&self) -> Option<Round> {
         // In this order: a record is there before anybody waits for it.
-        let sent = self.acks.shown(Instant::now());
-        let changed = std::mem::take(&mut *self.unshown.lock().expect("no holder panics"));
-        for (key, record) in changed {
+        let round = self.acks.shown(Instant::now());
+        self.show_changed_records();
+        if round.is_some() {
+            self.presences.sent().await;
+        }
+        round
+    }
+
+    fn show_changed_records(&self) {
+        // A session that ends forgets its record behind this, and not in between.
+        let mut unshown = self.unshown.lock().expect("no holder panics");
+        for (key, record) in std::mem::take(&mut *unshown) {
             let entry = Entry::Resumption(Arc::new(record));
             self.set(key, Some(entry), since_now());
         }
-        sent
     }
 
     /// A node knows what was shown before this round.
@@ -240,20 +248,21 @@ impl Replica {
         self.acks.came_back(from, round);
     }
 
-    /// The last round that all these nodes know, if anybody waits for it.
-    pub(crate) fn known_by(&self, nodes: &[NodeId]) -> Option<Round> {
-        self.acks.known_by(nodes, Instant::now())
+    /// Whether anybody waits to be told what all these nodes know.
+    pub(crate) fn has_acks_known_by(&self, nodes: &[NodeId]) -> bool {
+        self.acks.are_known_by(nodes, Instant::now())
     }
 
-    /// Who can be acknowledged once a round is known.
-    pub(crate) fn acks_until(&self, round: Round) -> HashMap<Slot, Ack> {
-        self.acks.take(round)
+    /// Who can be acknowledged.
+    pub(crate) fn take_known_acks(&self) -> HashMap<Slot, Ack> {
+        self.acks.take_known()
     }
 
     /// A session here can be resumed no longer, or is another node's.
     pub(crate) fn forget_record(&self, account: &BareJid, previd: &str) {
         let key = Key::Resumption(account.clone(), previd.into());
-        self.unshown.lock().expect("no holder panics").remove(&key);
+        let mut unshown = self.unshown.lock().expect("no holder panics");
+        unshown.remove(&key);
         self.set(key, None, since_now());
     }
 
@@ -350,6 +359,11 @@ impl Replica {
     /// Tells whether a node shows a session as inside.
     pub(crate) fn is_inside(&self, room: &BareJid, session: &FullJid) -> bool {
         self.insiders.has(room, session)
+    }
+
+    /// The node that shows a session as inside.
+    pub(crate) fn node_of_insider(&self, room: &BareJid, session: &FullJid) -> Option<NodeId> {
+        self.insiders.node_of(room, session)
     }
 
     /// The rooms a session is inside.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use ractor::{Actor, ActorRef, SpawnErr};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::link::Link;
@@ -172,6 +172,21 @@ impl<K: Key, V: Value> Presences<K, V> {
                 since,
             },
         );
+    }
+
+    /// Waits until everything that was set before is on its way to those who have copies: what is
+    /// said to them then comes behind it.
+    pub async fn sent(&self) {
+        let mut sent = Vec::new();
+        for group in 0..self.shared.settings.groups {
+            let (reply, is_sent) = oneshot::channel();
+            self.cast(group, MergeMsg::WhenSent(reply));
+            sent.push(is_sent);
+        }
+        for is_sent in sent {
+            // An actor that has ended sends nothing any more: see `ended`.
+            let _ = is_sent.await;
+        }
     }
 
     /// A message of [`crate::link::Channel::Presence`] has arrived. Never waits.

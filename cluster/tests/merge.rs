@@ -70,6 +70,10 @@ struct Node {
 
 impl Node {
     async fn start(hub: &Arc<Hub>, node: u16, life: u64) -> Self {
+        Self::start_with(hub, node, life, Settings::default()).await
+    }
+
+    async fn start_with(hub: &Arc<Hub>, node: u16, life: u64, settings: Settings) -> Self {
         let id = NodeId(node);
         let incarnation = Incarnation(life);
         let link = hub.link(Life {
@@ -77,7 +81,7 @@ impl Node {
             incarnation,
         });
         let readers = Arc::new(Readers::default());
-        let started = Presences::start(Settings::default(), link, readers.clone()).await;
+        let started = Presences::start(settings, link, readers.clone()).await;
         let presences = started.unwrap();
         let door = Arc::new(Door(OnceLock::from(presences.clone())));
         let door: Arc<dyn Receive> = door;
@@ -186,6 +190,24 @@ async fn a_cut_hides_and_its_end_brings_back_with_what_has_changed() {
             .unwrap()
             .ends_with(&[Why::NodeBack; 90])
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_still_gathered_is_not_said_to_be_on_its_way() {
+    let hub = Arc::new(Hub::default());
+    let gathered = Duration::from_secs(5);
+    let settings = Settings {
+        batch_min: gathered,
+        batch_max: gathered,
+        ..Settings::default()
+    };
+    let node = Node::start_with(&hub, 1, 1, settings).await;
+    let begun = tokio::time::Instant::now();
+    node.presences.sent().await;
+    assert!(begun.elapsed() < gathered, "nothing was set");
+    node.set(1, Some(1), 1);
+    node.presences.sent().await;
+    assert!(begun.elapsed() >= gathered);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

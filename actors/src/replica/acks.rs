@@ -4,8 +4,8 @@
 //!
 //! What sessions have recorded is shown ten times a second. When it is on its way, a word goes
 //! after it to every node that is not given up, and is sent back; once it is back from all of
-//! them, the clients are told. It costs a client two tenths of a second, and what is committed is
-//! delivered meanwhile. A node that is silent makes all wait until it is heard or given up.
+//! them, the clients are told. It costs a client a tenth of a second or two, and what is committed
+//! is delivered meanwhile. A node that is silent makes all wait until it is heard or given up.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Mutex;
@@ -43,11 +43,13 @@ pub(super) struct Acks(Mutex<Waiting>);
 #[derive(Default)]
 struct Waiting {
     unshown: HashMap<Slot, Ack>,
-    on_its_way: HashMap<Slot, Ack>,
     last: Round,
     /// When it was asked for.
     asked: Option<Instant>,
     rounds: VecDeque<(Round, Instant, HashMap<Slot, Ack>)>,
+    /// What is known. It may be kept from the clients for as long as the store does not say
+    /// whether their sessions are still here.
+    known: HashMap<Slot, Ack>,
     echoes: HashMap<NodeId, Round>,
     /// Those who send nothing back.
     mute: HashSet<NodeId>,
@@ -59,16 +61,15 @@ impl Acks {
         self.waiting().unshown.insert(slot, ack);
     }
 
-    /// What has been asked for is being shown now; what was the time before makes a round, whose
-    /// number is to come back from the others.
+    /// What has been asked for is being shown now. It makes a round, whose number goes after it
+    /// and is to come back from the others.
     pub(super) fn shown(&self, now: Instant) -> Option<Round> {
         let mut waiting = self.waiting();
-        let unshown = std::mem::take(&mut waiting.unshown);
-        let sent = std::mem::replace(&mut waiting.on_its_way, unshown);
-        if !sent.is_empty() {
+        let shown = std::mem::take(&mut waiting.unshown);
+        if !shown.is_empty() {
             waiting.last.0 += 1;
             let round = waiting.last;
-            waiting.rounds.push_back((round, now, sent));
+            waiting.rounds.push_back((round, now, shown));
         } else if !waiting.is_to_ask_again(now) {
             return None;
         }
@@ -84,28 +85,22 @@ impl Acks {
         *known = round.max(*known);
     }
 
-    /// The last round whose number is back from all these nodes; `None` when none waits for
-    /// being told.
-    pub(super) fn known_by(&self, nodes: &[NodeId], now: Instant) -> Option<Round> {
+    /// Looks which numbers are back from all these nodes; tells whether anybody can be told.
+    pub(super) fn are_known_by(&self, nodes: &[NodeId], now: Instant) -> bool {
         let mut waiting = self.waiting();
         waiting.echoes.retain(|node, _| nodes.contains(node));
         waiting.mute.retain(|node| nodes.contains(node));
         waiting.give_up(nodes, now);
-        let known = waiting.known_by(nodes);
-        let rounds = waiting.rounds.iter();
-        let known = rounds.take_while(|(round, ..)| *round <= known).last();
-        known.map(|(round, ..)| *round)
+        let until = waiting.known_by(nodes);
+        while let Some((_, _, acks)) = waiting.rounds.pop_front_if(|(round, ..)| *round <= until) {
+            waiting.known.extend(acks);
+        }
+        !waiting.known.is_empty()
     }
 
-    /// Those who are told up to this round, of each the latest.
-    pub(super) fn take(&self, until: Round) -> HashMap<Slot, Ack> {
-        let mut waiting = self.waiting();
-        let mut told = HashMap::new();
-        while let Some((_, _, acks)) = waiting.rounds.pop_front_if(|(round, _, _)| *round <= until)
-        {
-            told.extend(acks);
-        }
-        told
+    /// Those who can be told, of each the latest.
+    pub(super) fn take_known(&self) -> HashMap<Slot, Ack> {
+        std::mem::take(&mut self.waiting().known)
     }
 
     fn waiting(&self) -> std::sync::MutexGuard<'_, Waiting> {
@@ -158,9 +153,9 @@ mod tests {
     }
 
     fn told(acks: &Acks, nodes: &[NodeId], now: Instant) -> Vec<u32> {
-        let round = acks.known_by(nodes, now);
-        let told = round.map(|round| acks.take(round)).unwrap_or_default();
-        told.into_values().map(|ack| ack.h).collect()
+        acks.are_known_by(nodes, now);
+        let told = acks.take_known().into_values();
+        told.map(|ack| ack.h).collect()
     }
 
     #[test]
@@ -169,15 +164,14 @@ mod tests {
         let slot = Slots::default().reserve(1);
         acks.ask(slot, ack(1));
         acks.ask(slot, ack(2));
-        assert_eq!(acks.shown(now), None, "it is only being said");
-        acks.ask(slot, ack(3));
         let first = acks.shown(now).expect("it is on its way");
         acks.came_back(ONE, first);
         assert!(told(&acks, &[ONE, TWO], now).is_empty());
         acks.came_back(TWO, first);
         assert_eq!(told(&acks, &[ONE, TWO], now), [2]);
         assert!(told(&acks, &[ONE, TWO], now).is_empty(), "once");
-        let second = acks.shown(now).expect("there was more");
+        acks.ask(slot, ack(3));
+        let second = acks.shown(now).expect("there is more");
         assert!(second > first);
         assert!(told(&acks, &[ONE, TWO], now).is_empty());
     }
@@ -193,9 +187,10 @@ mod tests {
             }
         }
         assert!(told(&acks, &[ONE, TWO], now).is_empty());
-        assert_eq!(told(&acks, &[ONE], now), [2], "the latest alone");
+        assert_eq!(told(&acks, &[ONE], now), [3], "the latest alone");
+        acks.ask(slot, ack(4));
         acks.shown(now);
-        assert_eq!(told(&acks, &[], now), [3], "there is nobody else");
+        assert_eq!(told(&acks, &[], now), [4], "there is nobody else");
     }
 
     #[test]
@@ -203,21 +198,33 @@ mod tests {
         let (acks, now) = (Acks::default(), Instant::now());
         let slot = Slots::default().reserve(1);
         acks.ask(slot, ack(1));
-        acks.shown(now);
         let round = acks.shown(now).expect("it is on its way");
         acks.came_back(ONE, Round(round.0 + 5));
         assert_eq!(told(&acks, &[], now), [1], "it is given up");
         acks.ask(slot, ack(2));
         acks.shown(now);
-        acks.shown(now);
         assert!(told(&acks, &[ONE], now).is_empty());
+    }
+
+    #[test]
+    fn a_store_that_does_not_answer_has_each_session_wait_once() {
+        let (acks, now) = (Acks::default(), Instant::now());
+        let slot = Slots::default().reserve(1);
+        for h in 1..=100 {
+            acks.ask(slot, ack(h));
+            let round = acks.shown(now).expect("it is on its way");
+            acks.came_back(ONE, round);
+            assert!(acks.are_known_by(&[ONE], now));
+        }
+        assert_eq!(acks.waiting().known.len(), 1);
+        assert!(acks.waiting().rounds.is_empty());
+        assert_eq!(told(&acks, &[ONE], now), [100]);
     }
 
     #[test]
     fn a_number_that_was_lost_is_asked_for_again() {
         let (acks, now) = (Acks::default(), Instant::now());
         acks.ask(Slots::default().reserve(1), ack(1));
-        acks.shown(now);
         let round = acks.shown(now);
         assert!(round.is_some());
         assert_eq!(acks.shown(now), None);
@@ -234,7 +241,6 @@ mod tests {
         let slot = Slots::default().reserve(1);
         let asked = |h, now| {
             acks.ask(slot, ack(h));
-            acks.shown(now);
             acks.shown(now)
         };
         asked(1, now);

@@ -87,6 +87,12 @@ impl Insiders {
             .is_some_and(|room| room.inside.contains_key(session))
     }
 
+    pub(super) fn node_of(&self, room: &BareJid, session: &FullJid) -> Option<NodeId> {
+        let rooms = self.rooms.lock().expect("no holder panics");
+        let (node, _) = rooms.get(room)?.inside.get(session)?;
+        Some(*node)
+    }
+
     pub(super) fn count(&self, room: &BareJid) -> usize {
         let rooms = self.rooms.lock().expect("no holder panics");
         rooms.get(room).map_or(0, |room| room.inside.len())

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tracing::warn;
@@ -34,6 +35,8 @@ pub(super) enum MergeMsg<K, V> {
         value: Option<V>,
         since: u64,
     },
+    /// Somebody wants to know when what was set is on its way.
+    WhenSent(oneshot::Sender<()>),
     /// A message of a peer.
     Heard { from: NodeId, message: Bytes },
     /// What a peer has sent may have been lost.
@@ -74,6 +77,8 @@ pub(super) struct Merging<K, V> {
     timer: Option<(Duration, AbortHandle)>,
     status: GroupStatus,
     published: Option<Duration>,
+    /// Who waits until what was set is on its way.
+    unsent: Vec<oneshot::Sender<()>>,
 }
 
 impl<K: Key, V: Value> Actor for Group<K, V> {
@@ -96,6 +101,7 @@ impl<K: Key, V: Value> Actor for Group<K, V> {
             timer: None,
             status: GroupStatus::default(),
             published: None,
+            unsent: Vec::new(),
         })
     }
 
@@ -113,6 +119,7 @@ impl<K: Key, V: Value> Actor for Group<K, V> {
                 value,
                 since,
             } => merging.replica.set(shard, key, value, since, now),
+            MergeMsg::WhenSent(reply) => merging.unsent.push(reply),
             MergeMsg::Heard { from, message } => merging.hear(from, &message, now),
             MergeMsg::Missed { from } => merging.replica.missed(from, now),
             MergeMsg::Members(members) => merging.replica.members(&members, now),
@@ -163,6 +170,12 @@ impl<K: Key, V: Value> Merging<K, V> {
             self.send(send);
         }
         self.tell(output);
+        if !self.replica.has_unsent() {
+            for asked in self.unsent.drain(..) {
+                // Whoever asked may have gone.
+                let _ = asked.send(());
+            }
+        }
         let due = self
             .published
             .is_none_or(|last| now.at >= last + STATUS_EVERY);

@@ -367,6 +367,11 @@ impl<K: Key, V: Value> Replica<K, V> {
         all.chain([self.hello_at]).min().unwrap_or(self.hello_at)
     }
 
+    /// Tells whether something that was set is still to be sent: it is gathered for a moment.
+    pub fn has_unsent(&self) -> bool {
+        self.batch_at.is_some()
+    }
+
     /// What has come out since the last time.
     pub fn take_output(&mut self) -> Output<K, V> {
         std::mem::take(&mut self.output)
