@@ -6,6 +6,8 @@
 //! rosters of those who are lost are not at hand.
 //! Leaves out: whom a lost session had sent directed presence.
 
+mod catch_up;
+
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,9 +16,11 @@ use klatsch_cluster::node_id::NodeId;
 use klatsch_protocol::facts::{AccountData, Views};
 use klatsch_protocol::jid::{BareJid, FullJid, Jid};
 use klatsch_protocol::stanza::{Head, Presence, PresenceKind};
+use klatsch_store::StoreError;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
 
+pub(crate) use self::catch_up::catch_up;
 use crate::mail::{Address, Mail};
 use crate::room::RoomMsg;
 use crate::router::patiently;
@@ -33,6 +37,10 @@ const UNNOTICED: Duration = Duration::from_secs(10);
 /// What contacts are to be told is gathered for so long: a lost node's sessions come slice by
 /// slice, and rosters are gone through once for all of them.
 const GATHERED: Duration = Duration::from_millis(50);
+
+/// Whom an account blocks is looked up again after this when the store has not said it: nobody is
+/// left with what was true before, however long the store is away.
+const READ_AGAIN: Duration = Duration::from_secs(1);
 
 /// What became of a session that others could see.
 pub(crate) struct Shown {
@@ -96,6 +104,18 @@ pub(crate) fn tell_contacts_of(world: &Arc<World>, gone: Vec<FullJid>) {
     tell_contacts(world, gone);
 }
 
+/// Tells the contacts here once more what a session shows, when nodes have settled where it is:
+/// what they have heard last may be older than what they had heard before.
+pub(crate) fn tell_again(world: &Arc<World>, session: FullJid) {
+    let world = world.clone();
+    tokio::spawn(async move {
+        sleep(SHOWN_BY).await;
+        let mut now = sessions_now(&world, &session.bare(), vec![session]);
+        now.retain(|shown| shown.presence.is_some());
+        tell_these(&world, now).await;
+    });
+}
+
 /// Tells everybody here what has become of others' sessions while mail between nodes may have
 /// been lost.
 pub(crate) async fn tell_missed(world: Arc<World>, node: NodeId) {
@@ -134,40 +154,6 @@ pub(crate) async fn show_rooms(world: Arc<World>, session: FullJid) {
                 (None, None) => {}
             }
         }
-    }
-}
-
-/// Tells a session what has become of its contacts' sessions, and of its account's other ones,
-/// since then.
-pub(crate) async fn catch_up(world: Arc<World>, session: FullJid, since: Instant) {
-    let viewer = session.bare();
-    let view = world.directory.view(&viewer);
-    if view
-        .resource(&session)
-        .is_none_or(|it| it.presence.is_none())
-    {
-        return;
-    }
-    let Ok(cell) = patiently(world.accounts.get(&viewer)).await else {
-        return;
-    };
-    let data = cell.data();
-    let has_news = |account: &BareJid| !world.directory.news.of(account, since).is_empty();
-    let seen = world.facts(&viewer, &data, None).seen_if(has_news);
-    for account in seen.iter().chain([&viewer]) {
-        let mut changed = world.directory.news.of(account, since);
-        changed.retain(|it| *it != session);
-        if changed.is_empty() || !is_shown_to(&world, account, &viewer).await {
-            continue;
-        }
-        world.told.note(changed.iter());
-        for shown in sessions_now(&world, account, changed) {
-            tell_session(&world, &session, &presence_of(&shown, &viewer));
-        }
-    }
-    let rooms = world.directory.replica().map(|it| it.rooms_of(&session));
-    for room in rooms.unwrap_or_default() {
-        catch_up_in(&world, room, vec![session.clone()], since.elapsed());
     }
 }
 
@@ -215,17 +201,26 @@ fn sessions_now(world: &World, account: &BareJid, sessions: Vec<FullJid>) -> Vec
     shown.collect()
 }
 
-async fn tell_all(world: &World, mut untold: HashMap<FullJid, Option<Arc<Presence>>>) {
+async fn tell_all(world: &Arc<World>, mut untold: HashMap<FullJid, Option<Arc<Presence>>>) {
     // Whoever has come to this node meanwhile tells its contacts itself, or has done so.
     untold.retain(|session, _| world.directory.slot(session).is_none());
-    world.told.note(untold.keys());
+    let untold = untold.into_iter();
+    let untold = untold.map(|(session, presence)| Shown { session, presence });
+    tell_these(world, untold.collect()).await;
+}
+
+async fn tell_these(world: &Arc<World>, changes: Vec<Shown>) {
+    world.told.note(changes.iter().map(|it| &it.session));
     let mut shown: HashMap<BareJid, Vec<Shown>> = HashMap::new();
-    for (session, presence) in untold {
-        let sessions = shown.entry(session.bare()).or_default();
-        sessions.push(Shown { session, presence });
+    for change in changes {
+        let sessions = shown.entry(change.session.bare()).or_default();
+        sessions.push(change);
     }
-    for (account, viewers) in viewers(world, &shown).await {
-        tell_viewers(world, &account, &shown[&account], &viewers).await;
+    let viewers = viewers(world, &shown).await;
+    for (account, sessions) in shown {
+        if let Some(viewers) = viewers.get(&account) {
+            tell_viewers(world, &account, sessions, viewers).await;
+        }
     }
 }
 
@@ -257,37 +252,53 @@ async fn viewers(
     viewers
 }
 
-/// Whether an account does not block who wants to see it.
-async fn is_shown_to(world: &World, account: &BareJid, viewer: &BareJid) -> bool {
-    let cell = patiently(world.accounts.get(account)).await;
-    cell.is_ok_and(|cell| may_see(&cell.data(), viewer))
-}
-
 fn may_see(data: &AccountData, viewer: &BareJid) -> bool {
     !data.blocklist.covers(&Jid::from(viewer.clone()))
 }
 
 async fn tell_viewers(
-    world: &World,
+    world: &Arc<World>,
     account: &BareJid,
-    sessions: &[Shown],
+    sessions: Vec<Shown>,
     viewers: &BTreeSet<BareJid>,
 ) {
+    let is_there = |it: &Shown| it.presence.is_some();
+    let (there, gone): (Vec<Shown>, Vec<Shown>) = sessions.into_iter().partition(is_there);
+    // Whom the account blocks sees it go, as they did when they were blocked, and never come.
+    for (viewer, shown) in viewers
+        .iter()
+        .flat_map(|it| gone.iter().map(move |shown| (it, shown)))
+    {
+        tell(world, viewer, shown);
+    }
+    if there.is_empty() {
+        return;
+    }
     // Read once, however many see it.
-    let cell = match sessions.iter().any(|it| it.presence.is_some()) {
-        true => patiently(world.accounts.get(account)).await.ok(),
-        false => None,
-    };
-    let data = cell.map(|cell| cell.data());
-    for viewer in viewers {
-        // Whom the account blocks sees it go, as they did when they were blocked, and never come.
-        let may_see = data.as_ref().is_some_and(|data| may_see(data, viewer));
-        for shown in sessions {
-            if shown.presence.is_none() || may_see {
-                tell(world, viewer, shown);
+    match patiently(world.accounts.get(account)).await {
+        Ok(cell) => {
+            let data = cell.data();
+            // Meanwhile it may show something else, which its own word has told already.
+            let there = there.into_iter().map(|shown| shown.session).collect();
+            let mut now = sessions_now(world, account, there);
+            now.retain(is_there);
+            for viewer in viewers.iter().filter(|viewer| may_see(&data, viewer)) {
+                now.iter().for_each(|shown| tell(world, viewer, shown));
             }
         }
+        Err(StoreError::Unavailable(_) | StoreError::Uncertain(_)) => tell_later(world, there),
+        // Of one that is not there nobody sees anything.
+        Err(_) => {}
     }
+}
+
+/// The store does not say now whom an account blocks.
+fn tell_later(world: &Arc<World>, shown: Vec<Shown>) {
+    let world = world.clone();
+    tokio::spawn(async move {
+        sleep(READ_AGAIN).await;
+        tell_contacts(&world, shown);
+    });
 }
 
 fn presence_of(shown: &Shown, to: &BareJid) -> Presence {

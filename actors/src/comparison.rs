@@ -11,6 +11,7 @@ use std::time::Duration;
 use klatsch_cluster::node_id::NodeId;
 use klatsch_protocol::jid::{BareJid, FullJid};
 use klatsch_store::StoreError;
+use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::claims;
@@ -48,7 +49,7 @@ pub(crate) async fn show_records(world: Arc<World>) {
             return;
         };
         if let Some(replica) = peers.replica() {
-            if let Some(round) = replica.show_records() {
+            if let Some(round) = replica.show_records().await {
                 peers.send_back(round);
             }
             acknowledge(&sessions, peers, replica).await;
@@ -62,13 +63,13 @@ pub(crate) async fn show_records(world: Arc<World>) {
 async fn acknowledge(sessions: &Sessions, peers: &Peers, replica: &Replica) {
     let members = peers.members();
     let nodes: Vec<NodeId> = members.reachable().map(|it| it.life.node).collect();
-    let Some(round) = replica.known_by(&nodes) else {
+    if !replica.has_acks_known_by(&nodes) {
         return;
-    };
+    }
     if members.may_claim() && !claims::answer(sessions).await {
         return;
     }
-    for (slot, ack) in replica.acks_until(round) {
+    for (slot, ack) in replica.take_known_acks() {
         let slots = &sessions.world().directory.slots;
         slots.send(slot, SessionMsg::Known(ack));
     }
@@ -81,6 +82,7 @@ pub(crate) async fn run(world: Arc<World>) {
     let sessions = Sessions::new(world.clone());
     let mut before = None;
     let mut since_missing = u32::MAX;
+    let mut comparing: Option<JoinHandle<()>> = None;
     loop {
         ticks.tick().await;
         let Some(peers) = world.directory.peers() else {
@@ -93,8 +95,10 @@ pub(crate) async fn run(world: Arc<World>) {
             false => since_missing.saturating_add(1),
         };
         before = members;
-        if is_missing {
-            compare_all(&world).await;
+        // A store that is slow keeps nothing else waiting, and is asked once.
+        if is_missing && comparing.as_ref().is_none_or(JoinHandle::is_finished) {
+            let world = world.clone();
+            comparing = Some(tokio::spawn(async move { compare_all(&world).await }));
         }
         if since_missing < CLAIMS_COME {
             claims::answer(&sessions).await;

@@ -198,9 +198,10 @@ async fn end_of_replica(world: Arc<World>) {
 async fn wake_sessions(world: Arc<World>) {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut tails: HashMap<BareJid, Vec<Slot>> = HashMap::new();
+    let mut telling: Option<JoinHandle<()>> = None;
     loop {
         ticks.tick().await;
-        let mut tails: HashMap<BareJid, Vec<Slot>> = HashMap::new();
         for (slot, wake) in world.timers.due(Instant::now()) {
             match wake {
                 // Of a session that has ended meanwhile nobody needs to know.
@@ -217,8 +218,10 @@ async fn wake_sessions(world: Arc<World>) {
                 }
             }
         }
-        if !tails.is_empty() {
-            tell_tails(&world, tails).await;
+        // Others are woken while the store is slow to say where logs end; it is asked once.
+        if !tails.is_empty() && telling.as_ref().is_none_or(JoinHandle::is_finished) {
+            let (world, tails) = (world.clone(), std::mem::take(&mut tails));
+            telling = Some(tokio::spawn(async move { tell_tails(&world, tails).await }));
         }
     }
 }
