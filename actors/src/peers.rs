@@ -311,18 +311,26 @@ impl Peers {
         reply
     }
 
-    fn answer(&self, node: NodeId, number: u64, reply: Reply) {
-        self.say(
-            node,
-            Lane::Control,
-            &Envelope::Answer(number, Box::new(reply)),
-        );
+    /// Answers a question of another node.
+    ///
+    /// # Errors
+    /// The answer: it is not on its way.
+    fn answer(&self, node: NodeId, number: u64, reply: Reply) -> Result<(), Box<Reply>> {
+        let envelope = Envelope::Answer(number, Box::new(reply));
+        match (self.say(node, Lane::Control, &envelope), envelope) {
+            (false, Envelope::Answer(_, reply)) => Err(reply),
+            _ => Ok(()),
+        }
     }
 
-    fn answered(&self, node: NodeId, number: u64, reply: Reply) {
-        if let Some(waiting) = self.questions.take(number, node) {
-            // Whoever asked may have gone.
-            let _ = waiting.send(reply);
+    /// An answer has come.
+    ///
+    /// # Errors
+    /// The answer: nobody waits for it any more.
+    fn answered(&self, node: NodeId, number: u64, reply: Reply) -> Result<(), Reply> {
+        match self.questions.take(number, node) {
+            Some(waiting) => waiting.send(reply),
+            None => Err(reply),
         }
     }
 

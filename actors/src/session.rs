@@ -21,6 +21,7 @@ mod outbound;
 mod perform;
 mod refused;
 mod rooms;
+mod tail_checks;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -51,6 +52,7 @@ use crate::session::held::Held;
 use crate::session::inbound::{Batch, Current, Received};
 use crate::session::life::begin_sm;
 use crate::session::refused::Refused;
+use crate::session::tail_checks::TailChecks;
 use crate::slot::Slot;
 use crate::strain::Charge;
 use crate::world::World;
@@ -145,7 +147,7 @@ pub struct Live {
     /// How many connections it has had before this one: what comes from an old one, or from
     /// a timer of an old one, means nothing.
     connections: u32,
-    tail_checks: u8,
+    tail_checks: TailChecks,
     /// When its client had everything, for the last time.
     caught_up: Instant,
     pushes: u32,
@@ -240,7 +242,7 @@ impl Actor for SessionActor {
             SessionMsg::Pulled(page) => live.pulled(page),
             SessionMsg::Tail(head) => live.take_tail(head),
             SessionMsg::Writable => live.go_on_reading(),
-            SessionMsg::Start => live.start(),
+            SessionMsg::Start(connection) => live.start(connection),
             SessionMsg::Resume(resumption) => live.resume(*resumption),
             SessionMsg::Detach(how, connection) => live.detach(how, connection),
             SessionMsg::ResumeExpired(connection) => live.expire(connection),

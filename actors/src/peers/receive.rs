@@ -28,7 +28,7 @@ use crate::metrics;
 use crate::peers::Peers;
 use crate::peers::envelope::{Aspect, Envelope, Question, Reply};
 use crate::replica::Round;
-use crate::room::{RoomMsg, ask};
+use crate::room::{RoomMsg, Settled, ask};
 use crate::rooms;
 use crate::session::{Heir, SessionMsg, Waiting};
 use crate::sessions::{REPLACE_PATIENCE, Sessions};
@@ -113,8 +113,11 @@ fn take(world: &Arc<World>, peers: &Arc<Peers>, from: NodeId, envelope: Envelope
             mail,
             is_from_here,
         } => {
-            if let (Mail::Deliver(stanza), true) = (&*mail, is_from_here) {
-                presume(world, from, stanza);
+            if let Mail::Deliver(stanza) = &*mail {
+                match is_from_here {
+                    true => presume(world, from, stanza),
+                    false => follow_if_elsewhere(world, from, stanza),
+                }
             }
             world.directory.deliver_here(&to, *mail);
         }
@@ -173,10 +176,17 @@ fn take(world: &Arc<World>, peers: &Arc<Peers>, from: NodeId, envelope: Envelope
             let (world, peers) = (world.clone(), peers.clone());
             tokio::spawn(async move {
                 let reply = reply_to(&world, from, *question).await;
-                peers.answer(from, number, reply);
+                if let Err(unsent) = peers.answer(from, number, reply) {
+                    keep(&world, *unsent).await;
+                }
             });
         }
-        Envelope::Answer(number, reply) => peers.answered(from, number, *reply),
+        Envelope::Answer(number, reply) => {
+            if let Err(unwanted) = peers.answered(from, number, *reply) {
+                let world = world.clone();
+                tokio::spawn(async move { keep(&world, unwanted).await });
+            }
+        }
         Envelope::Missed => peers.give_up(from),
         Envelope::Colleagues(version) => colleagues::hear(world, version),
     }
@@ -201,6 +211,18 @@ fn presume(world: &World, from: NodeId, stanza: &Stanza) {
             true => world.directory.presume_nothing(&sender, from),
             false => world.directory.presume(&sender, from),
         }
+    }
+}
+
+/// A node may take its leave of a session long after another has gone on with it: contacts here
+/// are told once more what is true.
+fn follow_if_elsewhere(world: &Arc<World>, from: NodeId, stanza: &Stanza) {
+    let sender = stanza.from().and_then(|from| from.to_full());
+    if let Some(sender) = sender.filter(|_| is_going(stanza))
+        && let Some(place) = world.directory.place(&sender)
+        && place != Place::There(from)
+    {
+        absence::tell_again(world, sender);
     }
 }
 
@@ -246,6 +268,8 @@ async fn reply_to(world: &Arc<World>, from: NodeId, question: Question) -> Reply
         } => {
             if is_from_here {
                 presume(world, from, &stanza);
+            } else if is_late_farewell(world, from, &stanza) {
+                return Reply::Settled(Settled::Done);
             }
             let asked = ask::deliver_here(world, Arc::new(*stanza), occupancy, counted).await;
             asked.map_or(Reply::AskAgain, Reply::Settled)
@@ -267,6 +291,27 @@ async fn reply_to(world: &Arc<World>, from: NodeId, question: Question) -> Reply
             Reply::Done(sessions.take_in(*waiting).await)
         }
     }
+}
+
+/// A session whose answer nobody takes is nowhere any more: it goes on here, where its client
+/// looks for it.
+async fn keep(world: &Arc<World>, reply: Reply) {
+    if let Reply::Session(Some(waiting)) = reply {
+        let jid = &waiting.session.facts.jid;
+        tracing::info!(%jid, "a session that nobody has taken goes on");
+        Sessions::new(world.clone()).take_in(*waiting).await;
+    }
+}
+
+/// Whether somebody is to leave a room whose session has gone on elsewhere and is inside from
+/// there: the node that says so may have stood still meanwhile.
+fn is_late_farewell(world: &World, from: NodeId, stanza: &Stanza) -> bool {
+    let (Some(room), Some(replica)) = (stanza.to(), world.directory.replica()) else {
+        return false;
+    };
+    let session = stanza.from().and_then(|from| from.to_full());
+    let node = session.and_then(|session| replica.node_of_insider(&room.bare(), &session));
+    is_going(stanza) && node.is_some_and(|node| node != from)
 }
 
 /// Ends a session whose name another node's session takes.

@@ -28,6 +28,9 @@ pub(super) struct Parting {
     error: StreamError,
     /// The client has lost its connection and is back before the session has left.
     back: Option<Box<Resumption>>,
+    /// Another node has gone on with the session meanwhile: then it does not stay, even if nobody
+    /// takes it. For so long it is shown that it is here.
+    gives_way: Option<Duration>,
 }
 
 impl Parting {
@@ -73,6 +76,7 @@ impl Live {
             sink,
             error,
             back: None,
+            gives_way: None,
         });
         if heir.node.is_some() {
             // Its client is there already.
@@ -126,18 +130,23 @@ impl Live {
             Left::To(node) => (Some(node), LINGERING),
             Left::ToStore => (None, LINGERING),
             Left::Across => (None, self.lingering()),
-            Left::Nowhere => {
-                self.heir = None;
-                self.wait_for_client();
-                if let Some(back) = parting.back {
-                    self.resume(*back);
-                }
-                return;
-            }
+            Left::Nowhere => return self.stay(parting),
         };
         self.has_ended = true;
         self.free_place(node, lingering);
         metrics::session_ended();
+    }
+
+    /// Nobody has taken the session: it waits for its client, unless it is another node's by now.
+    fn stay(&mut self, parting: Parting) {
+        self.heir = None;
+        if let Some(lingering) = parting.gives_way {
+            return self.give_way(lingering);
+        }
+        self.wait_for_client();
+        if let Some(back) = parting.back {
+            self.resume(*back);
+        }
     }
 
     /// A client that comes back to a session that is leaving waits until that has left, and then
@@ -185,8 +194,18 @@ impl Live {
     }
 
     fn give_way(&mut self, lingering: Duration) {
-        if self.has_ended || self.is_leaving() {
+        if self.has_ended {
             return;
+        }
+        if let (Some(parting), None) = (&mut self.parting, &self.heir) {
+            // Somebody has it already, or is just taking it.
+            parting.gives_way = Some(lingering);
+            return;
+        }
+        // Whoever was to have it hears that there is nothing to be had.
+        self.heir = None;
+        if let Some(parting) = self.parting.take() {
+            parting.say();
         }
         if let Connection::Here(sink) | Connection::Arriving(sink) = &self.connection {
             sink.close(Some(StreamError::new(StreamCondition::Conflict)));

@@ -55,7 +55,7 @@ impl Live {
             session,
             connection,
             connections: 0,
-            tail_checks: 0,
+            tail_checks: Default::default(),
             caught_up,
             pushes: 0,
             told,
@@ -88,11 +88,15 @@ impl Live {
         live
     }
 
-    /// The client knows that it is bound or resumed: what waits for it is written.
-    pub(super) fn start(&mut self) {
+    /// The client knows that it is bound or resumed: what waits for it is written. Of a client
+    /// that has come over another connection since, that says nothing.
+    pub(super) fn start(&mut self, connection: u32) {
         let Connection::Arriving(sink) = &self.connection else {
             return;
         };
+        if connection != self.connections {
+            return;
+        }
         self.connection = Connection::Here(sink.clone());
         if self.session.facts.carbons {
             self.show_unheard();
@@ -107,22 +111,18 @@ impl Live {
         }
         self.release_held();
         self.go_on_reading();
-        self.tail_checks = 0;
+        self.tail_checks.begin();
         self.schedule_tail_check();
     }
 
     /// Looks at the log's tail right after the start, when hints may have gone elsewhere,
     /// and from time to time, because hints may be lost.
     pub(super) fn schedule_tail_check(&mut self) {
-        let after = match self.tail_checks {
-            0 => Duration::ZERO,
-            1 => Duration::from_secs(1),
-            2 => Duration::from_secs(4),
-            _ => Duration::from_secs(self.world.settings.tail_check_seconds),
-        };
-        self.tail_checks = self.tail_checks.saturating_add(1);
-        let wake = Wake::TailCheck(self.cell.jid.clone());
-        self.world.timers.wake_after(after, self.slot, wake);
+        let regular = Duration::from_secs(self.world.settings.tail_check_seconds);
+        if let Some(after) = self.tail_checks.next(Instant::now(), regular) {
+            let wake = Wake::TailCheck(self.cell.jid.clone());
+            self.world.timers.wake_after(after, self.slot, wake);
+        }
     }
 
     /// XEP-0198 §3.

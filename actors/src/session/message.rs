@@ -51,8 +51,9 @@ pub enum SessionMsg {
     Tail(u64),
     /// The connection has taken what was queued.
     Writable,
-    /// The client has been told that it is bound or resumed: begin to write.
-    Start,
+    /// The client has been told, over this connection, that it is bound or resumed: begin to
+    /// write.
+    Start(u32),
     /// A client comes back.
     Resume(Box<Resumption>),
     /// The connection with this number is gone.

@@ -91,7 +91,7 @@ impl SessionHandle {
 
     /// The client has been told that it is bound or resumed.
     pub fn start(&self) {
-        let _ = self.actor.cast(SessionMsg::Start);
+        let _ = self.actor.cast(SessionMsg::Start(self.connection));
     }
 
     /// The connection is gone.

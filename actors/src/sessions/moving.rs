@@ -6,6 +6,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use klatsch_cluster::members::State;
 use klatsch_cluster::node_id::NodeId;
 use klatsch_cluster::placement;
@@ -129,24 +131,32 @@ impl Sessions {
         found.map(|(resource, _)| resource.jid.clone())
     }
 
-    /// Asks the nodes that may have a session for it. One that has it no longer has given it to
-    /// another, which shows it soon.
+    /// Asks the nodes that may have a session for it: first the one that shows it, then those with
+    /// other sessions of its account, all at once, for one of them may be silent. One that has it
+    /// no longer has given it to another, which shows it soon.
     async fn ask_for_it(&self, peers: &Arc<Peers>, account: &BareJid, previd: &str) -> Asked {
         let (mut asked, mut silent, mut refused) = (Vec::new(), Vec::new(), Vec::new());
         let deadline = Instant::now() + SHOWN_SOON;
         loop {
             let holder = peers.replica().and_then(|it| it.holder(account, previd));
-            let mut nodes = self.nodes_of(account);
-            nodes.extend(holder.as_ref().map(|holder| holder.node));
+            let mut nodes = match &holder {
+                Some(holder) if !asked.contains(&holder.node) => vec![holder.node],
+                _ => self.nodes_of(account),
+            };
             nodes.retain(|node| !asked.contains(node));
-            for node in nodes {
-                asked.push(node);
-                match self.ask_node(peers, node, account, previd).await {
-                    Some(Some(waiting)) => return Asked::Found(self.begin_taken(waiting).await),
-                    Some(None) => refused.push(node),
-                    None if may_live(peers, node) => silent.push(node),
-                    None => {}
+            if !nodes.is_empty() {
+                asked.extend(&nodes);
+                match self.ask_these(peers, &nodes, account, previd).await {
+                    Asked::Found(actor) => return Asked::Found(actor),
+                    Asked::Unfound {
+                        silent: more,
+                        refused: no,
+                    } => {
+                        silent.extend(more);
+                        refused.extend(no);
+                    }
                 }
+                continue;
             }
             let is_moving = |it: Holder| !it.is_over && refused.contains(&it.node);
             if !holder.is_some_and(is_moving) || Instant::now() >= deadline {
@@ -154,6 +164,32 @@ impl Sessions {
             }
             sleep(BETWEEN_LOOKS).await;
         }
+    }
+
+    /// Asks some nodes at once for a session that one of them may have.
+    async fn ask_these(
+        &self,
+        peers: &Arc<Peers>,
+        nodes: &[NodeId],
+        account: &BareJid,
+        previd: &str,
+    ) -> Asked {
+        let asking = nodes.iter().map(|node| async move {
+            let answer = self.ask_node(peers, *node, account, previd).await;
+            (*node, answer)
+        });
+        let mut asking: FuturesUnordered<_> = asking.collect();
+        let (mut silent, mut refused) = (Vec::new(), Vec::new());
+        while let Some((node, answer)) = asking.next().await {
+            match answer {
+                // An answer that comes too late is taken in again where it arrives.
+                Some(Some(waiting)) => return Asked::Found(self.begin_taken(waiting).await),
+                Some(None) => refused.push(node),
+                None if may_live(peers, node) => silent.push(node),
+                None => {}
+            }
+        }
+        Asked::Unfound { silent, refused }
     }
 
     /// Asks a node for a session that was not heard when it was asked for it first, if it is now.

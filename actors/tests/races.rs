@@ -1,0 +1,179 @@
+//! What one node says too late, and what it cannot find out in time: nobody is left with what was
+//! true before.
+//!
+//! Time passes only when nothing else can happen.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use std::time::Duration;
+
+use common::cluster::{Cluster, eventually, handled};
+use common::room::{ROOM, create, join, say};
+use common::{ALICE, BOB, Client, Scene, chat};
+use klatsch_actors::directory::Wire;
+use klatsch_actors::mail::{Address, Mail};
+use klatsch_actors::peers::envelope::{Envelope, Question};
+use klatsch_actors::session::{Departing, Heir, Left, SessionMsg};
+use klatsch_cluster::codec;
+use klatsch_cluster::node_id::NodeId;
+use klatsch_protocol::jid::Jid;
+use klatsch_protocol::stanza::{
+    Head, Presence, PresenceKind, Stanza, StreamCondition, StreamError,
+};
+use klatsch_store::Reached;
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
+
+/// Alice on the first node and Bob on the second, who see each other.
+async fn friends(cluster: &Cluster) -> (Client, Client) {
+    cluster.node(1).befriend().await;
+    let alice = cluster.node(1).online(ALICE, "a").await;
+    let bob = cluster.node(2).online(BOB, "b").await;
+    alice.expect_all(&["<presence", "bob@example.org/b"]).await;
+    bob.expect_all(&["<presence", "alice@example.org/a"]).await;
+    cluster.see(&[1, 2], &alice).await;
+    cluster.see(&[1, 2], &bob).await;
+    // What is shown once more after logins is not to help here.
+    sleep(Duration::from_secs(30)).await;
+    bob.sync().await;
+    (alice, bob)
+}
+
+/// What a node says of a session whose client has gone.
+fn goes(from: &Client, to: &str) -> Stanza {
+    let head = Head {
+        from: Some(from.jid.clone().into()),
+        to: Some(Jid::parse(to).unwrap()),
+        ..Head::default()
+    };
+    let kind = PresenceKind::Unavailable;
+    Presence {
+        head,
+        kind,
+        ..Presence::default()
+    }
+    .into()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_is_told_by_whoever_could_not_look_up_whom_it_is_for() {
+    let cluster = Cluster::of(2).await;
+    let (alice, bob) = friends(&cluster).await;
+    cluster.hub.cut(NodeId(1), NodeId(2));
+    bob.expect_all(&["unavailable", "alice@example.org/a"])
+        .await;
+    alice
+        .send("<presence><status>behind the cut</status></presence>")
+        .await;
+    alice.sync().await;
+    cluster.node(2).reach.set(Reached::NotAtAll);
+    cluster.hub.heal();
+    sleep(Duration::from_secs(30)).await;
+    bob.hears_nothing_of("behind the cut").await;
+    cluster.node(2).reach.set(Reached::AtOnce);
+    bob.expect_all(&["alice@example.org/a", "behind the cut"])
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_nobody_waits_for_any_more_goes_on_where_it_was_brought() {
+    let cluster = Cluster::of(2).await;
+    let (alice, _bob) = friends(&cluster).await;
+    let id = alice.enable_sm().await;
+    let told = handled(&alice).await;
+    cluster.knows_record(2, ALICE, &id, told).await;
+    alice.lose();
+    // Its client goes away again while the session is on its way.
+    let resumed = cluster.node(2).resume(ALICE, &id, 0);
+    assert!(timeout(Duration::ZERO, resumed).await.is_err());
+    let there = &cluster.node(2).sessions().world().directory;
+    eventually(|| there.slot(&alice.jid).is_some()).await;
+    let (again, h) = cluster.node(1).resume(ALICE, &id, 0).await.unwrap();
+    assert_eq!(h, told);
+    again.sync().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_farewell_takes_nobody_out_of_a_room_who_is_inside_from_elsewhere() {
+    let cluster = Cluster::of(3).await;
+    let home = cluster.home(ROOM);
+    let others: Vec<u16> = (1..=3).filter(|it| *it != home).collect();
+    let alice = cluster.node(others[0]).online(ALICE, "a").await;
+    let bob = cluster.node(home).online(BOB, "b").await;
+    create(&bob, "bo").await;
+    join(&alice, "ann").await;
+    cluster.know_insiders(&[1, 2, 3], ROOM, 2).await;
+    let question = Question::Room {
+        stanza: Box::new(goes(&alice, &format!("{ROOM}/ann"))),
+        occupancy: None,
+        counted: None,
+        is_from_here: false,
+    };
+    let farewell = codec::encode(&Envelope::Ask(1, Box::new(question))).unwrap();
+    cluster.say_raw(others[1], home, farewell);
+    sleep(Duration::from_secs(1)).await;
+    say(&alice, "still inside").await;
+    bob.expect("<body>still inside</body>").await;
+    cluster.know_insiders(&[1, 2, 3], ROOM, 2).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_late_farewell_contacts_are_told_who_is_there() {
+    let cluster = Cluster::of(3).await;
+    let (alice, bob) = friends(&cluster).await;
+    let farewell = Envelope::Mail {
+        to: Address::Session(bob.jid.clone()),
+        mail: Box::new(Mail::Deliver(goes(&alice, BOB))),
+        is_from_here: false,
+    };
+    cluster.say_raw(3, 2, codec::encode(&farewell).unwrap());
+    bob.expect_all(&["unavailable", "alice@example.org/a"])
+        .await;
+    let back = bob.expect_all(&["<presence", "alice@example.org/a"]).await;
+    assert!(!back.contains("unavailable"), "{back}");
+}
+
+/// Asks a session to leave its node, and has it.
+async fn leaves(scene: &Scene, client: &Client) -> Departing {
+    let directory = &scene.sessions().world().directory;
+    let (heir, departing) = oneshot::channel();
+    let heir = Heir {
+        node: None,
+        session: heir,
+    };
+    let error = StreamError::new(StreamCondition::SystemShutdown);
+    let slot = directory.slot(&client.jid).unwrap();
+    directory
+        .slots
+        .send(slot, SessionMsg::HandOver(error, heir));
+    *departing.await.unwrap()
+}
+
+#[tokio::test]
+async fn a_session_that_goes_on_elsewhere_while_it_leaves_does_not_stay_for_want_of_an_heir() {
+    let scene = Scene::new(Wire::Direct).await;
+    let alice = scene.online(ALICE, "a").await;
+    alice.enable_sm().await;
+    alice.send(&chat(BOB, "handled")).await;
+    alice.sync().await;
+    let departing = leaves(&scene, &alice).await;
+    let slots = &scene.sessions().world().directory.slots;
+    slots.send(departing.slot, SessionMsg::Superseded);
+    slots.send(departing.slot, SessionMsg::Left(Left::Nowhere));
+    scene.gone(ALICE).await;
+}
+
+#[tokio::test]
+async fn a_session_that_nobody_takes_stays_for_its_client() {
+    let scene = Scene::new(Wire::Direct).await;
+    let alice = scene.online(ALICE, "a").await;
+    let id = alice.enable_sm().await;
+    let told = handled(&alice).await;
+    let departing = leaves(&scene, &alice).await;
+    let slots = &scene.sessions().world().directory.slots;
+    slots.send(departing.slot, SessionMsg::Left(Left::Nowhere));
+    let (_again, h) = scene.resume(ALICE, &id, 0).await.unwrap();
+    assert_eq!(h, told);
+}
