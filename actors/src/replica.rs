@@ -243,6 +243,11 @@ impl Replica {
         }
     }
 
+    /// Tells whether everything is known here that a node has shown until now.
+    pub(crate) async fn knows_all_of(&self, node: NodeId) -> bool {
+        self.presences.knows_all_of(node).await
+    }
+
     /// A node knows what was shown before this round.
     pub(crate) fn sent_back(&self, from: NodeId, round: Round) {
         self.acks.came_back(from, round);

@@ -189,6 +189,23 @@ impl<K: Key, V: Value> Presences<K, V> {
         }
     }
 
+    /// Tells whether everything is here that a node has sent until now: nothing of it is known to
+    /// be lost, or still asked for.
+    pub async fn knows_all_of(&self, node: NodeId) -> bool {
+        let mut answers = Vec::new();
+        for group in 0..self.shared.settings.groups {
+            let (reply, answer) = oneshot::channel();
+            self.cast(group, MergeMsg::KnowsAllOf(node, reply));
+            answers.push(answer);
+        }
+        for answer in answers {
+            if answer.await != Ok(true) {
+                return false;
+            }
+        }
+        true
+    }
+
     /// A message of [`crate::link::Channel::Presence`] has arrived. Never waits.
     pub fn receive(&self, from: NodeId, message: Bytes) {
         let group = wire::group_of(&message).unwrap_or(u8::MAX);

@@ -210,6 +210,29 @@ async fn what_is_still_gathered_is_not_said_to_be_on_its_way() {
     assert!(begun.elapsed() >= gathered);
 }
 
+#[tokio::test]
+async fn what_may_be_lost_is_known_only_when_it_has_been_compared() {
+    let hub = Arc::new(Hub::default());
+    let one = Node::start(&hub, 1, 1).await;
+    let two = Node::start(&hub, 2, 1).await;
+    two.set(1, Some(1), 1);
+    one.sees(1, &two).await;
+    let knows_all = async || {
+        while !one.presences.knows_all_of(two.id).await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let patience = Duration::from_secs(20);
+    tokio::time::timeout(patience, knows_all()).await.unwrap();
+    one.presences.missed(two.id);
+    assert!(!one.presences.knows_all_of(two.id).await);
+    tokio::time::timeout(patience, knows_all()).await.unwrap();
+    assert!(
+        !one.presences.knows_all_of(NodeId(3)).await,
+        "nobody is there"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_is_lost_disappears_and_its_next_life_starts_empty() {
     let hub = Arc::new(Hub::default());

@@ -131,7 +131,10 @@ fn take(world: &Arc<World>, peers: &Arc<Peers>, from: NodeId, envelope: Envelope
                 }
             }
         }
-        Envelope::SendBack(round) => peers.sent_back(from, round),
+        Envelope::SendBack(round) => {
+            let peers = peers.clone();
+            tokio::spawn(async move { send_back(&peers, from, round).await });
+        }
         Envelope::SentBack(round) => {
             if let Some(replica) = peers.replica() {
                 replica.sent_back(from, Round(round));
@@ -189,6 +192,17 @@ fn take(world: &Arc<World>, peers: &Arc<Peers>, from: NodeId, envelope: Envelope
         }
         Envelope::Missed => peers.give_up(from),
         Envelope::Colleagues(version) => colleagues::hear(world, version),
+    }
+}
+
+/// Sends a number back, if what was shown before it is here. It is asked for again otherwise, when
+/// what was lost on its way has been asked for, too.
+async fn send_back(peers: &Peers, from: NodeId, round: u64) {
+    let Some(replica) = peers.replica() else {
+        return;
+    };
+    if replica.knows_all_of(from).await {
+        peers.sent_back(from, round);
     }
 }
 

@@ -37,6 +37,8 @@ pub(super) enum MergeMsg<K, V> {
     },
     /// Somebody wants to know when what was set is on its way.
     WhenSent(oneshot::Sender<()>),
+    /// Somebody wants to know whether everything is here that a node has sent.
+    KnowsAllOf(NodeId, oneshot::Sender<bool>),
     /// A message of a peer.
     Heard { from: NodeId, message: Bytes },
     /// What a peer has sent may have been lost.
@@ -120,6 +122,10 @@ impl<K: Key, V: Value> Actor for Group<K, V> {
                 since,
             } => merging.replica.set(shard, key, value, since, now),
             MergeMsg::WhenSent(reply) => merging.unsent.push(reply),
+            MergeMsg::KnowsAllOf(node, reply) => {
+                // Whoever asked may have gone.
+                let _ = reply.send(merging.replica.knows_all_of(node));
+            }
             MergeMsg::Heard { from, message } => merging.hear(from, &message, now),
             MergeMsg::Missed { from } => merging.replica.missed(from, now),
             MergeMsg::Members(members) => merging.replica.members(&members, now),

@@ -338,10 +338,17 @@ impl<K: Key, V: Value> Replica<K, V> {
 
     /// What a peer has sent may have been lost: what it has is to be compared.
     pub fn missed(&mut self, from: NodeId, now: Now) {
-        if self.peers.get(&from).is_some_and(Peer::is_shown) {
+        if let Some(peer) = self.peers.get_mut(&from).filter(|peer| peer.is_shown()) {
+            peer.is_missed = true;
             self.say_hello(&[from], true);
         }
         self.settle(now);
+    }
+
+    /// Tells whether everything is here that a node has sent until now, as far as can be known.
+    pub fn knows_all_of(&self, node: NodeId) -> bool {
+        let is_whole = |peer: &Peer| peer.is_shown() && !peer.is_returning && !peer.is_missed;
+        self.peers.get(&node).is_some_and(is_whole) && !self.behind.contains_key(&node)
     }
 
     /// Time has passed.

@@ -103,6 +103,7 @@ impl<K: Key, V: Value> Replica<K, V> {
             return;
         };
         (peer.heard, peer.silent, peer.relay) = (now.at, None, None);
+        peer.is_missed = false;
         match root == said.root {
             true => peer.is_returning = false,
             false => self.is_behind_everywhere(from),

@@ -29,6 +29,8 @@ pub(super) struct Peer {
     pub(super) silent: Option<Duration>,
     /// It has been down, and its copies are not known to be up to date yet.
     pub(super) is_returning: bool,
+    /// Something it has sent may be lost, and it has not said since then what there is.
+    pub(super) is_missed: bool,
     /// Who else has something newer of it.
     pub(super) relay: Option<NodeId>,
 }
@@ -118,6 +120,7 @@ impl<K: Key, V: Value> Replica<K, V> {
             heard: now.at,
             silent: None,
             is_returning: false,
+            is_missed: false,
             relay: None,
         });
         let is_new = incarnation > peer.incarnation;
