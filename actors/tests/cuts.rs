@@ -63,6 +63,19 @@ async fn a_client_that_crosses_a_cut_is_told_all_that_it_was_told_before() {
 }
 
 #[tokio::test]
+async fn a_client_that_crosses_back_as_the_cut_ends_finds_its_session() {
+    let cluster = Cluster::of(2).await;
+    let (alice, id, _bob) = behind_a_cut(&cluster).await;
+    alice.lose();
+    let (again, h) = cluster.node(2).resume(ALICE, &id, 0).await.unwrap();
+    again.lose();
+    // Nothing that is shown has crossed the cut yet.
+    let heals = async { cluster.hub.heal() };
+    let (back, ()) = tokio::join!(cluster.node(1).resume(ALICE, &id, 0), heals);
+    assert_eq!(back.unwrap().1, h);
+}
+
+#[tokio::test]
 async fn a_session_that_its_node_cannot_give_away_goes_on_and_is_let_go_when_it_can() {
     let cluster = Cluster::of(2).await;
     let (alice, id, bob) = behind_a_cut(&cluster).await;

@@ -40,6 +40,9 @@ const ON_ITS_WAY: Duration = Duration::from_secs(10);
 /// A node that has a session shows that to the others within this time.
 const SHOWN_SOON: Duration = Duration::from_secs(1);
 
+/// Two nodes that hear each other again know within this time who has which session.
+const HEARD_SOON: Duration = Duration::from_secs(3);
+
 /// So often is looked who shows a session that has left its node.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
@@ -133,14 +136,18 @@ impl Sessions {
 
     /// Asks the nodes that may have a session for it: first the one that shows it, then those with
     /// other sessions of its account, all at once, for one of them may be silent. One that has it
-    /// no longer has given it to another, which shows it soon.
+    /// no longer has given it to another, which shows it soon. Around a cut it may be on any node,
+    /// also on one that is just being heard again.
     async fn ask_for_it(&self, peers: &Arc<Peers>, account: &BareJid, previd: &str) -> Asked {
         let (mut asked, mut silent, mut refused) = (Vec::new(), Vec::new(), Vec::new());
-        let deadline = Instant::now() + SHOWN_SOON;
+        let is_cut = peers.were_cut_lately() || claims::may_have_come(&self.world);
+        let patience = if is_cut { HEARD_SOON } else { SHOWN_SOON };
+        let deadline = Instant::now() + patience;
         loop {
             let holder = peers.replica().and_then(|it| it.holder(account, previd));
             let mut nodes = match &holder {
                 Some(holder) if !asked.contains(&holder.node) => vec![holder.node],
+                None if is_cut => reachable(peers),
                 _ => self.nodes_of(account),
             };
             nodes.retain(|node| !asked.contains(node));
@@ -159,7 +166,8 @@ impl Sessions {
                 continue;
             }
             let is_moving = |it: Holder| !it.is_over && refused.contains(&it.node);
-            if !holder.is_some_and(is_moving) || Instant::now() >= deadline {
+            let may_be_shown = holder.map_or(is_cut, is_moving);
+            if !may_be_shown || Instant::now() >= deadline {
                 return Asked::Unfound { silent, refused };
             }
             sleep(BETWEEN_LOOKS).await;
@@ -419,6 +427,11 @@ enum Asked {
         /// These say no.
         refused: Vec<NodeId>,
     },
+}
+
+fn reachable(peers: &Peers) -> Vec<NodeId> {
+    let members = peers.members();
+    members.reachable().map(|it| it.life.node).collect()
 }
 
 /// Whether a node that does not answer may still have its sessions: one that has hung up is gone.
