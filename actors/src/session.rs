@@ -9,6 +9,7 @@
 //! follow each other are committed together. What waits (a commit, a query, a change) holds
 //! back what the client sent behind it, and nothing else: mail is delivered meanwhile.
 
+mod acks;
 mod contacts;
 mod cursor;
 mod doze;
@@ -16,6 +17,7 @@ mod handover;
 mod held;
 mod inbound;
 mod life;
+mod log;
 mod message;
 mod outbound;
 mod perform;

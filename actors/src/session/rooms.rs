@@ -19,8 +19,8 @@ use klatsch_store::StoreError;
 use serde::{Deserialize, Serialize};
 
 use super::cursor::{Cursor, Hint};
+use super::log::PAGE;
 use super::message::Answered;
-use super::outbound::PAGE;
 use super::{Connection, Live, SessionMsg};
 use crate::mail::{Heard, RoomMail};
 use crate::metrics;
