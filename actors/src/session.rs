@@ -257,6 +257,7 @@ impl Actor for SessionActor {
             SessionMsg::End(error) => live.end(Some(error)),
             SessionMsg::Leave(error, ended) => live.leave(error, ended),
             SessionMsg::HandOver(error, heir) => live.hand_over_to(error, heir),
+            SessionMsg::Depart => live.depart(),
             SessionMsg::Left(left) => live.has_left(left),
             SessionMsg::Inspect(reply) => live.inspect(reply),
         }

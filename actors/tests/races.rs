@@ -135,6 +135,31 @@ async fn after_a_late_farewell_contacts_are_told_who_is_there() {
     assert!(!back.contains("unavailable"), "{back}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_a_session_has_shown_last_it_sees_itself_where_it_has_gone() {
+    let cluster = Cluster::of(2).await;
+    let (alice, _bob) = friends(&cluster).await;
+    let id = alice.enable_sm().await;
+    let told = handled(&alice).await;
+    cluster.knows_record(2, ALICE, &id, told).await;
+    cluster.node(1).reach.set(Reached::Late);
+    alice.send(&chat(BOB, "late")).await;
+    for status in ["one", "two"] {
+        let shown = format!("<presence><status>{status}</status></presence>");
+        alice.send(&shown).await;
+    }
+    alice.lose();
+    let answers = async {
+        sleep(Duration::from_millis(1)).await;
+        cluster.node(1).reach.set(Reached::AtOnce);
+    };
+    let (back, ()) = tokio::join!(cluster.node(2).resume(ALICE, &id, 0), answers);
+    let (back, h) = back.unwrap();
+    assert_eq!(h, told + 3);
+    back.expect_all(&["from='alice@example.org/a'", "two"])
+        .await;
+}
+
 /// Asks a session to leave its node, and has it.
 async fn leaves(scene: &Scene, client: &Client) -> Departing {
     let directory = &scene.sessions().world().directory;

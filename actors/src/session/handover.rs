@@ -18,7 +18,7 @@ use crate::claims;
 use crate::metrics;
 use crate::presence_shard::PresenceShardMsg;
 use crate::replica::LINGERING;
-use crate::session::message::{Departing, Heir, Left};
+use crate::session::message::{Departing, Heir, Left, SessionMsg};
 
 /// A client whose session somebody else is to go on with.
 pub(super) struct Parting {
@@ -88,10 +88,18 @@ impl Live {
         self.drive();
     }
 
-    /// Hands the session over, once everything its client has sent is dealt with. Nobody is
-    /// told: for its contacts and rooms it goes on.
+    /// Leaves, once everything its client has sent is dealt with, and behind the mail that has
+    /// come for it by then: what it has shown itself, for one, would be told to nobody again.
     pub(super) fn finish_hand_over(&mut self) {
-        if self.heir.is_none() || !self.is_quiet() || self.has_ended {
+        if self.heir.is_some() && self.is_quiet() && !self.has_ended {
+            let slots = &self.world.directory.slots;
+            slots.send(self.slot, SessionMsg::Depart);
+        }
+    }
+
+    /// Hands the session over. Nobody is told: for its contacts and rooms it goes on.
+    pub(super) fn depart(&mut self) {
+        if !self.is_quiet() || self.has_ended {
             return;
         }
         let Some(Heir {

@@ -85,6 +85,8 @@ pub enum SessionMsg {
     /// The session is handed over, once everything its client has sent is dealt with; its
     /// connection ends with this error when somebody has it. One that cannot be resumed ends.
     HandOver(StreamError, Heir),
+    /// What had come before the session could leave has been dealt with.
+    Depart,
     /// What has become of a session that was handed over to no other node in particular.
     Left(Left),
     /// An operator looks.
