@@ -100,7 +100,13 @@ impl Session {
 
     /// Tells whether its client may come back to it.
     pub fn is_resumable(&self) -> bool {
-        self.sm.as_ref().is_some_and(Sm::is_resumable)
+        self.previd().is_some()
+    }
+
+    /// The id by which its client comes back to it (XEP-0198 §5).
+    pub fn previd(&self) -> Option<&str> {
+        let sm = self.sm.as_ref().filter(|sm| sm.is_resumable());
+        sm.map(|sm| sm.id.as_str())
     }
 }
 
@@ -248,7 +254,6 @@ impl Actor for SessionActor {
             SessionMsg::Known(ack) => live.be_known(ack),
             SessionMsg::GoesOn { since, has_gone } => live.go_on(since, has_gone),
             SessionMsg::Superseded => live.be_superseded(),
-            SessionMsg::WentOn => live.went_on(),
             SessionMsg::LetGo(bytes) => live.let_go(bytes),
             SessionMsg::End(error) => live.end(Some(error)),
             SessionMsg::Leave(error, ended) => live.leave(error, ended),

@@ -72,8 +72,6 @@ pub enum SessionMsg {
     },
     /// Another node's session has this one's name, and it began later.
     Superseded,
-    /// It has gone on elsewhere, while this node was not heard.
-    WentOn,
     /// The node is short of memory: go, if at least so many bytes wait for the client.
     LetGo(usize),
     /// End with this error.
@@ -182,7 +180,7 @@ pub enum Left {
     To(NodeId),
     /// The store keeps it.
     ToStore,
-    /// The store keeps it for a node that is not reached.
+    /// The store keeps it for a node that is not reached, or that has gone on without it.
     Across,
     /// Nobody takes it: it stays, and waits for its client.
     Nowhere,

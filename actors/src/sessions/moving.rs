@@ -67,6 +67,13 @@ impl Sessions {
         }
     }
 
+    /// The node that shows a session which is resumed by this id.
+    pub(crate) fn holder(&self, jid: &FullJid, previd: &str) -> Option<NodeId> {
+        let replica = self.world.directory.replica()?;
+        let holder = replica.holder(&jid.bare(), previd)?;
+        (!holder.is_over).then_some(holder.node)
+    }
+
     /// Brings a session here from whichever node has it, or had it.
     pub(super) async fn take_over(
         &self,
@@ -76,6 +83,7 @@ impl Sessions {
     ) -> Option<ActorRef<SessionMsg>> {
         let peers = self.world.directory.peers()?;
         let replica = peers.replica()?;
+        claims::end_older(self).await;
         let (silent, refused) = match self.ask_for_it(peers, account, previd).await {
             Asked::Found(actor) if peers.were_cut_lately() => {
                 if let Some(session) = self.resumed_as(account, previd) {
@@ -133,26 +141,39 @@ impl Sessions {
     /// another, which shows it soon.
     async fn ask_for_it(&self, peers: &Arc<Peers>, account: &BareJid, previd: &str) -> Asked {
         let (mut asked, mut silent, mut refused) = (Vec::new(), Vec::new(), Vec::new());
-        let deadline = Instant::now() + SHOWN_SOON;
+        let mut deadline = Instant::now();
+        let holder_now = || peers.replica().and_then(|it| it.holder(account, previd));
         loop {
-            let holder = peers.replica().and_then(|it| it.holder(account, previd));
+            // Whoever had it may have given it to this node meanwhile.
+            if let Some(actor) = self.resumable_here(account, previd) {
+                return Asked::Found(Some(actor));
+            }
             let mut nodes = self.nodes_of(account);
-            nodes.extend(holder.as_ref().map(|holder| holder.node));
+            nodes.extend(holder_now().map(|holder| holder.node));
             nodes.retain(|node| !asked.contains(node));
             for node in nodes {
                 asked.push(node);
                 match self.ask_node(peers, node, account, previd).await {
                     Some(Some(waiting)) => return Asked::Found(self.begin_taken(waiting).await),
-                    Some(None) => refused.push(node),
+                    Some(None) => {
+                        refused.push(node);
+                        deadline = Instant::now() + SHOWN_SOON;
+                    }
                     None if may_live(peers, node) => silent.push(node),
                     None => {}
                 }
             }
-            let is_moving = |it: Holder| !it.is_over && refused.contains(&it.node);
-            if !holder.is_some_and(is_moving) || Instant::now() >= deadline {
-                return Asked::Unfound { silent, refused };
+            // Another node may show it by now.
+            let holder = holder_now().filter(|it| !it.is_over);
+            let is_unasked = |it: &Holder| !asked.contains(&it.node);
+            let is_moving = |it: &Holder| refused.contains(&it.node);
+            match holder {
+                Some(holder) if is_unasked(&holder) => {}
+                Some(holder) if is_moving(&holder) && Instant::now() < deadline => {
+                    sleep(BETWEEN_LOOKS).await;
+                }
+                _ => return Asked::Unfound { silent, refused },
             }
-            sleep(BETWEEN_LOOKS).await;
         }
     }
 
@@ -200,6 +221,7 @@ impl Sessions {
     /// Takes a session in that another node gives away; false: it cannot go on here. One whose
     /// client was faster, and has had it brought here or has begun another, is settled.
     pub async fn take_in(&self, waiting: Waiting) -> bool {
+        claims::end_older(self).await;
         self.is_here(&waiting) || self.go_on(waiting).await.is_some()
     }
 
@@ -238,7 +260,7 @@ impl Sessions {
         account: &BareJid,
         previd: &str,
     ) -> Option<ActorRef<SessionMsg>> {
-        self.take_up_of(account, previd).await;
+        self.take_up_one_of(account, previd).await;
         self.resumable_here(account, previd)
     }
 

@@ -10,6 +10,7 @@ use klatsch_protocol::jid::FullJid;
 use klatsch_protocol::time::Timestamp;
 
 use crate::store::subject;
+use crate::waiting::WaitingSession;
 
 /// A node that has not looked for so long, in microseconds, has lost its sessions: their clients
 /// had minutes to come back.
@@ -55,6 +56,18 @@ subject! {
         /// # Errors
         /// `Unavailable`, `Uncertain`.
         fn press_claim(&self, previd: &str) -> bool;
+        /// Answers a claim with its session, which is put away if whoever made the claim waits
+        /// for it, and not otherwise; says what stood. Both happen or neither, so whoever does not
+        /// know the outcome asks again, and hears `Gone` if it has happened.
+        ///
+        /// # Errors
+        /// `Unavailable`, `Uncertain`.
+        fn give_session(
+            &self,
+            claim: &Claim,
+            session: &WaitingSession,
+            until: Timestamp
+        ) -> Standing;
         /// Ends a claim, and those that nobody has answered within an hour; says what stood.
         ///
         /// # Errors
