@@ -40,7 +40,7 @@ pub use self::cursor::Cursor;
 pub use self::life::Resumables;
 pub use self::message::{
     Answered, Departing, Detach, Heir, Left, Peer, Pressure, ResumeAnswer, Resumption, SessionMsg,
-    Sink,
+    Sink, Successor,
 };
 pub use self::rooms::Membership;
 use crate::accounts::AccountCell;
@@ -250,7 +250,7 @@ impl Actor for SessionActor {
             SessionMsg::Resume(resumption) => live.resume(*resumption),
             SessionMsg::Detach(how, connection) => live.detach(how, connection),
             SessionMsg::ResumeExpired(connection) => live.expire(connection),
-            SessionMsg::Replace(ended) => live.replace(ended),
+            SessionMsg::Replace(successor) => live.replace(successor),
             SessionMsg::Known(ack) => live.be_known(ack),
             SessionMsg::GoesOn { since, has_gone } => live.go_on(since, has_gone),
             SessionMsg::Superseded => live.be_superseded(),

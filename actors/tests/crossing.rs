@@ -8,11 +8,15 @@ mod common;
 use std::time::Duration;
 
 use common::cluster::{Cluster, eventually, handled};
-use common::room::{ROOM, entry};
-use common::{ALICE, Client};
+use common::room::{ROOM, create, entry, join, say};
+use common::{ALICE, BOB, Client};
+use klatsch_actors::session::{SessionMsg, Successor, Waiting};
 use klatsch_actors::world::now;
 use klatsch_cluster::node_id::NodeId;
+use klatsch_cluster::placement;
+use klatsch_protocol::stanza::StreamCondition;
 use klatsch_store::{Claim, Reached};
+use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 /// Alice on a node with a session that others could go on with; answers the id it is resumed by.
@@ -117,4 +121,132 @@ async fn what_may_stand_in_the_store_does_not_go_on_before_that_is_known() {
     cluster.node(here).reach.set(Reached::AtOnce);
     eventually(|| !has(&cluster, here, &alice)).await;
     again.sync().await;
+}
+
+/// To which of the others the first of three nodes gives a client's session first, and then.
+fn heirs_of(client: &Client) -> [u16; 2] {
+    let nodes = [NodeId(2), NodeId(3)];
+    let heir = placement::home(client.jid.as_str().as_bytes(), &nodes).unwrap();
+    [heir.0, 5 - heir.0]
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_whose_answer_is_lost_has_the_session_that_it_was_given() {
+    let cluster = Cluster::of(3).await;
+    cluster.node(2).befriend().await;
+    let bob = cluster.node(2).online(BOB, "b").await;
+    cluster.see(&[1, 2, 3], &bob).await;
+    let (alice, _id) = resumable(&cluster, 1, &[2, 3], "a").await;
+    let [heir, other] = heirs_of(&alice);
+    cluster.node(heir).reach.set(Reached::Late);
+    cluster.hub.leave(NodeId(1));
+    let giving = cluster.node(1).sessions().hand_over_all();
+    let losing = async {
+        sleep(Duration::from_millis(100)).await;
+        cluster.hub.silence(NodeId(heir));
+        cluster.node(heir).reach.set(Reached::AtOnce);
+        eventually(|| has(&cluster, heir, &alice)).await;
+        sleep(Duration::from_millis(100)).await;
+        cluster.hub.end_silence(NodeId(heir));
+    };
+    tokio::join!(giving, losing);
+    sleep(Duration::from_secs(1)).await;
+    let having = [1, heir, other].map(|node| has(&cluster, node, &alice));
+    assert_eq!(having, [false, true, false]);
+    bob.hears_nothing_of("unavailable").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_one_node_may_have_is_given_to_no_other() {
+    let cluster = Cluster::of(3).await;
+    let (alice, id) = resumable(&cluster, 1, &[2, 3], "a").await;
+    let [heir, other] = heirs_of(&alice);
+    cluster.node(heir).reach.set(Reached::Late);
+    cluster.hub.leave(NodeId(1));
+    alice.lose();
+    let resuming = async {
+        sleep(Duration::from_millis(100)).await;
+        cluster.node(other).resume(ALICE, &id, 0).await
+    };
+    let meanwhile = async {
+        sleep(Duration::from_secs(2)).await;
+        cluster.node(heir).reach.set(Reached::AtOnce);
+    };
+    let giving = cluster.node(1).sessions().hand_over_all();
+    let (resumed, (), ()) = tokio::join!(resuming, meanwhile, giving);
+    let (again, _h) = resumed.unwrap();
+    sleep(Duration::from_secs(5)).await;
+    again.sync().await;
+    assert!(has(&cluster, other, &again) && !has(&cluster, heir, &again));
+}
+
+/// Alice on the second node and Bob on the first, friends and in a room; answers also what the id is
+/// that her session is resumed by.
+async fn together(cluster: &Cluster) -> (Client, String, Client) {
+    cluster.node(1).befriend().await;
+    let bob = cluster.node(1).online(BOB, "b").await;
+    cluster.see(&[1, 2, 3], &bob).await;
+    let (alice, id) = resumable(cluster, 2, &[1, 3], "a").await;
+    bob.expect_all(&["<presence", "alice@example.org/a"]).await;
+    create(&bob, "bo").await;
+    join(&alice, "ann").await;
+    bob.expect_all(&["<presence", "/ann"]).await;
+    cluster.know_insiders(&[1, 2, 3], ROOM, 2).await;
+    (alice, id, bob)
+}
+
+#[tokio::test]
+async fn a_session_that_was_given_to_two_nodes_goes_on_on_one_and_nobody_sees_it_go() {
+    let cluster = Cluster::of(3).await;
+    let (alice, id, bob) = together(&cluster).await;
+    let session = cluster
+        .node(2)
+        .sessions()
+        .inspect(&alice.jid)
+        .await
+        .unwrap();
+    let waiting = Waiting {
+        session: *session,
+        held: Vec::new(),
+    };
+    assert!(cluster.node(3).sessions().take_in(waiting).await);
+    let why = alice.closed().await.unwrap();
+    assert_eq!(why.condition, StreamCondition::Conflict);
+    let (again, _h) = cluster.node(3).resume(ALICE, &id, 0).await.unwrap();
+    say(&again, "here-again").await;
+    bob.expect("<body>here-again</body>").await;
+    bob.hears_nothing_of("unavailable").await;
+}
+
+/// Has the session on the second node hear that one takes its name which is resumed by this id.
+async fn replace(cluster: &Cluster, client: &Client, previd: &str) {
+    let (ended, has_ended) = oneshot::channel();
+    let successor = Successor {
+        previd: Some(previd.to_owned()),
+        node: Some(NodeId(3)),
+        ended,
+    };
+    let directory = &cluster.node(2).sessions().world().directory;
+    let slot = directory.slot(&client.jid).unwrap();
+    assert!(directory.slots.send(slot, SessionMsg::Replace(successor)));
+    has_ended.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_session_that_goes_on_elsewhere_under_its_name_says_no_farewell() {
+    let cluster = Cluster::of(3).await;
+    let (alice, id, bob) = together(&cluster).await;
+    replace(&cluster, &alice, &id).await;
+    assert!(alice.closed().await.is_some());
+    bob.hears_nothing_of("unavailable").await;
+}
+
+#[tokio::test]
+async fn a_session_whose_name_another_takes_says_farewell() {
+    let cluster = Cluster::of(3).await;
+    let (alice, _id, bob) = together(&cluster).await;
+    replace(&cluster, &alice, "another").await;
+    assert!(alice.closed().await.is_some());
+    bob.expect_each(&["from='alice@example.org/a'", "/ann'"], "unavailable")
+        .await;
 }

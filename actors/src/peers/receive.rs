@@ -30,7 +30,7 @@ use crate::peers::envelope::{Aspect, Envelope, Question, Reply};
 use crate::replica::Round;
 use crate::room::{RoomMsg, ask};
 use crate::rooms;
-use crate::session::{Heir, SessionMsg, Waiting};
+use crate::session::{Heir, SessionMsg, Successor, Waiting};
 use crate::sessions::{REPLACE_PATIENCE, Sessions};
 use crate::world::{STORE_PATIENCE, World};
 
@@ -254,7 +254,7 @@ async fn reply_to(world: &Arc<World>, from: NodeId, question: Question) -> Reply
             let asked = ask::destroy_here(world, &room, reason).await;
             asked.map_or(Reply::AskAgain, Reply::Settled)
         }
-        Question::Replace(session) => Reply::Done(replace(world, &session).await),
+        Question::Replace(session) => Reply::Done(replace(world, &session, from, None).await),
         Question::TakeOver { account, previd } => {
             Reply::Session(hand_over(world, from, &account, &previd).await)
         }
@@ -266,16 +266,25 @@ async fn reply_to(world: &Arc<World>, from: NodeId, question: Question) -> Reply
             let sessions = Sessions::new(world.clone());
             Reply::Done(sessions.take_in(*waiting).await)
         }
+        Question::GiveWay { session, previd } => {
+            Reply::Done(replace(world, &session, from, Some(previd)).await)
+        }
     }
 }
 
-/// Ends a session whose name another node's session takes.
-async fn replace(world: &World, session: &FullJid) -> bool {
+/// Ends a session whose name another node's session takes, or which goes on there.
+async fn replace(world: &World, session: &FullJid, node: NodeId, previd: Option<String>) -> bool {
     let Some(Place::Here(slot)) = world.directory.place(session) else {
         return false;
     };
     let (ended, has_ended) = oneshot::channel();
-    world.directory.slots.send(slot, SessionMsg::Replace(ended));
+    let successor = Successor {
+        previd,
+        node: Some(node),
+        ended,
+    };
+    let slots = &world.directory.slots;
+    slots.send(slot, SessionMsg::Replace(successor));
     timeout(REPLACE_PATIENCE, has_ended).await.is_ok()
 }
 

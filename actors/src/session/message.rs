@@ -59,8 +59,8 @@ pub enum SessionMsg {
     Detach(Detach, u32),
     /// The time for coming back is over for the loss of the connection with this number.
     ResumeExpired(u32),
-    /// Another session takes this one's name; it is told when this one has ended.
-    Replace(oneshot::Sender<()>),
+    /// Another session takes this one's name, or this one goes on elsewhere under it.
+    Replace(Successor),
     /// So much of what the client has sent would be known to whoever goes on with the session.
     Known(Ack),
     /// It goes on here, and was on another node before.
@@ -163,6 +163,17 @@ pub struct Heir {
     pub node: Option<NodeId>,
     /// Where the session goes.
     pub session: oneshot::Sender<Box<Departing>>,
+}
+
+/// Who takes the name of a session.
+pub struct Successor {
+    /// The id by which a session is resumed that has been elsewhere: it may be the same one, which
+    /// nobody sees go then.
+    pub previd: Option<String>,
+    /// Its node, if that is another one.
+    pub node: Option<NodeId>,
+    /// Heard when the name is free.
+    pub ended: oneshot::Sender<()>,
 }
 
 /// A session on its way to an heir.

@@ -59,12 +59,21 @@ pub(super) type ClientHosts = HashMap<NodeId, String>;
 
 impl Sessions {
     /// Another node's session has this name and ends. One that is not reached ends when it is:
-    /// of two with one name the later keeps it.
-    pub(super) async fn replace_there(&self, node: NodeId, jid: &FullJid) {
-        if let Some(peers) = self.world.directory.peers() {
-            let question = Question::Replace(jid.clone());
-            let _ = peers.ask(node, question, REPLACE_PATIENCE).await;
-        }
+    /// of two with one name the later keeps it. So does one, without a word, that is seen to be
+    /// the session which is resumed by this id and goes on here.
+    pub(super) async fn replace_there(&self, node: NodeId, jid: &FullJid, previd: Option<&str>) {
+        let Some(peers) = self.world.directory.peers() else {
+            return;
+        };
+        let question = match previd {
+            None => Question::Replace(jid.clone()),
+            Some(previd) if self.holder(jid, previd) == Some(node) => return,
+            Some(previd) => Question::GiveWay {
+                session: jid.clone(),
+                previd: previd.to_owned(),
+            },
+        };
+        let _ = peers.ask(node, question, REPLACE_PATIENCE).await;
     }
 
     /// The node that shows a session which is resumed by this id.
@@ -325,8 +334,7 @@ impl Sessions {
         };
         let mut homes = homes_elsewhere(peers);
         while let Some(node) = heir_of(&departing.waiting.session.facts.jid, &homes) {
-            let question = Question::GoOn(Box::new(departing.waiting.clone()));
-            if peers.ask(node, question, TAKING_OVER).await == Some(Reply::Done(true)) {
+            if go_on_there(peers, node, &departing.waiting).await {
                 self.tell(departing.slot, Left::To(node));
                 return None;
             }
@@ -392,6 +400,20 @@ impl Sessions {
         slots.send(slot, SessionMsg::HandOver(error, heir));
         session
     }
+}
+
+/// Asks a node to go on with a session. One that does not answer may have begun to all the same, or
+/// its answer be lost: it is asked again before another one is, and says then that it has it.
+async fn go_on_there(peers: &Peers, node: NodeId, waiting: &Waiting) -> bool {
+    let ask = async || {
+        let question = Question::GoOn(Box::new(waiting.clone()));
+        peers.ask(node, question, TAKING_OVER).await
+    };
+    let answer = match ask().await {
+        None => ask().await,
+        answer => answer,
+    };
+    answer == Some(Reply::Done(true))
 }
 
 /// What became of a question for a session.
