@@ -8,8 +8,8 @@ mod common;
 use std::time::Duration;
 
 use common::cluster::{Cluster, eventually, handled};
-use common::room::{ROOM, create, entry, join, say};
-use common::{ALICE, BOB, Client};
+use common::room::{ROOM, configure, create, entry, join, say};
+use common::{ALICE, BOB, Client, bare};
 use klatsch_actors::session::{SessionMsg, Successor, Waiting};
 use klatsch_actors::world::now;
 use klatsch_cluster::node_id::NodeId;
@@ -249,4 +249,52 @@ async fn a_session_whose_name_another_takes_says_farewell() {
     assert!(alice.closed().await.is_some());
     bob.expect_each(&["from='alice@example.org/a'", "/ann'"], "unavailable")
         .await;
+}
+
+/// Bob has left a temporary room on its node right after a cut; Alice, on another node, is inside,
+/// and is not shown there yet.
+async fn left_right_after_a_cut(cluster: &Cluster) -> (u16, Client) {
+    let home = cluster.home(ROOM);
+    let away = home % 3 + 1;
+    let alice = cluster.node(away).online(ALICE, "a").await;
+    let bob = cluster.node(home).online(BOB, "b").await;
+    cluster.see(&[1, 2, 3], &alice).await;
+    create(&alice, "ann").await;
+    configure(&alice, "persistentroom", "0").await;
+    join(&bob, "bo").await;
+    cluster.know_insiders(&[1, 2, 3], ROOM, 2).await;
+    for other in (1..=3).filter(|it| *it != away) {
+        cluster.hub.cut(NodeId(away), NodeId(other));
+    }
+    bob.expect_all(&["<presence", "/ann", "unavailable"]).await;
+    cluster.hub.silence(NodeId(away));
+    cluster.hub.heal();
+    sleep(Duration::from_millis(10)).await;
+    bob.send(&format!("<presence type='unavailable' to='{ROOM}/bo'/>"))
+        .await;
+    bob.expect_all(&["<presence", "/bo", "unavailable"]).await;
+    bob.sync().await;
+    (away, alice)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_temporary_room_is_not_ended_by_whoever_leaves_it_right_after_a_cut() {
+    let cluster = Cluster::of(3).await;
+    let (away, alice) = left_right_after_a_cut(&cluster).await;
+    assert!(cluster.store.room(&bare(ROOM)).await.unwrap().is_some());
+    cluster.hub.end_silence(NodeId(away));
+    say(&alice, "still-here").await;
+    alice.expect("<body>still-here</body>").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_temporary_room_that_all_have_left_after_a_cut_is_ended_a_little_later() {
+    let cluster = Cluster::of(3).await;
+    let (away, alice) = left_right_after_a_cut(&cluster).await;
+    cluster.hub.end_silence(NodeId(away));
+    say(&alice, "still-here").await;
+    alice.expect("<body>still-here</body>").await;
+    alice.close();
+    sleep(Duration::from_secs(70)).await;
+    assert!(cluster.store.room(&bare(ROOM)).await.unwrap().is_none());
 }
