@@ -4,7 +4,8 @@
 //! All nodes keep the same store, so most cuts have it on both sides. A node that claims a
 //! session waits for the other to put it away; whoever gives up waiting presses the claim, and
 //! goes on with what it knows. A claim that is answered cannot be pressed any more, nor one that
-//! is pressed be answered with the session: so nobody goes on with what another has.
+//! is pressed be answered with the session: so nobody goes on with what another has. It is answered
+//! in the transaction that puts the session away.
 
 use klatsch_protocol::jid::FullJid;
 use klatsch_protocol::time::Timestamp;
