@@ -8,18 +8,18 @@
 use std::time::Duration;
 
 use klatsch_cluster::node_id::NodeId;
-use klatsch_protocol::jid::{BareJid, FullJid};
+use klatsch_protocol::jid::FullJid;
 use klatsch_protocol::stanza::{StreamCondition, StreamError};
 use klatsch_store::claims::Standing;
 use klatsch_store::{Claim, StoreError};
 use ractor::ActorRef;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::router::patiently;
-use crate::session::{Departing, Left, SessionMsg};
+use crate::session::{Departing, Left, SessionMsg, Waiting};
 use crate::sessions::Sessions;
-use crate::slot::Slot;
-use crate::world::World;
+use crate::world::{STORE_PATIENCE, World};
 
 /// When it is looked for a session that was claimed: the other node looks every second for what
 /// is claimed, and what its client has sent it deals with first.
@@ -32,6 +32,9 @@ const LOOKS: [Duration; 4] = [
 
 /// A claim that has been answered is followed by its session within this time.
 const ON_ITS_WAY: Duration = Duration::from_secs(5);
+
+/// What the store has not said it is asked again after this.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Sessions are handed over within this time, or stay.
 const HANDING_OVER: Duration = Duration::from_secs(2);
@@ -73,28 +76,19 @@ pub(crate) async fn claim(
 
 async fn claim_or_press(sessions: &Sessions, claim: &Claim) -> Result<Claimed, StoreError> {
     let world = sessions.world();
-    let account = claim.session.bare();
     patiently(world.store.claim_session(claim, world.now())).await?;
     for pause in LOOKS {
         sleep(pause).await;
-        if let Some(actor) = put_away(sessions, &account, &claim.previd).await {
-            return Ok(Claimed::Here(actor));
-        }
-        if let Some(actor) = sessions
-            .ask_again(NodeId(claim.node), &account, &claim.previd)
-            .await
-        {
-            // It is not to be answered any more.
-            patiently(world.store.answer_claim(&claim.previd, world.now())).await?;
+        if let Some(actor) = look(sessions, claim).await {
             return Ok(Claimed::Here(actor));
         }
     }
-    if patiently(world.store.press_claim(&claim.previd)).await? {
+    if press(world, claim).await? {
         return Ok(Claimed::Unanswered);
     }
     let deadline = Instant::now() + ON_ITS_WAY;
     while Instant::now() < deadline {
-        if let Some(actor) = put_away(sessions, &account, &claim.previd).await {
+        if let Some(actor) = look(sessions, claim).await {
             return Ok(Claimed::Here(actor));
         }
         sleep(LOOKS[0]).await;
@@ -102,17 +96,54 @@ async fn claim_or_press(sessions: &Sessions, claim: &Claim) -> Result<Claimed, S
     Ok(Claimed::Denied)
 }
 
-async fn put_away(
-    sessions: &Sessions,
-    account: &BareJid,
-    previd: &str,
-) -> Option<ActorRef<SessionMsg>> {
-    sessions.take_up_put_away(account, previd).await
+/// Looks for a claimed session: in the store, at its node, should that be heard again, and at
+/// whichever node shows it by now, for others may have taken it up.
+async fn look(sessions: &Sessions, claim: &Claim) -> Option<ActorRef<SessionMsg>> {
+    let account = claim.session.bare();
+    let put_away = sessions.take_up_put_away(&account, &claim.previd).await;
+    if put_away.is_some() {
+        return put_away;
+    }
+    let mut nodes = vec![NodeId(claim.node)];
+    nodes.extend(sessions.holder(&claim.session, &claim.previd));
+    nodes.dedup();
+    for node in nodes {
+        let answer = sessions.ask_again(node, &account, &claim.previd).await;
+        match answer {
+            // It is not to be answered any more.
+            Some(_) if node.0 == claim.node => end(sessions.world(), claim).await,
+            // What its node may still have is to be let go.
+            Some(_) => drop(patiently(sessions.world().store.press_claim(&claim.previd)).await),
+            None => continue,
+        }
+        return answer;
+    }
+    None
 }
 
-/// Answers the claims on sessions of this node: they are put away in the store, where whoever
-/// claims them finds them. False: the store does not say in time which there are; they are asked
-/// for again.
+/// Says that nobody waits any longer, until it is known whether that has come in time.
+async fn press(world: &World, claim: &Claim) -> Result<bool, StoreError> {
+    let deadline = Instant::now() + ON_ITS_WAY;
+    loop {
+        match patiently(world.store.press_claim(&claim.previd)).await {
+            Err(_) if Instant::now() < deadline => sleep(AGAIN).await,
+            pressed => return pressed,
+        }
+    }
+}
+
+/// Ends a claim that has nothing to wait for any more. One that stays is ended by the node it is
+/// made to, when that looks.
+async fn end(world: &World, claim: &Claim) {
+    let ended = patiently(world.store.answer_claim(&claim.previd, world.now())).await;
+    if let Err(error) = ended {
+        tracing::debug!(session = %claim.session, %error, "a claim is not ended yet");
+    }
+}
+
+/// Answers the claims on this node: the sessions that it has are put away in the store, where
+/// whoever claims them finds them; claims on others mean nothing. False: the store does not say in
+/// time which claims there are; they are asked for again.
 pub(crate) async fn answer(sessions: &Sessions) -> bool {
     let world = sessions.world();
     let Some(peers) = world.directory.peers() else {
@@ -122,58 +153,58 @@ pub(crate) async fn answer(sessions: &Sessions) -> bool {
     let Ok(Ok(open)) = timeout(PATIENCE, world.store.claims_on(me.0, world.now())).await else {
         return false;
     };
-    let mut claimed = Vec::new();
     for claim in open {
-        claimed.extend(answer_one(sessions, &claim).await);
+        match sessions.slot_of(&claim.session.bare(), &claim.previd) {
+            Some(slot) => {
+                let leaving = sessions.ask_for(slot, moved());
+                tokio::spawn(hand_over(sessions.clone(), claim, leaving));
+            }
+            None => end(world, &claim).await,
+        }
     }
-    hand_over(sessions, claimed).await;
     true
 }
 
-/// The session that is to be handed over.
-async fn answer_one(sessions: &Sessions, claim: &Claim) -> Option<Slot> {
-    let world = sessions.world();
-    let standing = patiently(world.store.answer_claim(&claim.previd, world.now())).await;
-    let slot = sessions.slot_of(&claim.session.bare(), &claim.previd)?;
-    match standing {
-        Ok(Standing::Waits) => Some(slot),
-        Ok(Standing::Pressed) => {
-            world.directory.slots.send(slot, SessionMsg::WentOn);
-            None
-        }
-        // Answered by another look, or not answered yet.
-        Ok(Standing::Gone) | Err(_) => None,
+/// Ends the claims on what this node had, before it takes a session that it may have had: they
+/// concern lives of it that are over, and would end the new one. It is done before and not while
+/// the session is on its way, when nobody has it.
+pub(crate) async fn end_older(sessions: &Sessions) {
+    if !answer(sessions).await {
+        tracing::debug!("sessions begin that may have been claimed before");
     }
 }
 
-async fn hand_over(sessions: &Sessions, slots: Vec<Slot>) {
-    let deadline = Instant::now() + HANDING_OVER;
-    let asked: Vec<_> = slots
-        .iter()
-        .map(|slot| sessions.ask_for(*slot, moved()))
-        .collect();
-    let mut departing: Vec<Departing> = Vec::new();
-    for session in asked {
-        if let Ok(Ok(session)) = timeout_at(deadline, session).await {
-            departing.push(*session);
-        }
-    }
-    if departing.is_empty() {
+/// Hands a session over once all that its client has sent is dealt with. One for which that takes
+/// too long stays, and its claim: it is asked for again.
+async fn hand_over(sessions: Sessions, claim: Claim, leaving: oneshot::Receiver<Box<Departing>>) {
+    let Some(departing) = Departing::by(Instant::now() + HANDING_OVER, leaving).await else {
         return;
+    };
+    let left = give(&sessions, &claim, &departing.waiting).await;
+    if left == Left::Across {
+        tracing::info!(jid = %claim.session, "a session goes to another node by way of the store");
     }
-    let waiting: Vec<_> = departing.iter().map(|it| &it.waiting).collect();
-    let put_away = sessions.put_away(&waiting).await;
-    if let Err(error) = &put_away {
-        tracing::warn!(%error, "sessions that others claim stay");
-    }
-    for departing in &departing {
-        let jid = &departing.waiting.session.facts.jid;
-        tracing::info!(%jid, "a session goes to another node by way of the store");
-        let left = match put_away {
-            Ok(()) => Left::Across,
-            Err(_) => Left::Nowhere,
-        };
-        sessions.tell(departing.slot, left);
+    sessions.tell(departing.slot, left);
+}
+
+/// Gives a session to whoever claims it. Where it may stand in the store it may be taken up any
+/// moment, so it does not go on here before the store has said that it is not there.
+async fn give(sessions: &Sessions, claim: &Claim, waiting: &Waiting) -> Left {
+    let mut may_be_there = false;
+    loop {
+        let giving = sessions.put_away_for(claim, waiting);
+        match timeout(STORE_PATIENCE, giving).await {
+            // Whoever has claimed it has it from elsewhere, or claims it elsewhere.
+            Ok(Ok(Standing::Gone)) if !may_be_there => return Left::Nowhere,
+            // It waits there, it has been there before, or somebody has gone on without it.
+            Ok(Ok(_)) => return Left::Across,
+            Ok(Err(error)) if !may_be_there && !matches!(error, StoreError::Uncertain(_)) => {
+                tracing::warn!(session = %claim.session, %error, "a claimed session stays");
+                return Left::Nowhere;
+            }
+            Ok(Err(_)) | Err(_) => may_be_there = true,
+        }
+        sleep(AGAIN).await;
     }
 }
 

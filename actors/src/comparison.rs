@@ -25,7 +25,8 @@ use crate::sessions::Sessions;
 use crate::slot::Slot;
 use crate::world::World;
 
-/// So many times more is looked for claims once nobody is missing.
+/// So many times more is looked for claims once nobody is missing, and then every so many times:
+/// what nobody has looked at would be found when nodes are missing again.
 const CLAIMS_COME: u32 = 10;
 
 /// While a node is missing.
@@ -100,7 +101,7 @@ pub(crate) async fn run(world: Arc<World>) {
             let world = world.clone();
             comparing = Some(tokio::spawn(async move { compare_all(&world).await }));
         }
-        if since_missing < CLAIMS_COME {
+        if since_missing < CLAIMS_COME || since_missing.is_multiple_of(CLAIMS_COME) {
             claims::answer(&sessions).await;
         }
         if let Some(replica) = world.directory.replica() {

@@ -177,7 +177,10 @@ impl Replica {
     /// Shows what is seen of a session here, or that it has ended.
     pub(crate) fn show(&self, jid: &FullJid, resource: Option<&Resource>, since: u64) {
         let entry = resource.map(|it| Entry::Session(Box::new(it.clone())));
-        self.set(Key::Session(jid.clone()), entry, since);
+        let key = Key::Session(jid.clone());
+        // One that is back is not what was left of it.
+        self.lingering().remove(&key);
+        self.set(key, entry, since);
     }
 
     /// A session here is inside a room, or no longer.

@@ -43,7 +43,7 @@ pub use self::cursor::Cursor;
 pub use self::life::Resumables;
 pub use self::message::{
     Answered, Departing, Detach, Heir, Left, Peer, Pressure, ResumeAnswer, Resumption, SessionMsg,
-    Sink,
+    Sink, Successor,
 };
 pub use self::rooms::Membership;
 use crate::accounts::AccountCell;
@@ -104,7 +104,13 @@ impl Session {
 
     /// Tells whether its client may come back to it.
     pub fn is_resumable(&self) -> bool {
-        self.sm.as_ref().is_some_and(Sm::is_resumable)
+        self.previd().is_some()
+    }
+
+    /// The id by which its client comes back to it (XEP-0198 §5).
+    pub fn previd(&self) -> Option<&str> {
+        let sm = self.sm.as_ref().filter(|sm| sm.is_resumable());
+        sm.map(|sm| sm.id.as_str())
     }
 }
 
@@ -248,11 +254,10 @@ impl Actor for SessionActor {
             SessionMsg::Resume(resumption) => live.resume(*resumption),
             SessionMsg::Detach(how, connection) => live.detach(how, connection),
             SessionMsg::ResumeExpired(connection) => live.expire(connection),
-            SessionMsg::Replace(ended) => live.replace(ended),
+            SessionMsg::Replace(successor) => live.replace(successor),
             SessionMsg::Known(ack) => live.be_known(ack),
             SessionMsg::GoesOn { since, has_gone } => live.go_on(since, has_gone),
             SessionMsg::Superseded => live.be_superseded(),
-            SessionMsg::WentOn => live.went_on(),
             SessionMsg::LetGo(bytes) => live.let_go(bytes),
             SessionMsg::End(error) => live.end(Some(error)),
             SessionMsg::Leave(error, ended) => live.leave(error, ended),

@@ -12,7 +12,7 @@ use std::time::Duration;
 use common::cluster::{Cluster, eventually, handled};
 use common::room::{ROOM, create, join, say};
 use common::{ALICE, BOB, Client, Scene, chat};
-use klatsch_actors::directory::Wire;
+use klatsch_actors::directory::{Place, Wire};
 use klatsch_actors::mail::{Address, Mail};
 use klatsch_actors::peers::envelope::{Envelope, Question};
 use klatsch_actors::session::{Departing, Heir, Left, SessionMsg};
@@ -133,6 +133,42 @@ async fn after_a_late_farewell_contacts_are_told_who_is_there() {
         .await;
     let back = bob.expect_all(&["<presence", "alice@example.org/a"]).await;
     assert!(!back.contains("unavailable"), "{back}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_node_that_stood_still_says_of_a_session_elsewhere_is_corrected() {
+    let cluster = Cluster::of(3).await;
+    let (alice, bob) = friends(&cluster).await;
+    alice
+        .send("<presence><status>true</status></presence>")
+        .await;
+    bob.expect("<status>true</status>").await;
+    sleep(Duration::from_secs(30)).await;
+    cluster.hub.cut(NodeId(2), NodeId(3));
+    let Stanza::Presence(late) = goes(&alice, BOB) else {
+        unreachable!()
+    };
+    let late = Presence {
+        kind: PresenceKind::Available,
+        ..late
+    };
+    let late = Envelope::Mail {
+        to: Address::Session(bob.jid.clone()),
+        mail: Box::new(Mail::Deliver(late.into())),
+        is_from_here: true,
+    };
+    cluster.say_raw(3, 2, codec::encode(&late).unwrap());
+    let heard = bob.expect("alice@example.org/a").await;
+    assert!(!heard.contains("<status>"), "{heard}");
+    bob.expect_all(&["alice@example.org/a", "<status>true</status>"])
+        .await;
+    let there = cluster
+        .node(2)
+        .sessions()
+        .world()
+        .directory
+        .place(&alice.jid);
+    assert_eq!(there, Some(Place::There(NodeId(1))));
 }
 
 #[tokio::test(start_paused = true)]

@@ -113,6 +113,14 @@ pub enum Question {
     Piece([u8; 32], u64),
     /// Where clients reach the node that is asked.
     ClientHost,
+    /// To let go of a session, because it goes on where the question comes from; another session
+    /// of its name ends as by [`Question::Replace`].
+    GiveWay {
+        /// Its name.
+        session: FullJid,
+        /// Its resumption id.
+        previd: String,
+    },
 }
 
 /// What a node answers.

@@ -16,7 +16,7 @@ use klatsch_protocol::facts::Views;
 use klatsch_protocol::jid::{BareJid, FullJid};
 use klatsch_protocol::stanza::{PresenceKind, Stanza, StreamCondition, StreamError};
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::absence;
 use crate::colleagues;
@@ -30,7 +30,7 @@ use crate::peers::envelope::{Aspect, Envelope, Question, Reply};
 use crate::replica::Round;
 use crate::room::{RoomMsg, Settled, ask};
 use crate::rooms;
-use crate::session::{Heir, SessionMsg, Waiting};
+use crate::session::{Departing, Heir, SessionMsg, Successor, Waiting};
 use crate::sessions::{REPLACE_PATIENCE, Sessions};
 use crate::world::{STORE_PATIENCE, World};
 
@@ -114,9 +114,9 @@ fn take(world: &Arc<World>, peers: &Arc<Peers>, from: NodeId, envelope: Envelope
             is_from_here,
         } => {
             if let Mail::Deliver(stanza) = &*mail {
-                match is_from_here {
-                    true => presume(world, from, stanza),
-                    false => follow_if_elsewhere(world, from, stanza),
+                follow_if_elsewhere(world, from, stanza);
+                if is_from_here {
+                    presume(world, from, stanza);
                 }
             }
             world.directory.deliver_here(&to, *mail);
@@ -217,8 +217,13 @@ fn to_show(sessions: Vec<FullJid>, nicks: Vec<String>) -> RoomMsg {
     }
 }
 
-/// Whoever has sent a stanza by way of a node is there.
+/// Whoever has sent a stanza by way of a node is there, unless the node is given up: then it does
+/// not know yet which of its sessions have gone on elsewhere.
 fn presume(world: &World, from: NodeId, stanza: &Stanza) {
+    let peers = world.directory.peers();
+    if peers.is_some_and(|peers| !peers.members().reaches(from)) {
+        return;
+    }
     let sender = stanza.from().and_then(|from| from.to_full());
     if let Some(sender) = sender.filter(|sender| world.host.serves(sender.domain())) {
         match is_going(stanza) {
@@ -228,11 +233,17 @@ fn presume(world: &World, from: NodeId, stanza: &Stanza) {
     }
 }
 
-/// A node may take its leave of a session long after another has gone on with it: contacts here
-/// are told once more what is true.
+/// A node that stood still may show something of a session, or take its leave of it, long after
+/// another has gone on with it: contacts here are told once more what is true.
 fn follow_if_elsewhere(world: &Arc<World>, from: NodeId, stanza: &Stanza) {
+    let is_shown = |stanza: &Stanza| match stanza {
+        Stanza::Presence(it) => {
+            matches!(it.kind, PresenceKind::Available | PresenceKind::Unavailable)
+        }
+        _ => false,
+    };
     let sender = stanza.from().and_then(|from| from.to_full());
-    if let Some(sender) = sender.filter(|_| is_going(stanza))
+    if let Some(sender) = sender.filter(|_| is_shown(stanza))
         && let Some(place) = world.directory.place(&sender)
         && place != Place::There(from)
     {
@@ -292,7 +303,7 @@ async fn reply_to(world: &Arc<World>, from: NodeId, question: Question) -> Reply
             let asked = ask::destroy_here(world, &room, reason).await;
             asked.map_or(Reply::AskAgain, Reply::Settled)
         }
-        Question::Replace(session) => Reply::Done(replace(world, &session).await),
+        Question::Replace(session) => Reply::Done(replace(world, &session, from, None).await),
         Question::TakeOver { account, previd } => {
             Reply::Session(hand_over(world, from, &account, &previd).await)
         }
@@ -303,6 +314,9 @@ async fn reply_to(world: &Arc<World>, from: NodeId, question: Question) -> Reply
         Question::GoOn(waiting) => {
             let sessions = Sessions::new(world.clone());
             Reply::Done(sessions.take_in(*waiting).await)
+        }
+        Question::GiveWay { session, previd } => {
+            Reply::Done(replace(world, &session, from, Some(previd)).await)
         }
     }
 }
@@ -328,13 +342,19 @@ fn is_late_farewell(world: &World, from: NodeId, stanza: &Stanza) -> bool {
     is_going(stanza) && node.is_some_and(|node| node != from)
 }
 
-/// Ends a session whose name another node's session takes.
-async fn replace(world: &World, session: &FullJid) -> bool {
+/// Ends a session whose name another node's session takes, or which goes on there.
+async fn replace(world: &World, session: &FullJid, node: NodeId, previd: Option<String>) -> bool {
     let Some(Place::Here(slot)) = world.directory.place(session) else {
         return false;
     };
     let (ended, has_ended) = oneshot::channel();
-    world.directory.slots.send(slot, SessionMsg::Replace(ended));
+    let successor = Successor {
+        previd,
+        node: Some(node),
+        ended,
+    };
+    let slots = &world.directory.slots;
+    slots.send(slot, SessionMsg::Replace(successor));
     timeout(REPLACE_PATIENCE, has_ended).await.is_ok()
 }
 
@@ -358,6 +378,6 @@ async fn hand_over(
     let conflict = StreamError::new(StreamCondition::Conflict);
     let slots = &world.directory.slots;
     slots.send(slot, SessionMsg::HandOver(conflict, heir));
-    let departing = timeout(STORE_PATIENCE, session).await.ok()?.ok()?;
+    let departing = Departing::by(Instant::now() + STORE_PATIENCE, session).await?;
     Some(Box::new(departing.waiting))
 }

@@ -3,6 +3,7 @@
 use klatsch_protocol::features::muc::effect::RoomEffect;
 use klatsch_protocol::features::muc::owner;
 use klatsch_protocol::features::muc::room::Room;
+use klatsch_protocol::jid::FullJid;
 use klatsch_protocol::stanza::{Presence, PresenceKind, Stanza};
 
 use super::{Live, Received, RoomAsk, Settled, Stage, Step, Word, keep};
@@ -70,7 +71,8 @@ impl Live {
                 self.counted.clone_from(&ask.counted);
                 let mut effects = self.decide_stanza(&ask.stanza);
                 if matches!(*ask.stanza, Stanza::Presence(_)) {
-                    self.stay_while_cut_off(&mut effects);
+                    let sender = ask.stanza.from().and_then(|from| from.to_full());
+                    self.stay_while_unsure(&mut effects, sender.as_ref());
                 }
                 let refusal = keep::take_refusal(&mut effects, &ask.stanza);
                 let settled = refusal.map_or(Settled::Done, |it| Settled::Replied(Box::new(it)));
@@ -92,7 +94,7 @@ impl Live {
                     let is_word = |it: &RoomEffect| matches!(it, RoomEffect::Forget(..));
                     effects.retain(|effect| !is_word(effect));
                 }
-                self.stay_while_cut_off(&mut effects);
+                self.stay_while_unsure(&mut effects, Some(&session));
                 self.plan(effects, false, None);
             }
             Received::Merge(session, occupancy, word) => self.merge(&session, &occupancy, word),
@@ -180,12 +182,12 @@ impl Live {
         }
     }
 
-    /// A room that nobody is in any more ends (XEP-0045 §7.14). While a node cannot be reached,
-    /// somebody may be inside there: then it stays, and is looked after later.
-    fn stay_while_cut_off(&self, effects: &mut Vec<RoomEffect>) {
-        let peers = self.world.directory.peers();
-        let is_cut_off = peers.is_some_and(|peers| peers.members().misses_somebody());
-        if is_cut_off && self.room().is_some_and(|room| !room.is_locked()) {
+    /// A room that nobody is in any more ends (XEP-0045 §7.14), with its log. While somebody may
+    /// be inside elsewhere it stays, and is looked after later.
+    fn stay_while_unsure(&self, effects: &mut Vec<RoomEffect>, leaver: Option<&FullJid>) {
+        let ends = effects.contains(&RoomEffect::Vanish);
+        let is_locked = self.room().is_none_or(Room::is_locked);
+        if ends && !is_locked && self.may_be_inhabited(leaver) {
             effects.retain(|effect| *effect != RoomEffect::Vanish);
         }
     }

@@ -208,11 +208,8 @@ impl Live {
         if activity != self.activity || !self.is_quiet() {
             return;
         }
-        // Whoever was in a temporary room has gone with their node, without a word. While a node
-        // cannot be reached, they may be inside there.
-        let peers = self.world.directory.peers();
-        let misses_somebody = peers.is_some_and(|peers| peers.members().misses_somebody());
-        let effects = match misses_somebody {
+        // Whoever was in a temporary room has gone with their node, without a word.
+        let effects = match self.may_be_inhabited(None) {
             true => Vec::new(),
             false => self.with_room(|room, _| room.end_if_empty()),
         };

@@ -74,6 +74,22 @@ impl Live {
             && directory.place(session).is_some()
     }
 
+    /// Whether somebody else may be inside whom this half of the room does not know: on a node that
+    /// cannot be reached or was cut off until a moment ago, or shown by any.
+    pub(super) fn may_be_inhabited(&self, leaver: Option<&FullJid>) -> bool {
+        let (Some(peers), Some(replica)) =
+            (self.world.directory.peers(), self.world.directory.replica())
+        else {
+            return false;
+        };
+        let is_inside = |(session, occupancy): &(FullJid, Occupancy)| {
+            let is_late = self.departed.is_late(session, occupancy);
+            leaver != Some(session) && !is_late && self.is_elsewhere(session)
+        };
+        let is_cut_off = peers.members().misses_somebody() || peers.were_cut_lately();
+        is_cut_off || replica.insiders(&self.jid).iter().any(is_inside)
+    }
+
     /// Another node shows a session as an occupant: in its turn, for one that has gone from a
     /// node may be on another by now.
     pub(super) fn hear_of(&mut self, session: FullJid, occupancy: Box<Occupancy>, word: Word) {

@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use super::outbound::hold_key;
 use super::{Connection, Live, Resumption, Sink, Waiting};
 use crate::claims;
+use crate::directory::Place;
 use crate::metrics;
 use crate::presence_shard::PresenceShardMsg;
 use crate::replica::LINGERING;
@@ -28,9 +29,11 @@ pub(super) struct Parting {
     error: StreamError,
     /// The client has lost its connection and is back before the session has left.
     back: Option<Box<Resumption>>,
+    /// It is back on another node.
+    back_there: Option<Heir>,
     /// Another node has gone on with the session meanwhile: then it does not stay, even if nobody
-    /// takes it. For so long it is shown that it is here.
-    gives_way: Option<Duration>,
+    /// takes it.
+    gives_way: bool,
 }
 
 impl Parting {
@@ -62,9 +65,17 @@ impl Live {
             self.end(Some(error));
             return;
         }
-        if self.parting.is_some() && heir.node.is_none() {
-            // It is leaving already, and whoever asked first says what has become of it.
-            return;
+        if let Some(parting) = self.parting.as_mut() {
+            if heir.node.is_none() {
+                // It is leaving already, and whoever asked first says what has become of it.
+                return;
+            }
+            if self.heir.is_none() {
+                // Somebody may have it already: until that is known it is given to nobody else.
+                parting.say();
+                parting.back_there = Some(heir);
+                return;
+            }
         }
         let sink = match std::mem::replace(&mut self.connection, Connection::Away) {
             Connection::Here(sink) | Connection::Arriving(sink) => Some(sink),
@@ -76,7 +87,8 @@ impl Live {
             sink,
             error,
             back: None,
-            gives_way: None,
+            back_there: None,
+            gives_way: false,
         });
         if heir.node.is_some() {
             // Its client is there already.
@@ -148,12 +160,16 @@ impl Live {
     /// Nobody has taken the session: it waits for its client, unless it is another node's by now.
     fn stay(&mut self, parting: Parting) {
         self.heir = None;
-        if let Some(lingering) = parting.gives_way {
-            return self.give_way(lingering);
+        if parting.gives_way {
+            return self.give_way(None);
         }
         self.wait_for_client();
-        if let Some(back) = parting.back {
-            self.resume(*back);
+        match (parting.back_there, parting.back) {
+            (Some(there), _) if !there.session.is_closed() => {
+                self.hand_over_to(parting.error, there);
+            }
+            (_, Some(back)) => self.resume(*back),
+            _ => {}
         }
     }
 
@@ -183,13 +199,7 @@ impl Live {
     /// Ends without a word to anybody but its client: for contacts and rooms it goes on, on the
     /// node where its name is.
     pub(super) fn be_superseded(&mut self) {
-        self.give_way(LINGERING);
-    }
-
-    /// The same, though the node that has its name may not be reached.
-    pub(super) fn went_on(&mut self) {
-        tracing::info!(jid = %self.session.facts.jid, "a session has gone on elsewhere");
-        self.give_way(self.lingering());
+        self.give_way(None);
     }
 
     /// How long it is shown that a session is here which another node goes on with: while nodes
@@ -201,13 +211,14 @@ impl Live {
         }
     }
 
-    fn give_way(&mut self, lingering: Duration) {
+    /// The session goes on, on this node if that is known.
+    pub(super) fn give_way(&mut self, node: Option<NodeId>) {
         if self.has_ended {
             return;
         }
         if let (Some(parting), None) = (&mut self.parting, &self.heir) {
             // Somebody has it already, or is just taking it.
-            parting.gives_way = Some(lingering);
+            parting.gives_way = true;
             return;
         }
         // Whoever was to have it hears that there is nothing to be had.
@@ -220,7 +231,7 @@ impl Live {
         }
         self.connection = Connection::Away;
         self.has_ended = true;
-        self.free_place(None, lingering);
+        self.free_place(node, LINGERING);
         metrics::session_ended();
     }
 
@@ -232,7 +243,9 @@ impl Live {
         }
         self.forget_record();
         let (jid, slot) = (self.session.facts.jid.clone(), self.slot);
-        if let Some(replica) = self.world.directory.replica() {
+        let place = self.world.directory.place(&jid);
+        let is_here_again = matches!(place, Some(Place::Here(it)) if it != slot);
+        if let (Some(replica), false) = (self.world.directory.replica(), is_here_again) {
             let rooms = self.session.rooms.keys().cloned();
             replica.linger(&jid, rooms, lingering);
         }

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::doze::Doze;
-use super::message::{Detach, ResumeAnswer, Resumption};
+use super::message::{Detach, ResumeAnswer, Resumption, Successor};
 use super::outbound::write_nonza;
 use super::{Arguments, Beginning, Connection, LAG_AFTER_RESTART, LAG_MAX, Live, Session};
 use crate::farewell::farewell;
@@ -312,13 +312,20 @@ impl Live {
         }
     }
 
-    /// Another session takes this one's name.
-    pub(super) fn replace(&mut self, ended: oneshot::Sender<()>) {
+    /// Another session takes this one's name, or this one goes on elsewhere.
+    pub(super) fn replace(&mut self, successor: Successor) {
         if self.is_leaving() {
             // Its heir does.
             return;
         }
-        self.successor = Some(ended);
+        let previd = successor.previd.as_deref();
+        if previd.is_some() && previd == self.session.previd() {
+            self.give_way(successor.node);
+            // Whoever begins there may have stopped waiting.
+            let _ = successor.ended.send(());
+            return;
+        }
+        self.successor = Some(successor.ended);
         self.end(Some(StreamError::new(StreamCondition::Conflict)));
     }
 

@@ -15,6 +15,7 @@ use klatsch_protocol::stanza::{ErrorKind, Stanza, StanzaError, StreamCondition, 
 use klatsch_protocol::xml::{Element, Fragment};
 use klatsch_store::StoreError;
 use tokio::sync::oneshot;
+use tokio::time::timeout_at;
 
 use crate::log_writer::Outcome;
 use crate::mail::{Committed, Mail, RoomMail};
@@ -60,8 +61,8 @@ pub enum SessionMsg {
     Detach(Detach, u32),
     /// The time for coming back is over for the loss of the connection with this number.
     ResumeExpired(u32),
-    /// Another session takes this one's name; it is told when this one has ended.
-    Replace(oneshot::Sender<()>),
+    /// Another session takes this one's name, or this one goes on elsewhere under it.
+    Replace(Successor),
     /// So much of what the client has sent would be known to whoever goes on with the session.
     Known(Ack),
     /// It goes on here, and was on another node before.
@@ -73,8 +74,6 @@ pub enum SessionMsg {
     },
     /// Another node's session has this one's name, and it began later.
     Superseded,
-    /// It has gone on elsewhere, while this node was not heard.
-    WentOn,
     /// The node is short of memory: go, if at least so many bytes wait for the client.
     LetGo(usize),
     /// End with this error.
@@ -170,12 +169,38 @@ pub struct Heir {
     pub session: oneshot::Sender<Box<Departing>>,
 }
 
+/// Who takes the name of a session.
+pub struct Successor {
+    /// The id by which a session is resumed that has been elsewhere: it may be the same one, which
+    /// nobody sees go then.
+    pub previd: Option<String>,
+    /// Its node, if that is another one.
+    pub node: Option<NodeId>,
+    /// Heard when the name is free.
+    pub ended: oneshot::Sender<()>,
+}
+
 /// A session on its way to an heir.
 pub struct Departing {
     /// All there is to go on with.
     pub waiting: Waiting,
     /// Where it was.
     pub slot: Slot,
+}
+
+impl Departing {
+    /// A session that leaves before a deadline. One that does so at the very last moment has left,
+    /// and is taken all the same: it waits to hear what becomes of it.
+    pub(crate) async fn by(
+        deadline: tokio::time::Instant,
+        mut leaving: oneshot::Receiver<Box<Self>>,
+    ) -> Option<Box<Self>> {
+        if let Ok(departing) = timeout_at(deadline, &mut leaving).await {
+            return departing.ok();
+        }
+        leaving.close();
+        leaving.try_recv().ok()
+    }
 }
 
 /// What has become of a session that was handed over.
@@ -185,7 +210,7 @@ pub enum Left {
     To(NodeId),
     /// The store keeps it.
     ToStore,
-    /// The store keeps it for a node that is not reached.
+    /// The store keeps it for a node that is not reached, or that has gone on without it.
     Across,
     /// Nobody takes it: it stays, and waits for its client.
     Nowhere,

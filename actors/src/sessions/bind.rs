@@ -18,7 +18,9 @@ use crate::directory::Place;
 use crate::metrics;
 use crate::presence_shard::{PresenceShardMsg, TooManyResources};
 use crate::router::{patiently, refusal_of};
-use crate::session::{Arguments, Beginning, Peer, Session, SessionActor, SessionMsg, Sink};
+use crate::session::{
+    Arguments, Beginning, Peer, Session, SessionActor, SessionMsg, Sink, Successor,
+};
 use crate::slot::Slot;
 
 impl Sessions {
@@ -108,7 +110,11 @@ impl Sessions {
         arguments: Arguments,
     ) -> Result<ActorRef<SessionMsg>, StanzaError> {
         let (slot, jid) = (arguments.slot, arguments.session.facts.jid.clone());
-        let started = match self.take_name(&jid, slot).await {
+        let previd = match arguments.beginning {
+            Beginning::Bound(_) => None,
+            Beginning::Waiting(_) => arguments.session.previd().map(str::to_owned),
+        };
+        let started = match self.take_name(&jid, slot, previd.as_deref()).await {
             Ok(()) => self.spawn(arguments).await,
             Err(error) => Err(error),
         };
@@ -118,7 +124,13 @@ impl Sessions {
         started
     }
 
-    async fn take_name(&self, jid: &FullJid, slot: Slot) -> Result<(), StanzaError> {
+    /// Takes a name, for a session that has been elsewhere under this id.
+    async fn take_name(
+        &self,
+        jid: &FullJid,
+        slot: Slot,
+        previd: Option<&str>,
+    ) -> Result<(), StanzaError> {
         let bound = match self.ask_for_name(jid, slot).await? {
             // A browser that was closed leaves sessions that may come back for minutes: they must
             // not keep out whoever is here.
@@ -128,7 +140,7 @@ impl Sessions {
         // Row A15; RFC 6120 §7.6.2.1.
         let replaced = bound.map_err(|_| StanzaError::resource_constraint())?;
         if let Some(place) = replaced {
-            self.end_at(place, jid).await;
+            self.end_at(place, jid, previd).await;
         }
         Ok(())
     }
@@ -164,20 +176,26 @@ impl Sessions {
             return false;
         };
         tracing::info!(jid = %lost.jid, "lost session gives way to another of its account");
-        self.end_at(*place, &lost.jid).await;
+        self.end_at(*place, &lost.jid, None).await;
         true
     }
 
-    /// Ends a session and waits until its name is free, but not for long.
-    async fn end_at(&self, place: Place, jid: &FullJid) {
+    /// Ends a session and waits until its name is free, but not for long. The session that is
+    /// resumed by this id gives way, for it goes on here.
+    async fn end_at(&self, place: Place, jid: &FullJid, previd: Option<&str>) {
         match place {
             Place::Here(slot) => {
                 let (ended, has_ended) = oneshot::channel();
+                let successor = Successor {
+                    previd: previd.map(str::to_owned),
+                    node: None,
+                    ended,
+                };
                 let slots = &self.world.directory.slots;
-                slots.send(slot, SessionMsg::Replace(ended));
+                slots.send(slot, SessionMsg::Replace(successor));
                 let _ = timeout(REPLACE_PATIENCE, has_ended).await;
             }
-            Place::There(node) => self.replace_there(node, jid).await,
+            Place::There(node) => self.replace_there(node, jid, previd).await,
         }
     }
 

@@ -16,7 +16,7 @@ use klatsch_protocol::stanza::{StreamCondition, StreamError};
 use ractor::ActorRef;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 
 use super::{REPLACE_PATIENCE, Sessions};
 use crate::absence::{self, ago};
@@ -64,12 +64,28 @@ pub(super) type ClientHosts = HashMap<NodeId, String>;
 
 impl Sessions {
     /// Another node's session has this name and ends. One that is not reached ends when it is:
-    /// of two with one name the later keeps it.
-    pub(super) async fn replace_there(&self, node: NodeId, jid: &FullJid) {
-        if let Some(peers) = self.world.directory.peers() {
-            let question = Question::Replace(jid.clone());
-            let _ = peers.ask(node, question, REPLACE_PATIENCE).await;
-        }
+    /// of two with one name the later keeps it. So does one, without a word, that is seen to be
+    /// the session which is resumed by this id and goes on here.
+    pub(super) async fn replace_there(&self, node: NodeId, jid: &FullJid, previd: Option<&str>) {
+        let Some(peers) = self.world.directory.peers() else {
+            return;
+        };
+        let question = match previd {
+            None => Question::Replace(jid.clone()),
+            Some(previd) if self.holder(jid, previd) == Some(node) => return,
+            Some(previd) => Question::GiveWay {
+                session: jid.clone(),
+                previd: previd.to_owned(),
+            },
+        };
+        let _ = peers.ask(node, question, REPLACE_PATIENCE).await;
+    }
+
+    /// The node that shows a session which is resumed by this id.
+    pub(crate) fn holder(&self, jid: &FullJid, previd: &str) -> Option<NodeId> {
+        let replica = self.world.directory.replica()?;
+        let holder = replica.holder(&jid.bare(), previd)?;
+        (!holder.is_over).then_some(holder.node)
     }
 
     /// Brings a session here from whichever node has it, or had it.
@@ -81,6 +97,7 @@ impl Sessions {
     ) -> Option<ActorRef<SessionMsg>> {
         let peers = self.world.directory.peers()?;
         let replica = peers.replica()?;
+        claims::end_older(self).await;
         let (silent, refused) = match self.ask_for_it(peers, account, previd).await {
             Asked::Found(actor) if peers.were_cut_lately() => {
                 if let Some(session) = self.resumed_as(account, previd) {
@@ -142,9 +159,14 @@ impl Sessions {
         let (mut asked, mut silent, mut refused) = (Vec::new(), Vec::new(), Vec::new());
         let is_cut = peers.were_cut_lately() || claims::may_have_come(&self.world);
         let patience = if is_cut { HEARD_SOON } else { SHOWN_SOON };
-        let deadline = Instant::now() + patience;
+        let mut deadline = Instant::now() + patience;
+        let holder_now = || peers.replica().and_then(|it| it.holder(account, previd));
         loop {
-            let holder = peers.replica().and_then(|it| it.holder(account, previd));
+            // Whoever had it may have given it to this node meanwhile.
+            if let Some(actor) = self.resumable_here(account, previd) {
+                return Asked::Found(Some(actor));
+            }
+            let holder = holder_now();
             let mut nodes = match &holder {
                 Some(holder) if !asked.contains(&holder.node) => vec![holder.node],
                 None if is_cut => reachable(peers),
@@ -161,10 +183,12 @@ impl Sessions {
                     } => {
                         silent.extend(more);
                         refused.extend(no);
+                        deadline = deadline.max(Instant::now() + SHOWN_SOON);
                     }
                 }
                 continue;
             }
+            // Another node may show it by now.
             let is_moving = |it: Holder| !it.is_over && refused.contains(&it.node);
             let may_be_shown = holder.map_or(is_cut, is_moving);
             if !may_be_shown || Instant::now() >= deadline {
@@ -244,6 +268,7 @@ impl Sessions {
     /// Takes a session in that another node gives away; false: it cannot go on here. One whose
     /// client was faster, and has had it brought here or has begun another, is settled.
     pub async fn take_in(&self, waiting: Waiting) -> bool {
+        claims::end_older(self).await;
         self.is_here(&waiting) || self.go_on(waiting).await.is_some()
     }
 
@@ -282,7 +307,7 @@ impl Sessions {
         account: &BareJid,
         previd: &str,
     ) -> Option<ActorRef<SessionMsg>> {
-        self.take_up_of(account, previd).await;
+        self.take_up_one_of(account, previd).await;
         self.resumable_here(account, previd)
     }
 
@@ -328,7 +353,7 @@ impl Sessions {
             let (sessions, turns) = (self.clone(), Arc::clone(&turns));
             under_way.spawn(async move {
                 // Otherwise it has ended, or its store does not answer in time: then it stays.
-                let departing = timeout_at(deadline, asked).await.ok()?.ok()?;
+                let departing = Departing::by(deadline, asked).await?;
                 let _turn = turns.acquire().await.ok()?;
                 sessions.give_away(*departing).await
             });
@@ -347,8 +372,7 @@ impl Sessions {
         };
         let mut homes = homes_elsewhere(peers);
         while let Some(node) = heir_of(&departing.waiting.session.facts.jid, &homes) {
-            let question = Question::GoOn(Box::new(departing.waiting.clone()));
-            if peers.ask(node, question, TAKING_OVER).await == Some(Reply::Done(true)) {
+            if go_on_there(peers, node, &departing.waiting).await {
                 self.tell(departing.slot, Left::To(node));
                 return None;
             }
@@ -414,6 +438,20 @@ impl Sessions {
         slots.send(slot, SessionMsg::HandOver(error, heir));
         session
     }
+}
+
+/// Asks a node to go on with a session. One that does not answer may have begun to all the same, or
+/// its answer be lost: it is asked again before another one is, and says then that it has it.
+async fn go_on_there(peers: &Peers, node: NodeId, waiting: &Waiting) -> bool {
+    let ask = async || {
+        let question = Question::GoOn(Box::new(waiting.clone()));
+        peers.ask(node, question, TAKING_OVER).await
+    };
+    let answer = match ask().await {
+        None => ask().await,
+        answer => answer,
+    };
+    answer == Some(Reply::Done(true))
 }
 
 /// What became of a question for a session.

@@ -15,12 +15,15 @@ use bytes::Bytes;
 use klatsch_cluster::codec;
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::stanza::{StreamCondition, StreamError};
-use klatsch_store::{PutAway, StoreError, WaitingSession};
+use klatsch_protocol::time::Timestamp;
+use klatsch_store::claims::Standing;
+use klatsch_store::{Claim, PutAway, StoreError, WaitingSession};
 use ractor::ActorRef;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Sessions;
+use crate::claims;
 use crate::router::patiently;
 use crate::session::{Arguments, Beginning, Left, SessionMsg, Waiting};
 use crate::world::now;
@@ -86,14 +89,37 @@ impl Sessions {
     ///
     /// # Errors
     /// As of the store: then some may be there all the same.
-    pub(crate) async fn put_away(&self, waiting: &[&Waiting]) -> Result<(), StoreError> {
-        let patience = Duration::from_secs(self.world.settings.resume_seconds);
-        let (node, until) = (self.number(), now().plus(patience));
+    async fn put_away(&self, waiting: &[&Waiting]) -> Result<(), StoreError> {
+        let (node, until) = (self.number(), self.waits_until());
         for some in waiting.chunks(PUT_AWAY_AT_ONCE) {
             let some: Vec<WaitingSession> = some.iter().copied().filter_map(written).collect();
             patiently(self.world.store.put_sessions_away(node, &some, until)).await?;
         }
         Ok(())
+    }
+
+    /// Puts a session away for whoever claims it and waits for it; answers what stood of the claim.
+    ///
+    /// # Errors
+    /// As of the store.
+    pub(crate) async fn put_away_for(
+        &self,
+        claim: &Claim,
+        waiting: &Waiting,
+    ) -> Result<Standing, StoreError> {
+        let store = &self.world.store;
+        match written(waiting) {
+            Some(session) => {
+                let until = self.waits_until();
+                store.give_session(claim, &session, until).await
+            }
+            None => store.answer_claim(&claim.previd, now()).await,
+        }
+    }
+
+    /// What is put away now waits so long for its client.
+    fn waits_until(&self) -> Timestamp {
+        now().plus(Duration::from_secs(self.world.settings.resume_seconds))
     }
 
     /// Whoever was not quiet in time ends.
@@ -126,12 +152,12 @@ impl Sessions {
         self.take_up_these(&own, "").await
     }
 
-    /// Takes up an account's sessions, whichever node has put them away: a client has come for
-    /// the one of this id.
-    pub(super) async fn take_up_of(&self, account: &BareJid, previd: &str) {
-        let its = PutAway::Of(account.clone());
+    /// Takes up the session of an account whose client has come, whichever node has put it away.
+    /// The other sessions of the account wait for theirs, which may come to other nodes.
+    pub(super) async fn take_up_one_of(&self, account: &BareJid, previd: &str) {
+        let its = PutAway::One(account.clone(), previd.to_owned());
         if let Err(error) = self.take_up_these(&its, previd).await {
-            tracing::warn!(%error, "no sessions taken up");
+            tracing::warn!(%error, "no session taken up");
         }
     }
 
@@ -160,6 +186,7 @@ impl Sessions {
             let is_wanted = session.sm.as_ref().is_some_and(|sm| sm.id == wanted);
             !is_wanted && directory.place(&session.facts.jid).is_some()
         };
+        claims::end_older(self).await;
         let put_away = patiently(self.world.store.take_sessions(which, now())).await?;
         let count = put_away.len();
         let mut taken_up = 0;
@@ -218,6 +245,7 @@ fn written(waiting: &Waiting) -> Option<WaitingSession> {
     value.extend(codec::encode(waiting).ok()?);
     Some(WaitingSession {
         account: waiting.session.facts.jid.bare(),
+        previd: waiting.session.previd().unwrap_or_default().to_owned(),
         value: Bytes::from(value),
     })
 }

@@ -4,12 +4,14 @@
 //! All nodes keep the same store, so most cuts have it on both sides. A node that claims a
 //! session waits for the other to put it away; whoever gives up waiting presses the claim, and
 //! goes on with what it knows. A claim that is answered cannot be pressed any more, nor one that
-//! is pressed be answered with the session: so nobody goes on with what another has.
+//! is pressed be answered with the session: so nobody goes on with what another has. It is answered
+//! in the transaction that puts the session away.
 
 use klatsch_protocol::jid::FullJid;
 use klatsch_protocol::time::Timestamp;
 
 use crate::store::subject;
+use crate::waiting::WaitingSession;
 
 /// A node that has not looked for so long, in microseconds, has lost its sessions: their clients
 /// had minutes to come back.
@@ -55,6 +57,18 @@ subject! {
         /// # Errors
         /// `Unavailable`, `Uncertain`.
         fn press_claim(&self, previd: &str) -> bool;
+        /// Answers a claim with its session, which is put away if whoever made the claim waits
+        /// for it, and not otherwise; says what stood. Both happen or neither, so whoever does not
+        /// know the outcome asks again, and hears `Gone` if it has happened.
+        ///
+        /// # Errors
+        /// `Unavailable`, `Uncertain`.
+        fn give_session(
+            &self,
+            claim: &Claim,
+            session: &WaitingSession,
+            until: Timestamp
+        ) -> Standing;
         /// Ends a claim, and those that nobody has answered within an hour; says what stood.
         ///
         /// # Errors

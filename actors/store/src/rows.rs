@@ -9,6 +9,7 @@ pub(crate) mod push;
 pub(crate) mod rooms;
 pub(crate) mod snapshot;
 pub(crate) mod uploads;
+pub(crate) mod waiting;
 pub(crate) mod web_push;
 
 use klatsch_protocol::jid::{BareJid, Jid};

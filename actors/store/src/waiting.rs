@@ -14,6 +14,8 @@ use crate::store::subject;
 pub struct WaitingSession {
     /// Whose it is.
     pub account: BareJid,
+    /// The id by which it is resumed; empty: an earlier version has put it away.
+    pub previd: String,
     /// What the session is made of again; the store does not look into it.
     pub value: Bytes,
 }
@@ -25,8 +27,9 @@ pub enum PutAway {
     All,
     /// Those that this node of the cluster has put away, or nobody knows which.
     ByNode(u16),
-    /// Those of an account.
-    Of(BareJid),
+    /// The one of an account that is resumed by this id; those of its sessions, too, of which
+    /// nobody knows the id.
+    One(BareJid, String),
     /// Those whose time is over at this time.
     EndingBy(Timestamp),
 }

@@ -178,6 +178,16 @@ fn questions() -> Vec<(&'static str, Envelope)> {
         ("ask.go_on", ask(2, Question::GoOn(Box::new(waiting())))),
         ("ask.piece", ask(3, Question::Piece([7; 32], 65_536))),
         ("ask.client_host", ask(9, Question::ClientHost)),
+        (
+            "ask.give_way",
+            ask(
+                4,
+                Question::GiveWay {
+                    session: session(),
+                    previd: "id".into(),
+                },
+            ),
+        ),
         ("answer.done", answer(7, Reply::Done(true))),
         (
             "answer.client_host",

@@ -5,6 +5,7 @@ use klatsch_protocol::time::Timestamp;
 use super::Memory;
 use crate::claims::{Claim, Claims, Standing, oldest};
 use crate::error::Result;
+use crate::waiting::WaitingSession;
 
 /// A claim, whether it is pressed, and when it was made.
 pub(super) type Held = (Claim, bool, Timestamp);
@@ -30,6 +31,22 @@ impl Claims for Memory {
         let claims = &mut self.state().claims;
         let found = claims.iter_mut().find(|(it, ..)| it.previd == previd);
         Ok(found.map(|(_, is_pressed, _)| *is_pressed = true).is_some())
+    }
+
+    async fn give_session(
+        &self,
+        claim: &Claim,
+        session: &WaitingSession,
+        until: Timestamp,
+    ) -> Result<Standing> {
+        let mut state = self.state();
+        let is_it = |it: &Claim| it.previd == claim.previd && it.node == claim.node;
+        let found = state.claims.iter().position(|(it, ..)| is_it(it));
+        let standing = Standing::of(found.map(|index| state.claims.remove(index).1));
+        if standing == Standing::Waits {
+            state.put_away(session, Some(claim.node), until);
+        }
+        Ok(standing)
     }
 
     async fn answer_claim(&self, previd: &str, now: Timestamp) -> Result<Standing> {

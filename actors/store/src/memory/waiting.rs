@@ -2,7 +2,7 @@
 
 use klatsch_protocol::time::Timestamp;
 
-use super::Memory;
+use super::{Memory, State};
 use crate::error::Result;
 use crate::waiting::{PutAway, Waiting, WaitingSession};
 
@@ -18,10 +18,7 @@ impl Waiting for Memory {
     ) -> Result<()> {
         let mut state = self.state();
         for session in sessions {
-            let life = state.accounts.get(&session.account);
-            if life.is_some_and(|life| !life.account.disabled) {
-                state.waiting.push((session.clone(), node, until));
-            }
+            state.put_away(session, node, until);
         }
         Ok(())
     }
@@ -31,7 +28,10 @@ impl Waiting for Memory {
         let is_meant = |session: &WaitingSession, node: Option<u16>, until| match which {
             PutAway::All => true,
             PutAway::ByNode(number) => node.is_none_or(|node| node == *number),
-            PutAway::Of(account) => session.account == *account,
+            PutAway::One(account, previd) => {
+                let is_it = session.previd.is_empty() || session.previd == *previd;
+                session.account == *account && is_it
+            }
             PutAway::EndingBy(time) => until <= *time,
         };
         let all = std::mem::take(&mut state.waiting);
@@ -49,5 +49,19 @@ impl Waiting for Memory {
             .map(|(session, ..)| session)
             .filter(may_log_in)
             .collect())
+    }
+}
+
+impl State {
+    pub(super) fn put_away(
+        &mut self,
+        session: &WaitingSession,
+        node: Option<u16>,
+        until: Timestamp,
+    ) {
+        let life = self.accounts.get(&session.account);
+        if life.is_some_and(|life| !life.account.disabled) {
+            self.waiting.push((session.clone(), node, until));
+        }
     }
 }

@@ -3,10 +3,11 @@
 use klatsch_protocol::time::Timestamp;
 use sqlx::PgConnection;
 
-use super::Postgres;
+use super::{Postgres, waiting};
 use crate::claims::{Claim, Claims, Standing, oldest};
 use crate::error::Result;
 use crate::rows::claims::{Row, claim};
+use crate::waiting::WaitingSession;
 
 impl Claims for Postgres {
     async fn claim_session(&self, claim: &Claim, now: Timestamp) -> Result<()> {
@@ -30,6 +31,19 @@ impl Claims for Postgres {
         let previd = previd.to_owned();
         self.write(move |connection| Box::pin(async move { press(connection, &previd).await }))
             .await
+    }
+
+    async fn give_session(
+        &self,
+        claim: &Claim,
+        session: &WaitingSession,
+        until: Timestamp,
+    ) -> Result<Standing> {
+        let (claim, session) = (claim.clone(), session.clone());
+        self.write(move |connection| {
+            Box::pin(async move { give(connection, &claim, session, until).await })
+        })
+        .await
     }
 
     async fn answer_claim(&self, previd: &str, now: Timestamp) -> Result<Standing> {
@@ -61,6 +75,26 @@ async fn press(connection: &mut PgConnection, previd: &str) -> Result<bool> {
         .execute(connection)
         .await?;
     Ok(pressed.rows_affected() > 0)
+}
+
+async fn give(
+    connection: &mut PgConnection,
+    claim: &Claim,
+    session: WaitingSession,
+    until: Timestamp,
+) -> Result<Standing> {
+    let is_pressed: Option<bool> = sqlx::query_scalar(
+        "DELETE FROM claim WHERE previd = $1 AND node = $2 RETURNING is_pressed",
+    )
+    .bind(&claim.previd)
+    .bind(i64::from(claim.node))
+    .fetch_optional(&mut *connection)
+    .await?;
+    let standing = Standing::of(is_pressed);
+    if standing == Standing::Waits {
+        waiting::put_away(connection, Some(claim.node), &[session], until).await?;
+    }
+    Ok(standing)
 }
 
 async fn answer(connection: &mut PgConnection, previd: &str, now: Timestamp) -> Result<Standing> {

@@ -3,10 +3,11 @@
 use klatsch_protocol::time::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 
-use super::Sqlite;
+use super::{Sqlite, waiting};
 use crate::claims::{Claim, Claims, Standing, oldest};
 use crate::error::Result;
 use crate::rows::claims::{Row, claim};
+use crate::waiting::WaitingSession;
 
 impl Claims for Sqlite {
     async fn claim_session(&self, claim: &Claim, now: Timestamp) -> Result<()> {
@@ -32,6 +33,19 @@ impl Claims for Sqlite {
         let previd = previd.to_owned();
         self.write(move |writer| {
             Box::pin(async move { press(writer.connection().await?, &previd).await })
+        })
+        .await
+    }
+
+    async fn give_session(
+        &self,
+        claim: &Claim,
+        session: &WaitingSession,
+        until: Timestamp,
+    ) -> Result<Standing> {
+        let (claim, session) = (claim.clone(), session.clone());
+        self.write(move |writer| {
+            Box::pin(async move { give(writer.connection().await?, &claim, &session, until).await })
         })
         .await
     }
@@ -65,6 +79,25 @@ async fn press(connection: &mut SqliteConnection, previd: &str) -> Result<bool> 
         .execute(connection)
         .await?;
     Ok(pressed.rows_affected() > 0)
+}
+
+async fn give(
+    connection: &mut SqliteConnection,
+    claim: &Claim,
+    session: &WaitingSession,
+    until: Timestamp,
+) -> Result<Standing> {
+    let is_pressed: Option<bool> =
+        sqlx::query_scalar("DELETE FROM claim WHERE previd = ? AND node = ? RETURNING is_pressed")
+            .bind(&claim.previd)
+            .bind(i64::from(claim.node))
+            .fetch_optional(&mut *connection)
+            .await?;
+    let standing = Standing::of(is_pressed);
+    if standing == Standing::Waits {
+        waiting::put_away(connection, session, until).await?;
+    }
+    Ok(standing)
 }
 
 async fn answer(

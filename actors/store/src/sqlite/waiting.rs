@@ -1,11 +1,11 @@
 //! Sessions that wait for their clients, in SQLite.
 
-use bytes::Bytes;
 use klatsch_protocol::time::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 
-use super::{Sqlite, bare};
+use super::Sqlite;
 use crate::error::Result;
+use crate::rows::waiting::{Row, session};
 use crate::waiting::{PutAway, Waiting, WaitingSession};
 
 impl Waiting for Sqlite {
@@ -37,17 +37,18 @@ impl Waiting for Sqlite {
     }
 }
 
-async fn put_away(
+pub(super) async fn put_away(
     connection: &mut SqliteConnection,
     session: &WaitingSession,
     until: Timestamp,
 ) -> Result<()> {
     sqlx::query(
-        "INSERT INTO waiting_session SELECT id, ?, ? FROM account \
-         WHERE jid = ? AND removed IS NULL AND NOT disabled",
+        "INSERT INTO waiting_session (account, value, until, previd) \
+         SELECT id, ?, ?, NULLIF(?, '') FROM account WHERE jid = ? AND removed IS NULL AND NOT disabled",
     )
     .bind(session.value.as_ref())
     .bind(until.0)
+    .bind(&session.previd)
     .bind(session.account.as_str())
     .execute(connection)
     .await?;
@@ -59,34 +60,35 @@ async fn take(
     which: &PutAway,
     now: Timestamp,
 ) -> Result<Vec<WaitingSession>> {
-    let (account, ends) = match which {
+    let (one, ends) = match which {
         PutAway::All | PutAway::ByNode(_) => (None, None),
-        PutAway::Of(account) => (Some(account.as_str()), None),
+        PutAway::One(account, previd) => (Some((account.as_str(), previd.as_str())), None),
         PutAway::EndingBy(time) => (None, Some(time.0)),
     };
-    let rows: Vec<(String, Vec<u8>)> = sqlx::query_as(
-        "SELECT jid, value FROM waiting_session JOIN account ON account.id = account \
+    let (account, previd) = one.unzip();
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT jid, previd, value FROM waiting_session JOIN account ON account.id = account \
          WHERE until > ?1 AND removed IS NULL AND NOT disabled \
          AND (?2 IS NULL OR jid = ?2) AND (?3 IS NULL OR until <= ?3) \
+         AND (?4 IS NULL OR previd IS NULL OR previd = ?4) \
          ORDER BY waiting_session.rowid",
     )
     .bind(now.0)
     .bind(account)
     .bind(ends)
+    .bind(previd)
     .fetch_all(&mut *connection)
     .await?;
     sqlx::query(
         "DELETE FROM waiting_session WHERE (?1 IS NULL OR account IN \
-         (SELECT id FROM account WHERE jid = ?1)) AND (?2 IS NULL OR until <= ?2)",
+         (SELECT id FROM account WHERE jid = ?1)) AND (?2 IS NULL OR until <= ?2) \
+         AND (?3 IS NULL OR previd IS NULL OR previd = ?3)",
     )
     .bind(account)
     .bind(ends)
+    .bind(previd)
     .execute(connection)
     .await?;
-    let session = |(jid, value): (String, Vec<u8>)| {
-        let (account, value) = (bare(&jid)?, Bytes::from(value));
-        Ok(WaitingSession { account, value })
-    };
     rows.into_iter().map(session).collect()
 }
 

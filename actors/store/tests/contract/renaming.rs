@@ -300,6 +300,7 @@ async fn nothing_of_the_old_name_is_good_any_more(store: &Store) {
     let before = epoch(store, OLD).await;
     let waits = WaitingSession {
         account: bare(OLD),
+        previd: "id".into(),
         value: Bytes::from_static(b"session"),
     };
     store

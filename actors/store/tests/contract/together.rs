@@ -281,6 +281,7 @@ async fn sessions_put_away_are_given_out_once(both: &Both) {
     let put = |store: Store, number: u8| async move {
         let session = |which| WaitingSession {
             account: bare("a@x"),
+            previd: "id".into(),
             value: Bytes::from(vec![number, which]),
         };
         let sessions = [session(0), session(1)];
@@ -460,6 +461,7 @@ async fn c15_nothing_is_left_of_an_account_that_is_removed_meanwhile(both: &Both
         }
         let session = WaitingSession {
             account: account.clone(),
+            previd: "id".into(),
             value: Bytes::from_static(b"session"),
         };
         store.put_sessions_away(None, &[session], at(100)).await?;

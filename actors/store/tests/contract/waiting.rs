@@ -9,6 +9,7 @@ on_every_backend![
     what_is_put_away_is_given_out_once,
     whoever_waits_too_long_is_not_given_out,
     what_is_not_meant_stays_put_away,
+    a_client_takes_its_own_session_and_those_of_which_nobody_knows_the_id,
     a14_another_password_drops_what_waits,
     the_sessions_of_who_may_not_log_in_are_dropped,
 ];
@@ -16,6 +17,7 @@ on_every_backend![
 fn session(account: &str, value: &'static str) -> WaitingSession {
     WaitingSession {
         account: bare(account),
+        previd: format!("id-{value}"),
         value: Bytes::from_static(value.as_bytes()),
     }
 }
@@ -52,13 +54,31 @@ async fn what_is_not_meant_stays_put_away(store: &Store) {
     let later = [session("a@x", "three")];
     store.put_sessions_away(None, &later, at(20)).await.unwrap();
     let take = async |which: PutAway| store.take_sessions(&which, at(1)).await.unwrap();
-    assert_eq!(take(PutAway::Of(bare("c@x"))).await, []);
+    assert_eq!(take(PutAway::One(bare("a@x"), "id-two".into())).await, []);
     assert_eq!(take(PutAway::EndingBy(at(8))).await, []);
-    assert_eq!(take(PutAway::Of(bare("b@x"))).await, sessions[1..]);
+    let two = PutAway::One(bare("b@x"), "id-two".into());
+    assert_eq!(take(two).await, sessions[1..]);
     assert_eq!(take(PutAway::EndingBy(at(9))).await, sessions[..1]);
     // Nobody knows which node it was.
     assert_eq!(take(PutAway::ByNode(7)).await, later);
     assert_eq!(take(PutAway::All).await, []);
+}
+
+async fn a_client_takes_its_own_session_and_those_of_which_nobody_knows_the_id(store: &Store) {
+    create(store, &["a@x"]).await;
+    let unknown = WaitingSession {
+        previd: String::new(),
+        ..session("a@x", "unknown")
+    };
+    let sessions = [session("a@x", "one"), session("a@x", "two"), unknown];
+    store
+        .put_sessions_away(None, &sessions, at(9))
+        .await
+        .unwrap();
+    let take = async |which: PutAway| store.take_sessions(&which, at(1)).await.unwrap();
+    let one = PutAway::One(bare("a@x"), "id-two".into());
+    assert_eq!(take(one).await, sessions[1..]);
+    assert_eq!(take(PutAway::All).await, sessions[..1]);
 }
 
 /// SQLite serves one node.
