@@ -99,7 +99,7 @@ async fn unbind(world: &World, slot: Slot, facts: &SessionFacts) {
     let unbind = PresenceShardMsg::Unbind {
         jid: facts.jid.clone(),
         slot,
-        lingers: false,
+        lingers: None,
         reply: Some(reply),
     };
     if world.shard(facts.jid.bare_str()).cast(unbind).is_ok() {

@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use klatsch_cluster::node_id::NodeId;
 use klatsch_protocol::facts::{AccountView, Resource, Views};
@@ -49,8 +50,9 @@ pub enum PresenceShardMsg {
         jid: FullJid,
         /// Where it was.
         slot: Slot,
-        /// It goes on elsewhere: the other nodes see it until somebody shows it anew.
-        lingers: bool,
+        /// It goes on elsewhere: the other nodes see it until somebody shows it anew, or for so
+        /// long.
+        lingers: Option<Duration>,
         /// The answer.
         reply: Option<oneshot::Sender<bool>>,
     },
@@ -62,6 +64,8 @@ pub enum PresenceShardMsg {
         slot: Slot,
         /// Where it is now.
         node: NodeId,
+        /// So long other nodes see it here, until that node shows it.
+        lingers: Duration,
     },
     /// What other nodes show of their sessions has changed.
     Remote(Vec<Arrived>),
@@ -166,7 +170,12 @@ impl Actor for PresenceShard {
                 let was_bound = slice.unbind(&jid, slot, lingers);
                 reply.map(|reply| reply.send(was_bound));
             }
-            PresenceShardMsg::Moved { jid, slot, node } => slice.moved(&jid, slot, node),
+            PresenceShardMsg::Moved {
+                jid,
+                slot,
+                node,
+                lingers,
+            } => slice.moved(&jid, slot, node, lingers),
             PresenceShardMsg::Remote(changes) => slice.hear(changes),
             PresenceShardMsg::Show {
                 jid,
@@ -234,7 +243,8 @@ impl Slice {
         Ok(replaced)
     }
 
-    fn unbind(&mut self, jid: &FullJid, slot: Slot, lingers: bool) -> bool {
+    /// Whoever leaves a name to another session says nothing of it any more.
+    fn unbind(&mut self, jid: &FullJid, slot: Slot, lingers: Option<Duration>) -> bool {
         let account = jid.bare();
         let mut resources = self.resources(&account);
         let count = resources.len();
@@ -242,8 +252,10 @@ impl Slice {
         let was_bound = resources.len() < count;
         if was_bound {
             self.began.remove(&slot);
-            if let (Some(replica), false) = (self.directory.replica(), lingers) {
-                replica.show(jid, None, since_now());
+            match (self.directory.replica(), lingers) {
+                (Some(replica), Some(time)) => replica.linger(jid, time),
+                (Some(replica), None) => replica.show(jid, None, since_now()),
+                (None, _) => {}
             }
             // Another node's session has the name that has become free here.
             resources.extend(self.shadowed.remove(jid));
@@ -252,13 +264,16 @@ impl Slice {
         was_bound
     }
 
-    fn moved(&mut self, jid: &FullJid, slot: Slot, node: NodeId) {
+    fn moved(&mut self, jid: &FullJid, slot: Slot, node: NodeId, lingers: Duration) {
         let account = jid.bare();
         let mut resources = self.resources(&account);
         let mut all = resources.iter_mut();
         if let Some(known) = all.find(|known| known.place == Place::Here(slot)) {
             known.place = Place::There(node);
             self.began.remove(&slot);
+            if let Some(replica) = self.directory.replica() {
+                replica.linger(jid, lingers);
+            }
             self.publish(account, &resources);
         }
     }
@@ -397,7 +412,7 @@ mod tests {
         let before = Some(Place::Here(first));
         assert_eq!(slice.bind(jid("a@x/r"), second, 10), Ok(before));
         assert!(
-            !slice.unbind(&jid("a@x/r"), first, false),
+            !slice.unbind(&jid("a@x/r"), first, None),
             "the old session no longer owns the name"
         );
         assert_eq!(slice.directory.slot(&jid("a@x/r")), Some(second));
@@ -421,7 +436,7 @@ mod tests {
         slice.bind(jid("a@x/r"), slot, 10).unwrap();
         let shard = shard_of("a@x");
         let mut again = Slice::read_back(shard, slice.directory.clone());
-        assert!(again.unbind(&jid("a@x/r"), slot, false));
+        assert!(again.unbind(&jid("a@x/r"), slot, None));
         assert!(
             again
                 .directory

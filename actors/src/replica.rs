@@ -8,6 +8,7 @@
 
 mod acks;
 mod insiders;
+mod lingering;
 mod records;
 mod shared;
 
@@ -32,6 +33,7 @@ pub use self::acks::Ack;
 use self::acks::Acks;
 pub(crate) use self::acks::Round;
 use self::insiders::Insiders;
+use self::lingering::Lingering;
 use self::records::Records;
 pub use self::records::{Holder, Record, Revived};
 use self::shared::Shared;
@@ -106,18 +108,14 @@ pub type Arrived = Change<Key, Entry>;
 /// What this node shows the others, and what it knows from them.
 pub struct Replica {
     presences: Presences<Key, Entry>,
-    me: NodeId,
     insiders: Arc<Insiders>,
     components: Arc<papaya::HashMap<BareJid, NodeId>>,
     records: Arc<Records>,
-    lingering: Arc<Lingering>,
+    lingering: Lingering,
     /// Records that have changed since others were shown.
     unshown: Mutex<HashMap<Key, Record>>,
     acks: Acks,
 }
-
-/// Entries of sessions that have gone to another node.
-type Lingering = Mutex<HashMap<Key, Instant>>;
 
 impl Replica {
     /// Starts to show and to watch.
@@ -129,27 +127,24 @@ impl Replica {
             return Ok(None);
         };
         let (insiders, components) = (Arc::default(), Arc::default());
-        let (records, lingering) = (Arc::default(), Arc::default());
+        let records = Arc::default();
         let watch = Watch {
             world: Arc::downgrade(world),
             insiders: Arc::clone(&insiders),
             components: Arc::clone(&components),
             records: Arc::clone(&records),
-            lingering: Arc::clone(&lingering),
             shared: Shared::default(),
         };
         let settings = world.settings.replication.clone();
         let link = peers.link().clone();
         let started = Presences::start(settings, link, Arc::new(watch)).await;
         let presences = started.map_err(|StartError::Spawn(error)| error)?;
-        let me = peers.members().me.node;
         Ok(Some(Self {
             presences,
-            me,
             insiders,
             components,
             records,
-            lingering,
+            lingering: Lingering::default(),
             unshown: Mutex::default(),
             acks: Acks::default(),
         }))
@@ -176,15 +171,33 @@ impl Replica {
 
     /// Shows what is seen of a session here, or that it has ended.
     pub(crate) fn show(&self, jid: &FullJid, resource: Option<&Resource>, since: u64) {
+        let key = Key::Session(jid.clone());
         let entry = resource.map(|it| Entry::Session(Box::new(it.clone())));
-        self.set(Key::Session(jid.clone()), entry, since);
+        let mut lingering = self.lingering.lock();
+        lingering.take(&key);
+        self.set(key, entry, since);
     }
 
-    /// A session here is inside a room, or no longer.
-    pub(crate) fn inside(&self, room: &BareJid, session: &FullJid, occupancy: Option<&Occupancy>) {
+    /// The session in this slot is inside a room, or no longer: then nothing changes if another
+    /// one has its name, and is inside.
+    pub(crate) fn inside(
+        &self,
+        room: &BareJid,
+        session: &FullJid,
+        slot: Slot,
+        occupancy: Option<&Occupancy>,
+    ) {
         let key = Key::Inside(room.clone(), session.clone());
-        self.lingering().remove(&key);
-        self.insiders.put(room, session, self.me, occupancy);
+        let mut lingering = self.lingering.lock();
+        match occupancy {
+            Some(occupancy) => {
+                let place = Place::Here(slot);
+                self.insiders.put(room, session, place, occupancy);
+            }
+            None if self.insiders.is_of_another(room, session, slot) => return,
+            None => drop(self.insiders.take_here(room, session)),
+        }
+        lingering.take(&key);
         let entry = occupancy.map(|it| Entry::Inside(Box::new(it.clone())));
         self.set(key, entry, since_now());
     }
@@ -290,42 +303,61 @@ impl Replica {
     }
 
     /// Another node goes on with a session: what is shown of it stays until that node shows it,
-    /// or for so long.
-    pub(crate) fn linger(
+    /// or for so long. Its presence shard says so when it frees the name, and nobody else: it
+    /// knows whether another session here has the name.
+    pub(crate) fn linger(&self, session: &FullJid, time: Duration) {
+        let key = Key::Session(session.clone());
+        self.lingering.lock().put(key, Instant::now() + time);
+    }
+
+    /// The same for a room it is inside.
+    pub(crate) fn linger_inside(
         &self,
+        room: &BareJid,
         session: &FullJid,
-        rooms: impl Iterator<Item = BareJid>,
+        slot: Slot,
         time: Duration,
     ) {
-        let until = Instant::now() + time;
-        let inside = rooms.map(|room| Key::Inside(room, session.clone()));
-        let keys = inside.chain([Key::Session(session.clone())]);
-        let mut lingering = self.lingering();
-        lingering.extend(keys.map(|key| (key, until)));
+        let mut lingering = self.lingering.lock();
+        if !self.insiders.is_of_another(room, session, slot) {
+            let key = Key::Inside(room.clone(), session.clone());
+            lingering.put(key, Instant::now() + time);
+        }
+    }
+
+    /// Stops showing what has lingered, if it does; tells whether it did.
+    fn take_lingering(&self, key: &Key) -> bool {
+        let mut lingering = self.lingering.lock();
+        let lingers = lingering.take(key);
+        if lingers {
+            self.set(key.clone(), None, since_now());
+        }
+        lingers
     }
 
     /// Stops showing what nobody has taken over in time.
     pub(crate) fn sweep(&self, world: &Arc<World>, kept: Duration) {
         let now = Instant::now();
         self.records.sweep(now, kept);
-        let due = |(key, until): (&Key, &Instant)| (*until <= now).then(|| key.clone());
-        let over: Vec<Key> = self.lingering().iter().filter_map(due).collect();
-        for key in over {
-            self.lingering().remove(&key);
-            self.stop_showing(world, key);
+        for key in self.lingering.over(now) {
+            self.give_up(world, key);
         }
         self.insiders.forget_lost(now);
     }
 
     /// Nobody shows what this node has shown of a session that went on elsewhere: so it has gone,
     /// and nobody else says that to the people here.
-    fn stop_showing(&self, world: &Arc<World>, key: Key) {
+    fn give_up(&self, world: &Arc<World>, key: Key) {
+        let mut lingering = self.lingering.lock();
+        if !lingering.take(&key) {
+            return;
+        }
         match &key {
             Key::Session(session) if world.directory.place(session).is_none() => {
                 absence::tell_contacts_of(world, vec![session.clone()]);
             }
             Key::Inside(room, session) => {
-                if self.insiders.take(room, session, self.me, false)
+                if self.insiders.take_here(room, session)
                     && let Some(place) = world.directory.room(room.as_str())
                 {
                     // A room that has just ended looks at all of them when it begins.
@@ -360,7 +392,7 @@ impl Replica {
 
     /// Those of them whose sessions are on this node.
     pub(crate) fn insiders_here(&self, room: &BareJid) -> Vec<FullJid> {
-        self.insiders.on(room, self.me)
+        self.insiders.here(room)
     }
 
     /// Who was inside a room on a node that has just been lost.
@@ -371,10 +403,6 @@ impl Replica {
     /// All rooms somebody is inside.
     pub(crate) fn rooms(&self) -> Vec<BareJid> {
         self.insiders.rooms()
-    }
-
-    fn lingering(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Instant>> {
-        self.lingering.lock().expect("no holder panics")
     }
 
     /// Returns when it no longer works: a defect, after which this node has to begin another
@@ -400,7 +428,6 @@ struct Watch {
     insiders: Arc<Insiders>,
     components: Arc<papaya::HashMap<BareJid, NodeId>>,
     records: Arc<Records>,
-    lingering: Arc<Lingering>,
     shared: Shared,
 }
 
@@ -453,15 +480,9 @@ impl Watcher<Key, Entry> for Watch {
         let Some(world) = self.world.upgrade() else {
             return;
         };
-        let lingers = self
-            .lingering
-            .lock()
-            .expect("no holder panics")
-            .remove(&key);
-        if lingers.is_some() {
-            if let Some(replica) = world.directory.replica() {
-                replica.set(key, None, since_now());
-            }
+        if let Some(replica) = world.directory.replica()
+            && replica.take_lingering(&key)
+        {
             return;
         }
         if let Key::Session(jid) = key
@@ -511,8 +532,8 @@ impl Watch {
         let place = world.directory.room(room.as_str());
         match &change.after {
             Some(Entry::Inside(occupancy)) => {
-                self.insiders
-                    .put(room, session, change.node, Some(occupancy));
+                let there = Place::There(change.node);
+                self.insiders.put(room, session, there, occupancy);
                 // Who is inside may be shown before who is there: rooms and accounts have
                 // shards of their own.
                 world.directory.presume(session, change.node);
@@ -528,7 +549,9 @@ impl Watch {
                 if let (true, Some(Entry::Inside(occupancy))) = (is_lost, &change.before) {
                     self.records.leave_room(session, occupancy);
                 }
-                if self.insiders.take(room, session, change.node, is_lost)
+                if self
+                    .insiders
+                    .take_there(room, session, change.node, is_lost)
                     && let Some(place) = place
                 {
                     let _ = place.actor.cast(RoomMsg::Gone(session.clone()));

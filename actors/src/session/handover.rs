@@ -200,26 +200,33 @@ impl Live {
     /// Frees the place on this node, and nothing besides. What other nodes see of the session
     /// stays until the node shows it that goes on with it, or for this time.
     fn free_place(&self, node: Option<NodeId>, lingering: Duration) {
-        if let Some(sm) = &self.session.sm {
-            self.world.resumables.remove(&sm.id);
-        }
-        self.forget_record();
         let (jid, slot) = (self.session.facts.jid.clone(), self.slot);
         if let Some(replica) = self.world.directory.replica() {
-            let rooms = self.session.rooms.keys().cloned();
-            replica.linger(&jid, rooms, lingering);
+            for room in self.session.rooms.keys() {
+                replica.linger_inside(room, &jid, slot, lingering);
+            }
         }
         let free = match node {
-            Some(node) => PresenceShardMsg::Moved { jid, slot, node },
+            Some(node) => PresenceShardMsg::Moved {
+                jid,
+                slot,
+                node,
+                lingers: lingering,
+            },
             None => PresenceShardMsg::Unbind {
                 jid,
                 slot,
-                lingers: true,
+                lingers: Some(lingering),
                 reply: None,
             },
         };
         // A shard that is being started again knows nothing of this session.
         let _ = self.world.shard(self.cell.jid.as_str()).cast(free);
+        self.forget_record();
+        // Only now may its client have it brought back: it finds nothing of it left to go.
+        if let Some(sm) = &self.session.sm {
+            self.world.resumables.remove(&sm.id);
+        }
         self.world.directory.slots.release(self.slot);
         self.world.accounts.release(self.cell.clone());
     }

@@ -216,7 +216,7 @@ impl Sessions {
         let unbind = PresenceShardMsg::Unbind {
             jid: jid.clone(),
             slot,
-            lingers: false,
+            lingers: None,
             reply: None,
         };
         // A shard that is being started again knows nothing of this session.
