@@ -67,6 +67,14 @@ pub enum PresenceShardMsg {
         /// So long other nodes see it here, until that node shows it.
         lingers: Duration,
     },
+    /// Nobody has shown in time what became of a session that has left this node. `reply` hears
+    /// whether its name is free, then what was still seen of it.
+    GiveUp {
+        /// Its address.
+        jid: FullJid,
+        /// The answer.
+        reply: oneshot::Sender<Option<GivenUp>>,
+    },
     /// What other nodes show of their sessions has changed.
     Remote(Vec<Arrived>),
     /// What a bound session shows has changed.
@@ -99,6 +107,13 @@ pub struct Shown {
     pub is_away: bool,
 }
 
+/// What was seen here of a session that has left and was shown by nobody else.
+#[derive(Debug, PartialEq)]
+pub struct GivenUp {
+    /// The presence of one that was said to have moved.
+    pub presence: Option<Arc<Presence>>,
+}
+
 /// The account has all the resources it may have (row A15).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooManyResources;
@@ -122,6 +137,8 @@ pub struct Slice {
     began: HashMap<Slot, u64>,
     /// Sessions of other nodes that have the address of one here, until one of the two ends.
     shadowed: HashMap<FullJid, Known>,
+    /// Sessions that are only said to be on another node, until that node shows them.
+    moved: HashMap<FullJid, NodeId>,
 }
 
 /// A bound resource.
@@ -176,6 +193,9 @@ impl Actor for PresenceShard {
                 node,
                 lingers,
             } => slice.moved(&jid, slot, node, lingers),
+            PresenceShardMsg::GiveUp { jid, reply } => {
+                let _ = reply.send(slice.give_up(&jid));
+            }
             PresenceShardMsg::Remote(changes) => slice.hear(changes),
             PresenceShardMsg::Show {
                 jid,
@@ -200,6 +220,7 @@ impl Slice {
             directory,
             began,
             shadowed: HashMap::new(),
+            moved: HashMap::new(),
         }
     }
 
@@ -230,6 +251,7 @@ impl Slice {
             return Err(TooManyResources);
         }
         let replaced = before.map(|index| resources.remove(index).place);
+        self.moved.remove(&jid);
         let slot_before = replaced.and_then(Place::slot);
         slot_before.map(|slot| self.began.remove(&slot));
         self.began.insert(slot, since_now());
@@ -264,18 +286,45 @@ impl Slice {
         was_bound
     }
 
+    /// A session is on another node from now on, so that nobody misses it until it is shown there.
     fn moved(&mut self, jid: &FullJid, slot: Slot, node: NodeId, lingers: Duration) {
         let account = jid.bare();
         let mut resources = self.resources(&account);
         let mut all = resources.iter_mut();
-        if let Some(known) = all.find(|known| known.place == Place::Here(slot)) {
-            known.place = Place::There(node);
-            self.began.remove(&slot);
-            if let Some(replica) = self.directory.replica() {
-                replica.linger(jid, lingers);
+        let Some(known) = all.find(|known| known.place == Place::Here(slot)) else {
+            return;
+        };
+        match self.shadowed.remove(jid) {
+            Some(shown) => *known = shown,
+            None => {
+                known.place = Place::There(node);
+                self.moved.insert(jid.clone(), node);
             }
-            self.publish(account, &resources);
         }
+        self.began.remove(&slot);
+        if let Some(replica) = self.directory.replica() {
+            replica.linger(jid, lingers);
+        }
+        self.publish(account, &resources);
+    }
+
+    /// A name that lingers goes; nothing if somebody has shown it meanwhile.
+    fn give_up(&mut self, jid: &FullJid) -> Option<GivenUp> {
+        let mut replica = self.directory.replica().into_iter();
+        if !replica.all(|it| it.give_up(jid)) {
+            return None;
+        }
+        let Some(node) = self.moved.remove(jid) else {
+            return Some(GivenUp { presence: None });
+        };
+        let account = jid.bare();
+        let mut resources = self.resources(&account);
+        let is_it = |it: &Known| it.resource.jid == *jid && it.place == Place::There(node);
+        let index = resources.iter().position(is_it);
+        let known = index.map(|index| resources.remove(index));
+        self.publish(account, &resources);
+        let presence = known.and_then(|known| known.resource.presence);
+        Some(GivenUp { presence })
     }
 
     /// Takes what other nodes show.
@@ -296,6 +345,7 @@ impl Slice {
         match &change.after {
             Some(Entry::Session(resource)) => {
                 self.directory.presume_no_other(jid, change.node);
+                self.moved.remove(jid);
                 self.want_capabilities(resource, change.node);
                 let known = Known {
                     resource: (**resource).clone(),
@@ -386,6 +436,7 @@ fn unseen(jid: FullJid) -> Resource {
 
 #[cfg(test)]
 mod tests {
+    use klatsch_cluster::presence::Why;
     use klatsch_protocol::facts::Views;
 
     use super::*;
@@ -396,6 +447,7 @@ mod tests {
             directory: Arc::new(Directory::new(Wire::Direct, None)),
             began: HashMap::new(),
             shadowed: HashMap::new(),
+            moved: HashMap::new(),
         }
     }
 
@@ -444,5 +496,58 @@ mod tests {
                 .resources
                 .is_empty()
         );
+    }
+
+    const TIME: Duration = Duration::from_secs(10);
+
+    /// A slice whose one session was said to have moved to the second node, with its name.
+    fn after_a_move() -> (Slice, FullJid) {
+        let (mut slice, name) = (slice(), jid("a@x/r"));
+        let slot = slice.directory.slots.reserve(1);
+        slice.bind(name.clone(), slot, 10).unwrap();
+        slice.moved(&name, slot, NodeId(2), TIME);
+        (slice, name)
+    }
+
+    /// What a node shows of a name now.
+    fn shown(name: &FullJid, node: u16, is_there: bool) -> Arrived {
+        let resource = Box::new(unseen(name.clone()));
+        Arrived {
+            key: Key::Session(name.clone()),
+            node: NodeId(node),
+            before: None,
+            after: is_there.then_some(Entry::Session(resource)),
+            why: Why::Said,
+        }
+    }
+
+    #[test]
+    fn a_session_that_is_never_shown_where_it_went_is_gone() {
+        let (mut slice, name) = after_a_move();
+        let there = Some(Place::There(NodeId(2)));
+        assert_eq!(slice.directory.place(&name), there);
+        assert_eq!(slice.give_up(&name), Some(GivenUp { presence: None }));
+        assert_eq!(slice.directory.place(&name), None);
+    }
+
+    #[test]
+    fn a_session_that_is_shown_where_it_went_stays() {
+        let (mut slice, name) = after_a_move();
+        slice.hear(vec![shown(&name, 2, true)]);
+        slice.give_up(&name);
+        assert_eq!(slice.directory.place(&name), Some(Place::There(NodeId(2))));
+    }
+
+    #[test]
+    fn a_session_that_is_shown_where_it_goes_before_it_has_left_stays() {
+        let (mut slice, name) = (slice(), jid("a@x/r"));
+        let slot = slice.directory.slots.reserve(1);
+        slice.bind(name.clone(), slot, 10).unwrap();
+        slice.hear(vec![shown(&name, 2, true)]);
+        slice.moved(&name, slot, NodeId(2), TIME);
+        slice.give_up(&name);
+        assert_eq!(slice.directory.place(&name), Some(Place::There(NodeId(2))));
+        slice.hear(vec![shown(&name, 2, false)]);
+        assert_eq!(slice.directory.place(&name), None);
     }
 }

@@ -27,6 +27,7 @@ use klatsch_protocol::jid::{BareJid, FullJid};
 use klatsch_protocol::stanza::Presence;
 use ractor::SpawnErr;
 use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 pub use self::acks::Ack;
@@ -325,8 +326,14 @@ impl Replica {
         }
     }
 
-    /// Stops showing what has lingered, if it does; tells whether it did.
-    fn take_lingering(&self, key: &Key) -> bool {
+    /// Nobody shows a session that has left this node: it goes, if it lingers still. Its presence
+    /// shard says so.
+    pub(crate) fn give_up(&self, session: &FullJid) -> bool {
+        self.stop_lingering(&Key::Session(session.clone()))
+    }
+
+    /// What lingers is shown no longer; false: it does not linger.
+    fn stop_lingering(&self, key: &Key) -> bool {
         let mut lingering = self.lingering.lock();
         let lingers = lingering.take(key);
         if lingers {
@@ -340,31 +347,28 @@ impl Replica {
         let now = Instant::now();
         self.records.sweep(now, kept);
         for key in self.lingering.over(now) {
-            self.give_up(world, key);
+            match key {
+                Key::Session(session) => drop(tokio::spawn(give_up(world.clone(), session))),
+                Key::Inside(room, session) => self.give_up_inside(world, room, session),
+                _ => {}
+            }
         }
         self.insiders.forget_lost(now);
     }
 
-    /// Nobody shows what this node has shown of a session that went on elsewhere: so it has gone,
-    /// and nobody else says that to the people here.
-    fn give_up(&self, world: &Arc<World>, key: Key) {
+    /// The same for a room such a session was inside.
+    fn give_up_inside(&self, world: &World, room: BareJid, session: FullJid) {
+        let place = world.directory.room(room.as_str());
+        let key = Key::Inside(room.clone(), session.clone());
         let mut lingering = self.lingering.lock();
         if !lingering.take(&key) {
             return;
         }
-        match &key {
-            Key::Session(session) if world.directory.place(session).is_none() => {
-                absence::tell_contacts_of(world, vec![session.clone()]);
-            }
-            Key::Inside(room, session) => {
-                if self.insiders.take_here(room, session)
-                    && let Some(place) = world.directory.room(room.as_str())
-                {
-                    // A room that has just ended looks at all of them when it begins.
-                    let _ = place.actor.cast(RoomMsg::Gone(session.clone()));
-                }
-            }
-            _ => {}
+        if self.insiders.take_here(&room, &session)
+            && let Some(place) = place
+        {
+            // A room that has just ended looks at all of them when it begins.
+            let _ = place.actor.cast(RoomMsg::Gone(session));
         }
         self.set(key, None, since_now());
     }
@@ -420,6 +424,20 @@ impl Replica {
 /// When an entry began, milliseconds since 1970: of two nodes that have the same, the later has it.
 pub(crate) fn since_now() -> u64 {
     u64::try_from(now().0 / 1000).unwrap_or(0)
+}
+
+/// A session that left this node has lingered for long enough. A shard that is being started again
+/// is asked once more a second later.
+async fn give_up(world: Arc<World>, jid: FullJid) {
+    let (reply, given_up) = oneshot::channel();
+    let session = jid.clone();
+    let asked = PresenceShardMsg::GiveUp { jid, reply };
+    if world.shard(session.bare_str()).cast(asked).is_ok()
+        && let Ok(Some(given_up)) = given_up.await
+        && world.directory.place(&session).is_none()
+    {
+        absence::tell_given_up(&world, session, given_up).await;
+    }
 }
 
 /// Who hears what other nodes show.
@@ -481,7 +499,7 @@ impl Watcher<Key, Entry> for Watch {
             return;
         };
         if let Some(replica) = world.directory.replica()
-            && replica.take_lingering(&key)
+            && replica.stop_lingering(&key)
         {
             return;
         }

@@ -15,6 +15,7 @@ use common::room::{ROOM, create, join};
 use common::{ALICE, BOB, Client};
 use klatsch_actors::session::{Heir, Left, SessionMsg};
 use klatsch_actors::slot::Slot;
+use klatsch_cluster::node_id::NodeId;
 use klatsch_protocol::stanza::{StreamCondition, StreamError};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
@@ -91,4 +92,46 @@ async fn a_session_that_nobody_goes_on_with_leaves_its_rooms_after_a_while() {
     sleep(LATER).await;
     bob.expect_all(&["/ann'", "unavailable"]).await;
     cluster.know_insiders(&[1, 2], ROOM, 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_ends_elsewhere_before_they_are_shown_there_is_gone() {
+    let cluster = Cluster::of(2).await;
+    let (alice, id) = resumable(&cluster, &[1, 2]).await;
+    let (again, _h) = cluster.node(2).resume(ALICE, &id, 0).await.unwrap();
+    again.close();
+    sleep(LATER).await;
+    cluster.miss(&[1, 2], &alice).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn contacts_see_whoever_is_lost_before_their_node_shows_them_go() {
+    let mut cluster = Cluster::of(3).await;
+    cluster.node(1).befriend().await;
+    let near = cluster.node(1).online(BOB, "near").await;
+    let far = cluster.node(3).online(BOB, "far").await;
+    cluster.see(&[1, 2, 3], &far).await;
+    let (alice, id) = resumable(&cluster, &[1, 2, 3]).await;
+    far.expect_all(&["<presence", "alice@example.org/a"]).await;
+    cluster.node(2).resume(ALICE, &id, 0).await.unwrap();
+    cluster.kill(2);
+    sleep(LATER).await;
+    cluster.miss(&[1, 3], &alice).await;
+    for bob in [near, far] {
+        bob.expect_all(&["alice@example.org/a", "unavailable"])
+            .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_was_given_to_another_node_stays_seen_there() {
+    let cluster = Cluster::of(2).await;
+    cluster.node(1).befriend().await;
+    let bob = cluster.node(2).online(BOB, "b").await;
+    let (alice, _id) = resumable(&cluster, &[1, 2]).await;
+    cluster.hub.leave(NodeId(1));
+    cluster.node(1).sessions().hand_over_all().await;
+    sleep(LATER).await;
+    cluster.see(&[1, 2], &alice).await;
+    bob.hears_nothing_of("unavailable").await;
 }
