@@ -35,8 +35,8 @@ use self::acks::Acks;
 pub(crate) use self::acks::Round;
 use self::insiders::Insiders;
 use self::lingering::Lingering;
-use self::records::Records;
 pub use self::records::{Holder, Record, Revived};
+use self::records::{Left, Records};
 use self::shared::Shared;
 use crate::absence::{self, Shown};
 use crate::claims;
@@ -292,7 +292,7 @@ impl Replica {
         let seen = |session: &FullJid| {
             let view = world.directory.view(account);
             let resource = view.resource(session).cloned();
-            (resource, self.insiders.rooms_of(session))
+            Left::new(resource, self.insiders.rooms_of(session))
         };
         self.records.revive(account, previd, h, seen)
     }
@@ -440,6 +440,13 @@ async fn give_up(world: Arc<World>, jid: FullJid) {
     }
 }
 
+/// Whether a session that a node shows no longer goes on already, here or on another one: what was
+/// on the node that is lost is told part by part, and the rest may come late.
+fn goes_on(world: &World, session: &FullJid, before: NodeId) -> bool {
+    let place = world.directory.place(session);
+    place.is_some_and(|place| place != Place::There(before))
+}
+
 /// Who hears what other nodes show.
 struct Watch {
     world: Weak<World>,
@@ -529,8 +536,8 @@ impl Watch {
             (Some(_), _) => {
                 self.records.found(session) || change.why == Why::NodeBack || is_followed
             }
-            // It goes on here already: nobody has to see it go.
-            (None, _) if world.directory.slot(session).is_some() => false,
+            // Nobody has to see it go, and nothing is left of it.
+            (None, _) if goes_on(world, session, change.node) => false,
             (None, Some(Entry::Session(resource))) if change.why == Why::NodeDown => {
                 // Kept as long as the session might come back.
                 self.records.leave_resource(session, resource);
@@ -564,7 +571,9 @@ impl Watch {
             }
             _ => {
                 let is_lost = change.why == Why::NodeDown;
-                if let (true, Some(Entry::Inside(occupancy))) = (is_lost, &change.before) {
+                if let (true, Some(Entry::Inside(occupancy))) = (is_lost, &change.before)
+                    && !goes_on(world, session, change.node)
+                {
                     self.records.leave_room(session, occupancy);
                 }
                 if self

@@ -10,9 +10,10 @@ mod common;
 
 use std::time::Duration;
 
-use common::cluster::Cluster;
-use common::room::{ROOM, create, join};
+use common::cluster::{Cluster, handled};
+use common::room::{ROOM, SERVICE, create, create_at, enter, join};
 use common::{ALICE, BOB, Client};
+use klatsch_actors::presence_shard::shard_of;
 use klatsch_actors::session::{Heir, Left, SessionMsg};
 use klatsch_actors::slot::Slot;
 use klatsch_cluster::node_id::NodeId;
@@ -134,4 +135,61 @@ async fn a_session_that_was_given_to_another_node_stays_seen_there() {
     sleep(LATER).await;
     cluster.see(&[1, 2], &alice).await;
     bob.hears_nothing_of("unavailable").await;
+}
+
+/// Which of sixteen turns it is in which readers hear of what was lost of an address.
+fn turn_of(address: &str) -> u16 {
+    shard_of(address) / 16
+}
+
+/// A room of the second node that satisfies this.
+fn room_where(cluster: &Cluster, is_wanted: impl Fn(&str) -> bool) -> String {
+    let mut rooms = (0..).map(|number| format!("r{number}@{SERVICE}"));
+    let room = rooms.find(|room| cluster.home(room) == 2 && is_wanted(room));
+    room.expect("there are many")
+}
+
+/// A session goes on elsewhere so many turns after that in which its account's part is known to be
+/// lost with its node. One of its two rooms has its turn before the account, one after it.
+async fn goes_on_whole_after(turns: f64) {
+    let mut cluster = Cluster::of(2).await;
+    let its = turn_of(ALICE);
+    let early = room_where(&cluster, |room| turn_of(room) < its);
+    let late = room_where(&cluster, |room| turn_of(room) > its);
+    let (alice, id) = resumable(&cluster, &[1, 2]).await;
+    let bob = cluster.node(2).online(BOB, "b").await;
+    for room in [&early, &late] {
+        create_at(&alice, room, "ann").await;
+        enter(&bob, room, "bo").await;
+        cluster.know_insiders(&[1, 2], room, 2).await;
+    }
+    cluster
+        .knows_record(2, ALICE, &id, handled(&alice).await)
+        .await;
+    cluster.kill(1);
+    let replication = &cluster.node(2).sessions().world().settings.replication;
+    let turn = replication.spread.div_f64(16.0);
+    sleep(replication.coalesce + turn.mul_f64(f64::from(its) + turns)).await;
+    let (again, _h) = cluster.node(2).resume(ALICE, &id, 0).await.unwrap();
+    let session = cluster
+        .node(2)
+        .sessions()
+        .inspect(&again.jid)
+        .await
+        .unwrap();
+    assert!(session.facts.presence.is_some());
+    let rooms: Vec<&str> = session.rooms.keys().map(|room| room.as_str()).collect();
+    assert_eq!(rooms.len(), 2, "{rooms:?} of {early} and {late}");
+    sleep(LATER).await;
+    for room in [&early, &late] {
+        cluster.know_insiders(&[2], room, 2).await;
+    }
+    cluster.see(&[2], &again).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_goes_on_whole_while_its_node_is_being_forgotten() {
+    for turns in [-0.5, 0.5] {
+        goes_on_whole_after(turns).await;
+    }
 }
