@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use klatsch_cluster::node_id::NodeId;
+use klatsch_cluster::presence::GIVES_WAY;
 use klatsch_protocol::facts::{AccountView, Resource, Views};
 use klatsch_protocol::features::caps;
 use klatsch_protocol::jid::{BareJid, FullJid};
@@ -21,10 +22,14 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::directory::{Directory, Place, Published};
 use crate::replica::{Arrived, Entry, Key, since_now};
+use crate::session::SessionMsg;
 use crate::slot::Slot;
 
 /// How many slices there are: fixed for all nodes of a cluster.
 pub const SHARDS: u16 = 256;
+
+/// Before whatever an entry says that is shown: that stays as it is.
+const LONG_AGO: u64 = GIVES_WAY + 1;
 
 /// The slice an account is in.
 pub fn shard_of(account: &str) -> u16 {
@@ -41,8 +46,11 @@ pub enum PresenceShardMsg {
         slot: Slot,
         /// How many resources an account may have.
         resources_max: usize,
+        /// It waits for its client, who may have begun another session meanwhile: until the client
+        /// comes, it gives way to whoever has the resource.
+        gives_way: bool,
         /// The answer.
-        reply: oneshot::Sender<Result<Option<Place>, TooManyResources>>,
+        reply: oneshot::Sender<Result<Option<Place>, NotBound>>,
     },
     /// A session has ended. `reply` hears whether it was still the one bound there.
     Unbind {
@@ -77,6 +85,13 @@ pub enum PresenceShardMsg {
     },
     /// What other nodes show of their sessions has changed.
     Remote(Vec<Arrived>),
+    /// What a session here showed that began then has lost to another node's session of its name.
+    Lost {
+        /// Its address.
+        jid: FullJid,
+        /// When it began.
+        since: u64,
+    },
     /// What a bound session shows has changed.
     Show {
         /// Its address.
@@ -114,9 +129,14 @@ pub struct GivenUp {
     pub presence: Option<Arc<Presence>>,
 }
 
-/// The account has all the resources it may have (row A15).
+/// Why a resource is not given to a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TooManyResources;
+pub enum NotBound {
+    /// The account has all the resources it may have (row A15).
+    TooManyResources,
+    /// Another session has it, and this one gives way.
+    Taken,
+}
 
 /// The actor.
 pub struct PresenceShard;
@@ -133,7 +153,7 @@ pub struct Arguments {
 pub struct Slice {
     directory: Arc<Directory>,
     /// When the sessions here were bound: of two nodes that have the same address the later keeps
-    /// it.
+    /// it. Their entries began then, or later if another node had the address.
     began: HashMap<Slot, u64>,
     /// Sessions of other nodes that have the address of one here, until one of the two ends.
     shadowed: HashMap<FullJid, Known>,
@@ -174,9 +194,10 @@ impl Actor for PresenceShard {
                 jid,
                 slot,
                 resources_max,
+                gives_way,
                 reply,
             } => {
-                let _ = reply.send(slice.bind(jid, slot, resources_max));
+                let _ = reply.send(slice.bind(jid, slot, resources_max, gives_way));
             }
             PresenceShardMsg::Unbind {
                 jid,
@@ -197,6 +218,7 @@ impl Actor for PresenceShard {
                 let _ = reply.send(slice.give_up(&jid));
             }
             PresenceShardMsg::Remote(changes) => slice.hear(changes),
+            PresenceShardMsg::Lost { jid, since } => slice.lost(&jid, since),
             PresenceShardMsg::Show {
                 jid,
                 slot,
@@ -215,7 +237,7 @@ impl Slice {
     fn read_back(shard: u16, directory: Arc<Directory>) -> Self {
         let published = directory.all(|account| shard_of(account.as_str()) == shard);
         let here = published.iter().flat_map(|(_, it)| it.here());
-        let began = here.map(|(_, slot)| (slot, since_now())).collect();
+        let began = here.map(|(_, slot)| (slot, LONG_AGO)).collect();
         Self {
             directory,
             began,
@@ -243,18 +265,23 @@ impl Slice {
         jid: FullJid,
         slot: Slot,
         resources_max: usize,
-    ) -> Result<Option<Place>, TooManyResources> {
+        gives_way: bool,
+    ) -> Result<Option<Place>, NotBound> {
         let account = jid.bare();
         let mut resources = self.resources(&account);
         let before = resources.iter().position(|known| known.resource.jid == jid);
         if before.is_none() && resources.len() >= resources_max {
-            return Err(TooManyResources);
+            return Err(NotBound::TooManyResources);
+        }
+        if before.is_some() && gives_way {
+            return Err(NotBound::Taken);
         }
         let replaced = before.map(|index| resources.remove(index).place);
         self.moved.remove(&jid);
         let slot_before = replaced.and_then(Place::slot);
         slot_before.map(|slot| self.began.remove(&slot));
-        self.began.insert(slot, since_now());
+        let began = if gives_way { GIVES_WAY } else { since_now() };
+        self.began.insert(slot, began);
         let resource = unseen(jid);
         self.share(&resource, slot);
         resources.push(Known {
@@ -408,8 +435,31 @@ impl Slice {
         resource.roster_interest = shown.roster_interest;
         resource.blocklist_interest = shown.blocklist_interest;
         resource.is_away = shown.is_away;
+        if !shown.is_away {
+            self.client_has_come(jid, slot);
+        }
         self.share(resource, slot);
         self.publish(account, &resources);
+    }
+
+    /// A session that was to give way begins now, unless it is too late.
+    fn client_has_come(&mut self, jid: &FullJid, slot: Slot) {
+        if let Some(began) = self.began.get_mut(&slot)
+            && *began == GIVES_WAY
+            && !self.shadowed.contains_key(jid)
+        {
+            *began = since_now();
+        }
+    }
+
+    /// A session here has lost its name, if what has lost is its own and not of one before it.
+    fn lost(&self, jid: &FullJid, since: u64) {
+        let place = self.directory.place(jid);
+        if let Some(Place::Here(slot)) = place
+            && self.began.get(&slot).is_none_or(|began| *began <= since)
+        {
+            self.directory.slots.send(slot, SessionMsg::Superseded);
+        }
     }
 
     fn publish(&self, account: BareJid, known: &[Known]) {
@@ -460,9 +510,9 @@ mod tests {
         let mut slice = slice();
         let first = slice.directory.slots.reserve(1);
         let second = slice.directory.slots.reserve(1);
-        assert_eq!(slice.bind(jid("a@x/r"), first, 10), Ok(None));
+        assert_eq!(slice.bind(jid("a@x/r"), first, 10, false), Ok(None));
         let before = Some(Place::Here(first));
-        assert_eq!(slice.bind(jid("a@x/r"), second, 10), Ok(before));
+        assert_eq!(slice.bind(jid("a@x/r"), second, 10, false), Ok(before));
         assert!(
             !slice.unbind(&jid("a@x/r"), first, None),
             "the old session no longer owns the name"
@@ -475,17 +525,24 @@ mod tests {
         let mut slice = slice();
         for n in 0..10 {
             let slot = slice.directory.slots.reserve(n);
-            assert!(slice.bind(jid(&format!("a@x/{n}")), slot, 10).is_ok());
+            assert!(
+                slice
+                    .bind(jid(&format!("a@x/{n}")), slot, 10, false)
+                    .is_ok()
+            );
         }
         let slot = slice.directory.slots.reserve(11);
-        assert_eq!(slice.bind(jid("a@x/11"), slot, 10), Err(TooManyResources));
+        assert_eq!(
+            slice.bind(jid("a@x/11"), slot, 10, false),
+            Err(NotBound::TooManyResources)
+        );
     }
 
     #[test]
     fn a_shard_started_again_knows_who_was_bound() {
         let mut slice = slice();
         let slot = slice.directory.slots.reserve(1);
-        slice.bind(jid("a@x/r"), slot, 10).unwrap();
+        slice.bind(jid("a@x/r"), slot, 10, false).unwrap();
         let shard = shard_of("a@x");
         let mut again = Slice::read_back(shard, slice.directory.clone());
         assert!(again.unbind(&jid("a@x/r"), slot, None));
@@ -504,7 +561,7 @@ mod tests {
     fn after_a_move() -> (Slice, FullJid) {
         let (mut slice, name) = (slice(), jid("a@x/r"));
         let slot = slice.directory.slots.reserve(1);
-        slice.bind(name.clone(), slot, 10).unwrap();
+        slice.bind(name.clone(), slot, 10, false).unwrap();
         slice.moved(&name, slot, NodeId(2), TIME);
         (slice, name)
     }
@@ -542,12 +599,43 @@ mod tests {
     fn a_session_that_is_shown_where_it_goes_before_it_has_left_stays() {
         let (mut slice, name) = (slice(), jid("a@x/r"));
         let slot = slice.directory.slots.reserve(1);
-        slice.bind(name.clone(), slot, 10).unwrap();
+        slice.bind(name.clone(), slot, 10, false).unwrap();
         slice.hear(vec![shown(&name, 2, true)]);
         slice.moved(&name, slot, NodeId(2), TIME);
         slice.give_up(&name);
         assert_eq!(slice.directory.place(&name), Some(Place::There(NodeId(2))));
         slice.hear(vec![shown(&name, 2, false)]);
         assert_eq!(slice.directory.place(&name), None);
+    }
+
+    #[test]
+    fn whoever_waits_for_its_client_takes_no_name_that_another_has() {
+        let mut slice = slice();
+        let first = slice.directory.slots.reserve(1);
+        let second = slice.directory.slots.reserve(1);
+        slice.bind(jid("a@x/r"), first, 10, false).unwrap();
+        let taken = slice.bind(jid("a@x/r"), second, 10, true);
+        assert_eq!(taken, Err(NotBound::Taken));
+        slice.hear(vec![shown(&jid("a@x/other"), 2, true)]);
+        let taken = slice.bind(jid("a@x/other"), second, 10, true);
+        assert_eq!(taken, Err(NotBound::Taken));
+    }
+
+    #[test]
+    fn a_session_that_gives_way_begins_when_its_client_comes() {
+        let mut slice = slice();
+        let slot = slice.directory.slots.reserve(1);
+        slice.bind(jid("a@x/r"), slot, 10, true).unwrap();
+        let shown = |is_away| Shown {
+            presence: None,
+            carbons: false,
+            roster_interest: false,
+            blocklist_interest: false,
+            is_away,
+        };
+        slice.show(&jid("a@x/r"), slot, shown(true));
+        assert_eq!(slice.began[&slot], GIVES_WAY);
+        slice.show(&jid("a@x/r"), slot, shown(false));
+        assert!(slice.began[&slot] > GIVES_WAY);
     }
 }

@@ -19,7 +19,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use klatsch_cluster::merge::{Presences, StartError, Status, Watcher};
 use klatsch_cluster::node_id::NodeId;
-use klatsch_cluster::presence::{Change, Why, snapshot};
+use klatsch_cluster::presence::{Change, Lost, Why, snapshot};
 use klatsch_protocol::channels;
 use klatsch_protocol::facts::{Resource, Views};
 use klatsch_protocol::features::muc::effect::Occupancy;
@@ -43,7 +43,6 @@ use crate::claims;
 use crate::directory::Place;
 use crate::presence_shard::{PresenceShardMsg, shard_of};
 use crate::room::RoomMsg;
-use crate::session::SessionMsg;
 use crate::slot::Slot;
 use crate::world::{World, now};
 
@@ -501,19 +500,20 @@ impl Watcher<Key, Entry> for Watch {
     }
 
     /// The key of this node's entry is another node's too, and theirs began later.
-    fn lost(&self, key: Key) {
+    fn lost(&self, lost: Lost<Key>) {
         let Some(world) = self.world.upgrade() else {
             return;
         };
         if let Some(replica) = world.directory.replica()
-            && replica.stop_lingering(&key)
+            && replica.stop_lingering(&lost.key)
         {
             return;
         }
-        if let Key::Session(jid) = key
-            && let Some(Place::Here(slot)) = world.directory.place(&jid)
-        {
-            world.directory.slots.send(slot, SessionMsg::Superseded);
+        if let Key::Session(jid) = lost.key {
+            let since = lost.since;
+            let shard = world.shard(jid.bare_str());
+            // One that is being started again hears nothing: then both stay until one ends.
+            let _ = shard.cast(PresenceShardMsg::Lost { jid, since });
         }
     }
 

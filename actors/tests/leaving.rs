@@ -89,6 +89,7 @@ async fn a_session_that_is_not_shown_yet_where_it_has_come_to_passes_nothing_ove
         jid: again.jid.clone(),
         slot: world.directory.slot(&again.jid).unwrap(),
         resources_max: 1,
+        gives_way: false,
         reply,
     };
     world.shard(ALICE).cast(bind).unwrap();

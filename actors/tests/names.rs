@@ -10,10 +10,11 @@ mod common;
 
 use std::time::Duration;
 
-use common::cluster::{Cluster, handled};
+use common::cluster::{Cluster, eventually, handled};
 use common::room::{ROOM, SERVICE, create, create_at, enter, join};
-use common::{ALICE, BOB, Client};
-use klatsch_actors::presence_shard::shard_of;
+use common::{ALICE, BOB, Client, PATIENCE};
+use klatsch_actors::directory::Place;
+use klatsch_actors::presence_shard::{PresenceShardMsg, shard_of};
 use klatsch_actors::session::{Heir, Left, SessionMsg};
 use klatsch_actors::slot::Slot;
 use klatsch_cluster::node_id::NodeId;
@@ -192,4 +193,66 @@ async fn a_session_goes_on_whole_while_its_node_is_being_forgotten() {
     for turns in [-0.5, 0.5] {
         goes_on_whole_after(turns).await;
     }
+}
+
+/// The first node has put Alice's session away and is gone; the second is there, and Alice has
+/// begun another session on it under the same name. Answers the id of the first.
+async fn begun_elsewhere() -> (Cluster, Client, String) {
+    let mut before = Cluster::of(1).await;
+    let alice = before.node(1).online(ALICE, "a").await;
+    let id = alice.enable_sm().await;
+    before.nodes.remove(0).node.stop(PATIENCE).await;
+    let cluster = Cluster::on(before.store.clone(), [2]).await;
+    let again = cluster.nodes[0].online(ALICE, "a").await;
+    (cluster, again, id)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_node_takes_up_gives_way_to_what_its_client_has_begun_elsewhere() {
+    let (mut cluster, again, _id) = begun_elsewhere().await;
+    // It knows nothing of the other node yet.
+    cluster.add(1).await;
+    sleep(LATER).await;
+    let directory = &cluster.nodes[1].sessions().world().directory;
+    assert_eq!(directory.place(&again.jid), Some(Place::There(NodeId(2))));
+    again.sync().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_comes_for_a_session_that_was_put_away_gets_it_whoever_has_its_name() {
+    let (cluster, again, id) = begun_elsewhere().await;
+    let resumed = cluster.nodes[0].resume(ALICE, &id, 0).await;
+    assert_eq!(resumed.unwrap().0.jid, again.jid);
+    let ended = again.closed().await.unwrap();
+    assert_eq!(ended.condition, StreamCondition::Conflict);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_was_taken_up_is_as_good_as_others_once_its_client_has_come() {
+    let (mut cluster, again, id) = begun_elsewhere().await;
+    cluster.hub.cut(NodeId(1), NodeId(2));
+    cluster.add(1).await;
+    let (resumed, _h) = cluster.nodes[1].resume(ALICE, &id, 0).await.unwrap();
+    cluster.hub.heal();
+    sleep(LATER).await;
+    let ended = again.closed().await.unwrap();
+    assert_eq!(ended.condition, StreamCondition::Conflict);
+    resumed.sync().await;
+    let directory = &cluster.nodes[0].sessions().world().directory;
+    eventually(|| directory.place(&resumed.jid) == Some(Place::There(NodeId(1)))).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_lost_a_name_ends_no_session_that_has_begun_since() {
+    let cluster = Cluster::of(2).await;
+    let alice = cluster.node(1).online(ALICE, "a").await;
+    cluster.see(&[1, 2], &alice).await;
+    let lost = PresenceShardMsg::Lost {
+        jid: alice.jid.clone(),
+        since: 1,
+    };
+    let world = cluster.node(1).sessions().world();
+    world.shard(ALICE).cast(lost).unwrap();
+    sleep(LATER).await;
+    alice.sync().await;
 }

@@ -16,10 +16,19 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::{REPLACE_PATIENCE, SessionHandle, Sessions, random_id};
 use crate::directory::Place;
 use crate::metrics;
-use crate::presence_shard::{PresenceShardMsg, TooManyResources};
+use crate::presence_shard::{NotBound, PresenceShardMsg};
 use crate::router::{patiently, refusal_of};
 use crate::session::{Arguments, Beginning, Peer, Session, SessionActor, SessionMsg, Sink};
 use crate::slot::Slot;
+
+/// How a session comes by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Name {
+    /// Whoever has it ends.
+    Taken,
+    /// If nobody has it; until its client comes, it goes to whoever turns out to have it.
+    IfFree,
+}
 
 impl Sessions {
     /// Binds a resource (RFC 6120 §7). Nothing is written to the connection until
@@ -79,7 +88,7 @@ impl Sessions {
             session,
             beginning: Beginning::Bound(sink),
         };
-        match self.begin(arguments).await {
+        match self.begin(arguments, Name::Taken).await {
             Ok(actor) if self.world.changed.is_since(&account, peer.proved) => {
                 let error = StreamError::new(StreamCondition::NotAuthorized);
                 // One that has ended by itself needs no end.
@@ -106,9 +115,14 @@ impl Sessions {
     pub(super) async fn begin(
         &self,
         arguments: Arguments,
+        name: Name,
     ) -> Result<ActorRef<SessionMsg>, StanzaError> {
         let (slot, jid) = (arguments.slot, arguments.session.facts.jid.clone());
-        let started = match self.take_name(&jid, slot).await {
+        let named = match name {
+            Name::Taken => self.take_name(&jid, slot).await,
+            Name::IfFree => self.take_free_name(&jid, slot).await,
+        };
+        let started = match named {
             Ok(()) => self.spawn(arguments).await,
             Err(error) => Err(error),
         };
@@ -119,10 +133,12 @@ impl Sessions {
     }
 
     async fn take_name(&self, jid: &FullJid, slot: Slot) -> Result<(), StanzaError> {
-        let bound = match self.ask_for_name(jid, slot).await? {
+        let bound = match self.ask_for_name(jid, slot, false).await? {
             // A browser that was closed leaves sessions that may come back for minutes: they must
             // not keep out whoever is here.
-            Err(_) if self.end_lost(&jid.bare()).await => self.ask_for_name(jid, slot).await?,
+            Err(_) if self.end_lost(&jid.bare()).await => {
+                self.ask_for_name(jid, slot, false).await?
+            }
             bound => bound,
         };
         // Row A15; RFC 6120 §7.6.2.1.
@@ -133,17 +149,28 @@ impl Sessions {
         Ok(())
     }
 
+    /// Nobody ends for whoever is not there.
+    async fn take_free_name(&self, jid: &FullJid, slot: Slot) -> Result<(), StanzaError> {
+        let bound = self.ask_for_name(jid, slot, true).await?;
+        bound.map(drop).map_err(|not_bound| match not_bound {
+            NotBound::Taken => StanzaError::conflict(),
+            NotBound::TooManyResources => StanzaError::resource_constraint(),
+        })
+    }
+
     async fn ask_for_name(
         &self,
         jid: &FullJid,
         slot: Slot,
-    ) -> Result<Result<Option<Place>, TooManyResources>, StanzaError> {
+        gives_way: bool,
+    ) -> Result<Result<Option<Place>, NotBound>, StanzaError> {
         let (reply, bound) = oneshot::channel();
         let resources_max = self.world.settings.resources_max;
         let bind = PresenceShardMsg::Bind {
             jid: jid.clone(),
             slot,
             resources_max,
+            gives_way,
             reply,
         };
         self.world
