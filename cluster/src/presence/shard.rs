@@ -368,7 +368,10 @@ impl<K: Key, V: Value> Shard<K, V> {
     /// at all if it becomes that again.
     fn touch(&mut self, key: &K, cause: Cause) {
         if let Some(pending) = self.pending.get_mut(key) {
-            pending.why = cause.why;
+            // What was seen went with its node, whoever says something under the key since.
+            if (pending.why, cause.why) != (Why::NodeDown, Why::Said) {
+                pending.why = cause.why;
+            }
             return;
         }
         let pending = Pending {
@@ -446,10 +449,10 @@ impl<K: Key, V: Value> Shard<K, V> {
             node,
             before: before.cloned(),
             after: after.cloned(),
-            why: if is_conflict {
-                Why::Conflict
-            } else {
-                pending.why
+            why: match pending.why {
+                _ if is_conflict => Why::Conflict,
+                Why::NodeDown if after.is_some() => Why::Said,
+                why => why,
             },
             key,
         })
