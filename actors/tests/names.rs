@@ -256,3 +256,36 @@ async fn what_has_lost_a_name_ends_no_session_that_has_begun_since() {
     sleep(LATER).await;
     alice.sync().await;
 }
+
+/// What a client was told last of Alice's session.
+async fn last_of_alice(client: &Client) -> String {
+    let heard = client.sync().await;
+    let is_hers = |it: &&String| it.starts_with("<presence") && it.contains("alice@example.org/a'");
+    let last = heard.iter().rev().find(is_hers);
+    last.expect("there was something").clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_goes_and_comes_between_two_looks_at_a_node_is_there_and_the_other_way_round() {
+    let cluster = Cluster::of(2).await;
+    cluster.node(1).befriend().await;
+    let bob = cluster.node(2).online(BOB, "b").await;
+    cluster.see(&[1, 2], &bob).await;
+    let alice = cluster.node(1).online(ALICE, "a").await;
+    cluster.see(&[1, 2], &alice).await;
+    alice.close();
+    cluster.node(1).gone(ALICE).await;
+    let again = cluster.node(1).online(ALICE, "a").await;
+    sleep(LATER).await;
+    cluster.see(&[1, 2], &again).await;
+    let last = last_of_alice(&bob).await;
+    assert!(!last.contains("unavailable"), "{last}");
+    again.close();
+    cluster.miss(&[1, 2], &again).await;
+    let short = cluster.node(1).online(ALICE, "a").await;
+    short.close();
+    sleep(LATER).await;
+    cluster.miss(&[1, 2], &short).await;
+    let last = last_of_alice(&bob).await;
+    assert!(last.contains("unavailable"), "{last}");
+}
