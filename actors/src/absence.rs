@@ -21,7 +21,10 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
 
 pub(crate) use self::catch_up::catch_up;
+use crate::claims;
+use crate::farewell;
 use crate::mail::{Address, Mail};
+use crate::presence_shard::GivenUp;
 use crate::room::RoomMsg;
 use crate::router::patiently;
 use crate::world::World;
@@ -114,6 +117,18 @@ pub(crate) fn tell_again(world: &Arc<World>, session: FullJid) {
         now.retain(|shown| shown.presence.is_some());
         tell_these(&world, now).await;
     });
+}
+
+/// Nobody goes on with a session that has left this node, so nobody else says that it has gone. One
+/// that its client may have taken across a cut is gone here alone, and every node on this side
+/// tells its own people.
+pub(crate) async fn tell_given_up(world: &Arc<World>, session: FullJid, given_up: GivenUp) {
+    match given_up.presence {
+        Some(presence) if !claims::may_have_come(world) => {
+            farewell::tell_in_its_name(world, session, presence).await;
+        }
+        _ => tell_contacts_of(world, vec![session]),
+    }
 }
 
 /// Tells everybody here what has become of others' sessions while mail between nodes may have

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use klatsch_protocol::effect::{Change, Effect};
 use klatsch_protocol::facts::SessionFacts;
 use klatsch_protocol::features::{last_activity, presence};
-use klatsch_protocol::jid::Jid;
+use klatsch_protocol::jid::{FullJid, Jid};
 use klatsch_protocol::stanza::{Head, Presence, PresenceKind};
 use klatsch_store::StoreError;
 use tokio::sync::oneshot;
 
+use crate::absence;
 use crate::accounts::AccountCell;
 use crate::presence_shard::PresenceShardMsg;
 use crate::room;
@@ -41,6 +42,21 @@ pub async fn farewell(
         // The successor may have stopped waiting.
         let _ = successor.send(());
     }
+}
+
+/// Tells the contacts of a session, wherever they are, that it has gone, which it cannot do any
+/// more: it was lost on its way to another node. Whom it had sent directed presence is not known.
+pub(crate) async fn tell_in_its_name(world: &Arc<World>, jid: FullJid, presence: Arc<Presence>) {
+    let Ok(cell) = patiently(world.accounts.get(&jid.bare())).await else {
+        // Whoever is here at least is told: what they see is at hand.
+        absence::tell_contacts_of(world, vec![jid]);
+        return;
+    };
+    let facts = SessionFacts {
+        presence: Some(Box::new((*presence).clone())),
+        ..SessionFacts::new(jid)
+    };
+    tell_contacts(world, &cell, &facts);
 }
 
 /// Tells all who have seen the session; answers the rooms it was about to enter, which hear of it
@@ -99,7 +115,7 @@ async fn unbind(world: &World, slot: Slot, facts: &SessionFacts) {
     let unbind = PresenceShardMsg::Unbind {
         jid: facts.jid.clone(),
         slot,
-        lingers: false,
+        lingers: None,
         reply: Some(reply),
     };
     if world.shard(facts.jid.bare_str()).cast(unbind).is_ok() {

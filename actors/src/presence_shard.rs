@@ -8,8 +8,10 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use klatsch_cluster::node_id::NodeId;
+use klatsch_cluster::presence::GIVES_WAY;
 use klatsch_protocol::facts::{AccountView, Resource, Views};
 use klatsch_protocol::features::caps;
 use klatsch_protocol::jid::{BareJid, FullJid};
@@ -20,10 +22,14 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::directory::{Directory, Place, Published};
 use crate::replica::{Arrived, Entry, Key, since_now};
+use crate::session::SessionMsg;
 use crate::slot::Slot;
 
 /// How many slices there are: fixed for all nodes of a cluster.
 pub const SHARDS: u16 = 256;
+
+/// Before whatever an entry says that is shown: that stays as it is.
+const LONG_AGO: u64 = GIVES_WAY + 1;
 
 /// The slice an account is in.
 pub fn shard_of(account: &str) -> u16 {
@@ -34,14 +40,17 @@ pub fn shard_of(account: &str) -> u16 {
 pub enum PresenceShardMsg {
     /// A session wants this resource. Who had it before is answered, to be ended.
     Bind {
-        /// The address wanted.
-        jid: FullJid,
-        /// Where the new session is.
+        /// What is seen of the new session from then on: one that goes on shows what it has shown.
+        resource: Box<Resource>,
+        /// Where it is.
         slot: Slot,
         /// How many resources an account may have.
         resources_max: usize,
+        /// It waits for its client, who may have begun another session meanwhile: until the client
+        /// comes, it gives way to whoever has the resource.
+        gives_way: bool,
         /// The answer.
-        reply: oneshot::Sender<Result<Option<Place>, TooManyResources>>,
+        reply: oneshot::Sender<Result<Option<Place>, NotBound>>,
     },
     /// A session has ended. `reply` hears whether it was still the one bound there.
     Unbind {
@@ -49,8 +58,9 @@ pub enum PresenceShardMsg {
         jid: FullJid,
         /// Where it was.
         slot: Slot,
-        /// It goes on elsewhere: the other nodes see it until somebody shows it anew.
-        lingers: bool,
+        /// It goes on elsewhere: the other nodes see it until somebody shows it anew, or for so
+        /// long.
+        lingers: Option<Duration>,
         /// The answer.
         reply: Option<oneshot::Sender<bool>>,
     },
@@ -62,17 +72,32 @@ pub enum PresenceShardMsg {
         slot: Slot,
         /// Where it is now.
         node: NodeId,
+        /// So long other nodes see it here, until that node shows it.
+        lingers: Duration,
+    },
+    /// Nobody has shown in time what became of a session that has left this node. `reply` hears
+    /// whether its name is free, then what was still seen of it.
+    GiveUp {
+        /// Its address.
+        jid: FullJid,
+        /// The answer.
+        reply: oneshot::Sender<Option<GivenUp>>,
     },
     /// What other nodes show of their sessions has changed.
     Remote(Vec<Arrived>),
-    /// What a bound session shows has changed.
-    Show {
+    /// What a session here showed that began then has lost to another node's session of its name.
+    Lost {
         /// Its address.
         jid: FullJid,
+        /// When it began.
+        since: u64,
+    },
+    /// What a bound session shows has changed.
+    Show {
+        /// What is seen of it now.
+        resource: Box<Resource>,
         /// Where it is.
         slot: Slot,
-        /// What it shows now.
-        shown: Shown,
         /// Heard once it is published.
         reply: oneshot::Sender<()>,
     },
@@ -80,24 +105,21 @@ pub enum PresenceShardMsg {
 
 impl ractor::Message for PresenceShardMsg {}
 
-/// What a session shows of itself.
-#[derive(Debug, Clone)]
-pub struct Shown {
-    /// Its presence.
+/// What was seen here of a session that has left and was shown by nobody else.
+#[derive(Debug, PartialEq)]
+pub struct GivenUp {
+    /// The presence of one that was said to have moved.
     pub presence: Option<Arc<Presence>>,
-    /// Carbons are on.
-    pub carbons: bool,
-    /// It wants roster pushes.
-    pub roster_interest: bool,
-    /// It wants block list pushes.
-    pub blocklist_interest: bool,
-    /// Its connection is lost and may come back.
-    pub is_away: bool,
 }
 
-/// The account has all the resources it may have (row A15).
+/// Why a resource is not given to a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TooManyResources;
+pub enum NotBound {
+    /// The account has all the resources it may have (row A15).
+    TooManyResources,
+    /// Another session has it, and this one gives way.
+    Taken,
+}
 
 /// The actor.
 pub struct PresenceShard;
@@ -114,10 +136,12 @@ pub struct Arguments {
 pub struct Slice {
     directory: Arc<Directory>,
     /// When the sessions here were bound: of two nodes that have the same address the later keeps
-    /// it.
+    /// it. Their entries began then, or later if another node had the address.
     began: HashMap<Slot, u64>,
     /// Sessions of other nodes that have the address of one here, until one of the two ends.
     shadowed: HashMap<FullJid, Known>,
+    /// Sessions that are only said to be on another node, until that node shows them.
+    moved: HashMap<FullJid, NodeId>,
 }
 
 /// A bound resource.
@@ -150,12 +174,13 @@ impl Actor for PresenceShard {
         // Nobody listening for an answer has ended meanwhile; that is theirs to know.
         match message {
             PresenceShardMsg::Bind {
-                jid,
+                resource,
                 slot,
                 resources_max,
+                gives_way,
                 reply,
             } => {
-                let _ = reply.send(slice.bind(jid, slot, resources_max));
+                let _ = reply.send(slice.bind(*resource, slot, resources_max, gives_way));
             }
             PresenceShardMsg::Unbind {
                 jid,
@@ -166,15 +191,23 @@ impl Actor for PresenceShard {
                 let was_bound = slice.unbind(&jid, slot, lingers);
                 reply.map(|reply| reply.send(was_bound));
             }
-            PresenceShardMsg::Moved { jid, slot, node } => slice.moved(&jid, slot, node),
-            PresenceShardMsg::Remote(changes) => slice.hear(changes),
-            PresenceShardMsg::Show {
+            PresenceShardMsg::Moved {
                 jid,
                 slot,
-                shown,
+                node,
+                lingers,
+            } => slice.moved(&jid, slot, node, lingers),
+            PresenceShardMsg::GiveUp { jid, reply } => {
+                let _ = reply.send(slice.give_up(&jid));
+            }
+            PresenceShardMsg::Remote(changes) => slice.hear(changes),
+            PresenceShardMsg::Lost { jid, since } => slice.lost(&jid, since),
+            PresenceShardMsg::Show {
+                resource,
+                slot,
                 reply,
             } => {
-                slice.show(&jid, slot, shown);
+                slice.show(*resource, slot);
                 let _ = reply.send(());
             }
         }
@@ -186,11 +219,12 @@ impl Slice {
     fn read_back(shard: u16, directory: Arc<Directory>) -> Self {
         let published = directory.all(|account| shard_of(account.as_str()) == shard);
         let here = published.iter().flat_map(|(_, it)| it.here());
-        let began = here.map(|(_, slot)| (slot, since_now())).collect();
+        let began = here.map(|(_, slot)| (slot, LONG_AGO)).collect();
         Self {
             directory,
             began,
             shadowed: HashMap::new(),
+            moved: HashMap::new(),
         }
     }
 
@@ -210,21 +244,27 @@ impl Slice {
     /// Gives a resource to a session; the session that had it is answered.
     fn bind(
         &mut self,
-        jid: FullJid,
+        resource: Resource,
         slot: Slot,
         resources_max: usize,
-    ) -> Result<Option<Place>, TooManyResources> {
-        let account = jid.bare();
+        gives_way: bool,
+    ) -> Result<Option<Place>, NotBound> {
+        let account = resource.jid.bare();
         let mut resources = self.resources(&account);
-        let before = resources.iter().position(|known| known.resource.jid == jid);
+        let is_it = |known: &Known| known.resource.jid == resource.jid;
+        let before = resources.iter().position(is_it);
         if before.is_none() && resources.len() >= resources_max {
-            return Err(TooManyResources);
+            return Err(NotBound::TooManyResources);
+        }
+        if before.is_some() && gives_way {
+            return Err(NotBound::Taken);
         }
         let replaced = before.map(|index| resources.remove(index).place);
+        self.moved.remove(&resource.jid);
         let slot_before = replaced.and_then(Place::slot);
         slot_before.map(|slot| self.began.remove(&slot));
-        self.began.insert(slot, since_now());
-        let resource = unseen(jid);
+        let began = if gives_way { GIVES_WAY } else { since_now() };
+        self.began.insert(slot, began);
         self.share(&resource, slot);
         resources.push(Known {
             resource,
@@ -234,7 +274,8 @@ impl Slice {
         Ok(replaced)
     }
 
-    fn unbind(&mut self, jid: &FullJid, slot: Slot, lingers: bool) -> bool {
+    /// Whoever leaves a name to another session says nothing of it any more.
+    fn unbind(&mut self, jid: &FullJid, slot: Slot, lingers: Option<Duration>) -> bool {
         let account = jid.bare();
         let mut resources = self.resources(&account);
         let count = resources.len();
@@ -242,8 +283,10 @@ impl Slice {
         let was_bound = resources.len() < count;
         if was_bound {
             self.began.remove(&slot);
-            if let (Some(replica), false) = (self.directory.replica(), lingers) {
-                replica.show(jid, None, since_now());
+            match (self.directory.replica(), lingers) {
+                (Some(replica), Some(time)) => replica.linger(jid, time),
+                (Some(replica), None) => replica.show(jid, None, since_now()),
+                (None, _) => {}
             }
             // Another node's session has the name that has become free here.
             resources.extend(self.shadowed.remove(jid));
@@ -252,15 +295,45 @@ impl Slice {
         was_bound
     }
 
-    fn moved(&mut self, jid: &FullJid, slot: Slot, node: NodeId) {
+    /// A session is on another node from now on, so that nobody misses it until it is shown there.
+    fn moved(&mut self, jid: &FullJid, slot: Slot, node: NodeId, lingers: Duration) {
         let account = jid.bare();
         let mut resources = self.resources(&account);
         let mut all = resources.iter_mut();
-        if let Some(known) = all.find(|known| known.place == Place::Here(slot)) {
-            known.place = Place::There(node);
-            self.began.remove(&slot);
-            self.publish(account, &resources);
+        let Some(known) = all.find(|known| known.place == Place::Here(slot)) else {
+            return;
+        };
+        match self.shadowed.remove(jid) {
+            Some(shown) => *known = shown,
+            None => {
+                known.place = Place::There(node);
+                self.moved.insert(jid.clone(), node);
+            }
         }
+        self.began.remove(&slot);
+        if let Some(replica) = self.directory.replica() {
+            replica.linger(jid, lingers);
+        }
+        self.publish(account, &resources);
+    }
+
+    /// A name that lingers goes; nothing if somebody has shown it meanwhile.
+    fn give_up(&mut self, jid: &FullJid) -> Option<GivenUp> {
+        let mut replica = self.directory.replica().into_iter();
+        if !replica.all(|it| it.give_up(jid)) {
+            return None;
+        }
+        let Some(node) = self.moved.remove(jid) else {
+            return Some(GivenUp { presence: None });
+        };
+        let account = jid.bare();
+        let mut resources = self.resources(&account);
+        let is_it = |it: &Known| it.resource.jid == *jid && it.place == Place::There(node);
+        let index = resources.iter().position(is_it);
+        let known = index.map(|index| resources.remove(index));
+        self.publish(account, &resources);
+        let presence = known.and_then(|known| known.resource.presence);
+        Some(GivenUp { presence })
     }
 
     /// Takes what other nodes show.
@@ -281,6 +354,7 @@ impl Slice {
         match &change.after {
             Some(Entry::Session(resource)) => {
                 self.directory.presume_no_other(jid, change.node);
+                self.moved.remove(jid);
                 self.want_capabilities(resource, change.node);
                 let known = Known {
                     resource: (**resource).clone(),
@@ -326,25 +400,39 @@ impl Slice {
         }
     }
 
-    fn show(&mut self, jid: &FullJid, slot: Slot, shown: Shown) {
-        let account = jid.bare();
+    fn show(&mut self, resource: Resource, slot: Slot) {
+        let account = resource.jid.bare();
         let mut resources = self.resources(&account);
         let mut all = resources.iter_mut();
         let Some(known) = all.find(|known| known.place == Place::Here(slot)) else {
             return;
         };
-        let resource = &mut known.resource;
-        resource.priority = shown
-            .presence
-            .as_ref()
-            .map_or(0, |presence| presence.priority());
-        resource.presence = shown.presence;
-        resource.carbons = shown.carbons;
-        resource.roster_interest = shown.roster_interest;
-        resource.blocklist_interest = shown.blocklist_interest;
-        resource.is_away = shown.is_away;
-        self.share(resource, slot);
+        if !resource.is_away {
+            self.client_has_come(&resource.jid, slot);
+        }
+        self.share(&resource, slot);
+        known.resource = resource;
         self.publish(account, &resources);
+    }
+
+    /// A session that was to give way begins now, unless it is too late.
+    fn client_has_come(&mut self, jid: &FullJid, slot: Slot) {
+        if let Some(began) = self.began.get_mut(&slot)
+            && *began == GIVES_WAY
+            && !self.shadowed.contains_key(jid)
+        {
+            *began = since_now();
+        }
+    }
+
+    /// A session here has lost its name, if what has lost is its own and not of one before it.
+    fn lost(&self, jid: &FullJid, since: u64) {
+        let place = self.directory.place(jid);
+        if let Some(Place::Here(slot)) = place
+            && self.began.get(&slot).is_none_or(|began| *began <= since)
+        {
+            self.directory.slots.send(slot, SessionMsg::Superseded);
+        }
     }
 
     fn publish(&self, account: BareJid, known: &[Known]) {
@@ -356,21 +444,9 @@ impl Slice {
     }
 }
 
-/// A resource that has shown nothing yet.
-fn unseen(jid: FullJid) -> Resource {
-    Resource {
-        jid,
-        presence: None,
-        priority: 0,
-        carbons: false,
-        roster_interest: false,
-        blocklist_interest: false,
-        is_away: false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use klatsch_cluster::presence::Why;
     use klatsch_protocol::facts::Views;
 
     use super::*;
@@ -381,6 +457,7 @@ mod tests {
             directory: Arc::new(Directory::new(Wire::Direct, None)),
             began: HashMap::new(),
             shadowed: HashMap::new(),
+            moved: HashMap::new(),
         }
     }
 
@@ -388,16 +465,32 @@ mod tests {
         FullJid::parse(text).unwrap()
     }
 
+    /// A resource that has shown nothing yet.
+    fn unseen(jid: FullJid) -> Resource {
+        Resource {
+            jid,
+            presence: None,
+            priority: 0,
+            carbons: false,
+            roster_interest: false,
+            blocklist_interest: false,
+            is_away: false,
+        }
+    }
+
     #[test]
     fn a_resource_bound_again_replaces_the_session_before() {
         let mut slice = slice();
         let first = slice.directory.slots.reserve(1);
         let second = slice.directory.slots.reserve(1);
-        assert_eq!(slice.bind(jid("a@x/r"), first, 10), Ok(None));
+        assert_eq!(slice.bind(unseen(jid("a@x/r")), first, 10, false), Ok(None));
         let before = Some(Place::Here(first));
-        assert_eq!(slice.bind(jid("a@x/r"), second, 10), Ok(before));
+        assert_eq!(
+            slice.bind(unseen(jid("a@x/r")), second, 10, false),
+            Ok(before)
+        );
         assert!(
-            !slice.unbind(&jid("a@x/r"), first, false),
+            !slice.unbind(&jid("a@x/r"), first, None),
             "the old session no longer owns the name"
         );
         assert_eq!(slice.directory.slot(&jid("a@x/r")), Some(second));
@@ -408,20 +501,27 @@ mod tests {
         let mut slice = slice();
         for n in 0..10 {
             let slot = slice.directory.slots.reserve(n);
-            assert!(slice.bind(jid(&format!("a@x/{n}")), slot, 10).is_ok());
+            assert!(
+                slice
+                    .bind(unseen(jid(&format!("a@x/{n}"))), slot, 10, false)
+                    .is_ok()
+            );
         }
         let slot = slice.directory.slots.reserve(11);
-        assert_eq!(slice.bind(jid("a@x/11"), slot, 10), Err(TooManyResources));
+        assert_eq!(
+            slice.bind(unseen(jid("a@x/11")), slot, 10, false),
+            Err(NotBound::TooManyResources)
+        );
     }
 
     #[test]
     fn a_shard_started_again_knows_who_was_bound() {
         let mut slice = slice();
         let slot = slice.directory.slots.reserve(1);
-        slice.bind(jid("a@x/r"), slot, 10).unwrap();
+        slice.bind(unseen(jid("a@x/r")), slot, 10, false).unwrap();
         let shard = shard_of("a@x");
         let mut again = Slice::read_back(shard, slice.directory.clone());
-        assert!(again.unbind(&jid("a@x/r"), slot, false));
+        assert!(again.unbind(&jid("a@x/r"), slot, None));
         assert!(
             again
                 .directory
@@ -429,5 +529,86 @@ mod tests {
                 .resources
                 .is_empty()
         );
+    }
+
+    const TIME: Duration = Duration::from_secs(10);
+
+    /// A slice whose one session was said to have moved to the second node, with its name.
+    fn after_a_move() -> (Slice, FullJid) {
+        let (mut slice, name) = (slice(), jid("a@x/r"));
+        let slot = slice.directory.slots.reserve(1);
+        slice.bind(unseen(name.clone()), slot, 10, false).unwrap();
+        slice.moved(&name, slot, NodeId(2), TIME);
+        (slice, name)
+    }
+
+    /// What a node shows of a name now.
+    fn shown(name: &FullJid, node: u16, is_there: bool) -> Arrived {
+        let resource = Box::new(unseen(name.clone()));
+        Arrived {
+            key: Key::Session(name.clone()),
+            node: NodeId(node),
+            before: None,
+            after: is_there.then_some(Entry::Session(resource)),
+            why: Why::Said,
+        }
+    }
+
+    #[test]
+    fn a_session_that_is_never_shown_where_it_went_is_gone() {
+        let (mut slice, name) = after_a_move();
+        let there = Some(Place::There(NodeId(2)));
+        assert_eq!(slice.directory.place(&name), there);
+        assert_eq!(slice.give_up(&name), Some(GivenUp { presence: None }));
+        assert_eq!(slice.directory.place(&name), None);
+    }
+
+    #[test]
+    fn a_session_that_is_shown_where_it_went_stays() {
+        let (mut slice, name) = after_a_move();
+        slice.hear(vec![shown(&name, 2, true)]);
+        slice.give_up(&name);
+        assert_eq!(slice.directory.place(&name), Some(Place::There(NodeId(2))));
+    }
+
+    #[test]
+    fn a_session_that_is_shown_where_it_goes_before_it_has_left_stays() {
+        let (mut slice, name) = (slice(), jid("a@x/r"));
+        let slot = slice.directory.slots.reserve(1);
+        slice.bind(unseen(name.clone()), slot, 10, false).unwrap();
+        slice.hear(vec![shown(&name, 2, true)]);
+        slice.moved(&name, slot, NodeId(2), TIME);
+        slice.give_up(&name);
+        assert_eq!(slice.directory.place(&name), Some(Place::There(NodeId(2))));
+        slice.hear(vec![shown(&name, 2, false)]);
+        assert_eq!(slice.directory.place(&name), None);
+    }
+
+    #[test]
+    fn whoever_waits_for_its_client_takes_no_name_that_another_has() {
+        let mut slice = slice();
+        let first = slice.directory.slots.reserve(1);
+        let second = slice.directory.slots.reserve(1);
+        slice.bind(unseen(jid("a@x/r")), first, 10, false).unwrap();
+        let taken = slice.bind(unseen(jid("a@x/r")), second, 10, true);
+        assert_eq!(taken, Err(NotBound::Taken));
+        slice.hear(vec![shown(&jid("a@x/other"), 2, true)]);
+        let taken = slice.bind(unseen(jid("a@x/other")), second, 10, true);
+        assert_eq!(taken, Err(NotBound::Taken));
+    }
+
+    #[test]
+    fn a_session_that_gives_way_begins_when_its_client_comes() {
+        let mut slice = slice();
+        let slot = slice.directory.slots.reserve(1);
+        slice.bind(unseen(jid("a@x/r")), slot, 10, true).unwrap();
+        let shown = |is_away| Resource {
+            is_away,
+            ..unseen(jid("a@x/r"))
+        };
+        slice.show(shown(true), slot);
+        assert_eq!(slice.began[&slot], GIVES_WAY);
+        slice.show(shown(false), slot);
+        assert!(slice.began[&slot] > GIVES_WAY);
     }
 }

@@ -8,6 +8,7 @@
 
 mod acks;
 mod insiders;
+mod lingering;
 mod records;
 mod shared;
 
@@ -18,7 +19,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use klatsch_cluster::merge::{Presences, StartError, Status, Watcher};
 use klatsch_cluster::node_id::NodeId;
-use klatsch_cluster::presence::{Change, Why, snapshot};
+use klatsch_cluster::presence::{Change, Lost, Why, snapshot};
 use klatsch_protocol::channels;
 use klatsch_protocol::facts::{Resource, Views};
 use klatsch_protocol::features::muc::effect::Occupancy;
@@ -26,21 +27,22 @@ use klatsch_protocol::jid::{BareJid, FullJid};
 use klatsch_protocol::stanza::Presence;
 use ractor::SpawnErr;
 use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 pub use self::acks::Ack;
 use self::acks::Acks;
 pub(crate) use self::acks::Round;
 use self::insiders::Insiders;
-use self::records::Records;
+use self::lingering::Lingering;
 pub use self::records::{Holder, Record, Revived};
+use self::records::{Left, Records};
 use self::shared::Shared;
 use crate::absence::{self, Shown};
 use crate::claims;
 use crate::directory::Place;
 use crate::presence_shard::{PresenceShardMsg, shard_of};
 use crate::room::RoomMsg;
-use crate::session::SessionMsg;
 use crate::slot::Slot;
 use crate::world::{World, now};
 
@@ -106,18 +108,14 @@ pub type Arrived = Change<Key, Entry>;
 /// What this node shows the others, and what it knows from them.
 pub struct Replica {
     presences: Presences<Key, Entry>,
-    me: NodeId,
     insiders: Arc<Insiders>,
     components: Arc<papaya::HashMap<BareJid, NodeId>>,
     records: Arc<Records>,
-    lingering: Arc<Lingering>,
+    lingering: Lingering,
     /// Records that have changed since others were shown.
     unshown: Mutex<HashMap<Key, Record>>,
     acks: Acks,
 }
-
-/// Entries of sessions that have gone to another node.
-type Lingering = Mutex<HashMap<Key, Instant>>;
 
 impl Replica {
     /// Starts to show and to watch.
@@ -129,27 +127,24 @@ impl Replica {
             return Ok(None);
         };
         let (insiders, components) = (Arc::default(), Arc::default());
-        let (records, lingering) = (Arc::default(), Arc::default());
+        let records = Arc::default();
         let watch = Watch {
             world: Arc::downgrade(world),
             insiders: Arc::clone(&insiders),
             components: Arc::clone(&components),
             records: Arc::clone(&records),
-            lingering: Arc::clone(&lingering),
             shared: Shared::default(),
         };
         let settings = world.settings.replication.clone();
         let link = peers.link().clone();
         let started = Presences::start(settings, link, Arc::new(watch)).await;
         let presences = started.map_err(|StartError::Spawn(error)| error)?;
-        let me = peers.members().me.node;
         Ok(Some(Self {
             presences,
-            me,
             insiders,
             components,
             records,
-            lingering,
+            lingering: Lingering::default(),
             unshown: Mutex::default(),
             acks: Acks::default(),
         }))
@@ -176,18 +171,33 @@ impl Replica {
 
     /// Shows what is seen of a session here, or that it has ended.
     pub(crate) fn show(&self, jid: &FullJid, resource: Option<&Resource>, since: u64) {
-        let entry = resource.map(|it| Entry::Session(Box::new(it.clone())));
         let key = Key::Session(jid.clone());
-        // One that is back is not what was left of it.
-        self.lingering().remove(&key);
+        let entry = resource.map(|it| Entry::Session(Box::new(it.clone())));
+        let mut lingering = self.lingering.lock();
+        lingering.take(&key);
         self.set(key, entry, since);
     }
 
-    /// A session here is inside a room, or no longer.
-    pub(crate) fn inside(&self, room: &BareJid, session: &FullJid, occupancy: Option<&Occupancy>) {
+    /// The session in this slot is inside a room, or no longer: then nothing changes if another
+    /// one has its name, and is inside.
+    pub(crate) fn inside(
+        &self,
+        room: &BareJid,
+        session: &FullJid,
+        slot: Slot,
+        occupancy: Option<&Occupancy>,
+    ) {
         let key = Key::Inside(room.clone(), session.clone());
-        self.lingering().remove(&key);
-        self.insiders.put(room, session, self.me, occupancy);
+        let mut lingering = self.lingering.lock();
+        match occupancy {
+            Some(occupancy) => {
+                let place = Place::Here(slot);
+                self.insiders.put(room, session, place, occupancy);
+            }
+            None if self.insiders.is_of_another(room, session, slot) => return,
+            None => drop(self.insiders.take_here(room, session)),
+        }
+        lingering.take(&key);
         let entry = occupancy.map(|it| Entry::Inside(Box::new(it.clone())));
         self.set(key, entry, since_now());
     }
@@ -295,7 +305,7 @@ impl Replica {
         let seen = |session: &FullJid| {
             let view = world.directory.view(account);
             let resource = view.resource(session).cloned();
-            (resource, self.insiders.rooms_of(session))
+            Left::new(resource, self.insiders.rooms_of(session))
         };
         self.records.revive(account, previd, h, seen)
     }
@@ -307,49 +317,71 @@ impl Replica {
     }
 
     /// Another node goes on with a session: what is shown of it stays until that node shows it,
-    /// or for so long.
-    pub(crate) fn linger(
+    /// or for so long. Its presence shard says so when it frees the name, and nobody else: it
+    /// knows whether another session here has the name.
+    pub(crate) fn linger(&self, session: &FullJid, time: Duration) {
+        let key = Key::Session(session.clone());
+        self.lingering.lock().put(key, Instant::now() + time);
+    }
+
+    /// The same for a room it is inside.
+    pub(crate) fn linger_inside(
         &self,
+        room: &BareJid,
         session: &FullJid,
-        rooms: impl Iterator<Item = BareJid>,
+        slot: Slot,
         time: Duration,
     ) {
-        let until = Instant::now() + time;
-        let inside = rooms.map(|room| Key::Inside(room, session.clone()));
-        let keys = inside.chain([Key::Session(session.clone())]);
-        let mut lingering = self.lingering();
-        lingering.extend(keys.map(|key| (key, until)));
+        let mut lingering = self.lingering.lock();
+        if !self.insiders.is_of_another(room, session, slot) {
+            let key = Key::Inside(room.clone(), session.clone());
+            lingering.put(key, Instant::now() + time);
+        }
+    }
+
+    /// Nobody shows a session that has left this node: it goes, if it lingers still. Its presence
+    /// shard says so.
+    pub(crate) fn give_up(&self, session: &FullJid) -> bool {
+        self.stop_lingering(&Key::Session(session.clone()))
+    }
+
+    /// What lingers is shown no longer; false: it does not linger.
+    fn stop_lingering(&self, key: &Key) -> bool {
+        let mut lingering = self.lingering.lock();
+        let lingers = lingering.take(key);
+        if lingers {
+            self.set(key.clone(), None, since_now());
+        }
+        lingers
     }
 
     /// Stops showing what nobody has taken over in time.
     pub(crate) fn sweep(&self, world: &Arc<World>, kept: Duration) {
         let now = Instant::now();
         self.records.sweep(now, kept);
-        let due = |(key, until): (&Key, &Instant)| (*until <= now).then(|| key.clone());
-        let over: Vec<Key> = self.lingering().iter().filter_map(due).collect();
-        for key in over {
-            self.lingering().remove(&key);
-            self.stop_showing(world, key);
+        for key in self.lingering.over(now) {
+            match key {
+                Key::Session(session) => drop(tokio::spawn(give_up(world.clone(), session))),
+                Key::Inside(room, session) => self.give_up_inside(world, room, session),
+                _ => {}
+            }
         }
         self.insiders.forget_lost(now);
     }
 
-    /// Nobody shows what this node has shown of a session that went on elsewhere: so it has gone,
-    /// and nobody else says that to the people here.
-    fn stop_showing(&self, world: &Arc<World>, key: Key) {
-        match &key {
-            Key::Session(session) if world.directory.place(session).is_none() => {
-                absence::tell_contacts_of(world, vec![session.clone()]);
-            }
-            Key::Inside(room, session) => {
-                if self.insiders.take(room, session, self.me, false)
-                    && let Some(place) = world.directory.room(room.as_str())
-                {
-                    // A room that has just ended looks at all of them when it begins.
-                    let _ = place.actor.cast(RoomMsg::Gone(session.clone()));
-                }
-            }
-            _ => {}
+    /// The same for a room such a session was inside.
+    fn give_up_inside(&self, world: &World, room: BareJid, session: FullJid) {
+        let place = world.directory.room(room.as_str());
+        let key = Key::Inside(room.clone(), session.clone());
+        let mut lingering = self.lingering.lock();
+        if !lingering.take(&key) {
+            return;
+        }
+        if self.insiders.take_here(&room, &session)
+            && let Some(place) = place
+        {
+            // A room that has just ended looks at all of them when it begins.
+            let _ = place.actor.cast(RoomMsg::Gone(session));
         }
         self.set(key, None, since_now());
     }
@@ -369,9 +401,9 @@ impl Replica {
         self.insiders.has(room, session)
     }
 
-    /// The node that shows a session as inside.
-    pub(crate) fn node_of_insider(&self, room: &BareJid, session: &FullJid) -> Option<NodeId> {
-        self.insiders.node_of(room, session)
+    /// Where a session is that is shown as inside.
+    pub(crate) fn place_of_insider(&self, room: &BareJid, session: &FullJid) -> Option<Place> {
+        self.insiders.place_of(room, session)
     }
 
     /// The rooms a session is inside.
@@ -382,7 +414,7 @@ impl Replica {
 
     /// Those of them whose sessions are on this node.
     pub(crate) fn insiders_here(&self, room: &BareJid) -> Vec<FullJid> {
-        self.insiders.on(room, self.me)
+        self.insiders.here(room)
     }
 
     /// Who was inside a room on a node that has just been lost.
@@ -393,10 +425,6 @@ impl Replica {
     /// All rooms somebody is inside.
     pub(crate) fn rooms(&self) -> Vec<BareJid> {
         self.insiders.rooms()
-    }
-
-    fn lingering(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Instant>> {
-        self.lingering.lock().expect("no holder panics")
     }
 
     /// Returns when it no longer works: a defect, after which this node has to begin another
@@ -416,13 +444,33 @@ pub(crate) fn since_now() -> u64 {
     u64::try_from(now().0 / 1000).unwrap_or(0)
 }
 
+/// A session that left this node has lingered for long enough. A shard that is being started again
+/// is asked once more a second later.
+async fn give_up(world: Arc<World>, jid: FullJid) {
+    let (reply, given_up) = oneshot::channel();
+    let session = jid.clone();
+    let asked = PresenceShardMsg::GiveUp { jid, reply };
+    if world.shard(session.bare_str()).cast(asked).is_ok()
+        && let Ok(Some(given_up)) = given_up.await
+        && world.directory.place(&session).is_none()
+    {
+        absence::tell_given_up(&world, session, given_up).await;
+    }
+}
+
+/// Whether a session that a node shows no longer goes on already, here or on another one: what was
+/// on the node that is lost is told part by part, and the rest may come late.
+fn goes_on(world: &World, session: &FullJid, before: NodeId) -> bool {
+    let place = world.directory.place(session);
+    place.is_some_and(|place| place != Place::There(before))
+}
+
 /// Who hears what other nodes show.
 struct Watch {
     world: Weak<World>,
     insiders: Arc<Insiders>,
     components: Arc<papaya::HashMap<BareJid, NodeId>>,
     records: Arc<Records>,
-    lingering: Arc<Lingering>,
     shared: Shared,
 }
 
@@ -471,25 +519,20 @@ impl Watcher<Key, Entry> for Watch {
     }
 
     /// The key of this node's entry is another node's too, and theirs began later.
-    fn lost(&self, key: Key) {
+    fn lost(&self, lost: Lost<Key>) {
         let Some(world) = self.world.upgrade() else {
             return;
         };
-        let lingers = self
-            .lingering
-            .lock()
-            .expect("no holder panics")
-            .remove(&key);
-        if lingers.is_some() {
-            if let Some(replica) = world.directory.replica() {
-                replica.set(key, None, since_now());
-            }
+        if let Some(replica) = world.directory.replica()
+            && replica.stop_lingering(&lost.key)
+        {
             return;
         }
-        if let Key::Session(jid) = key
-            && let Some(Place::Here(slot)) = world.directory.place(&jid)
-        {
-            world.directory.slots.send(slot, SessionMsg::Superseded);
+        if let Key::Session(jid) = lost.key {
+            let since = lost.since;
+            let shard = world.shard(jid.bare_str());
+            // One that is being started again hears nothing: then both stay until one ends.
+            let _ = shard.cast(PresenceShardMsg::Lost { jid, since });
         }
     }
 
@@ -512,8 +555,8 @@ impl Watch {
             (Some(_), _) => {
                 self.records.found(session) || change.why == Why::NodeBack || is_followed
             }
-            // It goes on here already: nobody has to see it go.
-            (None, _) if world.directory.slot(session).is_some() => false,
+            // Nobody has to see it go, and nothing is left of it.
+            (None, _) if goes_on(world, session, change.node) => false,
             (None, Some(Entry::Session(resource))) if change.why == Why::NodeDown => {
                 // Kept as long as the session might come back.
                 self.records.leave_resource(session, resource);
@@ -533,8 +576,8 @@ impl Watch {
         let place = world.directory.room(room.as_str());
         match &change.after {
             Some(Entry::Inside(occupancy)) => {
-                self.insiders
-                    .put(room, session, change.node, Some(occupancy));
+                let there = Place::There(change.node);
+                self.insiders.put(room, session, there, occupancy);
                 // Who is inside may be shown before who is there: rooms and accounts have
                 // shards of their own.
                 world.directory.presume(session, change.node);
@@ -547,10 +590,14 @@ impl Watch {
             }
             _ => {
                 let is_lost = change.why == Why::NodeDown;
-                if let (true, Some(Entry::Inside(occupancy))) = (is_lost, &change.before) {
+                if let (true, Some(Entry::Inside(occupancy))) = (is_lost, &change.before)
+                    && !goes_on(world, session, change.node)
+                {
                     self.records.leave_room(session, occupancy);
                 }
-                if self.insiders.take(room, session, change.node, is_lost)
+                if self
+                    .insiders
+                    .take_there(room, session, change.node, is_lost)
                     && let Some(place) = place
                 {
                     let _ = place.actor.cast(RoomMsg::Gone(session.clone()));

@@ -29,7 +29,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use klatsch_protocol::facts::SessionFacts;
+use klatsch_protocol::facts::{Resource, SessionFacts};
+use klatsch_protocol::features::presence::wish::laid_over;
 use klatsch_protocol::jid::{BareJid, FullJid};
 use klatsch_protocol::stanza::Stanza;
 use klatsch_protocol::stream::Wishes;
@@ -99,6 +100,23 @@ impl Session {
             sm: wishes.sm.map(begin_sm),
             cursor: Cursor::at(head),
             rooms: BTreeMap::new(),
+        }
+    }
+
+    /// What is seen of it, with what its account wishes; `is_away`: its client may come back.
+    pub(crate) fn resource(&self, cell: &AccountCell, is_away: bool) -> Resource {
+        let facts = &self.facts;
+        let data = cell.data();
+        let presence = facts.presence.as_deref();
+        let presence = presence.map(|presence| Arc::new(laid_over(presence, data.wish.as_ref())));
+        Resource {
+            jid: facts.jid.clone(),
+            priority: presence.as_ref().map_or(0, |it| it.priority()),
+            presence,
+            carbons: facts.carbons,
+            roster_interest: facts.roster_interest,
+            blocklist_interest: facts.blocklist_interest,
+            is_away,
         }
     }
 

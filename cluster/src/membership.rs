@@ -101,6 +101,9 @@ pub struct Membership {
     is_leaving: bool,
     is_superseded: bool,
     looked: Duration,
+    /// When this node has last noticed that it had slept for so long that others may have given it
+    /// up.
+    woke: Option<Duration>,
     changes: u64,
     peers: BTreeMap<NodeId, Peer>,
 }
@@ -141,6 +144,7 @@ impl Membership {
             is_leaving: false,
             is_superseded: false,
             looked: Duration::ZERO,
+            woke: None,
             changes: 0,
             peers: BTreeMap::new(),
         }
@@ -212,9 +216,11 @@ impl Membership {
 
     /// The connection to a node in this life is lost.
     pub fn disconnected(&mut self, life: Life, now: Duration) {
+        let was_asleep = self.was_asleep(now);
         self.with(life, |peer, timing| {
-            // Whoever is given up for its silence is hung up on.
-            peer.has_hung_up |= peer.state != State::Down;
+            // Whoever is given up for its silence is hung up on; and who was silent itself, having
+            // slept, is hung up on by those who live.
+            peer.has_hung_up |= peer.state != State::Down && !was_asleep;
             peer.is_connected = false;
             peer.judge(timing, now)
         });
@@ -262,8 +268,10 @@ impl Membership {
     pub fn look(&mut self, now: Duration) -> Vec<Life> {
         // Who has slept (SIGSTOP, a machine without CPU) has not listened either: what has come
         // meanwhile is read before anybody is judged by it.
+        let has_slept = self.has_slept(now);
         let slept = now.saturating_sub(std::mem::replace(&mut self.looked, now));
         if slept > self.timing.heartbeat {
+            self.woke = if has_slept { Some(now) } else { self.woke };
             return Vec::new();
         }
         let mut closing = Vec::new();
@@ -277,6 +285,19 @@ impl Membership {
         self.peers.retain(|_, peer| !peer.is_forgotten(now));
         self.changes += u64::from(self.peers.len() < known);
         closing
+    }
+
+    /// Whether it has not looked for so long that others may think that it is gone.
+    fn has_slept(&self, now: Duration) -> bool {
+        now.saturating_sub(self.looked) >= self.timing.suspect(Duration::ZERO)
+    }
+
+    /// The same of a moment ago: what has become of connections meanwhile is noticed little by
+    /// little.
+    fn was_asleep(&self, now: Duration) -> bool {
+        let lately = self.timing.down(Duration::ZERO);
+        let has_woken = |woke: Duration| now.saturating_sub(woke) < lately;
+        self.has_slept(now) || self.woke.is_some_and(has_woken)
     }
 
     /// This node stops.

@@ -18,7 +18,7 @@ use crate::members::Members;
 use crate::node_id::NodeId;
 use crate::presence::metrics::Direction;
 use crate::presence::snapshot::Entry;
-use crate::presence::{Change, Key, Settings, Value, metrics, wire};
+use crate::presence::{Change, Key, Lost, Settings, Value, metrics, wire};
 
 mod group;
 mod keeper;
@@ -39,7 +39,7 @@ pub trait Watcher<K, V>: Send + Sync {
 
     /// An entry of this node has lost to another node's for the same key: its session has to
     /// end, and with it the entry.
-    fn lost(&self, key: K);
+    fn lost(&self, lost: Lost<K>);
 
     /// An entry of another node has been read and may be kept for long: what of it is in memory
     /// already can take the place of what was read, if it is the same. Must not wait.
@@ -160,7 +160,7 @@ impl<K: Key, V: Value> Presences<K, V> {
     /// An entry of this node, or none any more under this key. Never waits. `since` is when
     /// its session began, milliseconds since 1970: should two nodes have an entry for a key,
     /// that of the later session wins. Whoever knows of the other's entry is later, whatever
-    /// the clocks say.
+    /// the clocks say, but for one that [`crate::presence::GIVES_WAY`].
     pub fn set(&self, shard: u16, key: K, value: Option<V>, since: u64) {
         let group = self.shared.settings.group_of(shard);
         self.cast(

@@ -59,6 +59,9 @@ impl<T> Value for T where
 {
 }
 
+/// An entry that began then gives way to every other, also to those its node knows of.
+pub const GIVES_WAY: u64 = 0;
+
 /// The time, as whoever drives a replica says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Now {
@@ -175,6 +178,15 @@ pub struct Change<K, V> {
     pub after: Option<V>,
     /// The reason.
     pub why: Why,
+}
+
+/// An entry of a node that has lost to another node's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lost<K> {
+    /// Whose entry.
+    pub key: K,
+    /// When it began: one that began later is another, and has not lost.
+    pub since: u64,
 }
 
 #[cfg(test)]

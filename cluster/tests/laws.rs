@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use klatsch_cluster::members::{Member, Members, State};
 use klatsch_cluster::node_id::{Incarnation, Life, NodeId};
-use klatsch_cluster::presence::wire::Envelope;
-use klatsch_cluster::presence::{Now, Replica, Settings};
+use klatsch_cluster::presence::wire::{Envelope, Message};
+use klatsch_cluster::presence::{GIVES_WAY, Now, Replica, Settings, Why};
 use proptest::prelude::*;
 
 type Net = Replica<u8, u32>;
@@ -34,6 +34,15 @@ fn now(at: u64) -> Now {
     }
 }
 
+fn member((node, state): (u16, State)) -> Member {
+    Member {
+        life: life(node),
+        name: "node".into(),
+        state,
+        is_silent: false,
+    }
+}
+
 fn replica(node: u16, nodes: u16) -> Net {
     let settings = Settings {
         shards: 2,
@@ -43,14 +52,7 @@ fn replica(node: u16, nodes: u16) -> Net {
     let mut replica = Replica::new(settings, life(node), 0);
     let others = (1..=nodes).filter(|other| *other != node);
     let members = Members {
-        others: others
-            .map(|other| Member {
-                life: life(other),
-                name: "node".into(),
-                state: State::Up,
-                is_silent: false,
-            })
-            .collect(),
+        others: others.map(|other| member((other, State::Up))).collect(),
         ..Members::alone(life(node))
     };
     replica.members(&members, now(0));
@@ -211,4 +213,51 @@ fn whoever_knows_of_a_claim_comes_after_it_whatever_its_clock_says() {
     two.set(0, 0, Some(3), 10, now(400_000));
     settle(&mut [&mut one, &mut two], 401_000);
     assert_eq!(state(&one).1[&0], (NodeId(2), 3));
+}
+
+/// What gives way does so whether its node knows of the other claim or not.
+#[test]
+fn a_claim_that_gives_way_loses_to_those_that_are_known() {
+    let (mut one, mut two) = (replica(1, 2), replica(2, 2));
+    one.set(0, 0, Some(1), 10, now(1));
+    settle(&mut [&mut one, &mut two], 1_000);
+    two.set(0, 0, Some(2), GIVES_WAY, now(200_000));
+    settle(&mut [&mut one, &mut two], 201_000);
+    for node in [&one, &two] {
+        assert_eq!(state(node).1[&0], (NodeId(1), 1));
+    }
+}
+
+/// What a node says of what it has written, to one that hears it then.
+fn say(from: &mut Net, to: &mut Net, at: u64) {
+    from.tick(now(at));
+    for send in from.take_output().sends {
+        if matches!(send.envelope.message, Message::Deltas(_)) {
+            to.receive(from.me().node, send.envelope, now(at));
+        }
+    }
+}
+
+/// Readers hear of a lost node a little later, and what another node had under the key for a moment
+/// in between is never said; so what they hear is that the node is lost.
+#[test]
+fn what_went_with_its_node_went_with_it_whoever_had_its_key_for_a_moment_since() {
+    let [mut one, mut two, mut three] = [1, 2, 3].map(|node| replica(node, 3));
+    two.set(0, 0, Some(2), 10, now(1));
+    say(&mut two, &mut one, 100);
+    one.take_output();
+    let mut members = Members::alone(life(1));
+    members.others = [(2, State::Down), (3, State::Up)].map(member).to_vec();
+    one.members(&members, now(200));
+    three.set(0, 0, Some(3), 20, now(201));
+    say(&mut three, &mut one, 250);
+    three.set(0, 0, None, 20, now(251));
+    say(&mut three, &mut one, 300);
+    one.tick(now(1_000));
+    let (_, changes) = &one.take_output().changes[0];
+    let told = changes
+        .iter()
+        .map(|it| (it.node, it.before, it.after, it.why));
+    let lost = (NodeId(2), Some(2), None, Why::NodeDown);
+    assert_eq!(told.collect::<Vec<_>>(), [lost]);
 }

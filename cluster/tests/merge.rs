@@ -12,7 +12,7 @@ use klatsch_cluster::link::memory::Hub;
 use klatsch_cluster::link::{Channel, Receive};
 use klatsch_cluster::merge::{Presences, Watcher};
 use klatsch_cluster::node_id::{Incarnation, Life, NodeId};
-use klatsch_cluster::presence::{Change, Settings, Why};
+use klatsch_cluster::presence::{Change, Lost, Settings, Why};
 
 type Key = String;
 type Value = u32;
@@ -37,8 +37,8 @@ impl Watcher<Key, Value> for Readers {
         }
     }
 
-    fn lost(&self, key: Key) {
-        self.lost.lock().unwrap().push(key);
+    fn lost(&self, lost: Lost<Key>) {
+        self.lost.lock().unwrap().push(lost.key);
     }
 }
 

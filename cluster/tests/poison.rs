@@ -13,7 +13,7 @@ use klatsch_cluster::presence::snapshot::{Entry, mark};
 use klatsch_cluster::presence::wire::{
     Add, Answer, Ask, Beaten, Delta, Envelope, Gone, Hello, Message, Part, Rank,
 };
-use klatsch_cluster::presence::{Now, Output, Replica, Settings};
+use klatsch_cluster::presence::{Lost, Now, Output, Replica, Settings};
 
 type Net = Replica<u8, u32>;
 
@@ -295,7 +295,11 @@ fn c07_an_entry_from_the_future_loses_every_conflict() {
         3,
         Message::Deltas(vec![delta(0, 1, WALL + 60_000)]),
     );
-    assert_eq!((output.lost, output.counts.futures), (vec![1], 0));
+    let lost = Lost {
+        key: 1,
+        since: WALL,
+    };
+    assert_eq!((output.lost, output.counts.futures), (vec![lost], 0));
 }
 
 #[test]

@@ -338,8 +338,8 @@ fn is_late_farewell(world: &World, from: NodeId, stanza: &Stanza) -> bool {
         return false;
     };
     let session = stanza.from().and_then(|from| from.to_full());
-    let node = session.and_then(|session| replica.node_of_insider(&room.bare(), &session));
-    is_going(stanza) && node.is_some_and(|node| node != from)
+    let place = session.and_then(|session| replica.place_of_insider(&room.bare(), &session));
+    is_going(stanza) && place.is_some_and(|place| place != Place::There(from))
 }
 
 /// Ends a session whose name another node's session takes, or which goes on there.

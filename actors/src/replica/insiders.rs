@@ -13,6 +13,9 @@ use klatsch_protocol::features::muc::effect::Occupancy;
 use klatsch_protocol::jid::{BareJid, FullJid};
 use tokio::time::Instant;
 
+use crate::directory::Place;
+use crate::slot::Slot;
+
 /// A room whose node was lost is up on another within five seconds; after this whoever was lost
 /// has been told of, or nobody was left to be told.
 const REMEMBERED: Duration = Duration::from_secs(30);
@@ -25,40 +28,65 @@ pub(super) struct Insiders {
 
 #[derive(Default)]
 struct Room {
-    inside: BTreeMap<FullJid, (NodeId, Occupancy)>,
+    inside: BTreeMap<FullJid, (Place, Occupancy)>,
     lost: Vec<(FullJid, Occupancy, Instant)>,
 }
 
 impl Insiders {
-    /// A session of this node is inside, or (`None`) no longer.
+    /// A session that is there is inside.
     pub(super) fn put(
         &self,
         room: &BareJid,
         session: &FullJid,
-        node: NodeId,
-        occupancy: Option<&Occupancy>,
+        place: Place,
+        occupancy: &Occupancy,
     ) {
-        let Some(occupancy) = occupancy else {
-            self.take(room, session, node, false);
-            return;
-        };
         self.with(room, |insiders| {
             insiders.lost.retain(|(lost, ..)| lost != session);
-            let inside = (node, occupancy.clone());
+            let inside = (place, occupancy.clone());
             insiders.inside.insert(session.clone(), inside);
         });
     }
 
-    /// A session is not inside any more, if this node still has it; tells whether it had.
-    pub(super) fn take(
+    /// A session of another node is not inside any more, if that node still has it; tells whether
+    /// it had.
+    pub(super) fn take_there(
         &self,
         room: &BareJid,
         session: &FullJid,
         node: NodeId,
         is_lost: bool,
     ) -> bool {
+        self.take(room, session, |place| place == Place::There(node), is_lost)
+    }
+
+    /// A session of this node is not inside any more, if this node still has it; tells whether it
+    /// had.
+    pub(super) fn take_here(&self, room: &BareJid, session: &FullJid) -> bool {
+        let is_here = |place: Place| place.slot().is_some();
+        self.take(room, session, is_here, false)
+    }
+
+    /// Tells whether the stay of this name here is of another session than the one in this slot.
+    pub(super) fn is_of_another(&self, room: &BareJid, session: &FullJid, slot: Slot) -> bool {
+        let rooms = self.rooms.lock().expect("no holder panics");
+        let inside = rooms.get(room).and_then(|room| room.inside.get(session));
+        inside.is_some_and(|(place, _)| place.slot().is_some_and(|other| other != slot))
+    }
+
+    fn take(
+        &self,
+        room: &BareJid,
+        session: &FullJid,
+        is_there: impl Fn(Place) -> bool,
+        is_lost: bool,
+    ) -> bool {
         self.with(room, |insiders| {
-            if insiders.inside.get(session).is_none_or(|it| it.0 != node) {
+            if insiders
+                .inside
+                .get(session)
+                .is_none_or(|it| !is_there(it.0))
+            {
                 return false;
             }
             if let Some((_, occupancy)) = insiders.inside.remove(session)
@@ -87,10 +115,10 @@ impl Insiders {
             .is_some_and(|room| room.inside.contains_key(session))
     }
 
-    pub(super) fn node_of(&self, room: &BareJid, session: &FullJid) -> Option<NodeId> {
+    pub(super) fn place_of(&self, room: &BareJid, session: &FullJid) -> Option<Place> {
         let rooms = self.rooms.lock().expect("no holder panics");
-        let (node, _) = rooms.get(room)?.inside.get(session)?;
-        Some(*node)
+        let (place, _) = rooms.get(room)?.inside.get(session)?;
+        Some(*place)
     }
 
     pub(super) fn count(&self, room: &BareJid) -> usize {
@@ -98,11 +126,11 @@ impl Insiders {
         rooms.get(room).map_or(0, |room| room.inside.len())
     }
 
-    pub(super) fn on(&self, room: &BareJid, node: NodeId) -> Vec<FullJid> {
+    pub(super) fn here(&self, room: &BareJid) -> Vec<FullJid> {
         self.with(room, |insiders| {
             let inside = insiders.inside.iter();
-            let there = inside.filter(|(_, (of, _))| *of == node);
-            there.map(|(session, _)| session.clone()).collect()
+            let here = inside.filter(|(_, (place, _))| place.slot().is_some());
+            here.map(|(session, _)| session.clone()).collect()
         })
     }
 
@@ -158,6 +186,7 @@ mod tests {
     use klatsch_protocol::time::Timestamp;
 
     use super::*;
+    use crate::slot::Slots;
 
     fn room() -> BareJid {
         BareJid::parse("r@conference.x").unwrap()
@@ -180,8 +209,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_was_on_a_lost_node_is_remembered_for_a_while() {
         let insiders = Insiders::default();
-        insiders.put(&room(), &session(), NodeId(2), Some(&occupancy()));
-        assert!(insiders.take(&room(), &session(), NodeId(2), true));
+        insiders.put(&room(), &session(), Place::There(NodeId(2)), &occupancy());
+        assert!(insiders.take_there(&room(), &session(), NodeId(2), true));
         assert!(insiders.of(&room()).is_empty());
         assert_eq!(insiders.lost(&room()).len(), 1);
         tokio::time::advance(REMEMBERED).await;
@@ -192,9 +221,22 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_node_that_no_longer_has_a_session_takes_it_out_of_nothing() {
         let insiders = Insiders::default();
-        insiders.put(&room(), &session(), NodeId(2), Some(&occupancy()));
-        insiders.put(&room(), &session(), NodeId(3), Some(&occupancy()));
-        assert!(!insiders.take(&room(), &session(), NodeId(2), true));
+        insiders.put(&room(), &session(), Place::There(NodeId(2)), &occupancy());
+        insiders.put(&room(), &session(), Place::There(NodeId(3)), &occupancy());
+        assert!(!insiders.take_there(&room(), &session(), NodeId(2), true));
         assert_eq!(insiders.of(&room()).len(), 1);
+    }
+
+    #[test]
+    fn a_stay_belongs_to_the_session_that_has_made_it() {
+        let slots = Slots::default();
+        let (first, second) = (slots.reserve(1), slots.reserve(1));
+        let insiders = Insiders::default();
+        insiders.put(&room(), &session(), Place::Here(second), &occupancy());
+        assert!(insiders.is_of_another(&room(), &session(), first));
+        assert!(!insiders.is_of_another(&room(), &session(), second));
+        insiders.put(&room(), &session(), Place::There(NodeId(2)), &occupancy());
+        assert!(!insiders.is_of_another(&room(), &session(), first));
+        assert!(!insiders.take_here(&room(), &session()));
     }
 }

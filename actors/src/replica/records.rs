@@ -57,7 +57,7 @@ impl Record {
         let presence = left.resource.and_then(|resource| resource.presence);
         facts.presence = presence.map(|presence| Box::new((*presence).clone()));
         let next: BTreeMap<BareJid, u64> = self.rooms.into_iter().collect();
-        let rooms = left.rooms.into_iter().map(|occupancy| {
+        let rooms = left.rooms.into_values().map(|occupancy| {
             let next = next.get(&occupancy.room);
             let cursor = next.map(|next| Cursor::at(next.saturating_sub(1)));
             let membership = Membership { occupancy, cursor };
@@ -77,9 +77,28 @@ impl Record {
 
 /// What else is known of a session whose node is gone.
 #[derive(Default)]
-struct Left {
+pub(super) struct Left {
     resource: Option<Resource>,
-    rooms: Vec<Occupancy>,
+    rooms: BTreeMap<BareJid, Occupancy>,
+}
+
+impl Left {
+    pub(super) fn new(resource: Option<Resource>, rooms: Vec<Occupancy>) -> Self {
+        let rooms = rooms.into_iter().map(|it| (it.room.clone(), it));
+        Self {
+            resource,
+            rooms: rooms.collect(),
+        }
+    }
+
+    /// With what is still seen: a node's loss is told part by part.
+    fn and(mut self, seen: Self) -> Self {
+        self.rooms.extend(seen.rooms);
+        Self {
+            resource: self.resource.or(seen.resource),
+            ..self
+        }
+    }
 }
 
 /// Who has a session.
@@ -172,7 +191,10 @@ impl Records {
 
     /// A room in which such a session was.
     pub(super) fn leave_room(&self, session: &FullJid, occupancy: &Occupancy) {
-        self.leave(session, |left| left.rooms.push(occupancy.clone()));
+        let room = occupancy.room.clone();
+        self.leave(session, |left| {
+            drop(left.rooms.insert(room, occupancy.clone()))
+        });
     }
 
     fn leave(&self, session: &FullJid, change: impl FnOnce(&mut Left)) {
@@ -183,33 +205,34 @@ impl Records {
         change(left);
     }
 
-    /// The session is somewhere again; true: it had gone with its node.
+    /// The session is somewhere again; true: contacts have been told that it had gone with its
+    /// node.
     pub(super) fn found(&self, session: &FullJid) -> bool {
         let mut left = self.left.lock().expect("no holder panics");
-        left.remove(session).is_some()
+        let left = left.remove(session);
+        left.is_some_and(|(left, _)| left.resource.is_some())
     }
 
-    /// The session of a node that is gone or does not answer, from its record; `seen` is what is
-    /// still shown of it.
+    /// The session of a node that is gone or does not answer, from its record: with what that node
+    /// has left, and what is still `seen` of it.
     pub(super) fn revive(
         &self,
         account: &BareJid,
         previd: &str,
         h: u32,
-        seen: impl FnOnce(&FullJid) -> (Option<Resource>, Vec<Occupancy>),
+        seen: impl FnOnce(&FullJid) -> Left,
     ) -> Option<Revived> {
-        let (Known { record, .. }, has_gone) = self.pick(account, previd)?;
+        let (Known { record, .. }, is_over) = self.pick(account, previd)?;
         let session = record.facts.jid.clone();
+        // Before it is looked what was left: what goes meanwhile is in one of the two.
+        let seen = seen(&session);
         let mut all = self.left.lock().expect("no holder panics");
-        let left = match all.remove(&session) {
-            Some((left, _)) => left,
-            None => {
-                let (resource, rooms) = seen(&session);
-                Left { resource, rooms }
-            }
-        };
+        let left = all.remove(&session).map(|(left, _)| left);
+        let left = left.unwrap_or_default();
+        let has_gone = is_over || left.resource.is_some();
+        let record = Arc::unwrap_or_clone(record);
         Some(Revived {
-            waiting: Arc::unwrap_or_clone(record).revive(previd.to_owned(), h, left),
+            waiting: record.revive(previd.to_owned(), h, left.and(seen)),
             has_gone,
         })
     }
@@ -237,7 +260,9 @@ impl Records {
 
 #[cfg(test)]
 mod tests {
+    use klatsch_protocol::features::muc::role::Role;
     use klatsch_protocol::stream::sm::Unacked;
+    use klatsch_protocol::time::Timestamp;
 
     use super::*;
 
@@ -263,8 +288,30 @@ mod tests {
         Arc::new(Record::of(&session, session.sm.as_ref().unwrap()))
     }
 
-    fn nothing(_: &FullJid) -> (Option<Resource>, Vec<Occupancy>) {
-        (None, Vec::new())
+    fn nothing(_: &FullJid) -> Left {
+        Left::default()
+    }
+
+    fn resource(priority: i8) -> Resource {
+        Resource {
+            jid: session().facts.jid,
+            presence: Some(Arc::default()),
+            priority,
+            carbons: false,
+            roster_interest: false,
+            blocklist_interest: false,
+            is_away: false,
+        }
+    }
+
+    fn inside(room: &str) -> Occupancy {
+        Occupancy {
+            room: BareJid::parse(room).unwrap(),
+            nick: "a".into(),
+            role: Role::Participant,
+            joined: Timestamp(1),
+            presence: Box::default(),
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -309,5 +356,43 @@ mod tests {
         records.put(&"previd".into(), NodeId(2), record());
         records.take(&"previd".into(), NodeId(2), false);
         assert!(records.revive(&account(), "previd", 0, nothing).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_goes_on_with_what_was_left_and_what_is_still_seen() {
+        for is_resource_left in [true, false] {
+            let records = Records::default();
+            records.put(&"previd".into(), NodeId(2), record());
+            let session = session().facts.jid;
+            records.leave_room(&session, &inside("left@r.x"));
+            if is_resource_left {
+                records.leave_resource(&session, &resource(1));
+            }
+            let seen = |_: &FullJid| Left::new(Some(resource(2)), vec![inside("seen@r.x")]);
+            let revived = records.revive(&account(), "previd", 0, seen).unwrap();
+            assert_eq!(revived.has_gone, is_resource_left);
+            let session = revived.waiting.session;
+            assert!(session.facts.presence.is_some());
+            let rooms: Vec<&str> = session.rooms.keys().map(BareJid::as_str).collect();
+            assert_eq!(rooms, ["left@r.x", "seen@r.x"]);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_left_wins_over_what_is_still_seen_of_the_session() {
+        let left = Left::new(Some(resource(1)), Vec::new());
+        let seen = Left::new(Some(resource(2)), Vec::new());
+        assert_eq!(left.and(seen).resource, Some(resource(1)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_of_which_rooms_alone_were_left_has_not_gone() {
+        let records = Records::default();
+        let session = session().facts.jid;
+        records.leave_room(&session, &inside("left@r.x"));
+        assert!(!records.found(&session));
+        records.leave_resource(&session, &resource(1));
+        assert!(records.found(&session));
+        assert!(!records.found(&session));
     }
 }

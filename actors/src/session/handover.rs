@@ -15,7 +15,6 @@ use tokio::sync::oneshot;
 use super::outbound::hold_key;
 use super::{Connection, Live, Resumption, Sink, Waiting};
 use crate::claims;
-use crate::directory::Place;
 use crate::metrics;
 use crate::presence_shard::PresenceShardMsg;
 use crate::replica::LINGERING;
@@ -238,28 +237,33 @@ impl Live {
     /// Frees the place on this node, and nothing besides. What other nodes see of the session
     /// stays until the node shows it that goes on with it, or for this time.
     fn free_place(&self, node: Option<NodeId>, lingering: Duration) {
-        if let Some(sm) = &self.session.sm {
-            self.world.resumables.remove(&sm.id);
-        }
-        self.forget_record();
         let (jid, slot) = (self.session.facts.jid.clone(), self.slot);
-        let place = self.world.directory.place(&jid);
-        let is_here_again = matches!(place, Some(Place::Here(it)) if it != slot);
-        if let (Some(replica), false) = (self.world.directory.replica(), is_here_again) {
-            let rooms = self.session.rooms.keys().cloned();
-            replica.linger(&jid, rooms, lingering);
+        if let Some(replica) = self.world.directory.replica() {
+            for room in self.session.rooms.keys() {
+                replica.linger_inside(room, &jid, slot, lingering);
+            }
         }
         let free = match node {
-            Some(node) => PresenceShardMsg::Moved { jid, slot, node },
+            Some(node) => PresenceShardMsg::Moved {
+                jid,
+                slot,
+                node,
+                lingers: lingering,
+            },
             None => PresenceShardMsg::Unbind {
                 jid,
                 slot,
-                lingers: true,
+                lingers: Some(lingering),
                 reply: None,
             },
         };
         // A shard that is being started again knows nothing of this session.
         let _ = self.world.shard(self.cell.jid.as_str()).cast(free);
+        self.forget_record();
+        // Only now may its client have it brought back: it finds nothing of it left to go.
+        if let Some(sm) = &self.session.sm {
+            self.world.resumables.remove(&sm.id);
+        }
         self.world.directory.slots.release(self.slot);
         self.world.accounts.release(self.cell.clone());
     }

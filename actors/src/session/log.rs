@@ -1,10 +1,8 @@
 //! The account's log as this session reads it: hints of new entries, and pages of what it has missed.
 
-use std::sync::Arc;
-
 use klatsch_protocol::archive::{Direction, Entry};
 use klatsch_protocol::effect::Effect;
-use klatsch_protocol::facts::{Resource, Views};
+use klatsch_protocol::facts::Views;
 use klatsch_protocol::features::{csi, muc};
 use klatsch_protocol::jid::BareJid;
 use klatsch_protocol::pipeline;
@@ -156,22 +154,13 @@ impl Live {
 
     /// What a session gets that is not seen yet as what it is.
     fn share_of_unseen(&self, committed: &Committed) -> Share {
-        let facts = &self.session.facts;
         let view = self.world.directory.view(&self.cell.jid);
-        let seen = view.resource(&facts.jid);
+        let seen = view.resource(&self.session.facts.jid);
         let is_seen = seen.is_some_and(|it| it.presence.is_some());
-        let (Some(presence), false) = (&facts.presence, is_seen) else {
+        if is_seen || self.session.facts.presence.is_none() {
             return Share::Nothing;
-        };
-        let me = Resource {
-            jid: facts.jid.clone(),
-            priority: presence.priority(),
-            presence: Some(Arc::new((**presence).clone())),
-            carbons: facts.carbons,
-            roster_interest: facts.roster_interest,
-            blocklist_interest: facts.blocklist_interest,
-            is_away: false,
-        };
+        }
+        let me = self.session.resource(&self.cell, false);
         routing::share(&committed.message, committed.direction, &me, &view)
     }
 

@@ -1,10 +1,7 @@
 //! Carries out the effects of what the client has sent.
 
-use std::sync::Arc;
-
 use klatsch_protocol::account::AccountChange;
 use klatsch_protocol::effect::{Change, Effect, Flag, Interest};
-use klatsch_protocol::features::presence::wish::laid_over;
 use klatsch_protocol::features::reporting::Report;
 use klatsch_protocol::stanza::{Presence, Stanza, StanzaError};
 use klatsch_protocol::stream::sm::Unacked;
@@ -21,7 +18,7 @@ use crate::account_change::change_account;
 use crate::administration::{self, notices};
 use crate::mail::{Address, Mail};
 use crate::metrics;
-use crate::presence_shard::{PresenceShardMsg, Shown};
+use crate::presence_shard::PresenceShardMsg;
 use crate::router::{self, Way, ask, patiently, refusal_of};
 use crate::timers::Wake;
 
@@ -269,24 +266,13 @@ impl Live {
 
     /// The same for whoever need not wait until it is published.
     pub(super) fn show_unheard(&self) -> Option<oneshot::Receiver<()>> {
-        let facts = &self.session.facts;
-        let shown = Shown {
-            presence: facts
-                .presence
-                .as_deref()
-                .map(|presence| Arc::new(laid_over(presence, self.cell.data().wish.as_ref()))),
-            carbons: facts.carbons,
-            roster_interest: facts.roster_interest,
-            blocklist_interest: facts.blocklist_interest,
-            is_away: matches!(self.connection, Connection::Away),
-        };
+        let is_away = matches!(self.connection, Connection::Away);
+        let resource = self.session.resource(&self.cell, is_away);
         let (reply, published) = oneshot::channel();
-        let (jid, slot) = (facts.jid.clone(), self.slot);
         let shard = self.world.shard(self.cell.jid.as_str());
         let sent = shard.cast(PresenceShardMsg::Show {
-            jid,
-            slot,
-            shown,
+            resource: Box::new(resource),
+            slot: self.slot,
             reply,
         });
         sent.is_ok().then_some(published)

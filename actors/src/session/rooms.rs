@@ -103,7 +103,7 @@ impl Live {
         let before = self.session.rooms.get(room);
         let cursor = before.and_then(|before| before.cursor.clone());
         if let Some(replica) = self.world.directory.replica() {
-            replica.inside(room, &self.session.facts.jid, Some(occupancy));
+            replica.inside(room, &self.session.facts.jid, self.slot, Some(occupancy));
         }
         let occupancy = occupancy.clone();
         let inside = Membership { occupancy, cursor };
@@ -114,7 +114,7 @@ impl Live {
     fn forget_room(&mut self, room: &BareJid) {
         self.session.rooms.remove(room);
         if let Some(replica) = self.world.directory.replica() {
-            replica.inside(room, &self.session.facts.jid, None);
+            replica.inside(room, &self.session.facts.jid, self.slot, None);
         }
     }
 
@@ -133,7 +133,7 @@ impl Live {
             return;
         };
         for room in self.session.rooms.keys() {
-            replica.inside(room, &self.session.facts.jid, None);
+            replica.inside(room, &self.session.facts.jid, self.slot, None);
         }
     }
 
@@ -314,7 +314,7 @@ impl Live {
             let room = &inside.occupancy.room;
             if let Some(replica) = self.world.directory.replica() {
                 let session = &self.session.facts.jid;
-                replica.inside(room, session, Some(&inside.occupancy));
+                replica.inside(room, session, self.slot, Some(&inside.occupancy));
             }
             let peers = self.world.directory.peers();
             if peers.is_some_and(|peers| peers.home(room).is_some()) {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use klatsch_protocol::facts::Resource;
 use klatsch_protocol::features::mam;
 use klatsch_protocol::jid::{BareJid, FullJid};
 use klatsch_protocol::stanza::{StanzaError, StreamCondition, StreamError};
@@ -16,12 +17,21 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::{REPLACE_PATIENCE, SessionHandle, Sessions, random_id};
 use crate::directory::Place;
 use crate::metrics;
-use crate::presence_shard::{PresenceShardMsg, TooManyResources};
+use crate::presence_shard::{NotBound, PresenceShardMsg};
 use crate::router::{patiently, refusal_of};
 use crate::session::{
     Arguments, Beginning, Peer, Session, SessionActor, SessionMsg, Sink, Successor,
 };
 use crate::slot::Slot;
+
+/// How a session comes by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Name {
+    /// Whoever has it ends.
+    Taken,
+    /// If nobody has it; until its client comes, it goes to whoever turns out to have it.
+    IfFree,
+}
 
 impl Sessions {
     /// Binds a resource (RFC 6120 §7). Nothing is written to the connection until
@@ -81,7 +91,7 @@ impl Sessions {
             session,
             beginning: Beginning::Bound(sink),
         };
-        match self.begin(arguments).await {
+        match self.begin(arguments, Name::Taken).await {
             Ok(actor) if self.world.changed.is_since(&account, peer.proved) => {
                 let error = StreamError::new(StreamCondition::NotAuthorized);
                 // One that has ended by itself needs no end.
@@ -108,18 +118,24 @@ impl Sessions {
     pub(super) async fn begin(
         &self,
         arguments: Arguments,
+        name: Name,
     ) -> Result<ActorRef<SessionMsg>, StanzaError> {
-        let (slot, jid) = (arguments.slot, arguments.session.facts.jid.clone());
-        let previd = match arguments.beginning {
-            Beginning::Bound(_) => None,
-            Beginning::Waiting(_) => arguments.session.previd().map(str::to_owned),
+        let slot = arguments.slot;
+        let (is_away, previd) = match arguments.beginning {
+            Beginning::Bound(_) => (false, None),
+            Beginning::Waiting(_) => (true, arguments.session.previd()),
         };
-        let started = match self.take_name(&jid, slot, previd.as_deref()).await {
+        let resource = arguments.session.resource(&arguments.cell, is_away);
+        let named = match name {
+            Name::Taken => self.take_name(&resource, slot, previd).await,
+            Name::IfFree => self.take_free_name(&resource, slot).await,
+        };
+        let started = match named {
             Ok(()) => self.spawn(arguments).await,
             Err(error) => Err(error),
         };
         if started.is_err() {
-            self.give_back(&jid, slot);
+            self.give_back(&resource.jid, slot);
         }
         started
     }
@@ -127,39 +143,52 @@ impl Sessions {
     /// Takes a name, for a session that has been elsewhere under this id.
     async fn take_name(
         &self,
-        jid: &FullJid,
+        resource: &Resource,
         slot: Slot,
         previd: Option<&str>,
     ) -> Result<(), StanzaError> {
-        let bound = match self.ask_for_name(jid, slot).await? {
+        let bound = match self.ask_for_name(resource, slot, false).await? {
             // A browser that was closed leaves sessions that may come back for minutes: they must
             // not keep out whoever is here.
-            Err(_) if self.end_lost(&jid.bare()).await => self.ask_for_name(jid, slot).await?,
+            Err(_) if self.end_lost(&resource.jid.bare()).await => {
+                self.ask_for_name(resource, slot, false).await?
+            }
             bound => bound,
         };
         // Row A15; RFC 6120 §7.6.2.1.
         let replaced = bound.map_err(|_| StanzaError::resource_constraint())?;
         if let Some(place) = replaced {
-            self.end_at(place, jid, previd).await;
+            self.end_at(place, &resource.jid, previd).await;
         }
         Ok(())
     }
 
+    /// Nobody ends for whoever is not there.
+    async fn take_free_name(&self, resource: &Resource, slot: Slot) -> Result<(), StanzaError> {
+        let bound = self.ask_for_name(resource, slot, true).await?;
+        bound.map(drop).map_err(|not_bound| match not_bound {
+            NotBound::Taken => StanzaError::conflict(),
+            NotBound::TooManyResources => StanzaError::resource_constraint(),
+        })
+    }
+
     async fn ask_for_name(
         &self,
-        jid: &FullJid,
+        resource: &Resource,
         slot: Slot,
-    ) -> Result<Result<Option<Place>, TooManyResources>, StanzaError> {
+        gives_way: bool,
+    ) -> Result<Result<Option<Place>, NotBound>, StanzaError> {
         let (reply, bound) = oneshot::channel();
         let resources_max = self.world.settings.resources_max;
         let bind = PresenceShardMsg::Bind {
-            jid: jid.clone(),
+            resource: Box::new(resource.clone()),
             slot,
             resources_max,
+            gives_way,
             reply,
         };
         self.world
-            .shard(jid.bare_str())
+            .shard(resource.jid.bare_str())
             .cast(bind)
             .map_err(|_| StanzaError::resource_constraint())?;
         bound.await.map_err(|_| StanzaError::resource_constraint())
@@ -234,7 +263,7 @@ impl Sessions {
         let unbind = PresenceShardMsg::Unbind {
             jid: jid.clone(),
             slot,
-            lingers: false,
+            lingers: None,
             reply: None,
         };
         // A shard that is being started again knows nothing of this session.

@@ -23,6 +23,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Sessions;
+use super::bind::Name;
 use crate::claims;
 use crate::router::patiently;
 use crate::session::{Arguments, Beginning, Left, SessionMsg, Waiting};
@@ -178,13 +179,12 @@ impl Sessions {
         }
     }
 
-    /// A session that has begun meanwhile keeps its name, unless a client wants this one.
+    /// A session that has begun meanwhile keeps its name, on whichever node, unless a client wants
+    /// this one.
     async fn take_up_these(&self, which: &PutAway, wanted: &str) -> Result<(), StoreError> {
-        let directory = &self.world.directory;
-        let is_over = |waiting: &Waiting| {
-            let session = &waiting.session;
-            let is_wanted = session.sm.as_ref().is_some_and(|sm| sm.id == wanted);
-            !is_wanted && directory.place(&session.facts.jid).is_some()
+        let name_of = |waiting: &Waiting| match &waiting.session.sm {
+            Some(sm) if sm.id == wanted => Name::Taken,
+            _ => Name::IfFree,
         };
         claims::end_older(self).await;
         let put_away = patiently(self.world.store.take_sessions(which, now())).await?;
@@ -192,9 +192,9 @@ impl Sessions {
         let mut taken_up = 0;
         for session in put_away {
             match read(&session.value) {
-                Some(waiting) if is_over(&waiting) => {}
                 Some(waiting) => {
-                    taken_up += usize::from(self.take_up_one(waiting).await.is_some());
+                    let name = name_of(&waiting);
+                    taken_up += usize::from(self.take_up_as(waiting, name).await.is_some());
                 }
                 None => {
                     tracing::warn!(jid = %session.account, "a session of another version ends");
@@ -209,6 +209,10 @@ impl Sessions {
 
     /// Goes on with a session; nothing: its account is gone, or the node cannot take it.
     pub(crate) async fn take_up_one(&self, waiting: Waiting) -> Option<ActorRef<SessionMsg>> {
+        self.take_up_as(waiting, Name::Taken).await
+    }
+
+    async fn take_up_as(&self, waiting: Waiting, name: Name) -> Option<ActorRef<SessionMsg>> {
         let Waiting { session, held } = waiting;
         let jid = session.facts.jid.clone();
         let account = patiently(self.world.accounts.hold(&jid.bare())).await;
@@ -220,14 +224,17 @@ impl Sessions {
             session,
             beginning: Beginning::Waiting(held),
         };
-        match self.begin(arguments).await {
+        match self.begin(arguments, name).await {
             Ok(actor) => {
                 // Its rooms know nobody yet.
                 let _ = actor.cast(SessionMsg::Announce(None));
                 Some(actor)
             }
             Err(error) => {
-                tracing::warn!(%jid, ?error, "a session cannot be taken up");
+                match name {
+                    Name::IfFree => tracing::info!(%jid, ?error, "a session is not taken up"),
+                    Name::Taken => tracing::warn!(%jid, ?error, "a session cannot be taken up"),
+                }
                 self.world.accounts.release(cell);
                 None
             }

@@ -43,7 +43,8 @@ impl Cluster {
         cluster
     }
 
-    async fn add(&mut self, number: u16) {
+    /// One more begins.
+    pub(crate) async fn add(&mut self, number: u16) {
         let life = Life {
             node: NodeId(number),
             incarnation: Incarnation(1),

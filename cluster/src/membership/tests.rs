@@ -208,6 +208,28 @@ fn who_has_slept_reads_what_has_come_before_judging() {
 }
 
 #[test]
+fn who_has_slept_takes_nobody_for_dead_who_has_hung_up_on_it() {
+    let is_silent = |one: &Membership| one.members().member(NodeId(2)).unwrap().is_silent;
+    let awake = || {
+        let mut one = in_touch();
+        look_until(&mut one, 0.0, 1.0);
+        one
+    };
+    let mut one = awake();
+    one.disconnected(life(2, 5), at(1.1));
+    assert!(!is_silent(&one), "it has died");
+    let mut one = awake();
+    one.disconnected(life(2, 5), at(12.0));
+    assert!(is_silent(&one), "it has given this node up");
+    let mut one = awake();
+    one.look(at(12.0));
+    one.heard(life(2, 5), at(12.1));
+    look_until(&mut one, 12.25, 13.0);
+    one.disconnected(life(2, 5), at(13.0));
+    assert!(is_silent(&one), "and that is noticed late");
+}
+
+#[test]
 fn the_time_there_and_back_is_measured_without_what_the_other_waited() {
     let mut one = in_touch();
     for round in 1..=20 {

@@ -219,8 +219,8 @@ impl<K: Key, V: Value> Merging<K, V> {
         for (shard, changes) in output.changes {
             self.watcher.changed(shard, changes);
         }
-        for key in output.lost {
-            self.watcher.lost(key);
+        for lost in output.lost {
+            self.watcher.lost(lost);
         }
     }
 

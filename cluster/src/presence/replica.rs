@@ -23,7 +23,7 @@ use self::standing::Peer;
 use super::shard::{Cause, Shard, Unsent};
 use super::snapshot::Entry;
 use super::wire::{self, Beaten, Delta, ENTRY_BYTES_MAX, Envelope, Message, PAGE_BYTES};
-use super::{Change, Key, Now, Settings, Value};
+use super::{Change, Key, Lost, Now, Settings, Value};
 use crate::codec;
 use crate::link::Lane;
 use crate::node_id::{Life, NodeId};
@@ -74,7 +74,7 @@ pub struct Output<K, V> {
     /// What readers of other nodes' entries see now, by shard.
     pub changes: Vec<(u16, Vec<Change<K, V>>)>,
     /// Entries of this node that have lost to another node's: their sessions have to end.
-    pub lost: Vec<K>,
+    pub lost: Vec<Lost<K>>,
     /// What happened, to be counted.
     pub counts: Counts,
 }

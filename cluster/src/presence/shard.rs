@@ -9,7 +9,7 @@ use super::replica::apply::{Stage, Step};
 use super::snapshot::{Entry, Snapshot};
 use super::view::{Claim, View};
 use super::wire::{Beaten, Delta, Rank, to_adds, to_gaps};
-use super::{Change, Key, Value, Why};
+use super::{Change, GIVES_WAY, Key, Lost, Value, Why};
 use crate::node_id::{Incarnation, Life, NodeId};
 
 /// Readers are told so many differences at a time: more follow a moment later, so that other
@@ -83,7 +83,7 @@ impl Cause {
 #[derive(Debug)]
 pub(super) struct Told<K, V> {
     pub(super) changes: Vec<Change<K, V>>,
-    pub(super) lost: Vec<K>,
+    pub(super) lost: Vec<Lost<K>>,
     pub(super) beaten: Vec<(NodeId, Beaten)>,
 }
 
@@ -210,10 +210,11 @@ impl<K: Key, V: Value> Shard<K, V> {
 
     /// When what is claimed here now began. A node that knows of another's claim comes after
     /// it, whatever the clocks of the two say; between claims that know nothing of each other
-    /// clocks decide. What goes on here began when it did.
+    /// clocks decide. What goes on here began when it did, and what is to give way does.
     fn began(&self, key: &K, since: u64) -> u64 {
         match self.own_since(key) {
             Some(began) if began >= since => began,
+            _ if since == GIVES_WAY => since,
             _ => since.max(self.since_elsewhere(key).map_or(0, |it| it + 1)),
         }
     }
@@ -367,7 +368,10 @@ impl<K: Key, V: Value> Shard<K, V> {
     /// at all if it becomes that again.
     fn touch(&mut self, key: &K, cause: Cause) {
         if let Some(pending) = self.pending.get_mut(key) {
-            pending.why = cause.why;
+            // What was seen went with its node, whoever says something under the key since.
+            if (pending.why, cause.why) != (Why::NodeDown, Why::Said) {
+                pending.why = cause.why;
+            }
             return;
         }
         let pending = Pending {
@@ -445,10 +449,10 @@ impl<K: Key, V: Value> Shard<K, V> {
             node,
             before: before.cloned(),
             after: after.cloned(),
-            why: if is_conflict {
-                Why::Conflict
-            } else {
-                pending.why
+            why: match pending.why {
+                _ if is_conflict => Why::Conflict,
+                Why::NodeDown if after.is_some() => Why::Said,
+                why => why,
             },
             key,
         })
@@ -464,7 +468,10 @@ impl<K: Key, V: Value> Shard<K, V> {
             if rival.node != self.me.node {
                 told.beaten.extend(self.beaten(rival, winner));
             } else if self.beaten.insert(key.clone()) {
-                told.lost.push(key.clone());
+                told.lost.push(Lost {
+                    key: key.clone(),
+                    since: rival.entry.since,
+                });
             }
         }
     }
@@ -511,12 +518,12 @@ impl<K: Key, V: Value> Shard<K, V> {
             .collect()
     }
 
-    /// Another node says that an entry of this one has lost; answers its key if that is so and
-    /// news.
-    pub(super) fn hear_beaten(&mut self, beaten: &Beaten) -> Option<K> {
+    /// Another node says that an entry of this one has lost; answers it if that is so and news.
+    pub(super) fn hear_beaten(&mut self, beaten: &Beaten) -> Option<Lost<K>> {
         let key = self.own.entry(beaten.dot)?.key.clone();
         let mine = self.own_claim(&key)?.rank();
         let is_news = beaten.winner > mine && beaten.winner.node != self.me.node;
-        (is_news && self.beaten.insert(key.clone())).then_some(key)
+        let since = mine.since;
+        (is_news && self.beaten.insert(key.clone())).then_some(Lost { key, since })
     }
 }

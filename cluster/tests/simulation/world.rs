@@ -8,7 +8,7 @@ use bytes::Bytes;
 use klatsch_cluster::codec;
 use klatsch_cluster::node_id::{Incarnation, Life, NodeId};
 use klatsch_cluster::presence::wire::read;
-use klatsch_cluster::presence::{Broken, Output, Settings, Standing};
+use klatsch_cluster::presence::{Broken, Lost, Output, Settings, Standing};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::network::{Letter, Network, Place, Time, Weather};
@@ -299,7 +299,7 @@ impl World {
         self.send(place, &mut output);
         self.check_copies(place)?;
         // A session that has lost ends: its node is the only one that does anything.
-        for key in output.lost {
+        for Lost { key, .. } in output.lost {
             self.note("lost", &[place as u64, u64::from(key)], &[]);
             self.check_lost(place, key)?;
             self.end(place, key)?;
