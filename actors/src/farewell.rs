@@ -80,6 +80,9 @@ fn tell_contacts(world: &Arc<World>, cell: &AccountCell, facts: &SessionFacts) -
 /// A room must not keep an occupant whose session has ended (XEP-0045 §7.14).
 async fn leave_rooms(world: &Arc<World>, facts: &SessionFacts, rooms: BTreeSet<Jid>) {
     for occupant in rooms {
+        if is_inside_again(world, &occupant, facts) {
+            continue;
+        }
         let head = Head {
             to: Some(occupant),
             from: Some(facts.jid.clone().into()),
@@ -93,6 +96,13 @@ async fn leave_rooms(world: &Arc<World>, facts: &SessionFacts, rooms: BTreeSet<J
         // What became of it concerns nobody any more.
         let _ = room::ask::deliver(world, Arc::new(goes.into()), None, None).await;
     }
+}
+
+/// Whether a successor, here or on another node, has entered under the name by now: its own stay
+/// goes on.
+fn is_inside_again(world: &World, occupant: &Jid, facts: &SessionFacts) -> bool {
+    let replica = world.directory.replica();
+    replica.is_some_and(|it| it.is_inside(&occupant.bare(), &facts.jid))
 }
 
 /// XEP-0012 §3, for a session that has ended without saying anything before.
