@@ -11,7 +11,6 @@ use klatsch_actors::presence_shard::PresenceShardMsg;
 use klatsch_actors::session::Waiting;
 use klatsch_cluster::node_id::NodeId;
 use klatsch_protocol::facts::Resource;
-use klatsch_protocol::jid::FullJid;
 use klatsch_protocol::stanza::StreamCondition;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -76,19 +75,6 @@ async fn a_session_that_is_given_away_late_does_not_end_the_one_its_client_has_b
     again.sync().await;
 }
 
-/// A resource that has shown nothing yet.
-fn unseen(jid: &FullJid) -> Resource {
-    Resource {
-        jid: jid.clone(),
-        presence: None,
-        priority: 0,
-        carbons: false,
-        roster_interest: false,
-        blocklist_interest: false,
-        is_away: false,
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_session_that_is_not_shown_yet_where_it_has_come_to_passes_nothing_over() {
     let cluster = Cluster::of(2).await;
@@ -101,7 +87,7 @@ async fn a_session_that_is_not_shown_yet_where_it_has_come_to_passes_nothing_ove
     // All that is shown of it is that it is there, as when it has just begun.
     let (reply, bound) = oneshot::channel();
     let bind = PresenceShardMsg::Bind {
-        resource: Box::new(unseen(&again.jid)),
+        resource: Box::new(Resource::unseen(again.jid.clone())),
         slot: world.directory.slot(&again.jid).unwrap(),
         resources_max: 1,
         gives_way: false,

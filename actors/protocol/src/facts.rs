@@ -236,6 +236,19 @@ pub struct Resource {
 }
 
 impl Resource {
+    /// One that has shown nothing yet.
+    pub fn unseen(jid: FullJid) -> Self {
+        Self {
+            jid,
+            presence: None,
+            priority: 0,
+            carbons: false,
+            roster_interest: false,
+            blocklist_interest: false,
+            is_away: false,
+        }
+    }
+
     /// Available with a priority that lets messages to the account in (RFC 6121 §4.7.2.3).
     pub fn takes_messages(&self) -> bool {
         self.presence.is_some() && self.priority >= 0

@@ -117,13 +117,9 @@ impl Given {
             Arc::new(presence)
         });
         let resource = Resource {
-            jid: address.clone(),
             priority: presence.as_ref().map_or(0, |presence| presence.priority()),
             presence,
-            carbons: false,
-            roster_interest: false,
-            blocklist_interest: false,
-            is_away: false,
+            ..Resource::unseen(address.clone())
         };
         let view = self.online.0.entry(address.bare()).or_default();
         match view.resources.iter_mut().find(|known| known.jid == address) {

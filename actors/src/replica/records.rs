@@ -294,13 +294,9 @@ mod tests {
 
     fn resource(priority: i8) -> Resource {
         Resource {
-            jid: session().facts.jid,
             presence: Some(Arc::default()),
             priority,
-            carbons: false,
-            roster_interest: false,
-            blocklist_interest: false,
-            is_away: false,
+            ..Resource::unseen(session().facts.jid)
         }
     }
 

@@ -94,14 +94,11 @@ mod tests {
             let Stanza::Presence(presence) = parse(presence) else {
                 panic!("no presence")
             };
+            let jid = FullJid::parse(&format!("juliet@example.org/{number}")).unwrap();
             Resource {
-                jid: FullJid::parse(&format!("juliet@example.org/{number}")).unwrap(),
                 priority: presence.priority(),
                 presence: Some(Arc::new(presence)),
-                carbons: false,
-                roster_interest: false,
-                blocklist_interest: false,
-                is_away: false,
+                ..Resource::unseen(jid)
             }
         });
         AccountView {
