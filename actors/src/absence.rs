@@ -149,12 +149,14 @@ pub(crate) async fn tell_missed(world: Arc<World>, node: NodeId) {
     tell_contacts(&world, missed);
 }
 
-/// Has the rooms of a session that has come from behind a cut show it who is inside: it knows what
-/// another half of each has told it, and what its own told where it was goes nowhere. Said twice,
-/// for nodes do not see at once where it is.
-pub(crate) async fn show_rooms(world: Arc<World>, session: FullJid) {
+/// Shows a session that has come from behind a cut who is there: its node has told it that those on
+/// the other side have gone, and of them nothing has changed here. Its rooms show it who is inside:
+/// it knows what another half of each has told it, and what its own told where it was goes nowhere.
+/// Said twice, for nodes do not see at once where it is.
+pub(crate) async fn show_all(world: Arc<World>, session: FullJid) {
     for pause in [SHOWN_BY, 2 * SHOWN_BY] {
         sleep(pause).await;
+        catch_up::show_contacts(&world, &session).await;
         let (Some(peers), Some(replica)) = (world.directory.peers(), world.directory.replica())
         else {
             return;

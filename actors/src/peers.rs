@@ -207,6 +207,11 @@ impl Peers {
         self.say(node, Lane::Bulk, &Envelope::CatchUp(room, sessions, time));
     }
 
+    /// Asks a node to show a session that has gone there who is there.
+    pub(crate) fn show_all(&self, node: NodeId, session: &FullJid) {
+        self.say(node, Lane::Bulk, &Envelope::ShowAll(session.clone()));
+    }
+
     /// Asks a room on another node to show sessions what is true of these nicks.
     pub(crate) fn show_again(
         &self,

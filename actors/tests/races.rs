@@ -78,6 +78,26 @@ async fn a_status_is_told_by_whoever_could_not_look_up_whom_it_is_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_comes_from_behind_a_cut_is_shown_who_is_there() {
+    let cluster = Cluster::of(3).await;
+    let (alice, bob) = friends(&cluster).await;
+    let id = bob.enable_sm().await;
+    let told = handled(&bob).await;
+    cluster.knows_record(3, BOB, &id, told).await;
+    // The third node hears both: of Alice nothing changes there.
+    cluster.hub.cut(NodeId(1), NodeId(2));
+    bob.expect_all(&["unavailable", "alice@example.org/a"])
+        .await;
+    bob.lose();
+    let (back, _h) = cluster.node(3).resume(BOB, &id, 0).await.unwrap();
+    back.expect_all(&["unavailable", "alice@example.org/a"])
+        .await;
+    let seen = back.expect("alice@example.org/a").await;
+    assert!(!seen.contains("unavailable"), "{seen}");
+    alice.sync().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_session_nobody_waits_for_any_more_goes_on_where_it_was_brought() {
     let cluster = Cluster::of(2).await;
     let (alice, _bob) = friends(&cluster).await;

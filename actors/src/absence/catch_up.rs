@@ -14,6 +14,28 @@ use crate::news::KEPT;
 use crate::router::patiently;
 use crate::world::World;
 
+/// What of an account's sessions a session is to be told.
+#[derive(Clone, Copy)]
+enum News {
+    /// What has become of them since then.
+    Since(Instant),
+    /// All of them.
+    All,
+}
+
+impl News {
+    fn of(self, world: &World, account: &BareJid) -> Vec<FullJid> {
+        match self {
+            Self::Since(since) => world.directory.news.of(account, since),
+            Self::All => {
+                let view = world.directory.view(account);
+                let resources = view.resources.iter();
+                resources.map(|resource| resource.jid.clone()).collect()
+            }
+        }
+    }
+}
+
 /// Tells a session what has become of its contacts' sessions, and of its account's other ones,
 /// since then.
 pub(crate) async fn catch_up(world: Arc<World>, session: FullJid, since: Instant) {
@@ -24,8 +46,20 @@ pub(crate) async fn catch_up(world: Arc<World>, session: FullJid, since: Instant
     for room in rooms.unwrap_or_default() {
         catch_up_in(&world, room, vec![session.clone()], since.elapsed());
     }
+    tell_news(&world, &session, News::Since(since)).await;
+}
+
+/// Tells a session which of its contacts are there.
+pub(super) async fn show_contacts(world: &World, session: &FullJid) {
+    tell_news(world, session, News::All).await;
+}
+
+/// Tells a session its news, however long the store takes to say whom others block; but no longer
+/// than news are remembered.
+async fn tell_news(world: &World, session: &FullJid, news: News) {
+    let begun = Instant::now();
     let mut told = BTreeSet::new();
-    while !has_caught_up(&world, &session, since, &mut told).await && since.elapsed() < KEPT {
+    while !has_been_told(world, session, news, &mut told).await && begun.elapsed() < KEPT {
         sleep(READ_AGAIN).await;
     }
 }
@@ -38,10 +72,10 @@ fn is_available(world: &World, session: &FullJid) -> bool {
 
 /// Tells a session of all accounts of which it has not been told yet; false: the store does not
 /// say of some whom they block.
-async fn has_caught_up(
+async fn has_been_told(
     world: &World,
     session: &FullJid,
-    since: Instant,
+    news: News,
     told: &mut BTreeSet<BareJid>,
 ) -> bool {
     let viewer = session.bare();
@@ -53,11 +87,11 @@ async fn has_caught_up(
         Err(error) => return error == StoreError::NoSuchAccount,
     };
     let data = cell.data();
-    let has_news = |account: &BareJid| !world.directory.news.of(account, since).is_empty();
+    let has_news = |account: &BareJid| !news.of(world, account).is_empty();
     let seen = world.facts(&viewer, &data, None).seen_if(has_news);
     let mut has_all = true;
     for account in seen.iter().chain([&viewer]) {
-        let mut changed = world.directory.news.of(account, since);
+        let mut changed = news.of(world, account);
         changed.retain(|it| it != session);
         if changed.is_empty() || told.contains(account) {
             continue;

@@ -69,6 +69,9 @@ pub enum Envelope {
     SentBack(u64),
     /// The store has the organisation's people and groups in this version.
     Colleagues(u64),
+    /// This session has gone to the node that gets it, and has been told that others have gone who
+    /// may be there: it is to be shown who is.
+    ShowAll(FullJid),
 }
 
 /// What has changed of an account.

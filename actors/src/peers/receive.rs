@@ -153,6 +153,9 @@ fn take(world: &Arc<World>, peers: &Arc<Peers>, from: NodeId, envelope: Envelope
                 let _ = place.actor.cast(to_show(sessions, nicks));
             }
         }
+        Envelope::ShowAll(session) => {
+            tokio::spawn(absence::show_all(world.clone(), session));
+        }
         Envelope::Broadcast {
             topic,
             frame,

@@ -153,7 +153,17 @@ impl Live {
         };
         self.has_ended = true;
         self.free_place(node, lingering);
+        self.say_what_it_misses(node);
         metrics::session_ended();
+    }
+
+    /// Around a cut this node has told it that others have gone, whom its new one may see.
+    fn say_what_it_misses(&self, node: Option<NodeId>) {
+        if let (Some(peers), Some(node)) = (self.world.directory.peers(), node)
+            && (claims::may_come(&self.world) || peers.were_cut_lately())
+        {
+            peers.show_all(node, &self.session.facts.jid);
+        }
     }
 
     /// Nobody has taken the session: it waits for its client, unless it is another node's by now.

@@ -101,7 +101,7 @@ impl Sessions {
         let (silent, refused) = match self.ask_for_it(peers, account, previd).await {
             Asked::Found(actor) if peers.were_cut_lately() => {
                 if let Some(session) = self.resumed_as(account, previd) {
-                    tokio::spawn(absence::show_rooms(self.world.clone(), session));
+                    tokio::spawn(absence::show_all(self.world.clone(), session));
                 }
                 return actor;
             }
@@ -138,7 +138,7 @@ impl Sessions {
         // One that has ended already tells nobody anything.
         let since = ago(KEPT);
         let _ = actor.cast(SessionMsg::GoesOn { since, has_gone });
-        tokio::spawn(absence::show_rooms(self.world.clone(), holder.session));
+        tokio::spawn(absence::show_all(self.world.clone(), holder.session));
         Some(actor)
     }
 

@@ -241,6 +241,7 @@ fn envelopes() -> Vec<(&'static str, Envelope)> {
         ("send_back", Envelope::SendBack(5)),
         ("sent_back", Envelope::SentBack(5)),
         ("colleagues", Envelope::Colleagues(7)),
+        ("show_all", Envelope::ShowAll(session())),
         ("wanted", Envelope::Wanted(software())),
         (
             "learned",
