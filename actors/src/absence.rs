@@ -8,7 +8,7 @@
 
 mod catch_up;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use klatsch_protocol::facts::{AccountData, Views};
 use klatsch_protocol::jid::{BareJid, FullJid, Jid};
 use klatsch_protocol::stanza::{Head, Presence, PresenceKind};
 use klatsch_store::StoreError;
+use tokio::sync::oneshot;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
 
@@ -24,7 +25,7 @@ pub(crate) use self::catch_up::catch_up;
 use crate::claims;
 use crate::farewell;
 use crate::mail::{Address, Mail};
-use crate::presence_shard::GivenUp;
+use crate::presence_shard::{GivenUp, PresenceShardMsg, shard_of};
 use crate::room::RoomMsg;
 use crate::router::patiently;
 use crate::world::World;
@@ -221,9 +222,29 @@ fn sessions_now(world: &World, account: &BareJid, sessions: Vec<FullJid>) -> Vec
 async fn tell_all(world: &Arc<World>, mut untold: HashMap<FullJid, Option<Arc<Presence>>>) {
     // Whoever has come to this node meanwhile tells its contacts itself, or has done so.
     untold.retain(|session, _| world.directory.slot(session).is_none());
+    published(world, untold.keys()).await;
     let untold = untold.into_iter();
     let untold = untold.map(|(session, presence)| Shown { session, presence });
     tell_these(world, untold.collect()).await;
+}
+
+/// Waits until what was said of sessions is published: who tells of a change hears of it before the
+/// shard has.
+async fn published(world: &World, sessions: impl Iterator<Item = &FullJid>) {
+    let accounts: BTreeSet<BareJid> = sessions.map(FullJid::bare).collect();
+    let shards: BTreeMap<u16, BareJid> = accounts.into_iter().map(by_shard).collect();
+    for account in shards.values() {
+        let (reply, is_published) = oneshot::channel();
+        let asked = PresenceShardMsg::Publish(reply);
+        // A shard that is being started again has nothing that is not published.
+        if world.shard(account.as_str()).cast(asked).is_ok() {
+            let _ = is_published.await;
+        }
+    }
+}
+
+fn by_shard(account: BareJid) -> (u16, BareJid) {
+    (shard_of(account.as_str()), account)
 }
 
 async fn tell_these(world: &Arc<World>, changes: Vec<Shown>) {

@@ -85,6 +85,8 @@ pub enum PresenceShardMsg {
     },
     /// What other nodes show of their sessions has changed.
     Remote(Vec<Arrived>),
+    /// Somebody wants to go by what has been said until now: heard once it is published.
+    Publish(oneshot::Sender<()>),
     /// What a session here showed that began then has lost to another node's session of its name.
     Lost {
         /// Its address.
@@ -201,6 +203,7 @@ impl Actor for PresenceShard {
                 let _ = reply.send(slice.give_up(&jid));
             }
             PresenceShardMsg::Remote(changes) => slice.hear(changes),
+            PresenceShardMsg::Publish(reply) => drop(reply.send(())),
             PresenceShardMsg::Lost { jid, since } => slice.lost(&jid, since),
             PresenceShardMsg::Show {
                 resource,

@@ -247,6 +247,24 @@ async fn a_session_that_goes_on_elsewhere_while_it_leaves_does_not_stay_for_want
 }
 
 #[tokio::test]
+async fn whoever_takes_the_name_of_a_session_that_cannot_leave_is_not_seen_to_go() {
+    let scene = Scene::new(Wire::Direct).await;
+    scene.befriend().await;
+    let bob = scene.online(BOB, "b").await;
+    let alice = scene.online(ALICE, "a").await;
+    bob.expect_all(&["<presence", "alice@example.org/a"]).await;
+    alice.enable_sm().await;
+    let departing = leaves(&scene, &alice).await;
+    let again = scene.online(ALICE, "a").await;
+    bob.expect_all(&["<presence", "alice@example.org/a"]).await;
+    let slots = &scene.sessions().world().directory.slots;
+    slots.send(departing.slot, SessionMsg::Left(Left::Nowhere));
+    eventually(|| slots.get(departing.slot).is_none()).await;
+    again.sync().await;
+    bob.hears_nothing_of("unavailable").await;
+}
+
+#[tokio::test]
 async fn a_session_that_nobody_takes_stays_for_its_client() {
     let scene = Scene::new(Wire::Direct).await;
     let alice = scene.online(ALICE, "a").await;

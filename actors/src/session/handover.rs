@@ -30,8 +30,7 @@ pub(super) struct Parting {
     back: Option<Box<Resumption>>,
     /// It is back on another node.
     back_there: Option<Heir>,
-    /// Another node has gone on with the session meanwhile: then it does not stay, even if nobody
-    /// takes it.
+    /// Another node has gone on with the session meanwhile, or its name is another one's.
     gives_way: bool,
 }
 
@@ -200,6 +199,13 @@ impl Live {
         self.parting.is_some()
     }
 
+    /// Another session has the name of one that is leaving: then it does not stay, even if nobody
+    /// takes it, and nobody is told that it goes. False: it is not leaving.
+    pub(super) fn lose_name(&mut self) -> bool {
+        let parting = self.parting.as_mut();
+        parting.map(|parting| parting.gives_way = true).is_some()
+    }
+
     /// The server ends before anybody could take the session.
     pub(super) fn end_leaving(&mut self) {
         self.has_left(Left::ToStore);
@@ -225,9 +231,8 @@ impl Live {
         if self.has_ended {
             return;
         }
-        if let (Some(parting), None) = (&mut self.parting, &self.heir) {
-            // Somebody has it already, or is just taking it.
-            parting.gives_way = true;
+        // Somebody has it already, or is just taking it.
+        if self.heir.is_none() && self.lose_name() {
             return;
         }
         // Whoever was to have it hears that there is nothing to be had.

@@ -314,8 +314,9 @@ impl Live {
 
     /// Another session takes this one's name, or this one goes on elsewhere.
     pub(super) fn replace(&mut self, successor: Successor) {
-        if self.is_leaving() {
-            // Its heir does.
+        if self.lose_name() {
+            // Whoever begins there has nothing to wait for.
+            let _ = successor.ended.send(());
             return;
         }
         let previd = successor.previd.as_deref();
