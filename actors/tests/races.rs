@@ -18,6 +18,7 @@ use klatsch_actors::peers::envelope::{Envelope, Question};
 use klatsch_actors::session::{Departing, Heir, Left, SessionMsg};
 use klatsch_cluster::codec;
 use klatsch_cluster::node_id::NodeId;
+use klatsch_cluster::placement;
 use klatsch_protocol::jid::Jid;
 use klatsch_protocol::stanza::{
     Head, Presence, PresenceKind, Stanza, StreamCondition, StreamError,
@@ -137,6 +138,37 @@ async fn a_late_farewell_takes_nobody_out_of_a_room_who_is_inside_from_elsewhere
     say(&alice, "still inside").await;
     bob.expect("<body>still inside</body>").await;
     cluster.know_insiders(&[1, 2, 3], ROOM, 2).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_crosses_from_a_half_of_a_room_that_ends_knows_who_is_inside() {
+    let cluster = Cluster::of(3).await;
+    let home = cluster.home(ROOM);
+    let others: Vec<u16> = (1..=3).filter(|it| *it != home).collect();
+    let nodes: Vec<NodeId> = others.iter().copied().map(NodeId).collect();
+    let second = placement::home(ROOM.as_bytes(), &nodes).unwrap().0;
+    let alice = cluster.node(6 - home - second).online(ALICE, "a").await;
+    let bob = cluster.node(home).online(BOB, "b").await;
+    create(&bob, "bo").await;
+    join(&alice, "ann").await;
+    cluster.know_insiders(&[1, 2, 3], ROOM, 2).await;
+    let id = alice.enable_sm().await;
+    let told = handled(&alice).await;
+    cluster.knows_record(home, ALICE, &id, told).await;
+    // What is shown once more after logins is not to help here.
+    sleep(Duration::from_secs(30)).await;
+    alice.sync().await;
+    // Alice's node hears both: the half of the second takes Bob for gone.
+    cluster.hub.cut(NodeId(home), NodeId(second));
+    alice.expect_all(&["<presence", "/bo", "unavailable"]).await;
+    alice.lose();
+    let (alice, _h) = cluster.node(home).resume(ALICE, &id, 0).await.unwrap();
+    alice.expect_all(&["<presence", "/bo", "unavailable"]).await;
+    cluster.know_insiders(&[second], ROOM, 0).await;
+    sleep(Duration::from_secs(30)).await;
+    cluster.hub.heal();
+    let back = alice.expect_all(&["<presence", "/bo"]).await;
+    assert!(!back.contains("unavailable"), "{back}");
 }
 
 #[tokio::test(start_paused = true)]

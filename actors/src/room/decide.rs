@@ -89,7 +89,8 @@ impl Live {
                 let nick = self.room().and_then(|room| room.nick_of(session.as_jid()));
                 let mut effects = self.with_room(|room, _| room.gone(&session));
                 if self.world.directory.replica().is_some() {
-                    nick.into_iter().for_each(|it| self.lately.note_gone(it));
+                    nick.into_iter()
+                        .for_each(|it| self.lately.note_gone(it, session.clone()));
                     // It is not there to hear it, and if it comes back it is inside.
                     let is_word = |it: &RoomEffect| matches!(it, RoomEffect::Forget(..));
                     effects.retain(|effect| !is_word(effect));

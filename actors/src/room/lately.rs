@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use klatsch_protocol::features::muc::nick::Nick;
+use klatsch_protocol::jid::FullJid;
 use klatsch_protocol::stanza::Stanza;
 use tokio::time::Instant;
 
@@ -16,8 +17,8 @@ const SWEPT_EVERY: usize = 64;
 #[derive(Default)]
 pub(super) struct Lately {
     told: HashMap<Nick, Instant>,
-    /// Those whose sessions were gone without a word, with a node perhaps.
-    gone: HashMap<Nick, Instant>,
+    /// Those whose sessions were gone without a word, with a node perhaps: the last of each.
+    gone: HashMap<Nick, (FullJid, Instant)>,
     since_sweep: usize,
 }
 
@@ -42,15 +43,21 @@ impl Lately {
     }
 
     /// Somebody is gone without a word.
-    pub(super) fn note_gone(&mut self, nick: Nick) {
+    pub(super) fn note_gone(&mut self, nick: Nick, session: FullJid) {
         let now = Instant::now();
-        self.gone.retain(|_, at| now.duration_since(*at) < KEPT);
-        self.gone.insert(nick, now);
+        self.gone
+            .retain(|_, (_, at)| now.duration_since(*at) < KEPT);
+        self.gone.insert(nick, (session, now));
     }
 
     /// Those gone without a word.
     pub(super) fn gone(&self) -> Vec<Nick> {
         self.gone.keys().cloned().collect()
+    }
+
+    /// Their sessions.
+    pub(super) fn gone_sessions(&self) -> impl Iterator<Item = &FullJid> {
+        self.gone.values().map(|(session, _)| session)
     }
 
     /// Those told of within such a time.

@@ -1,6 +1,7 @@
 //! Who is inside as others say: sessions after a failure of the room, other nodes, and whoever was
 //! in another half of the room behind a cut.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -168,11 +169,14 @@ impl Live {
 
     /// The room goes to its home. When two nodes did not hear each other and both had it, this
     /// half took whoever was beyond the cut for gone, and has told so also those whose node
-    /// heard both. The other half knows whom it has.
+    /// heard both, and those whose clients have crossed the cut since. The other half knows whom
+    /// it has.
     pub(super) fn take_back_farewells(&self) {
         let nicks = self.lately.gone();
         if let (Some(room), false) = (self.room(), nicks.is_empty()) {
-            let sessions = keep::everybody(room);
+            let mut sessions: BTreeSet<FullJid> = keep::everybody(room).into_iter().collect();
+            sessions.extend(self.lately.gone_sessions().cloned());
+            let sessions = sessions.into_iter().collect();
             tokio::spawn(have_shown(
                 self.world.clone(),
                 self.jid.clone(),
