@@ -61,6 +61,8 @@ for nodes in ${NODES:-1 3}; do
     chaos "of-$nodes" "$folder/klatsch" --nodes "$nodes" --store "$store" --clients 30 \
         --minutes "${MINUTES:-$minutes}" --broken "$work/klatsch-broken" "$@"
 done
-# A node that drops one message in a thousand is found out by the same run.
-KLATSCH_BROKEN=drop chaos drop "$work/klatsch-broken" --nodes 1 --store sqlite \
-    --minutes 0.5 --warm 5 --faults kill --clients 8 --rate 400 --expect-violation
+# Beside a server alone: one that drops one message in a thousand is found out by the same run.
+if [[ " ${NODES:-1 3} " == *" 1 "* ]]; then
+    KLATSCH_BROKEN=drop chaos drop "$work/klatsch-broken" --nodes 1 --store sqlite \
+        --minutes 0.5 --warm 5 --faults kill --clients 8 --rate 400 --expect-violation
+fi
