@@ -142,19 +142,20 @@ pub(crate) async fn tell_missed(world: Arc<World>, node: NodeId) {
         catch_up_in(&world, room, here.unwrap_or_default(), since.elapsed());
     }
     let mut missed = Vec::new();
-    for (account, mut sessions) in world.directory.news.all(since) {
-        // What happens here everybody here has heard.
-        sessions.retain(|session| world.directory.slot(session).is_none());
+    for (account, sessions) in world.directory.news.all(since) {
+        // Those that are here may have shown where they were what nobody here has heard.
         missed.extend(sessions_now(&world, &account, sessions));
     }
-    tell_contacts(&world, missed);
+    tell_these(&world, missed).await;
 }
 
 /// Shows a session that has come from behind a cut who is there: its node has told it that those on
 /// the other side have gone, and of them nothing has changed here. Its rooms show it who is inside:
 /// it knows what another half of each has told it, and what its own told where it was goes nowhere.
-/// Said twice, for nodes do not see at once where it is.
+/// Said twice, for nodes do not see at once where it is. And contacts here are shown it, for what it
+/// has shown on the other side they have not heard.
 pub(crate) async fn show_all(world: Arc<World>, session: FullJid) {
+    tell_again(&world, session.clone());
     for pause in [SHOWN_BY, 2 * SHOWN_BY] {
         sleep(pause).await;
         catch_up::show_contacts(&world, &session).await;

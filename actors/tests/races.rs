@@ -99,6 +99,28 @@ async fn whoever_comes_from_behind_a_cut_is_shown_who_is_there() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_shown_behind_a_cut_is_told_where_its_client_has_crossed_it() {
+    let cluster = Cluster::of(3).await;
+    let (alice, bob) = friends(&cluster).await;
+    let id = alice.enable_sm().await;
+    let told = handled(&alice).await;
+    for number in [2, 3] {
+        cluster.knows_record(number, ALICE, &id, told).await;
+    }
+    cluster.hub.cut(NodeId(1), NodeId(2));
+    cluster.hub.cut(NodeId(1), NodeId(3));
+    alice
+        .send("<presence><status>behind the cut</status></presence>")
+        .await;
+    alice.sync().await;
+    alice.lose();
+    let (alice, _h) = cluster.node(2).resume(ALICE, &id, 0).await.unwrap();
+    bob.expect_all(&["alice@example.org/a", "behind the cut"])
+        .await;
+    alice.sync().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_session_nobody_waits_for_any_more_goes_on_where_it_was_brought() {
     let cluster = Cluster::of(2).await;
     let (alice, _bob) = friends(&cluster).await;
