@@ -42,6 +42,19 @@ async fn friends(cluster: &Cluster) -> (Client, Client) {
     (alice, bob)
 }
 
+/// Has a session be one that these nodes could go on with; answers the id of its resumption, and
+/// what has been handled.
+async fn resumable(cluster: &Cluster, client: &Client, nodes: &[u16]) -> (String, u32) {
+    let id = client.enable_sm().await;
+    let told = handled(client).await;
+    let account = client.jid.bare();
+    for node in nodes {
+        let account = account.as_str();
+        cluster.knows_record(*node, account, &id, told).await;
+    }
+    (id, told)
+}
+
 /// What a node says of a session whose client has gone.
 fn goes(from: &Client, to: &str) -> Stanza {
     let head = Head {
@@ -82,9 +95,7 @@ async fn a_status_is_told_by_whoever_could_not_look_up_whom_it_is_for() {
 async fn whoever_comes_from_behind_a_cut_is_shown_who_is_there() {
     let cluster = Cluster::of(3).await;
     let (alice, bob) = friends(&cluster).await;
-    let id = bob.enable_sm().await;
-    let told = handled(&bob).await;
-    cluster.knows_record(3, BOB, &id, told).await;
+    let (id, _told) = resumable(&cluster, &bob, &[3]).await;
     // The third node hears both: of Alice nothing changes there.
     cluster.hub.cut(NodeId(1), NodeId(2));
     bob.expect_all(&["unavailable", "alice@example.org/a"])
@@ -102,11 +113,7 @@ async fn whoever_comes_from_behind_a_cut_is_shown_who_is_there() {
 async fn what_was_shown_behind_a_cut_is_told_where_its_client_has_crossed_it() {
     let cluster = Cluster::of(3).await;
     let (alice, bob) = friends(&cluster).await;
-    let id = alice.enable_sm().await;
-    let told = handled(&alice).await;
-    for number in [2, 3] {
-        cluster.knows_record(number, ALICE, &id, told).await;
-    }
+    let (id, _told) = resumable(&cluster, &alice, &[2, 3]).await;
     cluster.hub.cut(NodeId(1), NodeId(2));
     cluster.hub.cut(NodeId(1), NodeId(3));
     alice
@@ -124,9 +131,7 @@ async fn what_was_shown_behind_a_cut_is_told_where_its_client_has_crossed_it() {
 async fn a_session_nobody_waits_for_any_more_goes_on_where_it_was_brought() {
     let cluster = Cluster::of(2).await;
     let (alice, _bob) = friends(&cluster).await;
-    let id = alice.enable_sm().await;
-    let told = handled(&alice).await;
-    cluster.knows_record(2, ALICE, &id, told).await;
+    let (id, told) = resumable(&cluster, &alice, &[2]).await;
     alice.lose();
     // Its client goes away again while the session is on its way.
     let resumed = cluster.node(2).resume(ALICE, &id, 0);
@@ -174,9 +179,7 @@ async fn whoever_crosses_from_a_half_of_a_room_that_ends_knows_who_is_inside() {
     create(&bob, "bo").await;
     join(&alice, "ann").await;
     cluster.know_insiders(&[1, 2, 3], ROOM, 2).await;
-    let id = alice.enable_sm().await;
-    let told = handled(&alice).await;
-    cluster.knows_record(home, ALICE, &id, told).await;
+    let (id, _told) = resumable(&cluster, &alice, &[home]).await;
     // What is shown once more after logins is not to help here.
     sleep(Duration::from_secs(30)).await;
     alice.sync().await;
@@ -249,9 +252,7 @@ async fn what_a_node_that_stood_still_says_of_a_session_elsewhere_is_corrected()
 async fn what_a_session_has_shown_last_it_sees_itself_where_it_has_gone() {
     let cluster = Cluster::of(2).await;
     let (alice, _bob) = friends(&cluster).await;
-    let id = alice.enable_sm().await;
-    let told = handled(&alice).await;
-    cluster.knows_record(2, ALICE, &id, told).await;
+    let (id, told) = resumable(&cluster, &alice, &[2]).await;
     cluster.node(1).reach.set(Reached::Late);
     alice.send(&chat(BOB, "late")).await;
     for status in ["one", "two"] {
