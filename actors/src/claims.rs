@@ -224,3 +224,10 @@ pub(crate) fn may_have_come(world: &World) -> bool {
     let peers = world.directory.peers();
     peers.is_some_and(|peers| peers.members().may_claim())
 }
+
+/// Whether a node may live behind a cut, or did until a moment ago: what it says may be lost, and
+/// sessions may be on either side.
+pub(crate) fn are_around_cut(world: &World) -> bool {
+    let peers = world.directory.peers();
+    may_have_come(world) || peers.is_some_and(|peers| peers.were_cut_lately())
+}

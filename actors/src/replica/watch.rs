@@ -26,12 +26,6 @@ fn goes_on(world: &World, session: &FullJid, before: NodeId) -> bool {
     place.is_some_and(|place| place != Place::There(before))
 }
 
-/// Whether mail of other nodes may have been lost behind a cut, until a moment ago.
-fn is_around_cut(world: &World) -> bool {
-    let peers = world.directory.peers();
-    claims::may_have_come(world) || peers.is_some_and(|peers| peers.were_cut_lately())
-}
-
 /// Who hears what other nodes show.
 pub(super) struct Watch {
     pub(super) world: Weak<World>,
@@ -121,7 +115,7 @@ impl Watch {
             // Contacts have seen it go, on whichever node it is back.
             (Some(_), _) if self.records.found(session) || change.why == Why::NodeBack => true,
             // What it has shown on the other side of a cut nobody has said here.
-            (Some(_), _) => is_followed || (before != after && is_around_cut(world)),
+            (Some(_), _) => is_followed || (before != after && claims::are_around_cut(world)),
             // Nobody has to see it go, and nothing is left of it.
             (None, _) if goes_on(world, session, change.node) => false,
             (None, Some(Entry::Session(resource))) if change.why == Why::NodeDown => {

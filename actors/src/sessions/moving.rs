@@ -157,7 +157,7 @@ impl Sessions {
     /// also on one that is just being heard again.
     async fn ask_for_it(&self, peers: &Arc<Peers>, account: &BareJid, previd: &str) -> Asked {
         let (mut asked, mut silent, mut refused) = (Vec::new(), Vec::new(), Vec::new());
-        let is_cut = peers.were_cut_lately() || claims::may_have_come(&self.world);
+        let is_cut = claims::are_around_cut(&self.world);
         let patience = if is_cut { HEARD_SOON } else { SHOWN_SOON };
         let mut deadline = Instant::now() + patience;
         let holder_now = || peers.replica().and_then(|it| it.holder(account, previd));
