@@ -43,9 +43,6 @@ pub(crate) async fn run(world: Arc<World>) {
         for node in lost(&now, &before) {
             // What was asked of it while nobody reached it is asked again: the answer is lost.
             peers.give_up(node);
-            if lives_on(&before, &now, node) {
-                peers.note_healed();
-            }
         }
         world.directory.sweep_presumed();
         move_rooms(&world, &peers, &now);
@@ -62,12 +59,6 @@ fn lost<'a>(before: &'a Members, now: &'a Members) -> impl Iterator<Item = NodeI
         now.is_none_or(|now| !now.is_reachable() || now.life != member.life)
     });
     lost.map(|member| member.life.node)
-}
-
-/// Whether a node that is reached again has been there all the time.
-fn lives_on(before: &Members, now: &Members, node: NodeId) -> bool {
-    let life = |members: &Members| members.member(node).map(|member| member.life);
-    life(before).is_some() && life(before) == life(now)
 }
 
 /// Rooms go to their homes.

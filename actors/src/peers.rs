@@ -42,8 +42,14 @@ pub struct Peers {
     /// The contents of files of this node.
     pub(crate) contents: OnceLock<Arc<dyn Contents>>,
     questions: Questions,
-    /// When a node was reached again that had been cut off.
-    healed: Mutex<Option<Instant>>,
+    cuts: Mutex<Cuts>,
+}
+
+/// Which nodes this one has heard, and when it last heard one again after missing something of it.
+#[derive(Default)]
+struct Cuts {
+    heard: HashMap<NodeId, Life>,
+    healed: Option<Instant>,
 }
 
 /// Two halves of a cluster have settled what they know of each other within this time.
@@ -114,7 +120,7 @@ impl Peers {
             replica: OnceLock::new(),
             contents: OnceLock::new(),
             questions: Questions::default(),
-            healed: Mutex::default(),
+            cuts: Mutex::default(),
         }
     }
 
@@ -133,15 +139,22 @@ impl Peers {
         self.link.members().borrow().clone()
     }
 
-    /// A node is reached again that was cut off.
-    pub(crate) fn note_healed(&self) {
-        *self.healed.lock().expect("no holder panics") = Some(Instant::now());
+    /// What a node has sent may have been lost. One that has been there all the time may have lived
+    /// behind a cut, or this one did: who stood still has given up nobody, and was given up.
+    pub(crate) fn note_missed(&self, node: NodeId) {
+        let Some(life) = self.members().member(node).map(|member| member.life) else {
+            return;
+        };
+        let mut cuts = self.cuts.lock().expect("no holder panics");
+        if cuts.heard.insert(node, life) == Some(life) {
+            cuts.healed = Some(Instant::now());
+        }
     }
 
     /// Tells whether a cut has ended a moment ago.
     pub(crate) fn were_cut_lately(&self) -> bool {
-        let healed = self.healed.lock().expect("no holder panics");
-        healed.is_some_and(|healed| healed.elapsed() < SETTLED)
+        let cuts = self.cuts.lock().expect("no holder panics");
+        cuts.healed.is_some_and(|healed| healed.elapsed() < SETTLED)
     }
 
     /// The node a room lives on; `None`: this one.

@@ -10,7 +10,7 @@ mod common;
 use std::time::Duration;
 
 use common::cluster::{Cluster, eventually, handled};
-use common::room::{ROOM, create, join, say};
+use common::room::{ROOM, create, entry, join, say};
 use common::{ALICE, BOB, Client, Scene, chat};
 use klatsch_actors::directory::{Place, Wire};
 use klatsch_actors::mail::{Address, Mail};
@@ -69,6 +69,17 @@ fn goes(from: &Client, to: &str) -> Stanza {
         ..Presence::default()
     }
     .into()
+}
+
+/// What a node says when a session of its own sends a stanza to a room.
+fn asks_room(stanza: Stanza) -> Vec<u8> {
+    let question = Question::Room {
+        stanza: Box::new(stanza),
+        occupancy: None,
+        counted: None,
+        is_from_here: false,
+    };
+    codec::encode(&Envelope::Ask(1, Box::new(question))).unwrap()
 }
 
 #[tokio::test(start_paused = true)]
@@ -153,14 +164,8 @@ async fn a_late_farewell_takes_nobody_out_of_a_room_who_is_inside_from_elsewhere
     create(&bob, "bo").await;
     join(&alice, "ann").await;
     cluster.know_insiders(&[1, 2, 3], ROOM, 2).await;
-    let question = Question::Room {
-        stanza: Box::new(goes(&alice, &format!("{ROOM}/ann"))),
-        occupancy: None,
-        counted: None,
-        is_from_here: false,
-    };
-    let farewell = codec::encode(&Envelope::Ask(1, Box::new(question))).unwrap();
-    cluster.say_raw(others[1], home, farewell);
+    let farewell = goes(&alice, &format!("{ROOM}/ann"));
+    cluster.say_raw(others[1], home, asks_room(farewell));
     sleep(Duration::from_secs(1)).await;
     say(&alice, "still inside").await;
     bob.expect("<body>still inside</body>").await;
@@ -192,6 +197,32 @@ async fn whoever_crosses_from_a_half_of_a_room_that_ends_knows_who_is_inside() {
     cluster.know_insiders(&[second], ROOM, 0).await;
     sleep(Duration::from_secs(30)).await;
     cluster.hub.heal();
+    let back = alice.expect_all(&["<presence", "/bo"]).await;
+    assert!(!back.contains("unavailable"), "{back}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_enters_a_room_that_slept_through_their_leaving_is_shown_to_all() {
+    let cluster = Cluster::of(3).await;
+    let home = cluster.home(ROOM);
+    let others: Vec<u16> = (1..=3).filter(|it| *it != home).collect();
+    let alice = cluster.node(others[0]).online(ALICE, "a").await;
+    let bob = cluster.node(others[1]).online(BOB, "b").await;
+    create(&bob, "bo").await;
+    join(&alice, "ann").await;
+    cluster.know_insiders(&[1, 2, 3], ROOM, 2).await;
+    cluster.hub.pause(NodeId(home));
+    bob.send(&format!("<presence type='unavailable' to='{ROOM}/bo'/>"))
+        .await;
+    alice.expect_all(&["<presence", "/bo", "unavailable"]).await;
+    bob.sync().await;
+    // That node is late to hear what has changed meanwhile.
+    cluster.hub.silence(NodeId(others[1]));
+    cluster.hub.wake(NodeId(home));
+    let from = format!("<presence xmlns='jabber:client' from='{}'", bob.jid);
+    let join = entry(ROOM, "bo").replace("<presence", &from);
+    let join = Stanza::parse(join.as_bytes()).unwrap();
+    cluster.say_raw(others[0], home, asks_room(join));
     let back = alice.expect_all(&["<presence", "/bo"]).await;
     assert!(!back.contains("unavailable"), "{back}");
 }

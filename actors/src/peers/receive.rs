@@ -95,6 +95,7 @@ impl Receive for Inbox {
             self.early().insert(from);
             return;
         };
+        peers.note_missed(from);
         if let Some(replica) = peers.replica.get() {
             replica.missed(from);
         }

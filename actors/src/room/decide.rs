@@ -69,6 +69,7 @@ impl Live {
                 let ask = *ask;
                 self.believe(&ask);
                 self.counted.clone_from(&ask.counted);
+                let again = self.enters_again(&ask.stanza);
                 let mut effects = self.decide_stanza(&ask.stanza);
                 if matches!(*ask.stanza, Stanza::Presence(_)) {
                     let sender = ask.stanza.from().and_then(|from| from.to_full());
@@ -77,6 +78,7 @@ impl Live {
                 let refusal = keep::take_refusal(&mut effects, &ask.stanza);
                 let settled = refusal.map_or(Settled::Done, |it| Settled::Replied(Box::new(it)));
                 self.plan(effects, overlaps, ask.counted.as_deref());
+                self.show_all_of(again);
                 self.steps.push_back(Step::Settle(ask.reply, settled));
             }
             Received::Stanza(stanza) => {

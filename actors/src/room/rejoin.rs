@@ -9,10 +9,12 @@ use klatsch_protocol::features::muc::effect::Occupancy;
 use klatsch_protocol::features::muc::nick::Nick;
 use klatsch_protocol::features::muc::room::Room;
 use klatsch_protocol::jid::{BareJid, FullJid};
+use klatsch_protocol::stanza::Stanza;
 use tokio::time::sleep;
 
 use super::{Live, Received, RoomMsg, Stage, Word, keep};
 use crate::absence::SHOWN_BY;
+use crate::claims;
 use crate::mail::RoomMail;
 use crate::world::World;
 
@@ -134,6 +136,21 @@ impl Live {
         let nicks = occupants.into_iter().flat_map(|it| it.iter());
         let nicks = nicks.map(|occupant| occupant.nick.clone()).collect();
         self.receive(Received::ShowAgain(sessions, nicks));
+    }
+
+    /// The nick of whoever enters where they are already, around a cut: they may have left in
+    /// another half, of which this one has not heard.
+    pub(super) fn enters_again(&self, stanza: &Stanza) -> Option<Nick> {
+        let again = self.room()?.enters_again(stanza)?;
+        claims::are_around_cut(&self.world).then_some(again)
+    }
+
+    /// All others see such a one come, whatever they have been told by another half.
+    pub(super) fn show_all_of(&mut self, again: Option<Nick>) {
+        if let (Some(nick), Some(room)) = (again, self.room()) {
+            let everybody: Vec<FullJid> = keep::everybody(room);
+            self.show_again(&everybody, &[nick]);
+        }
     }
 
     /// The room has moved, or was started again: who came in a moment before may not have been

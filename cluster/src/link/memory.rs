@@ -21,6 +21,7 @@ struct Nodes {
     nodes: BTreeMap<NodeId, Node>,
     cuts: BTreeSet<(NodeId, NodeId)>,
     silent: BTreeSet<NodeId>,
+    paused: BTreeSet<NodeId>,
     starting: BTreeSet<NodeId>,
 }
 
@@ -109,11 +110,28 @@ impl Hub {
     /// missed something of each other.
     pub fn end_silence(&self, node: NodeId) {
         self.with(|nodes| nodes.silent.remove(&node));
-        let receivers = self.with(|nodes| nodes.receivers());
-        let itself = receivers.get(&node);
-        for (other, receiver) in receivers.iter().filter(|(other, _)| **other != node) {
-            receiver.missed(node);
-            itself.iter().for_each(|it| it.missed(*other));
+        let mut receivers = self.with(|nodes| nodes.receivers());
+        if let Some(itself) = receivers.remove(&node) {
+            for (other, receiver) in receivers {
+                receiver.missed(node);
+                itself.missed(other);
+            }
+        }
+    }
+
+    /// A node stands still, as after SIGSTOP: the others give it up, and it knows nothing of that.
+    pub fn pause(&self, node: NodeId) {
+        self.with(|nodes| nodes.paused.insert(node));
+        self.publish();
+    }
+
+    /// Such a node wakes, and the others see it again: it has given up none of them.
+    pub fn wake(&self, node: NodeId) {
+        self.with(|nodes| nodes.paused.remove(&node));
+        self.publish();
+        let mut receivers = self.with(|nodes| nodes.receivers());
+        if let Some(itself) = receivers.remove(&node) {
+            receivers.keys().for_each(|other| itself.missed(*other));
         }
     }
 
@@ -151,7 +169,9 @@ impl Nodes {
     /// Publishes what each node sees; answers who sees whom again.
     fn seen(&self) -> Vec<(Arc<dyn Receive>, Vec<NodeId>)> {
         let mut again = Vec::new();
-        for node in self.nodes.values() {
+        let paused = &self.paused;
+        let awake = self.nodes.values();
+        for node in awake.filter(|it| !paused.contains(&it.life.node)) {
             let members = Arc::new(self.members_of(node));
             let before = node.members.send_replace(members.clone());
             let back = members.reachable().map(|member| member.life.node);
@@ -168,7 +188,7 @@ impl Nodes {
             life: other.life,
             name: format!("node{}", other.life.node).into(),
             state: self.state_of(node, other),
-            is_silent: self.cuts.contains(&(node.life.node, other.life.node)),
+            is_silent: self.does_not_hear(node, other),
         });
         Members {
             me: node.life,
@@ -178,18 +198,24 @@ impl Nodes {
     }
 
     fn state_of(&self, seer: &Node, seen: &Node) -> State {
-        let is_cut = self.cuts.contains(&(seer.life.node, seen.life.node));
         match seen.receiver.strong_count() {
             0 => State::Down,
-            _ if is_cut => State::Down,
+            _ if self.does_not_hear(seer, seen) => State::Down,
             _ if seen.is_leaving => State::Leaving,
             _ => State::Up,
         }
     }
 
+    /// Though that one lives.
+    fn does_not_hear(&self, seer: &Node, seen: &Node) -> bool {
+        let is_cut = self.cuts.contains(&(seer.life.node, seen.life.node));
+        is_cut || self.paused.contains(&seen.life.node)
+    }
+
     fn receiver(&self, from: NodeId, to: NodeId) -> Option<Arc<dyn Receive>> {
         let node = self.nodes.get(&to)?;
-        let is_silent = [from, to].iter().any(|node| self.silent.contains(node));
+        let says_nothing = |node: &NodeId| self.silent.contains(node) || self.paused.contains(node);
+        let is_silent = [from, to].iter().any(says_nothing);
         let is_cut = self.cuts.contains(&(from, to));
         (!is_cut && !is_silent).then(|| node.receiver.upgrade())?
     }

@@ -5,7 +5,7 @@ use super::affiliation::Affiliation;
 use super::effect::RoomEffect;
 use super::entry::show;
 use super::nick::Nick;
-use super::presence::{Item, form_of, user_element};
+use super::presence::{Item, form_of, is_join, user_element};
 use super::role::Role;
 use super::room::Room;
 use crate::jid::FullJid;
@@ -33,6 +33,17 @@ impl Room {
             presence.into()
         };
         show(session, others.map(stanza).collect())
+    }
+
+    /// The nick of whoever asks to be let in (§7.2.1) and is inside already: for the others that
+    /// is no news, unless they have been told elsewhere that they had left.
+    pub fn enters_again(&self, stanza: &Stanza) -> Option<Nick> {
+        match stanza {
+            Stanza::Presence(presence) if is_join(presence) => {
+                self.nick_of(presence.head.from.as_ref()?)
+            }
+            _ => None,
+        }
     }
 }
 
@@ -67,6 +78,28 @@ mod tests {
             out.raw
                 .iter()
                 .any(|it| it.contains("/nobody") && it.contains("unavailable"))
+        );
+    }
+
+    #[test]
+    fn whoever_asks_to_be_let_in_where_they_are_enters_again() {
+        let mut room = room();
+        room.enters(HAG, "thirdwitch");
+        let to = room.room().jid();
+        let presence = |payload: &str| {
+            let head = format!("xmlns='jabber:client' from='{HAG}' to='{to}/thirdwitch'");
+            format!("<presence {head}>{payload}</presence>")
+        };
+        let again = |xml: &str| {
+            room.room()
+                .enters_again(&Stanza::parse(xml.as_bytes()).unwrap())
+        };
+        let join = presence("<x xmlns='http://jabber.org/protocol/muc'/>");
+        assert_eq!(again(&join), Some("thirdwitch".into()));
+        assert_eq!(again(&presence("<show>away</show>")), None);
+        assert_eq!(
+            again(&join.replace(HAG, "stranger@shakespeare.lit/x")),
+            None
         );
     }
 
