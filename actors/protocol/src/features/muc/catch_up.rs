@@ -59,6 +59,7 @@ fn not_inside() -> Payloads {
 #[cfg(test)]
 mod tests {
     use crate::features::muc::testkit::*;
+    use crate::stanza::Stanza;
     use crate::testkit::full;
 
     #[test]
