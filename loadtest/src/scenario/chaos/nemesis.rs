@@ -36,6 +36,9 @@ const ROLLING_PAUSE: Duration = Duration::from_secs(5);
 /// What a panic of the build with the feature `broken` says.
 const PANIC: &str = "a defect, as wanted";
 
+/// How often as long as planned it is waited for the first panic.
+const PANIC_LASTS_MAX: u32 = 4;
+
 /// Who breaks things.
 pub(super) struct Nemesis<'a> {
     pub(super) lab: &'a mut Laboratory,
@@ -325,8 +328,11 @@ impl Nemesis<'_> {
         let broken = self.broken.clone();
         let variables = [("KLATSCH_BROKEN".to_owned(), "panic".to_owned())];
         self.replace(step.node, broken, &variables).await?;
-        let until = Instant::now() + step.lasts;
-        while Instant::now() < until {
+        // A node that few clients have found yet has little to panic over.
+        let started = Instant::now();
+        while started.elapsed() < step.lasts
+            || started.elapsed() < PANIC_LASTS_MAX * step.lasts && count(self.lab) == before
+        {
             sleep(Duration::from_millis(200)).await;
             // One that has had enough ends itself, and is started again as by its supervisor.
             if self.lab.node(step.node).server.has_ended()? {
