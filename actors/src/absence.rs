@@ -109,7 +109,7 @@ pub(crate) fn tell_contacts_of(world: &Arc<World>, gone: Vec<FullJid>) {
 }
 
 /// Tells the contacts here once more what a session shows, when nodes have settled where it is:
-/// what they have heard last may be older than what they had heard before.
+/// what they have heard last may be older than what they had heard before. It sees itself, too.
 pub(crate) fn tell_again(world: &Arc<World>, session: FullJid) {
     let world = world.clone();
     tokio::spawn(async move {
@@ -366,7 +366,7 @@ fn tell(world: &World, contact: &BareJid, shown: &Shown) {
         return;
     };
     for (resource, _) in published.here() {
-        if resource.presence.is_some() && resource.jid != shown.session {
+        if resource.presence.is_some() {
             tell_session(world, &resource.jid, &presence);
         }
     }

@@ -34,6 +34,10 @@ pub async fn farewell(
     unbind(&world, slot, &facts).await;
     let mut left: BTreeSet<Jid> = rooms.into_iter().collect();
     left.extend(tell_contacts(&world, &cell, &facts));
+    if world.directory.place(&facts.jid).is_some() {
+        // It went on elsewhere, behind a cut: that it has gone is not true.
+        absence::tell_again(&world, facts.jid.clone());
+    }
     leave_rooms(&world, &facts, left).await;
     note_last_activity(&world, &cell, &facts).await;
     world.directory.slots.release(slot);

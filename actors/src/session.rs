@@ -10,6 +10,7 @@
 //! back what the client sent behind it, and nothing else: mail is delivered meanwhile.
 
 mod acks;
+mod batch;
 mod contacts;
 mod cursor;
 mod doze;
@@ -48,11 +49,12 @@ pub use self::message::{
 };
 pub use self::rooms::Membership;
 use crate::accounts::AccountCell;
+use crate::session::batch::Batch;
 use crate::session::contacts::Contacts;
 use crate::session::doze::Doze;
 use crate::session::handover::Parting;
 use crate::session::held::Held;
-use crate::session::inbound::{Batch, Current, Received};
+use crate::session::inbound::{Current, Received};
 use crate::session::life::begin_sm;
 use crate::session::refused::Refused;
 use crate::session::tail_checks::TailChecks;

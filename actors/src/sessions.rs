@@ -5,6 +5,7 @@ mod handle;
 mod moving;
 mod restart;
 mod resume;
+mod taking_over;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -244,6 +244,25 @@ async fn after_a_late_farewell_contacts_are_told_who_is_there() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn after_a_late_farewell_a_session_sees_itself_again() {
+    let cluster = Cluster::of(3).await;
+    let (alice, _bob) = friends(&cluster).await;
+    let farewell = Envelope::Mail {
+        to: Address::Account(alice.jid.bare()),
+        mail: Box::new(Mail::Deliver(goes(&alice, ALICE))),
+        is_from_here: false,
+    };
+    cluster.say_raw(3, 1, codec::encode(&farewell).unwrap());
+    alice
+        .expect_all(&["unavailable", "from='alice@example.org/a'"])
+        .await;
+    let back = alice
+        .expect_all(&["<presence", "alice@example.org/a"])
+        .await;
+    assert!(!back.contains("unavailable"), "{back}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_node_that_stood_still_says_of_a_session_elsewhere_is_corrected() {
     let cluster = Cluster::of(3).await;
     let (alice, bob) = friends(&cluster).await;
