@@ -61,7 +61,7 @@ impl Live {
         }
         match self.read(fragment) {
             Ok(Some(what)) => {
-                let known = self.refused.known();
+                let known = self.refused.known(Instant::now());
                 self.inbox.push_back(Received {
                     what,
                     credit,

@@ -20,15 +20,18 @@ use super::Live;
 use crate::log_writer::wait;
 use crate::metrics;
 
-/// Nothing is refused on account of what the store has refused longer ago than this. A client
+/// Nothing that comes so long after a refusal of the store is refused on its account. A client
 /// that goes on without a pause has always sent the next message before it knows what became of
 /// the last: it must not be refused for ever. An error is on its way for longer only where the
-/// connection is about to be lost.
+/// connection is about to be lost. What came before it may wait for the store for longer.
 const UNKNOWN_FOR: Duration = Duration::from_secs(10);
 
-/// How many refusals a client knew of when it sent something.
+/// How many refusals a client knew of when it sent something, and when that came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Known(u64);
+pub(super) struct Known {
+    count: u64,
+    came: Instant,
+}
 
 /// The refusals of a session.
 #[derive(Debug, Default)]
@@ -49,9 +52,12 @@ struct Last {
 }
 
 impl Refused {
-    /// What the client knows that sends something now.
-    pub(super) fn known(&self) -> Known {
-        Known(self.known)
+    /// What the client knows whose stanza comes now.
+    pub(super) fn known(&self, now: Instant) -> Known {
+        Known {
+            count: self.known,
+            came: now,
+        }
     }
 
     /// A message of this conversation has been refused, behind so many handled stanzas.
@@ -68,10 +74,10 @@ impl Refused {
     }
 
     /// Whether a message is to be refused with one before it.
-    fn is_behind(&self, conversation: &BareJid, known: Known, now: Instant) -> bool {
+    fn is_behind(&self, conversation: &BareJid, known: Known) -> bool {
         let last = self.conversations.get(conversation);
         last.is_some_and(|last| {
-            last.number > known.0 && now.duration_since(last.since) < UNKNOWN_FOR
+            last.number > known.count && known.came.duration_since(last.since) < UNKNOWN_FOR
         })
     }
 
@@ -123,7 +129,7 @@ impl Live {
             return false;
         }
         let conversation = self.conversation(message);
-        self.refused.is_behind(&conversation, known, Instant::now())
+        self.refused.is_behind(&conversation, known)
     }
 
     /// Refuses a message because one before it was.
@@ -204,13 +210,13 @@ mod tests {
     #[test]
     fn what_was_sent_before_a_refusal_could_be_known_is_refused_with_it() {
         let (mut refused, now, bob) = (Refused::default(), Instant::now(), bare("bob@x"));
-        let before = refused.known();
+        let before = refused.known(now);
         refused.note(bob.clone(), 7, now);
-        assert!(refused.is_behind(&bob, before, now));
-        assert!(!refused.is_behind(&bare("carol@x"), before, now));
+        assert!(refused.is_behind(&bob, before));
+        assert!(!refused.is_behind(&bare("carol@x"), before));
         refused.be_known();
-        assert!(refused.is_behind(&bob, before, now), "it was sent before");
-        assert!(!refused.is_behind(&bob, refused.known(), now));
+        assert!(refused.is_behind(&bob, before), "it was sent before");
+        assert!(!refused.is_behind(&bob, refused.known(now)));
     }
 
     #[test]
@@ -220,32 +226,42 @@ mod tests {
         assert_eq!(refused.handled_for_sure(8), 7);
         refused.be_known();
         assert_eq!(refused.handled_for_sure(8), 8);
-        let between = refused.known();
-        assert!(!refused.is_behind(&bob, between, now));
+        let between = refused.known(now);
+        assert!(!refused.is_behind(&bob, between));
         refused.note_behind(&bob, 9);
-        assert!(refused.is_behind(&bob, between, now));
+        assert!(refused.is_behind(&bob, between));
         refused.be_known();
-        assert!(!refused.is_behind(&bob, refused.known(), now));
+        assert!(!refused.is_behind(&bob, refused.known(now)));
     }
 
     #[test]
     fn a_client_that_never_pauses_is_not_refused_for_ever() {
         let (mut refused, now, bob) = (Refused::default(), Instant::now(), bare("bob@x"));
-        let before = refused.known();
         refused.note(bob.clone(), 7, now);
         for seconds in 0..UNKNOWN_FOR.as_secs() {
-            assert!(refused.is_behind(&bob, before, now + Duration::from_secs(seconds)));
+            let soon = refused.known(now + Duration::from_secs(seconds));
+            assert!(refused.is_behind(&bob, soon));
             refused.note_behind(&bob, 9);
         }
-        assert!(!refused.is_behind(&bob, before, now + UNKNOWN_FOR));
+        let later = refused.known(now + UNKNOWN_FOR);
+        assert!(!refused.is_behind(&bob, later));
+    }
+
+    #[test]
+    fn what_came_before_a_refusal_is_refused_with_it_however_long_it_has_waited() {
+        let (mut refused, now, bob) = (Refused::default(), Instant::now(), bare("bob@x"));
+        let before = refused.known(now);
+        refused.note(bob.clone(), 7, now + 2 * UNKNOWN_FOR);
+        assert!(refused.is_behind(&bob, before));
     }
 
     #[test]
     fn refusals_that_are_known_leave_nothing_behind() {
         let (mut refused, now, bob) = (Refused::default(), Instant::now(), bare("bob@x"));
+        let unknowing = refused.known(now);
         refused.note(bob.clone(), 7, now);
         refused.forget_known();
-        assert!(refused.is_behind(&bob, Known(0), now));
+        assert!(refused.is_behind(&bob, unknowing));
         refused.be_known();
         refused.forget_known();
         assert!(refused.conversations.is_empty());
