@@ -17,6 +17,7 @@ use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
 use klatsch_protocol::facts::SessionFacts;
+use klatsch_protocol::jid::{BareJid, FullJid};
 use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
 use tokio::time::Instant;
 
@@ -26,6 +27,7 @@ use crate::metrics;
 use crate::presence_shard::{Arguments as ShardArguments, PresenceShard, PresenceShardMsg, SHARDS};
 use crate::room::RoomMsg;
 use crate::room::keeper::{KeeperMsg, RoomKeeper};
+use crate::slot::Slot;
 use crate::world::World;
 
 /// So many failures…
@@ -317,6 +319,7 @@ async fn bury(world: Arc<World>, actor: ActorId) {
         let Some((resource, _)) = published.here().find(|(_, bound)| *bound == slot) else {
             continue;
         };
+        forget(&world, &account, &resource.jid, slot);
         for (_, place) in world.directory.rooms() {
             // A room that has just ended has nobody inside.
             let _ = place.actor.cast(RoomMsg::Gone(resource.jid.clone()));
@@ -329,6 +332,21 @@ async fn bury(world: Arc<World>, actor: ActorId) {
         }
     }
     world.directory.slots.release(slot);
+}
+
+/// Nobody goes on with a failed session, here or elsewhere, and no room has it inside. Before its
+/// name is free: others hear of both in this order.
+fn forget(world: &World, account: &BareJid, session: &FullJid, slot: Slot) {
+    let previd = world.resumables.take(slot);
+    let Some(replica) = world.directory.replica() else {
+        return;
+    };
+    if let Some(previd) = previd {
+        replica.forget_record(account, &previd);
+    }
+    for room in replica.rooms_of(session) {
+        replica.inside(&room, session, slot, None);
+    }
 }
 
 #[cfg(test)]

@@ -6,12 +6,15 @@
 
 mod common;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use common::cluster::{Cluster, eventually};
+use common::room::{ROOM, create, entry};
 use common::{ALICE, BOB, Client, Scene, bare, chat};
 use klatsch_actors::directory::Wire;
 use klatsch_actors::session::{Peer, Pressure, Sink};
+use klatsch_actors::sessions::SessionHandle;
 use klatsch_actors::supervisor::BUDGET;
 use klatsch_protocol::stanza::{Stanza, StreamError};
 use klatsch_protocol::xml::Element;
@@ -20,8 +23,10 @@ use tokio::time::timeout;
 /// Longer than anything waits for a log writer that is gone.
 const LONG: Duration = Duration::from_secs(300);
 
-/// A connection in which a defect waits for a word.
-struct Fragile;
+/// A connection in which a defect waits for a word, and which remembers by what its session is
+/// resumed.
+#[derive(Default)]
+struct Fragile(OnceLock<String>);
 
 impl Sink for Fragile {
     fn stanza(&self, stanza: &Stanza) -> Pressure {
@@ -33,7 +38,10 @@ impl Sink for Fragile {
         Pressure::Free
     }
 
-    fn nonza(&self, _: &Element) -> Pressure {
+    fn nonza(&self, nonza: &Element) -> Pressure {
+        if let Some(id) = nonza.get("id") {
+            let _ = self.0.set(id.to_owned());
+        }
         Pressure::Free
     }
 
@@ -44,30 +52,38 @@ impl Sink for Fragile {
     }
 }
 
+/// Bob over such a connection, available.
+async fn fragile(scene: &Scene) -> (SessionHandle, Arc<Fragile>) {
+    let peer = Peer {
+        address: [127, 0, 0, 1].into(),
+        is_secure: true,
+        proved: std::time::Instant::now(),
+    };
+    let fragile = Arc::new(Fragile::default());
+    let sink: Arc<dyn Sink> = fragile.clone();
+    let bound = scene
+        .sessions()
+        .bind(bare(BOB), Some("b".into()), sink, peer)
+        .await;
+    let (_, session) = bound.unwrap();
+    session.start();
+    sends(&session, "<presence xmlns='jabber:client'/>").await;
+    (session, fragile)
+}
+
+async fn sends(session: &SessionHandle, xml: &str) {
+    let limits = klatsch_protocol::xml::Limits::AFTER_LOGIN;
+    let fragment = klatsch_protocol::xml::parse_fragment(xml.as_bytes(), &limits);
+    assert!(session.inbound(fragment.unwrap()).await);
+}
+
 #[tokio::test]
 async fn a_session_that_panics_loses_no_message_and_its_contacts_are_told() {
     let scene = Scene::new(Wire::Direct).await;
     scene.befriend().await;
     let alice = scene.online(ALICE, "a").await;
     alice.enable_sm().await;
-    let peer = Peer {
-        address: [127, 0, 0, 1].into(),
-        is_secure: true,
-        proved: std::time::Instant::now(),
-    };
-    let fragile: Arc<dyn Sink> = Arc::new(Fragile);
-    let bound = scene
-        .sessions()
-        .bind(bare(BOB), Some("b".into()), fragile, peer)
-        .await;
-    let (_, session) = bound.unwrap();
-    session.start();
-    let presence = "<presence xmlns='jabber:client'/>".as_bytes();
-    let presence = klatsch_protocol::xml::parse_fragment(
-        presence,
-        &klatsch_protocol::xml::Limits::AFTER_LOGIN,
-    );
-    session.inbound(presence.unwrap()).await;
+    let (_bob, _) = fragile(&scene).await;
     alice.expect("from='bob@example.org/b'").await;
     alice.send(&chat(BOB, "boom")).await;
     alice.send(&chat(BOB, "after")).await;
@@ -85,6 +101,30 @@ async fn a_session_that_panics_loses_no_message_and_its_contacts_are_told() {
         !*scene.node.failure().borrow(),
         "sessions are no reason to end"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_goes_on_with_a_session_that_panics_and_no_room_has_it_inside() {
+    let cluster = Cluster::of(2).await;
+    let home = cluster.home(ROOM);
+    let alice = cluster.node(home).online(ALICE, "a").await;
+    create(&alice, "ann").await;
+    let (bob, connection) = fragile(cluster.node(3 - home)).await;
+    sends(&bob, "<enable xmlns='urn:xmpp:sm:3' resume='true'/>").await;
+    let enters = entry(ROOM, "bo").replace("<presence", "<presence xmlns='jabber:client'");
+    sends(&bob, &enters).await;
+    alice.expect_all(&["<presence", "/bo"]).await;
+    cluster.know_insiders(&[1, 2], ROOM, 2).await;
+    let id = connection.0.get().unwrap();
+    let there = &cluster.node(home).sessions().world().directory;
+    let replica = there.peers().unwrap().replica().unwrap();
+    eventually(|| replica.handled(&bare(BOB), id).is_some()).await;
+    alice.send(&chat(BOB, "boom")).await;
+    alice.expect_all(&["<presence", "/bo", "unavailable"]).await;
+    cluster.know_insiders(&[1, 2], ROOM, 1).await;
+    eventually(|| replica.handled(&bare(BOB), id).is_none()).await;
+    let resumed = cluster.node(home).resume(BOB, id, 0).await;
+    assert!(resumed.is_none());
 }
 
 #[tokio::test(start_paused = true)]

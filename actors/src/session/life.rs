@@ -409,6 +409,15 @@ impl Resumables {
         self.slots.pin().remove(id);
     }
 
+    /// Nobody comes back to a session that has failed; answers its id. Looks at all.
+    pub(crate) fn take(&self, slot: Slot) -> Option<String> {
+        let slots = self.slots.pin();
+        let mut all = slots.iter();
+        let id = all.find(|(_, it)| **it == slot)?.0.clone();
+        slots.remove(&id);
+        Some(id)
+    }
+
     /// The session with this resumption id.
     pub fn slot(&self, id: &str) -> Option<Slot> {
         self.slots.pin().get(id).copied()

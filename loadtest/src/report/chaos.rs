@@ -179,7 +179,7 @@ fn row(kind: Kind, total: &Total) -> String {
     let [times, in_flight, acked, failed, lost, ..] = total.sums.map(|sum| number(sum as f64));
     let least = match kind {
         _ if !total.has_refuge => None,
-        Kind::Kill | Kind::Panic => Some(RESUMED_AFTER_CRASH),
+        Kind::Kill => Some(RESUMED_AFTER_CRASH),
         Kind::Rolling => Some(RESUMED_AFTER_RESTART),
         _ => None,
     };
@@ -273,7 +273,7 @@ const HEAD: &str = "# Chaos\n\n\
 
 const TAIL: &str = "\nUnder way: messages not acknowledged when faults began. Lost connection: clients that did\n\
     not hang up themselves; resumed: of those, true resumptions, and not `<failed/>` (promised of several nodes:\n\
-    90 % after a crash, 95 % in a rolling restart). The times are the worst of all: how long a client was without a\n\
+    90 % after a crash, 95 % in a rolling restart; a session that panics itself begins anew). The times are the worst of all: how long a client was without a\n\
     session; from a message to its answer; from a heal to the next acknowledgement; from a heal until the\n\
     last client saw the last presence right (promised: 10 s); until another node called the victim down\n\
     (promised: 10 s when it dies silently); until all nodes called all others up again. What misses its promise is bold.\n\n\
