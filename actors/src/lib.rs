@@ -36,6 +36,7 @@ pub mod directory;
 mod faces;
 pub mod farewell;
 pub mod files;
+pub mod given;
 pub mod invitations;
 pub mod log_writer;
 pub mod mail;

@@ -45,6 +45,7 @@ pub(crate) async fn run(world: Arc<World>) {
             peers.give_up(node);
         }
         world.directory.sweep_presumed();
+        world.given.sweep();
         move_rooms(&world, &peers, &now);
         before = now;
     }

@@ -107,6 +107,7 @@ impl Node {
             stopping: Default::default(),
             strain: Default::default(),
             resumables: Default::default(),
+            given: Default::default(),
             registry: Default::default(),
         });
         let (root, tree) = Actor::spawn(None, Root, world.clone()).await?;

@@ -19,6 +19,7 @@ use crate::administration::stop::Stopping;
 use crate::colleagues::Shelf;
 use crate::derivation::{self, Derivations};
 use crate::directory::Directory;
+use crate::given::Given;
 use crate::log_writer::LogWriterMsg;
 use crate::presence_shard::{PresenceShardMsg, shard_of};
 use crate::push::{self, Push};
@@ -136,6 +137,8 @@ pub struct World {
     pub strain: Arc<Strain>,
     /// Which sessions may be resumed.
     pub resumables: Resumables,
+    /// Which sessions other nodes have been given a moment ago.
+    pub given: Given,
     /// The actors that may be started again under another reference.
     pub registry: Registry,
 }

@@ -156,6 +156,51 @@ async fn a_node_whose_answer_is_lost_has_the_session_that_it_was_given() {
     bob.hears_nothing_of("unavailable").await;
 }
 
+/// Alice's session, which has left the first node for the second, where it has not arrived: the
+/// answer was lost.
+async fn lost_on_its_way(cluster: &Cluster) -> (Client, String) {
+    let (alice, id) = resumable(cluster, 1, &[2, 3], "a").await;
+    cluster.hub.begin_start(NodeId(2));
+    alice.lose();
+    (alice, id)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_whose_node_has_sent_it_in_vain_is_had_by_asking_again() {
+    let cluster = Cluster::of(3).await;
+    let (alice, id) = lost_on_its_way(&cluster).await;
+    let resuming = cluster.node(2).resume(ALICE, &id, 0);
+    let arriving = async {
+        eventually(|| !has(&cluster, 1, &alice)).await;
+        cluster.hub.end_start(NodeId(2));
+    };
+    let (resumed, ()) = tokio::join!(resuming, arriving);
+    let (alice, _h) = resumed.unwrap();
+    alice.sync().await;
+    assert!(has(&cluster, 2, &alice) && !has(&cluster, 1, &alice));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_was_sent_in_vain_is_where_it_was_for_a_client_that_comes_back_there() {
+    let cluster = Cluster::of(3).await;
+    let (alice, id) = lost_on_its_way(&cluster).await;
+    {
+        let resuming = cluster.node(2).resume(ALICE, &id, 0);
+        let leaving = async {
+            eventually(|| !has(&cluster, 1, &alice)).await;
+            cluster.hub.end_start(NodeId(2));
+        };
+        // Its client does not wait.
+        tokio::select! {
+            _ = resuming => unreachable!("the answer is lost"),
+            () = leaving => {}
+        }
+    }
+    let (alice, _h) = cluster.node(1).resume(ALICE, &id, 0).await.unwrap();
+    alice.sync().await;
+    assert!(has(&cluster, 1, &alice) && !has(&cluster, 2, &alice));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_session_that_one_node_may_have_is_given_to_no_other() {
     let cluster = Cluster::of(3).await;

@@ -331,6 +331,9 @@ async fn keep(world: &Arc<World>, reply: Reply) {
     if let Reply::Session(Some(waiting)) = reply {
         let jid = &waiting.session.facts.jid;
         tracing::info!(%jid, "a session that nobody has taken goes on");
+        if let Some(sm) = &waiting.session.sm {
+            world.given.forget(&sm.id);
+        }
         Sessions::new(world.clone()).take_in(*waiting).await;
     }
 }
@@ -362,18 +365,19 @@ async fn replace(world: &World, session: &FullJid, node: NodeId, previd: Option<
     timeout(REPLACE_PATIENCE, has_ended).await.is_ok()
 }
 
-/// Hands a session over to the node its client has come to.
+/// Hands a session over to the node its client has come to; once more, if it has been given to that
+/// node and has not arrived.
 async fn hand_over(
     world: &World,
     node: NodeId,
     account: &BareJid,
     previd: &str,
 ) -> Option<Box<Waiting>> {
-    let slot = world.resumables.slot(previd)?;
-    let published = world.directory.published(account.as_str())?;
-    if !published.has(slot) {
-        return None;
-    }
+    let slot = world.resumables.slot(previd);
+    let published = world.directory.published(account.as_str());
+    let Some(slot) = slot.filter(|slot| published.is_some_and(|it| it.has(*slot))) else {
+        return given_in_vain(world, node, account, previd);
+    };
     let (sender, session) = oneshot::channel();
     let heir = Heir {
         node: Some(node),
@@ -383,5 +387,21 @@ async fn hand_over(
     let slots = &world.directory.slots;
     slots.send(slot, SessionMsg::HandOver(conflict, heir));
     let departing = Departing::by(Instant::now() + STORE_PATIENCE, session).await?;
+    world.given.note(previd, node, departing.waiting.clone());
     Some(Box::new(departing.waiting))
+}
+
+fn given_in_vain(
+    world: &World,
+    node: NodeId,
+    account: &BareJid,
+    previd: &str,
+) -> Option<Box<Waiting>> {
+    let holder = world.directory.replica()?.holder(account, previd);
+    if holder.is_some_and(|it| !it.is_over) {
+        world.given.forget(previd);
+    }
+    let waiting = world.given.again(account, previd, node)?;
+    tracing::info!(jid = %waiting.session.facts.jid, %node, "a session is given once more");
+    Some(Box::new(waiting))
 }

@@ -65,7 +65,10 @@ impl Sessions {
             Asked::Unfound { silent, refused } => (silent, refused),
         };
         let Some(holder) = replica.holder(account, previd) else {
-            return self.take_up_put_away(account, previd).await;
+            return match self.take_back(account, previd, &refused) {
+                Some(waiting) => self.go_on(waiting).await,
+                None => self.take_up_put_away(account, previd).await,
+            };
         };
         if refused.contains(&holder.node) && !holder.is_over {
             // It has it still, and cannot give it away: what its client has sent waits for the
@@ -96,6 +99,15 @@ impl Sessions {
         let _ = actor.cast(SessionMsg::GoesOn { since, has_gone });
         tokio::spawn(absence::show_all(self.world.clone(), holder.session));
         Some(actor)
+    }
+
+    /// The session that this node has given to one of these, which say that they do not have it.
+    fn take_back(&self, account: &BareJid, previd: &str, refused: &[NodeId]) -> Option<Waiting> {
+        let given = &self.world.given;
+        let heir = given.heir(previd).filter(|heir| refused.contains(heir))?;
+        let waiting = given.again(account, previd, heir)?;
+        given.forget(previd);
+        Some(waiting)
     }
 
     /// The address of an account's session that can be resumed by this id.
@@ -188,8 +200,9 @@ impl Sessions {
         previd: &str,
     ) -> Option<ActorRef<SessionMsg>> {
         let peers = self.world.directory.peers()?;
-        let members = peers.members();
-        members.member(node).filter(|it| it.state == State::Up)?;
+        if !is_heard(peers, node) {
+            return None;
+        }
         let waiting = self.ask_node(peers, node, account, previd).await??;
         self.begin_taken(waiting).await
     }
@@ -206,7 +219,12 @@ impl Sessions {
             account: account.clone(),
             previd: previd.to_owned(),
         };
-        match peers.ask(node, question, TAKING_OVER).await? {
+        let answer = match peers.ask(node, question.clone(), TAKING_OVER).await {
+            // The answer was lost with its connection, if there is another one by now.
+            None if is_heard(peers, node) => peers.ask(node, question, TAKING_OVER).await,
+            answer => answer,
+        };
+        match answer? {
             Reply::Session(waiting) => Some(waiting.map(|waiting| *waiting)),
             _ => Some(None),
         }
@@ -290,6 +308,11 @@ enum Asked {
 fn reachable(peers: &Peers) -> Vec<NodeId> {
     let members = peers.members();
     members.reachable().map(|it| it.life.node).collect()
+}
+
+fn is_heard(peers: &Peers, node: NodeId) -> bool {
+    let members = peers.members();
+    members.member(node).is_some_and(|it| it.state == State::Up)
 }
 
 /// Whether a node that does not answer may still have its sessions: one that has hung up is gone.
