@@ -65,7 +65,7 @@ async fn fragile(scene: &Scene) -> (SessionHandle, Arc<Fragile>) {
         .sessions()
         .bind(bare(BOB), Some("b".into()), sink, peer)
         .await;
-    let (_, session) = bound.unwrap();
+    let (_, session) = bound.expect("it is bound");
     session.start();
     sends(&session, "<presence xmlns='jabber:client'/>").await;
     (session, fragile)
@@ -74,7 +74,8 @@ async fn fragile(scene: &Scene) -> (SessionHandle, Arc<Fragile>) {
 async fn sends(session: &SessionHandle, xml: &str) {
     let limits = klatsch_protocol::xml::Limits::AFTER_LOGIN;
     let fragment = klatsch_protocol::xml::parse_fragment(xml.as_bytes(), &limits);
-    assert!(session.inbound(fragment.unwrap()).await);
+    let fragment = fragment.expect("it is XML");
+    assert!(session.inbound(fragment).await);
 }
 
 #[tokio::test]
