@@ -76,7 +76,7 @@ impl Record {
 }
 
 /// What else is known of a session whose node is gone.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(super) struct Left {
     resource: Option<Resource>,
     rooms: BTreeMap<BareJid, Occupancy>,
@@ -117,9 +117,37 @@ pub struct Revived {
     pub waiting: Waiting,
     /// Contacts have seen it go.
     pub has_gone: bool,
+    /// What it is made from.
+    pub taken: Taken,
+}
+
+/// What was known of a session that is to go on. It is known again when this goes without a word:
+/// the session was not to be had, or its client has not waited.
+pub struct Taken {
+    records: Arc<Records>,
+    previd: Arc<str>,
+    known: Option<(Known, bool)>,
+    left: Option<Left>,
+}
+
+impl Taken {
+    /// The session goes on.
+    pub(crate) fn settle(mut self) {
+        self.known = None;
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if let Some((known, is_over)) = self.known.take() {
+            let left = self.left.take();
+            self.records.put_back(&self.previd, known, is_over, left);
+        }
+    }
 }
 
 /// A session of another node.
+#[derive(Clone)]
 struct Known {
     node: NodeId,
     /// As it is shown: there are many of them.
@@ -216,25 +244,51 @@ impl Records {
     /// The session of a node that is gone or does not answer, from its record: with what that node
     /// has left, and what is still `seen` of it.
     pub(super) fn revive(
-        &self,
+        self: &Arc<Self>,
         account: &BareJid,
         previd: &str,
         h: u32,
         seen: impl FnOnce(&FullJid) -> Left,
     ) -> Option<Revived> {
-        let (Known { record, .. }, is_over) = self.pick(account, previd)?;
-        let session = record.facts.jid.clone();
+        let (known, is_over) = self.pick(account, previd)?;
+        let session = known.record.facts.jid.clone();
         // Before it is looked what was left: what goes meanwhile is in one of the two.
         let seen = seen(&session);
         let mut all = self.left.lock().expect("no holder panics");
         let left = all.remove(&session).map(|(left, _)| left);
-        let left = left.unwrap_or_default();
-        let has_gone = is_over || left.resource.is_some();
-        let record = Arc::unwrap_or_clone(record);
+        let has_gone = is_over || left.as_ref().is_some_and(|it| it.resource.is_some());
+        let record = Record::clone(&known.record);
+        let all_left = left.clone().unwrap_or_default().and(seen);
         Some(Revived {
-            waiting: record.revive(previd.to_owned(), h, left.and(seen)),
+            waiting: record.revive(previd.to_owned(), h, all_left),
             has_gone,
+            taken: Taken {
+                records: Arc::clone(self),
+                previd: previd.into(),
+                known: Some((known, is_over)),
+                left,
+            },
         })
+    }
+
+    /// A session does not go on after all. What its node says meanwhile counts more.
+    fn put_back(&self, previd: &Arc<str>, taken: Known, is_over: bool, left: Option<Left>) {
+        let mut known = self.known.lock().expect("no holder panics");
+        if known.contains_key(previd) {
+            return;
+        }
+        let now = Instant::now();
+        let session = taken.record.facts.jid.clone();
+        if is_over {
+            let mut over = self.over.lock().expect("no holder panics");
+            over.insert(Arc::clone(previd), (taken, now));
+        } else {
+            known.insert(Arc::clone(previd), taken);
+        }
+        if let Some(left) = left {
+            let mut all = self.left.lock().expect("no holder panics");
+            all.entry(session).or_insert((left, now));
+        }
     }
 
     /// Takes a record of an account out; true: its node is gone.
@@ -312,7 +366,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_session_goes_on_before_what_its_client_has_not_acknowledged() {
-        let records = Records::default();
+        let records = Arc::new(Records::default());
         records.put(&"previd".into(), NodeId(2), record());
         let revived = records.revive(&account(), "previd", 40, nothing).unwrap();
         assert!(!revived.has_gone);
@@ -323,8 +377,24 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_session_that_does_not_go_on_is_known_as_before() {
+        let records = Arc::new(Records::default());
+        records.put(&"previd".into(), NodeId(2), record());
+        records.leave_resource(&session().facts.jid, &resource(1));
+        records.leave_room(&session().facts.jid, &inside("r@c.x"));
+        records.take(&"previd".into(), NodeId(2), true);
+        let revive = || records.revive(&account(), "previd", 0, nothing);
+        drop(revive().unwrap());
+        let again = revive().unwrap();
+        assert!(again.has_gone && again.waiting.session.facts.presence.is_some());
+        assert_eq!(again.waiting.session.rooms.len(), 1);
+        again.taken.settle();
+        assert!(revive().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_record_of_a_node_that_is_gone_is_kept_as_long_as_a_session() {
-        let records = Records::default();
+        let records = Arc::new(Records::default());
         records.put(&"previd".into(), NodeId(2), record());
         records.take(&"previd".into(), NodeId(2), true);
         let kept = Duration::from_secs(300);
@@ -340,7 +410,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a13_a_record_opens_for_its_own_account_alone() {
-        let records = Records::default();
+        let records = Arc::new(Records::default());
         records.put(&"previd".into(), NodeId(2), record());
         let other = BareJid::parse("b@x").unwrap();
         assert!(records.revive(&other, "previd", 0, nothing).is_none());
@@ -348,7 +418,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_session_that_has_ended_leaves_no_record() {
-        let records = Records::default();
+        let records = Arc::new(Records::default());
         records.put(&"previd".into(), NodeId(2), record());
         records.take(&"previd".into(), NodeId(2), false);
         assert!(records.revive(&account(), "previd", 0, nothing).is_none());
@@ -357,7 +427,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_session_goes_on_with_what_was_left_and_what_is_still_seen() {
         for is_resource_left in [true, false] {
-            let records = Records::default();
+            let records = Arc::new(Records::default());
             records.put(&"previd".into(), NodeId(2), record());
             let session = session().facts.jid;
             records.leave_room(&session, &inside("left@r.x"));
@@ -383,7 +453,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_session_of_which_rooms_alone_were_left_has_not_gone() {
-        let records = Records::default();
+        let records = Arc::new(Records::default());
         let session = session().facts.jid;
         records.leave_room(&session, &inside("left@r.x"));
         assert!(!records.found(&session));

@@ -81,13 +81,18 @@ impl Sessions {
             true => claims::claim(self, holder.node, &holder.session, previd).await,
             false => Claimed::Unanswered,
         };
-        let has_gone = revived.as_ref().is_some_and(|it| it.has_gone);
-        let actor = match (claimed, revived) {
-            (Claimed::Here(actor), _) => actor,
+        let (actor, has_gone) = match (claimed, revived) {
+            (Claimed::Here(actor), revived) => {
+                let has_gone = revived.as_ref().is_some_and(|it| it.has_gone);
+                revived.into_iter().for_each(|it| it.taken.settle());
+                (actor, has_gone)
+            }
             (Claimed::Unanswered, Some(revived)) => {
                 let (jid, node) = (&holder.session, holder.node.0);
                 tracing::info!(%jid, node, "a session goes on without its node");
-                self.take_up_one(revived.waiting).await?
+                let actor = self.take_up_one(revived.waiting).await?;
+                revived.taken.settle();
+                (actor, revived.has_gone)
             }
             (Claimed::Unanswered, None) => return self.take_up_put_away(account, previd).await,
             (Claimed::Denied, _) => return None,
