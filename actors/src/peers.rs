@@ -45,7 +45,7 @@ pub struct Peers {
     cuts: Mutex<Cuts>,
 }
 
-/// Which nodes this one has heard, and when it last heard one again after missing something of it.
+/// Which nodes this one has heard, and when there was last another connection with one of them.
 #[derive(Default)]
 struct Cuts {
     heard: HashMap<NodeId, Life>,
@@ -139,9 +139,9 @@ impl Peers {
         self.link.members().borrow().clone()
     }
 
-    /// What a node has sent may have been lost. One that has been there all the time may have lived
+    /// There is a new connection with a node. One that has been there all the time may have lived
     /// behind a cut, or this one did: who stood still has given up nobody, and was given up.
-    pub(crate) fn note_missed(&self, node: NodeId) {
+    pub(crate) fn note_connected(&self, node: NodeId) {
         let Some(life) = self.members().member(node).map(|member| member.life) else {
             return;
         };

@@ -71,6 +71,11 @@ pub trait Receive: Send + Sync {
     /// A message has arrived. Must not wait; messages of one lane come in their order.
     fn receive(&self, from: NodeId, channel: Channel, message: Bytes);
 
+    /// There is a new connection with `from`; [`Receive::missed`] follows.
+    fn connected(&self, from: NodeId) {
+        let _ = from;
+    }
+
     /// What `from` has sent may have been lost on the way: its queue has overflowed or the
     /// link was broken. Logs and snapshots are to be compared.
     fn missed(&self, from: NodeId);

@@ -53,6 +53,7 @@ impl Inbox {
         // Nobody opens it twice.
         let _ = self.world.set(Arc::downgrade(world));
         for node in std::mem::take(&mut *self.early()) {
+            self.connected(node);
             self.missed(node);
         }
     }
@@ -90,12 +91,17 @@ impl Receive for Inbox {
         }
     }
 
+    fn connected(&self, from: NodeId) {
+        if let Some((_, peers)) = self.world() {
+            peers.note_connected(from);
+        }
+    }
+
     fn missed(&self, from: NodeId) {
         let Some((world, peers)) = self.world() else {
             self.early().insert(from);
             return;
         };
-        peers.note_missed(from);
         if let Some(replica) = peers.replica.get() {
             replica.missed(from);
         }

@@ -131,7 +131,7 @@ impl Hub {
         self.publish();
         let mut receivers = self.with(|nodes| nodes.receivers());
         if let Some(itself) = receivers.remove(&node) {
-            receivers.keys().for_each(|other| itself.missed(*other));
+            receivers.keys().for_each(|other| connect(&itself, *other));
         }
     }
 
@@ -158,9 +158,7 @@ impl Hub {
     fn publish(&self) {
         let seen = self.with(|nodes| nodes.seen());
         for (receiver, back) in seen {
-            for node in back {
-                receiver.missed(node);
-            }
+            back.into_iter().for_each(|node| connect(&receiver, node));
         }
     }
 }
@@ -247,6 +245,11 @@ impl Link for MemoryLink {
     fn members(&self) -> watch::Receiver<Arc<Members>> {
         self.members.clone()
     }
+}
+
+fn connect(receiver: &Arc<dyn Receive>, node: NodeId) {
+    receiver.connected(node);
+    receiver.missed(node);
 }
 
 /// Who hears nothing.

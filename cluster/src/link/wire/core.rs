@@ -203,6 +203,7 @@ impl Core {
         self.by_node.pin().insert(life.node, connection.clone());
         let now = self.now();
         self.change(|members| members.connected(*life, name, connection.round_trip, now));
+        self.receiver.connected(life.node);
         self.receiver.missed(life.node);
         let told = lock(&self.addresses).connected(life.node);
         self.tell(connection, told);
