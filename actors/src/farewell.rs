@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use crate::absence;
 use crate::accounts::AccountCell;
+use crate::directory::Place;
 use crate::presence_shard::PresenceShardMsg;
 use crate::room;
 use crate::router::{self, Way, patiently};
@@ -34,7 +35,7 @@ pub async fn farewell(
     unbind(&world, slot, &facts).await;
     let mut left: BTreeSet<Jid> = rooms.into_iter().collect();
     left.extend(tell_contacts(&world, &cell, &facts));
-    if world.directory.place(&facts.jid).is_some() {
+    if let Some(Place::There(_)) = world.directory.place(&facts.jid) {
         // It went on elsewhere, behind a cut: that it has gone is not true.
         absence::tell_again(&world, facts.jid.clone());
     }
