@@ -165,16 +165,18 @@ async fn lost_on_its_way(cluster: &Cluster) -> (Client, String) {
     (alice, id)
 }
 
+/// It has left, and the second node finds out that it has missed something.
+async fn is_missed(cluster: &Cluster, alice: &Client) {
+    eventually(|| !has(cluster, 1, alice)).await;
+    cluster.hub.end_start(NodeId(2));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_session_whose_node_has_sent_it_in_vain_is_had_by_asking_again() {
     let cluster = Cluster::of(3).await;
     let (alice, id) = lost_on_its_way(&cluster).await;
     let resuming = cluster.node(2).resume(ALICE, &id, 0);
-    let arriving = async {
-        eventually(|| !has(&cluster, 1, &alice)).await;
-        cluster.hub.end_start(NodeId(2));
-    };
-    let (resumed, ()) = tokio::join!(resuming, arriving);
+    let (resumed, ()) = tokio::join!(resuming, is_missed(&cluster, &alice));
     let (alice, _h) = resumed.unwrap();
     alice.sync().await;
     assert!(has(&cluster, 2, &alice) && !has(&cluster, 1, &alice));
@@ -184,17 +186,10 @@ async fn a_session_whose_node_has_sent_it_in_vain_is_had_by_asking_again() {
 async fn a_session_that_was_sent_in_vain_is_where_it_was_for_a_client_that_comes_back_there() {
     let cluster = Cluster::of(3).await;
     let (alice, id) = lost_on_its_way(&cluster).await;
-    {
-        let resuming = cluster.node(2).resume(ALICE, &id, 0);
-        let leaving = async {
-            eventually(|| !has(&cluster, 1, &alice)).await;
-            cluster.hub.end_start(NodeId(2));
-        };
-        // Its client does not wait.
-        tokio::select! {
-            _ = resuming => unreachable!("the answer is lost"),
-            () = leaving => {}
-        }
+    // Its client does not wait.
+    tokio::select! {
+        _ = cluster.node(2).resume(ALICE, &id, 0) => unreachable!("the answer is lost"),
+        () = is_missed(&cluster, &alice) => {}
     }
     let (alice, _h) = cluster.node(1).resume(ALICE, &id, 0).await.unwrap();
     alice.sync().await;

@@ -71,6 +71,16 @@ fn goes(from: &Client, to: &str) -> Stanza {
     .into()
 }
 
+/// A stanza as another node brings it.
+fn mail(to: Address, stanza: Stanza, is_from_here: bool) -> Vec<u8> {
+    let mail = Envelope::Mail {
+        to,
+        mail: Box::new(Mail::Deliver(stanza)),
+        is_from_here,
+    };
+    codec::encode(&mail).unwrap()
+}
+
 /// What a node says when a session of its own sends a stanza to a room.
 fn asks_room(stanza: Stanza) -> Vec<u8> {
     let question = Question::Room {
@@ -231,12 +241,8 @@ async fn whoever_enters_a_room_that_slept_through_their_leaving_is_shown_to_all(
 async fn after_a_late_farewell_contacts_are_told_who_is_there() {
     let cluster = Cluster::of(3).await;
     let (alice, bob) = friends(&cluster).await;
-    let farewell = Envelope::Mail {
-        to: Address::Session(bob.jid.clone()),
-        mail: Box::new(Mail::Deliver(goes(&alice, BOB))),
-        is_from_here: false,
-    };
-    cluster.say_raw(3, 2, codec::encode(&farewell).unwrap());
+    let farewell = mail(Address::Session(bob.jid.clone()), goes(&alice, BOB), false);
+    cluster.say_raw(3, 2, farewell);
     bob.expect_all(&["unavailable", "alice@example.org/a"])
         .await;
     let back = bob.expect_all(&["<presence", "alice@example.org/a"]).await;
@@ -247,12 +253,12 @@ async fn after_a_late_farewell_contacts_are_told_who_is_there() {
 async fn after_a_late_farewell_a_session_sees_itself_again() {
     let cluster = Cluster::of(3).await;
     let (alice, _bob) = friends(&cluster).await;
-    let farewell = Envelope::Mail {
-        to: Address::Account(alice.jid.bare()),
-        mail: Box::new(Mail::Deliver(goes(&alice, ALICE))),
-        is_from_here: false,
-    };
-    cluster.say_raw(3, 1, codec::encode(&farewell).unwrap());
+    let farewell = mail(
+        Address::Account(alice.jid.bare()),
+        goes(&alice, ALICE),
+        false,
+    );
+    cluster.say_raw(3, 1, farewell);
     alice
         .expect_all(&["unavailable", "from='alice@example.org/a'"])
         .await;
@@ -279,12 +285,8 @@ async fn what_a_node_that_stood_still_says_of_a_session_elsewhere_is_corrected()
         kind: PresenceKind::Available,
         ..late
     };
-    let late = Envelope::Mail {
-        to: Address::Session(bob.jid.clone()),
-        mail: Box::new(Mail::Deliver(late.into())),
-        is_from_here: true,
-    };
-    cluster.say_raw(3, 2, codec::encode(&late).unwrap());
+    let late = mail(Address::Session(bob.jid.clone()), late.into(), true);
+    cluster.say_raw(3, 2, late);
     let heard = bob.expect("alice@example.org/a").await;
     assert!(!heard.contains("<status>"), "{heard}");
     bob.expect_all(&["alice@example.org/a", "<status>true</status>"])

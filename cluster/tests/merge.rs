@@ -13,9 +13,12 @@ use klatsch_cluster::link::{Channel, Receive};
 use klatsch_cluster::merge::{Presences, Watcher};
 use klatsch_cluster::node_id::{Incarnation, Life, NodeId};
 use klatsch_cluster::presence::{Change, Lost, Settings, Why};
+use tokio::sync::watch;
 
 type Key = String;
 type Value = u32;
+
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the readers of one node know.
 #[derive(Default)]
@@ -23,6 +26,18 @@ struct Readers {
     seen: Mutex<BTreeMap<Key, (NodeId, Value)>>,
     whys: Mutex<Vec<Why>>,
     lost: Mutex<Vec<Key>>,
+    /// Counts what they hear.
+    heard: watch::Sender<u64>,
+}
+
+impl Readers {
+    /// Waits until what they know is so.
+    async fn until(&self, what: &str, is_so: impl Fn() -> bool) {
+        let mut heard = self.heard.subscribe();
+        let waiting = heard.wait_for(|_| is_so());
+        let waited = tokio::time::timeout(PATIENCE, waiting).await;
+        assert!(waited.is_ok(), "never: {what}");
+    }
 }
 
 impl Watcher<Key, Value> for Readers {
@@ -35,10 +50,13 @@ impl Watcher<Key, Value> for Readers {
                 None => seen.remove(&change.key),
             };
         }
+        drop(seen);
+        self.heard.send_modify(|count| *count += 1);
     }
 
     fn lost(&self, lost: Lost<Key>) {
         self.lost.lock().unwrap().push(lost.key);
+        self.heard.send_modify(|count| *count += 1);
     }
 }
 
@@ -107,20 +125,19 @@ impl Node {
     /// Waits until the readers know so many entries of another node.
     async fn sees(&self, count: usize, of: &Node) {
         let what = format!("{} sees {count} of {}", self.id, of.id);
-        until(&what, || {
-            self.seen().values().filter(|it| it.0 == of.id).count() == count
-        })
-        .await;
+        let is_so = || self.seen().values().filter(|it| it.0 == of.id).count() == count;
+        self.readers.until(&what, is_so).await;
     }
 }
 
+/// Waits until something holds that nobody is told of when it changes.
 async fn until(what: &str, is_so: impl Fn() -> bool) {
     let wait = async {
         while !is_so() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    let waited = tokio::time::timeout(Duration::from_secs(20), wait).await;
+    let waited = tokio::time::timeout(PATIENCE, wait).await;
     assert!(waited.is_ok(), "never: {what}");
 }
 
@@ -141,10 +158,11 @@ async fn what_one_node_shows_the_others_see() {
     two.sees(599, &one).await;
     three.sees(599, &one).await;
     let value = |node: &Node| node.seen()["key8"];
-    until("the update arrives", || {
-        value(&two) == value(&three) && value(&two).1 == 1_000
-    })
-    .await;
+    for node in [&two, &three] {
+        let is_there = || value(node).1 == 1_000;
+        node.readers.until("the update arrives", is_there).await;
+    }
+    assert_eq!(value(&two), value(&three));
     // Nobody hears of their own entries.
     assert!(one.seen().is_empty());
     let status = || two.presences.status();
@@ -181,7 +199,8 @@ async fn a_cut_hides_and_its_end_brings_back_with_what_has_changed() {
     hub.heal();
     two.sees(100, &one).await;
     one.sees(100, &two).await;
-    until("what came meanwhile", || two.seen().contains_key("key300")).await;
+    let came = || two.seen().contains_key("key300");
+    two.readers.until("what came meanwhile", came).await;
     assert!(!two.seen().contains_key("key5"));
     assert!(
         two.readers
@@ -258,13 +277,12 @@ async fn of_two_sessions_under_one_key_the_later_stays() {
     hub.cut(one.id, two.id);
     one.set(1, Some(10), 1_000);
     two.set(1, Some(20), 2_000);
-    until("the third sees one", || {
-        three.seen().get("key1") == Some(&(two.id, 20))
-    })
-    .await;
+    let sees_two = || three.seen().get("key1") == Some(&(two.id, 20));
+    three.readers.until("the third sees one", sees_two).await;
     hub.heal();
     let lost = |node: &Node| node.readers.lost.lock().unwrap().clone();
-    until("the earlier has lost", || lost(&one) == ["key1"]).await;
+    let has_lost = || lost(&one) == ["key1"];
+    one.readers.until("the earlier has lost", has_lost).await;
     one.set(1, None, 1_000);
     one.sees(1, &two).await;
     three.sees(1, &two).await;
